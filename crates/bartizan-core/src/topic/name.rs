@@ -1,0 +1,188 @@
+//! Topic Names (4.7.3): what a message is published to. Parsed once, borrowed everywhere.
+
+use std::fmt;
+
+/// The longest Topic Name or Topic Filter, in octets of UTF-8 ([MQTT-4.7.3-3]).
+pub const TOPIC_BYTES_MAX: usize = 65_535;
+
+/// Why a text is no Topic Name or no Topic Filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum TopicError {
+    /// [MQTT-4.7.3-1].
+    #[error("is empty: at least one character is required [MQTT-4.7.3-1]")]
+    Empty,
+    /// [MQTT-4.7.3-2].
+    #[error("contains the null character U+0000 [MQTT-4.7.3-2]")]
+    Nul,
+    /// [MQTT-4.7.3-3].
+    #[error("is longer than 65,535 octets [MQTT-4.7.3-3]")]
+    TooLong,
+    /// [MQTT-3.3.2-2].
+    #[error("contains a wildcard, '+' or '#', which only a Topic Filter may [MQTT-3.3.2-2]")]
+    WildcardInName,
+    /// [MQTT-4.7.1-1], [MQTT-4.7.1-2].
+    #[error("has '+' or '#' beside other characters: a wildcard is a whole level [MQTT-4.7.1-1] [MQTT-4.7.1-2]")]
+    WildcardNotAlone,
+    /// [MQTT-4.7.1-1].
+    #[error("has '#' before its last level [MQTT-4.7.1-1]")]
+    HashNotLast,
+    /// [MQTT-4.8.2-1], [MQTT-4.8.2-2].
+    #[error("has no ShareName of one or more characters without '+' and '#' after '$share/' [MQTT-4.8.2-1]")]
+    ShareName,
+    /// [MQTT-4.8.2-2].
+    #[error("has no Topic Filter after its ShareName [MQTT-4.8.2-2]")]
+    ShareFilter,
+}
+
+/// A Topic Name that keeps the rules of 4.7.3 and holds no wildcard.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicName<'a>(&'a str);
+
+impl<'a> TopicName<'a> {
+    /// Parses a Topic Name.
+    ///
+    /// # Errors
+    /// Says which rule the text breaks.
+    #[inline]
+    pub fn parse(text: &'a str) -> Result<Self, TopicError> {
+        check_size(text)?;
+        if contains_special(text.as_bytes()) {
+            return Err(first_special(text));
+        }
+        Ok(TopicName(text))
+    }
+
+    /// A name that was parsed before it was stored.
+    pub(crate) const fn assume_parsed(text: &'a str) -> Self {
+        TopicName(text)
+    }
+
+    /// The name as text.
+    #[must_use]
+    #[inline]
+    pub const fn as_str(&self) -> &'a str {
+        self.0
+    }
+
+    /// Its levels from the left; an empty level is a level (4.7.1.1).
+    #[inline]
+    pub fn levels(&self) -> std::str::Split<'a, char> {
+        self.0.split('/')
+    }
+
+    /// How many levels it has: one more than it has separators.
+    #[must_use]
+    pub fn level_count(&self) -> usize {
+        self.0.bytes().filter(|octet| *octet == b'/').count() + 1
+    }
+
+    /// The first level.
+    #[must_use]
+    #[inline]
+    pub fn first_level(&self) -> &'a str {
+        first_level(self.0)
+    }
+
+    /// True if it begins with `$`: no leading wildcard reaches it ([MQTT-4.7.2-1]).
+    #[must_use]
+    #[inline]
+    pub fn is_dollar(&self) -> bool {
+        self.0.as_bytes().first() == Some(&b'$')
+    }
+}
+
+impl fmt::Debug for TopicName<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.0, out)
+    }
+}
+
+impl fmt::Display for TopicName<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.0)
+    }
+}
+
+/// The part of a topic before its first separator.
+#[inline]
+pub(super) fn first_level(text: &str) -> &str {
+    text.split_once('/').map_or(text, |(first, _)| first)
+}
+
+#[inline]
+pub(super) fn check_size(text: &str) -> Result<(), TopicError> {
+    if text.is_empty() {
+        return Err(TopicError::Empty);
+    }
+    if text.len() > TOPIC_BYTES_MAX {
+        return Err(TopicError::TooLong);
+    }
+    Ok(())
+}
+
+/// True if `+`, `#` or NUL is among the octets.
+///
+/// Every PUBLISH passes here, so a block is judged without a branch per octet: the compiler makes
+/// one vector comparison of it.
+#[inline]
+pub(super) fn contains_special(octets: &[u8]) -> bool {
+    const fn special(octet: u8) -> bool {
+        (octet == b'+') | (octet == b'#') | (octet == 0)
+    }
+    let (blocks, rest) = octets.as_chunks::<16>();
+    blocks.iter().any(|block| block.iter().fold(false, |found, octet| found | special(*octet)))
+        || rest.iter().fold(false, |found, octet| found | special(*octet))
+}
+
+#[cold]
+fn first_special(text: &str) -> TopicError {
+    if text.as_bytes().contains(&0) { TopicError::Nul } else { TopicError::WildcardInName }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mqtt_4_7_3_1_a_topic_name_has_at_least_one_character() {
+        assert_eq!(TopicName::parse(""), Err(TopicError::Empty));
+        assert!(TopicName::parse("/").is_ok());
+        assert!(TopicName::parse(" ").is_ok());
+    }
+
+    #[test]
+    fn mqtt_4_7_3_2_a_topic_name_holds_no_null_character_wherever_it_stands() {
+        for at in 0..40 {
+            let mut text = "x".repeat(40);
+            text.replace_range(at..=at, "\0");
+            assert_eq!(TopicName::parse(&text), Err(TopicError::Nul), "at octet {at}");
+        }
+    }
+
+    #[test]
+    fn mqtt_4_7_3_3_a_topic_name_ends_at_65535_octets() {
+        assert!(TopicName::parse(&"x".repeat(TOPIC_BYTES_MAX)).is_ok());
+        assert_eq!(TopicName::parse(&"x".repeat(TOPIC_BYTES_MAX + 1)), Err(TopicError::TooLong));
+    }
+
+    #[test]
+    fn mqtt_3_3_2_2_a_topic_name_holds_no_wildcard_wherever_it_stands() {
+        for wildcard in ["+", "#"] {
+            for at in 0..40 {
+                let mut text = "x".repeat(40);
+                text.replace_range(at..=at, wildcard);
+                assert_eq!(TopicName::parse(&text), Err(TopicError::WildcardInName), "{wildcard} at octet {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn empty_levels_count() {
+        let name = TopicName::parse("/a//").unwrap();
+        assert_eq!(name.levels().collect::<Vec<_>>(), ["", "a", "", ""]);
+        assert_eq!(name.level_count(), 4);
+        assert_eq!(name.first_level(), "");
+        assert!(TopicName::parse("$SYS/x").unwrap().is_dollar());
+        assert!(!TopicName::parse("a/$SYS").unwrap().is_dollar());
+    }
+}
