@@ -1,1 +1,28 @@
-//! The compiled policy image and its evaluator.
+//! The compiled policy image, its evaluator, and the proof that a message was admitted.
+//!
+//! | file         | what                                                                        |
+//! |--------------|-----------------------------------------------------------------------------|
+//! | `image`      | `Image::load`: bytes -> a value whose every later use is total              |
+//! | `format`     | the JSON form of an image, as the Python compiler writes it, and its bounds |
+//! | `pattern`    | a rule's Topic Filter with variables: matching, covering, overlapping       |
+//! | `bind`       | `Identity` + `Image` -> `Grants`: the identity's own values, whole levels   |
+//! | `decide`     | `Grants` + request -> `Decision`: forbid beats permit, absence is denial    |
+//! | `limits`     | the limits that roles carry; of several roles the largest wins              |
+//! | `authorized` | `Authorized<T>`: only a decision makes one (I2)                             |
+//!
+//! The language is defined by `tests/oracle.py`; Hypothesis compares it with this module.
+
+mod authorized;
+mod bind;
+mod decide;
+mod format;
+mod image;
+mod limits;
+mod pattern;
+
+pub use authorized::{Authorized, Denied};
+pub use bind::{Grants, Identity};
+pub use decide::{Decision, Why};
+pub use format::ImageError;
+pub use image::{Image, RuleId};
+pub use limits::RoleLimits;

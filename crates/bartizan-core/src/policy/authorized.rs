@@ -1,0 +1,95 @@
+//! The proof that a message was admitted. Routing takes nothing else (I2), so a path that forgets
+//! the check does not compile.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::bind::Grants;
+use super::decide::Decision;
+use crate::message::{Message, Publisher, Time};
+use crate::topic::TopicName;
+use crate::wire::Publish;
+
+/// A message that a decision admitted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Authorized<T>(T);
+
+/// A message that a decision refused, and the decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("refused by the policy: {}", .0.why.as_str())]
+pub struct Denied(pub Decision);
+
+impl<T> Authorized<T> {
+    /// The message, without its proof.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<T> Deref for Authorized<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl Authorized<Publish<'_>> {
+    /// The same message in the form that is held: its topic, QoS, RETAIN and payload stay what was
+    /// decided upon. `properties` are those that are forwarded unaltered.
+    #[must_use]
+    pub fn to_message(
+        &self,
+        properties: &[u8],
+        expires_at: Option<Time>,
+        publisher: Arc<Publisher>,
+    ) -> Authorized<Message> {
+        let topic = TopicName::assume_parsed(self.0.topic);
+        Authorized(Message::new(
+            &topic,
+            properties,
+            self.0.payload,
+            self.0.qos,
+            self.0.retain,
+            expires_at,
+            publisher,
+        ))
+    }
+}
+
+impl Authorized<Message> {
+    /// A message of the server's own, as those of `$SYS`. Never for what came from a client.
+    #[must_use]
+    pub fn by_server(message: Message) -> Authorized<Message> {
+        Authorized(message)
+    }
+}
+
+impl Grants {
+    /// Admits a PUBLISH packet or refuses it. `topic` is its Topic Name once a Topic Alias is
+    /// resolved; the admitted packet carries it.
+    ///
+    /// # Errors
+    /// `Denied` with the decision.
+    pub fn authorize<'a>(
+        &self,
+        publish: Publish<'a>,
+        topic: TopicName<'a>,
+    ) -> Result<Authorized<Publish<'a>>, Denied> {
+        let decision = self.publish(&topic, publish.qos, publish.retain);
+        if !decision.allow {
+            return Err(Denied(decision));
+        }
+        Ok(Authorized(Publish { topic: topic.as_str(), ..publish }))
+    }
+
+    /// Admits a message that was held, as a Will that fires: decided under the policy of now.
+    ///
+    /// # Errors
+    /// `Denied` with the decision.
+    pub fn authorize_message(&self, message: Message) -> Result<Authorized<Message>, Denied> {
+        let decision = self.publish(&message.topic(), message.qos, message.retain);
+        if decision.allow { Ok(Authorized(message)) } else { Err(Denied(decision)) }
+    }
+}

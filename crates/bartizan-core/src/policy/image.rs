@@ -1,0 +1,235 @@
+//! The policy image: loaded once, strictly and within bounds, so that no decision can fail.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::format::{
+    ActionText, EffectText, FORMAT, IMAGE_BYTES_MAX, ImageError, ImageText, LevelText, NAME_BYTES_MAX,
+    PATTERN_LEVELS_MAX, ROLES_MAX, RULES_MAX, RoleText, RuleText, SOURCES_MAX,
+};
+use super::limits::RoleLimits;
+use super::pattern::{PatternLevel, is_literal_level};
+use crate::wire::QoS;
+
+/// The image of a policy that has no roles: what holds before any policy is there (I6).
+const DENY_ALL: &[u8] = br#"{"format":1,"roles":[]}"#;
+
+/// A rule of an image; `Image::rule_name` says its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleId(pub(super) u32);
+
+/// A compiled policy. Immutable; shared by an `Arc`, swapped whole.
+#[derive(Debug)]
+pub struct Image {
+    digest: Box<str>,
+    pub(super) sources: Box<[Source]>,
+    pub(super) rules: Box<[Rule]>,
+    /// In ascending order of name.
+    pub(super) roles: Box<[Role]>,
+}
+
+/// Where a variable's value comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Source {
+    ClientId,
+    Identity,
+    Attribute(Box<str>),
+}
+
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub name: Box<str>,
+    pub pattern: Box<[PatternLevel]>,
+    /// A permit's highest QoS of a PUBLISH.
+    pub qos_max: QoS,
+    /// True if a permit lets a PUBLISH carry RETAIN.
+    pub retain: bool,
+}
+
+/// The rules of one role by what they are asked for, each list in the order of the text.
+#[derive(Debug)]
+pub(super) struct Role {
+    pub name: Box<str>,
+    pub limits: RoleLimits,
+    pub publish: Effects,
+    pub subscribe: Effects,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    pub permit: Vec<RuleId>,
+    pub forbid: Vec<RuleId>,
+}
+
+impl Image {
+    /// Reads an image that the policy compiler wrote.
+    ///
+    /// # Errors
+    /// Anything the compiler does not write is refused: an image is loaded whole or not at all.
+    pub fn load(bytes: &[u8]) -> Result<Image, ImageError> {
+        if bytes.len() > IMAGE_BYTES_MAX {
+            return Err(ImageError::TooLarge(bytes.len()));
+        }
+        let text: ImageText = serde_json::from_slice(bytes).map_err(|e| ImageError::Syntax(e.to_string()))?;
+        if text.format != FORMAT {
+            return Err(ImageError::Format(text.format));
+        }
+        if text.roles.len() > ROLES_MAX {
+            return Err(ImageError::TooMany { what: "roles", max: ROLES_MAX });
+        }
+        let mut loader = Loader::default();
+        let roles = text.roles.into_iter().map(|role| loader.role(role)).collect::<Result<Box<[Role]>, _>>()?;
+        for (a, b) in roles.iter().zip(roles.iter().skip(1)) {
+            if a.name >= b.name {
+                return Err(ImageError::RoleOrder(b.name.to_string()));
+            }
+        }
+        Ok(Image {
+            digest: digest(bytes),
+            sources: loader.sources.into(),
+            rules: loader.rules.into(),
+            roles,
+        })
+    }
+
+    /// The image that grants nothing to anybody.
+    #[must_use]
+    pub fn deny_all() -> Image {
+        Image { digest: digest(DENY_ALL), sources: Box::default(), rules: Box::default(), roles: Box::default() }
+    }
+
+    /// SHA-256 of the image's bytes, in lower-case hexadecimal: the name of this policy.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The stable name of a rule: where in the policy's text it stands.
+    #[must_use]
+    pub fn rule_name(&self, rule: RuleId) -> &str {
+        self.rule(rule).map_or("", |rule| &rule.name)
+    }
+
+    pub(super) fn rule(&self, rule: RuleId) -> Option<&Rule> {
+        self.rules.get(rule.0 as usize)
+    }
+
+    /// The index of a role; a role that the policy does not name grants nothing.
+    pub(super) fn role_index(&self, name: &str) -> Option<u32> {
+        let index = self.roles.binary_search_by(|role| (*role.name).cmp(name)).ok()?;
+        u32::try_from(index).ok()
+    }
+
+    /// Grants for an identity without roles, for what no principal stands behind.
+    #[must_use]
+    pub fn no_grants(self: &Arc<Self>) -> super::bind::Grants {
+        self.bind(&super::bind::Identity { id: "", client_id: "", roles: &[], attributes: &[] })
+    }
+}
+
+fn digest(bytes: &[u8]) -> Box<str> {
+    Sha256::digest(bytes).iter().map(|octet| format!("{octet:02x}")).collect::<String>().into()
+}
+
+/// Collects what roles share: the rules in one row, and each source once.
+#[derive(Default)]
+struct Loader {
+    rules: Vec<Rule>,
+    sources: Vec<Source>,
+    slots: HashMap<Source, u16>,
+}
+
+impl Loader {
+    fn role(&mut self, text: RoleText) -> Result<Role, ImageError> {
+        if text.name.is_empty() || text.name.len() > NAME_BYTES_MAX {
+            return Err(ImageError::RoleOrder(text.name.chars().take(64).collect()));
+        }
+        let mut role = Role {
+            name: text.name.into(),
+            limits: text.limits,
+            publish: Effects::default(),
+            subscribe: Effects::default(),
+        };
+        for rule in text.rules {
+            self.rule(rule, &mut role)?;
+        }
+        Ok(role)
+    }
+
+    fn rule(&mut self, text: RuleText, role: &mut Role) -> Result<(), ImageError> {
+        let wrong = |why| ImageError::Rule { rule: text.name.chars().take(256).collect(), why };
+        if self.rules.len() >= RULES_MAX {
+            return Err(ImageError::TooMany { what: "rules", max: RULES_MAX });
+        }
+        let id = u32::try_from(self.rules.len()).map_err(|_| wrong("too many rules"))?;
+        if text.name.is_empty() || text.name.len() > NAME_BYTES_MAX {
+            return Err(wrong("its name is empty or too long"));
+        }
+        let qos_max = QoS::from_bits(text.qos_max).ok_or_else(|| wrong("qos_max is not 0, 1 or 2"))?;
+        let forbid = text.effect == EffectText::Forbid;
+        if forbid && (qos_max != QoS::ExactlyOnce || !text.retain) {
+            return Err(wrong("a forbid has neither qos_max nor retain"));
+        }
+        let publish = text.actions.contains(&ActionText::Publish);
+        let subscribe = text.actions.contains(&ActionText::Subscribe);
+        if text.actions.len() != usize::from(publish) + usize::from(subscribe) || text.actions.is_empty() {
+            return Err(wrong("its actions are not one or two different ones"));
+        }
+        let pattern = self.pattern(&text.pattern).map_err(wrong)?;
+        if let Some(PatternLevel::Literal(first)) = pattern.first()
+            && publish
+            && !forbid
+            && first.starts_with('$')
+        {
+            return Err(wrong("a topic that begins with $ cannot be published to by a client"));
+        }
+        for (wanted, effects) in [(publish, &mut role.publish), (subscribe, &mut role.subscribe)] {
+            if wanted {
+                let list = if forbid { &mut effects.forbid } else { &mut effects.permit };
+                list.push(RuleId(id));
+            }
+        }
+        self.rules.push(Rule { name: text.name.into(), pattern, qos_max, retain: text.retain });
+        Ok(())
+    }
+
+    fn pattern(&mut self, levels: &[LevelText]) -> Result<Box<[PatternLevel]>, &'static str> {
+        if levels.is_empty() || levels.len() > PATTERN_LEVELS_MAX {
+            return Err("its pattern has no level, or too many");
+        }
+        let last = levels.len() - 1;
+        let level = |(at, level): (usize, &LevelText)| match level {
+            LevelText::Many if at != last => Err("# is not the last level"),
+            LevelText::Many => Ok(PatternLevel::Many),
+            LevelText::One => Ok(PatternLevel::One),
+            LevelText::Lit(text) if !is_literal_level(text) => Err("a level holds / + # or NUL"),
+            LevelText::Lit(text) if at == 0 && text == "$share" => Err("$share is not a level of a topic"),
+            LevelText::Lit(text) => Ok(PatternLevel::Literal(text.as_str().into())),
+            LevelText::Var(source) => self.source(source).map(PatternLevel::Value),
+        };
+        levels.iter().enumerate().map(level).collect()
+    }
+
+    fn source(&mut self, text: &str) -> Result<u16, &'static str> {
+        let source = match text {
+            "client_id" => Source::ClientId,
+            "identity" => Source::Identity,
+            _ => match text.strip_prefix("attr.") {
+                Some(name) if !name.is_empty() && name.len() <= NAME_BYTES_MAX => Source::Attribute(name.into()),
+                _ => return Err("a variable has no source of that name"),
+            },
+        };
+        if let Some(slot) = self.slots.get(&source) {
+            return Ok(*slot);
+        }
+        if self.sources.len() >= SOURCES_MAX {
+            return Err("too many different sources of values");
+        }
+        let slot = u16::try_from(self.sources.len()).map_err(|_| "too many different sources of values")?;
+        self.sources.push(source.clone());
+        self.slots.insert(source, slot);
+        Ok(slot)
+    }
+}

@@ -1,0 +1,148 @@
+//! A rule's Topic Filter with variables, asked for one principal's values.
+//!
+//! A variable stands for one whole level and is compared as a value: it is never put into a text
+//! that is then read as a filter, so a Client ID of `+` or `a/b` cannot mean more than itself.
+//!
+//! A first level that is a wildcard or a variable never reaches a `$` topic [MQTT-4.7.2-1]: such
+//! topics are reached only by a policy that spells them.
+
+use std::sync::Arc;
+
+/// One level of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PatternLevel {
+    Literal(Box<str>),
+    /// The principal's value in this slot of `Image::sources`.
+    Value(u16),
+    /// Exactly one level, whatever it is.
+    One,
+    /// The parent level and everything below it (4.7.1.2); last.
+    Many,
+}
+
+/// One level once the principal's values are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bound<'a> {
+    Literal(&'a str),
+    One,
+    Many,
+}
+
+/// What a rule becomes where the principal has no usable value for one of its variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unbound {
+    /// A permit does not exist: nobody gains from what he lacks.
+    Nothing,
+    /// A forbid holds for every value: nobody gains from what he lacks.
+    Everything,
+}
+
+/// A pattern and the values of one principal.
+#[derive(Clone, Copy)]
+pub(super) struct BoundPattern<'a> {
+    pub levels: &'a [PatternLevel],
+    pub values: &'a [Option<Arc<str>>],
+    pub unbound: Unbound,
+}
+
+/// True if this text can be one level of a Topic Name.
+pub(super) fn is_literal_level(text: &str) -> bool {
+    !text.bytes().any(|octet| matches!(octet, b'/' | b'+' | b'#' | 0))
+}
+
+/// True if this value may stand for a level: not empty, and one level by itself.
+pub(super) fn is_usable_value(value: &str) -> bool {
+    !value.is_empty() && is_literal_level(value)
+}
+
+fn is_dollar(level: &str) -> bool {
+    level.starts_with('$')
+}
+
+impl<'a> BoundPattern<'a> {
+    /// The level at this place; `Ok(None)` after the last, `Err` where the rule does not exist.
+    fn level(&self, at: usize) -> Result<Option<Bound<'a>>, DoesNotExist> {
+        Ok(match self.levels.get(at) {
+            None => None,
+            Some(PatternLevel::One) => Some(Bound::One),
+            Some(PatternLevel::Many) => Some(Bound::Many),
+            Some(PatternLevel::Literal(text)) => Some(Bound::Literal(text)),
+            Some(PatternLevel::Value(slot)) => {
+                match (self.values.get(usize::from(*slot)).and_then(Option::as_deref), self.unbound) {
+                    (Some(value), _) if at == 0 && is_dollar(value) => return Err(DoesNotExist),
+                    (Some(value), _) => Some(Bound::Literal(value)),
+                    (None, Unbound::Nothing) => return Err(DoesNotExist),
+                    (None, Unbound::Everything) => Some(Bound::One),
+                }
+            }
+        })
+    }
+
+    /// True if this Topic Name is one of those the pattern means.
+    pub(super) fn matches(&self, name: &str) -> bool {
+        self.try_matches(name).unwrap_or(false)
+    }
+
+    /// True if every Topic Name that the filter matches is one that the pattern means.
+    pub(super) fn covers(&self, filter: &str) -> bool {
+        self.try_covers(filter).unwrap_or(false)
+    }
+
+    /// True if some Topic Name is matched by both.
+    pub(super) fn overlaps(&self, filter: &str) -> bool {
+        self.try_overlaps(filter).unwrap_or(false)
+    }
+
+    fn try_matches(&self, name: &str) -> Result<bool, DoesNotExist> {
+        let mut at = 0;
+        for level in name.split('/') {
+            match self.level(at)? {
+                Some(Bound::Literal(text)) if text == level => {}
+                Some(Bound::One) if at > 0 || !is_dollar(level) => {}
+                Some(Bound::Many) => return Ok(at > 0 || !is_dollar(level)),
+                _ => return Ok(false),
+            }
+            at += 1;
+        }
+        Ok(matches!(self.level(at)?, None | Some(Bound::Many)))
+    }
+
+    fn try_covers(&self, filter: &str) -> Result<bool, DoesNotExist> {
+        let mut at = 0;
+        for level in filter.split('/') {
+            match (self.level(at)?, level) {
+                (Some(Bound::Many), _) => return Ok(at > 0 || !is_dollar(level)),
+                // A Topic Name has at least one level, so `+/#` means what `#` means, and only there.
+                (Some(Bound::One), "#") if at == 0 => return Ok(matches!(self.level(1)?, Some(Bound::Many))),
+                (_, "#") => return Ok(false),
+                (Some(Bound::One), _) if at > 0 || !is_dollar(level) => {}
+                (Some(Bound::Literal(text)), _) if text == level => {}
+                _ => return Ok(false),
+            }
+            at += 1;
+        }
+        Ok(matches!(self.level(at)?, None | Some(Bound::Many)))
+    }
+
+    fn try_overlaps(&self, filter: &str) -> Result<bool, DoesNotExist> {
+        let mut at = 0;
+        for level in filter.split('/') {
+            let free = at > 0 || !is_dollar(level);
+            match (self.level(at)?, level) {
+                (Some(Bound::Many), _) => return Ok(free),
+                (Some(Bound::Literal(text)), "#") => return Ok(at > 0 || !is_dollar(text)),
+                (_, "#") => return Ok(true),
+                (Some(Bound::Literal(text)), "+") if at > 0 || !is_dollar(text) => {}
+                (Some(Bound::Literal(text)), _) if text == level => {}
+                (Some(Bound::One), _) if free => {}
+                _ => return Ok(false),
+            }
+            at += 1;
+        }
+        Ok(matches!(self.level(at)?, None | Some(Bound::Many)))
+    }
+}
+
+/// The rule has a variable for which the principal has no value, and is a permit; or the value
+/// would reach a `$` topic.
+struct DoesNotExist;
