@@ -1,1 +1,3 @@
 //! The I/O half of Bartizan.
+
+pub mod store;
