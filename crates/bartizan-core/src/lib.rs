@@ -9,12 +9,14 @@
 //! | `session` | Connection and Session state: queue, in-flight window, aliases, Will      |
 //! | `server`  | the MQTT Server of one shard: who may connect, who gets what              |
 //! | `message` | one Application Message, encoded once and shared                          |
+//! | `durable` | what a Session must not forget                                            |
 //! | `event`   | what happened, for logs and detectors                                     |
 //!
 //! Invariants: no I/O, no clock, no entropy (I1); only `policy` makes an `Authorized<T>` (I2);
 //! no positive acknowledgement before what it claims is true (I3); no panic on any input.
 #![forbid(unsafe_code)]
 
+pub mod durable;
 pub mod limits;
 pub mod message;
 pub mod policy;

@@ -1,0 +1,250 @@
+//! A Network Connection: awaiting CONNECT, authenticating, open, or closed.
+//!
+//! Only `Open` has a principal and a Session, so nothing before CONNACK can publish.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use slotmap::new_key_type;
+
+use super::alias::{InboundAliases, OutboundAliases};
+use super::auth_exchange::AuthExchange;
+use super::principal::Principal;
+use super::session::SessionKey;
+use super::will::Will;
+use crate::limits::TokenBucket;
+use crate::message::{Publisher, Time};
+use crate::policy::Grants;
+use crate::wire::{PacketId, QoS, ReasonCode, Version};
+
+new_key_type! {
+    /// Names a Network Connection of this shard; never reused for another one.
+    pub struct ConnectionKey;
+}
+
+/// What TLS proved about the peer. Core never sees X.509.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerIdentity {
+    /// Subject Common Name.
+    pub common_name: Option<String>,
+    /// Subject Alternative Names: DNS.
+    pub san_dns: Vec<String>,
+    /// Subject Alternative Names: URI.
+    pub san_uri: Vec<String>,
+    /// Subject Alternative Names: email.
+    pub san_email: Vec<String>,
+    /// SHA-256 of the certificate, hexadecimal.
+    pub fingerprint_sha256: String,
+    /// Serial number, hexadecimal.
+    pub serial: String,
+    /// Issuer's distinguished name.
+    pub issuer: String,
+    /// End of validity, seconds since the Unix epoch.
+    pub not_after_s: i64,
+}
+
+/// Who is at the other end, as far as the transport knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Index of the listener it came in by.
+    pub listener: usize,
+    /// Its address, without the port where there is one.
+    pub address: Arc<str>,
+    /// Its port; 0 where there is none.
+    pub port: u16,
+    /// "mqtt", "mqtts", "ws", "wss" or "unix".
+    pub transport: &'static str,
+    /// What its certificate proves.
+    pub certificate: Option<Arc<PeerIdentity>>,
+}
+
+/// A Network Connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Who is at the other end.
+    pub peer: Peer,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Octets to be written. The driver takes them from here.
+    pub out: Vec<u8>,
+    /// True while it stands in the list of connections with octets to write.
+    pub is_dirty: bool,
+    /// When it was accepted.
+    pub opened_at: Time,
+    /// When the last packet came.
+    pub last_seen: Time,
+    /// Input is left unread until then: it came faster than its limits allow.
+    pub paused_until: Option<Time>,
+    /// Packets and octets, for `bartizan clients`.
+    pub traffic: Traffic,
+}
+
+/// What went over a connection.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Traffic {
+    /// PUBLISH packets received.
+    pub messages_in: u64,
+    /// PUBLISH packets sent.
+    pub messages_out: u64,
+    /// Octets received.
+    pub bytes_in: u64,
+    /// Octets sent.
+    pub bytes_out: u64,
+    /// Messages not sent: over a limit of the client or of its queue.
+    pub dropped: u64,
+}
+
+/// How far a Network Connection has come.
+#[derive(Debug)]
+pub enum Phase {
+    /// Nothing but CONNECT is accepted [MQTT-3.1.0-1].
+    AwaitConnect,
+    /// CONNECT came; an answer is awaited, from the authenticators or by AUTH from the client.
+    Authenticating(Box<AuthExchange>),
+    /// CONNACK 0x00 is sent or owed.
+    Open(Box<Open>),
+    /// Nothing is read any more; what is owed is still written.
+    Closed,
+}
+
+/// What exists only on an accepted connection.
+#[derive(Debug)]
+pub struct Open {
+    /// Its Session.
+    pub session: SessionKey,
+    /// The Client Identifier.
+    pub client_id: Arc<str>,
+    /// Who it acts for.
+    pub principal: Arc<Principal>,
+    /// What the policy grants, under the present epoch.
+    pub grants: Arc<Grants>,
+    /// Identity and Client Identifier, as they go with each message.
+    pub publisher: Arc<Publisher>,
+    /// The protocol it speaks.
+    pub version: Version,
+    /// False until CONNACK is written: nothing else may be sent before.
+    pub is_live: bool,
+    /// Keep Alive in force, seconds; 0 is off.
+    pub keep_alive_s: u16,
+    /// The client's Receive Maximum, bounded by the listener's `inflight_max`.
+    pub receive_maximum: u16,
+    /// Our Receive Maximum.
+    pub inbound_maximum: u16,
+    /// QoS 1 and 2 messages received and not yet acknowledged to the end.
+    pub inbound_open: u16,
+    /// The client's Maximum Packet Size.
+    pub maximum_packet_size: u32,
+    /// False when the client wants no reason strings (3.1.2.11.7).
+    pub problem_information: bool,
+    /// Aliases the client has set.
+    pub aliases_in: InboundAliases,
+    /// Aliases we have set.
+    pub aliases_out: OutboundAliases,
+    /// The Will, while the connection is open.
+    pub will: Option<Will>,
+    /// Acknowledgements owed, in the order of what they acknowledge [MQTT-4.6.0-2].
+    pub owed: VecDeque<Owed>,
+    /// Names the next entry of `owed`.
+    pub next_owed: u64,
+    /// Messages per second.
+    pub message_rate: Option<TokenBucket>,
+    /// Octets of messages per second.
+    pub byte_rate: Option<TokenBucket>,
+    /// The Authentication Method of the CONNECT packet.
+    pub auth_method: Option<Arc<str>>,
+    /// True while a re-authentication is under way (4.12.1).
+    pub reauthenticating: bool,
+    /// When the credential ends: the connection ends with it.
+    pub ends_at: Option<Time>,
+    /// The topic of the last admitted PUBLISH: the same one again needs no new decision.
+    pub last_admitted: Admitted,
+}
+
+/// The last PUBLISH the policy admitted on a connection.
+#[derive(Debug, Default)]
+pub struct Admitted {
+    /// Its Topic Name; empty for none.
+    pub topic: String,
+    /// QoS and RETAIN it was admitted with.
+    pub qos: QoS,
+    /// RETAIN flag it was admitted with.
+    pub retain: bool,
+}
+
+/// An acknowledgement that may only be sent once what it claims is true (I3).
+#[derive(Debug)]
+pub struct Owed {
+    /// Names it.
+    pub id: u64,
+    /// How many commits it waits for.
+    pub waits: u32,
+    /// The packet.
+    pub packet: OwedPacket,
+}
+
+/// The packet of an `Owed`.
+#[derive(Debug)]
+pub enum OwedPacket {
+    /// CONNACK, encoded. Then the Session resumes.
+    Connack(Vec<u8>),
+    /// PUBACK.
+    Puback(PacketId, ReasonCode, Option<&'static str>),
+    /// PUBREC.
+    Pubrec(PacketId, ReasonCode, Option<&'static str>),
+    /// PUBCOMP.
+    Pubcomp(PacketId, ReasonCode),
+    /// SUBACK, encoded, and the Subscriptions that want their Retained Messages.
+    Suback(Vec<u8>, Vec<Arc<str>>),
+    /// UNSUBACK, encoded.
+    Unsuback(Vec<u8>),
+}
+
+impl Connection {
+    /// A connection just accepted.
+    #[must_use]
+    pub fn new(peer: Peer, now: Time) -> Connection {
+        Connection {
+            peer,
+            phase: Phase::AwaitConnect,
+            out: Vec::new(),
+            is_dirty: false,
+            opened_at: now,
+            last_seen: now,
+            paused_until: None,
+            traffic: Traffic::default(),
+        }
+    }
+
+    /// What exists once it is open.
+    pub fn open(&self) -> Option<&Open> {
+        match &self.phase {
+            Phase::Open(open) => Some(open),
+            _ => None,
+        }
+    }
+
+    /// What exists once it is open.
+    pub fn open_mut(&mut self) -> Option<&mut Open> {
+        match &mut self.phase {
+            Phase::Open(open) => Some(open),
+            _ => None,
+        }
+    }
+}
+
+impl Open {
+    /// Owes a packet that waits for so many commits.
+    pub fn owe(&mut self, waits: u32, packet: OwedPacket) -> u64 {
+        let id = self.next_owed;
+        self.next_owed += 1;
+        self.owed.push_back(Owed { id, waits, packet });
+        id
+    }
+
+    /// The entry of this name.
+    pub fn owed_mut(&mut self, id: u64) -> Option<&mut Owed> {
+        let first = self.owed.front()?.id;
+        self.owed.get_mut(usize::try_from(id.checked_sub(first)?).ok()?)
+    }
+}

@@ -1,0 +1,162 @@
+//! A Session (4.1): what outlives a Network Connection.
+//!
+//! It belongs to the identity that made it (I11) and lives on the shard that its Client
+//! Identifier hashes to, so taking it over never leaves the shard.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use slotmap::new_key_type;
+
+use super::connection::ConnectionKey;
+use super::inflight::Inflight;
+use super::principal::Principal;
+use super::will::PendingWill;
+use crate::message::{Message, Time};
+use crate::policy::Grants;
+use crate::topic::TopicFilterBuf;
+use crate::wire::{QoS, SubscriptionOptions, Version};
+
+new_key_type! {
+    /// Names a Session of this shard; never reused for another one.
+    pub struct SessionKey;
+}
+
+/// Session Expiry Interval that means "does not expire" (3.1.2.11.2).
+pub const NEVER_EXPIRES: u32 = u32::MAX;
+
+/// One Subscription of a Session.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// The Topic Filter that is matched: the inner one of a Shared Subscription.
+    pub filter: TopicFilterBuf,
+    /// The ShareName of a Shared Subscription.
+    pub share: Option<Arc<str>>,
+    /// Its options.
+    pub options: SubscriptionOptions,
+    /// Its Subscription Identifier.
+    pub id: Option<u32>,
+    /// True when a forbid overlaps it: each delivery is decided by itself.
+    pub per_delivery: bool,
+}
+
+/// A message waiting for room in the window.
+#[derive(Clone, Debug)]
+pub struct Queued {
+    /// Its place in the Session, as the store knows it.
+    pub seq: u64,
+    /// The message.
+    pub message: Arc<Message>,
+    /// QoS of the delivery: 1 or 2.
+    pub qos: QoS,
+    /// RETAIN flag of the delivery.
+    pub retain: bool,
+    /// Subscription Identifiers of the delivery.
+    pub subscription_ids: Box<[u32]>,
+    /// The Shared Subscription it came by, as its full filter.
+    pub group: Option<Arc<str>>,
+}
+
+/// A Retained Message on its way to a new Subscription.
+#[derive(Clone, Debug)]
+pub struct Backlogged {
+    /// The message.
+    pub message: Arc<Message>,
+    /// QoS of the delivery.
+    pub qos: QoS,
+    /// The Subscription's identifier.
+    pub subscription_id: Option<u32>,
+    /// True when each delivery is decided by itself.
+    pub per_delivery: bool,
+}
+
+/// A Session.
+#[derive(Debug)]
+pub struct Session {
+    /// The Client Identifier.
+    pub client_id: Arc<str>,
+    /// The identity it belongs to, with its roles and attributes as last known.
+    pub principal: Arc<Principal>,
+    /// What the policy grants to that identity, under the present epoch.
+    pub grants: Arc<Grants>,
+    /// The protocol of its latest connection.
+    pub version: Version,
+    /// The connection it is on.
+    pub connection: Option<ConnectionKey>,
+    /// Session Expiry Interval, seconds.
+    pub expiry_s: u32,
+    /// True when the store holds it.
+    pub stored: bool,
+    /// Subscriptions by their full filter, `$share/...` included.
+    pub subscriptions: HashMap<Arc<str>, Subscription>,
+    /// Messages waiting for the window.
+    pub queue: VecDeque<Queued>,
+    /// Octets in the queue.
+    pub queued_bytes: usize,
+    /// Retained Messages still to be sent to new Subscriptions.
+    pub backlog: VecDeque<Backlogged>,
+    /// Messages sent and not yet acknowledged.
+    pub inflight: Inflight,
+    /// Packet Identifiers of QoS 2 messages received and not yet released (4.3.3).
+    pub received: HashMap<u16, Received>,
+    /// The next place in the queue.
+    pub next_seq: u64,
+    /// The Will of a connection that ended, waiting for its delay.
+    pub pending_will: Option<PendingWill>,
+    /// When the Session ends, while no connection is open.
+    pub ends_at: Option<Time>,
+    /// Most messages the queue holds.
+    pub queued_messages_max: usize,
+    /// Most octets the queue holds.
+    pub queued_bytes_max: usize,
+}
+
+/// A QoS 2 message that the client has not released yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// Not durable everywhere yet: no PUBREC may be sent.
+    Pending,
+    /// PUBREC may be sent, again and again.
+    Held,
+}
+
+impl Session {
+    /// True when the Session ends with its connection.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.expiry_s == 0
+    }
+
+    /// When the Session ends if its connection ends now; `None` for never.
+    #[must_use]
+    pub fn end_after(&self, now: Time) -> Option<Time> {
+        (self.expiry_s != NEVER_EXPIRES).then(|| now.plus_ms(u64::from(self.expiry_s) * 1000))
+    }
+
+    /// Takes the next place in the queue.
+    pub fn take_seq(&mut self) -> u64 {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        seq
+    }
+
+    /// True when the queue's limits admit one more message of this weight.
+    #[must_use]
+    pub fn has_room_for(&self, weight_bytes: usize) -> bool {
+        self.queue.len() < self.queued_messages_max
+            && self.queued_bytes.saturating_add(weight_bytes) <= self.queued_bytes_max
+    }
+
+    /// Appends to the queue.
+    pub fn enqueue(&mut self, queued: Queued) {
+        self.queued_bytes += queued.message.weight_bytes();
+        self.queue.push_back(queued);
+    }
+
+    /// Takes the oldest message of the queue.
+    pub fn dequeue(&mut self) -> Option<Queued> {
+        let queued = self.queue.pop_front()?;
+        self.queued_bytes = self.queued_bytes.saturating_sub(queued.message.weight_bytes());
+        Some(queued)
+    }
+}
