@@ -5,6 +5,8 @@
 //! (bounded, every hit compared in full) and the interest table (a false "maybe"). Tables that grow
 //! with what peers choose are keyed by std's seeded SipHash instead.
 
+use std::hash::{BuildHasher, Hasher};
+
 const MULTIPLIERS: [u64; 3] = [0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db, 0x8ebc_6af0_9c88_c6e3];
 
 /// The 128-bit product folded to 64 bits: every bit of both factors reaches every bit of it.
@@ -29,6 +31,52 @@ pub fn topic_hash(text: &str) -> u64 {
     fold(hash ^ tail ^ third, second ^ (hash << 1))
 }
 
+/// Hashes pairs of ids under a seed of this table.
+///
+/// Peers can guess which ids their filters get, so the seed keeps them from choosing pairs that
+/// collide; it is std's own per-process randomness, and core still draws none.
+#[derive(Clone, Debug)]
+pub(super) struct IdState(u64);
+
+impl Default for IdState {
+    fn default() -> Self {
+        IdState(std::collections::hash_map::RandomState::new().hash_one(0_u8))
+    }
+}
+
+impl BuildHasher for IdState {
+    type Hasher = IdHasher;
+
+    #[inline]
+    fn build_hasher(&self) -> IdHasher {
+        IdHasher(self.0)
+    }
+}
+
+/// The hasher of [`IdState`].
+#[derive(Debug)]
+pub(super) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    #[inline]
+    fn finish(&self) -> u64 {
+        let [_, second, _] = MULTIPLIERS;
+        fold(self.0, second)
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        for octet in octets {
+            self.write_u32(u32::from(*octet));
+        }
+    }
+
+    #[inline]
+    fn write_u32(&mut self, id: u32) {
+        let [first, ..] = MULTIPLIERS;
+        self.0 = fold(self.0 ^ u64::from(id), first).rotate_left(32);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +93,18 @@ mod tests {
         for text in ["", "\u{1}", "/", "//", "///", "a", "a/", "/a"] {
             assert!(seen.insert(topic_hash(text)), "{text:?}");
         }
+    }
+
+    #[test]
+    fn pairs_of_ids_get_different_hashes_and_another_table_gets_others() {
+        let (one, other) = (IdState::default(), IdState::default());
+        let mut seen = HashSet::new();
+        for parent in 0..300_u32 {
+            for level in 0..300_u32 {
+                assert!(seen.insert(one.hash_one((parent, level))));
+            }
+        }
+        assert_ne!(one.hash_one((1_u32, 2_u32)), other.hash_one((1_u32, 2_u32)));
     }
 
     #[test]

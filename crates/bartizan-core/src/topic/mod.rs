@@ -7,16 +7,31 @@
 //! | `relation`    | `covers` and `overlaps`: how two filters stand to each other                |
 //! | `shared`      | `$share/{ShareName}/{filter}` (4.8.2)                                       |
 //! | `hash`        | `topic_hash`: one 64-bit hash per message, for caches and the interest table|
+//! | `index`       | `SubscriptionIndex`: who gets a message (`trie`, `subscribers`, `slab` inside) |
+//! | `cache`       | `RouteCache`: routes of recent names, valid by generation                   |
+//! | `interest`    | `Interest`: might another shard have a Subscription?                        |
+//! | `retained`    | `RetainedStore`: Retained Messages by name, walked by filter                |
 //!
 //! A value of these types is its own proof: whoever holds a `TopicFilter` need not check it again.
 
+pub mod cache;
 pub mod filter;
 pub mod hash;
+pub mod index;
+pub mod interest;
 pub mod name;
 mod relation;
+pub mod retained;
 pub mod shared;
+mod slab;
+mod subscribers;
+mod trie;
 
+pub use cache::{RouteCache, RouteCacheLimits};
 pub use filter::{Level, Levels, TopicFilter, TopicFilterBuf};
 pub use hash::topic_hash;
+pub use index::SubscriptionIndex;
+pub use interest::{Interest, InterestLimits};
 pub use name::{TOPIC_BYTES_MAX, TopicError, TopicName};
+pub use retained::{PageEnd, RetainedPage, RetainedStore};
 pub use shared::{ShareName, parse_subscription};
