@@ -1,1 +1,21 @@
-//! The seam.
+//! The seam: conversion between Python values and the engine, and nothing else.
+//!
+//! | file      | what crosses                                                          |
+//! |-----------|-----------------------------------------------------------------------|
+//! | `topics`  | text -> Topic Names and Filters: parse, match, cover                  |
+//! | `policy`  | `CompiledPolicy`: image bytes in, decisions out                       |
+//!
+//! Keyword-only; values in, values out; no callback, no async.
+
+mod policy;
+mod topics;
+
+use pyo3::prelude::*;
+
+/// The engine of Bartizan.
+#[pymodule]
+fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    topics::register(module)?;
+    policy::register(module)?;
+    Ok(())
+}

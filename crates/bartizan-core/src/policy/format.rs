@@ -18,7 +18,7 @@ pub(super) const ROLES_MAX: usize = 100_000;
 /// Levels of one pattern.
 pub(super) const PATTERN_LEVELS_MAX: usize = 128;
 /// Octets of a role's, a rule's or an attribute's name.
-pub(super) const NAME_BYTES_MAX: usize = 2_048;
+pub(super) const NAME_BYTES_MAX: usize = 4_096;
 /// Different sources of values in one image: one slot each in every `Grants`.
 pub(super) const SOURCES_MAX: usize = 256;
 

@@ -112,10 +112,11 @@ impl<'a> BoundPattern<'a> {
         for level in filter.split('/') {
             match (self.level(at)?, level) {
                 (Some(Bound::Many), _) => return Ok(at > 0 || !is_dollar(level)),
-                // A Topic Name has at least one level, so `+/#` means what `#` means, and only there.
-                (Some(Bound::One), "#") if at == 0 => return Ok(matches!(self.level(1)?, Some(Bound::Many))),
-                (_, "#") => return Ok(false),
+                (Some(Bound::One), "#") => {
+                    return Ok(above_is_no_name(filter, at) && matches!(self.level(at + 1)?, Some(Bound::Many)));
+                }
                 (Some(Bound::One), _) if at > 0 || !is_dollar(level) => {}
+                // No level's text is "+" or "#": equal texts are the same level.
                 (Some(Bound::Literal(text)), _) if text == level => {}
                 _ => return Ok(false),
             }
@@ -126,21 +127,36 @@ impl<'a> BoundPattern<'a> {
 
     fn try_overlaps(&self, filter: &str) -> Result<bool, DoesNotExist> {
         let mut at = 0;
+        // True while the levels that both share are none, or the one empty level: no Topic Name.
+        let mut no_name = true;
         for level in filter.split('/') {
             let free = at > 0 || !is_dollar(level);
-            match (self.level(at)?, level) {
+            let shared = match (self.level(at)?, level) {
+                (None, "#") => return Ok(!no_name),
                 (Some(Bound::Many), _) => return Ok(free),
                 (Some(Bound::Literal(text)), "#") => return Ok(at > 0 || !is_dollar(text)),
-                (_, "#") => return Ok(true),
-                (Some(Bound::Literal(text)), "+") if at > 0 || !is_dollar(text) => {}
-                (Some(Bound::Literal(text)), _) if text == level => {}
-                (Some(Bound::One), _) if free => {}
+                (Some(Bound::One), "#") => return Ok(true),
+                (Some(Bound::Literal(text)), "+") if at > 0 || !is_dollar(text) => text,
+                (Some(Bound::Literal(text)), _) if text == level => text,
+                (Some(Bound::One), _) if free => level,
                 _ => return Ok(false),
-            }
+            };
+            no_name = at == 0 && shared.is_empty();
             at += 1;
         }
-        Ok(matches!(self.level(at)?, None | Some(Bound::Many)))
+        Ok(match self.level(at)? {
+            None => true,
+            Some(Bound::Many) => !no_name,
+            _ => false,
+        })
     }
+}
+
+/// True if the levels of the filter before this one are no Topic Name: none, or one empty level.
+///
+/// There `#` has no parent level to match [MQTT-4.7.3-1], so that `#` means what `+/#` means.
+fn above_is_no_name(filter: &str, at: usize) -> bool {
+    at == 0 || (at == 1 && filter.starts_with('/'))
 }
 
 /// The rule has a variable for which the principal has no value, and is a permit; or the value

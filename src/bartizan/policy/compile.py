@@ -1,0 +1,79 @@
+"""Policy -> the bytes the engine loads. Pure: the same policy gives the same bytes on every node.
+
+The form is JSON with sorted keys and no spaces; `docs/adr/0004-policy-image.md` says why, and
+`bartizan-core`'s `policy/format.rs` reads it.
+"""
+
+import hashlib
+import json
+
+from bartizan.policy.contract import Action, Effect, Level, Literal, Pattern, Policy, Role, Rule, Topic, Wildcard
+
+FORMAT = 1
+
+
+def compile_policy(policy: Policy) -> bytes:
+    """The image of this policy."""
+    image = {"format": FORMAT, "roles": [_role(policy, role) for role in sorted(policy.roles, key=_name)]}
+    return json.dumps(image, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def digest(image: bytes) -> str:
+    """The name of a policy: SHA-256 of its image, in hexadecimal."""
+    return hashlib.sha256(image).hexdigest()
+
+
+def _name(role: Role) -> bytes:
+    # The engine looks roles up in the order of their octets.
+    return role.name.encode()
+
+
+def _role(policy: Policy, role: Role) -> dict[str, object]:
+    declared = [
+        _topic_rule(role, topic, action)
+        for topic in policy.topics
+        for action in Action
+        if role.name in topic.roles(action)
+    ]
+    own = [
+        _own_rule(role, rule, index)
+        for rules in (role.permit, role.forbid)
+        for index, rule in enumerate(rules)
+    ]
+    return {"name": role.name, "limits": dict(role.limits), "rules": declared + own}
+
+
+def _topic_rule(role: Role, topic: Topic, action: Action) -> dict[str, object]:
+    name = f"roles.{role.name} via topics.{json.dumps(topic.template.text, ensure_ascii=False)}.{action}"
+    return {
+        "name": name,
+        "effect": Effect.PERMIT.value,
+        "actions": [action.value],
+        "pattern": _pattern(role, topic.template),
+        "qos_max": topic.qos_max,
+        "retain": topic.retain,
+    }
+
+
+def _own_rule(role: Role, rule: Rule, index: int) -> dict[str, object]:
+    return {
+        "name": f"roles.{role.name}.{rule.effect}[{index}]",
+        "effect": rule.effect.value,
+        "actions": [action.value for action in rule.actions],
+        "pattern": _pattern(role, rule.filter),
+        "qos_max": rule.qos_max,
+        "retain": rule.retain,
+    }
+
+
+def _pattern(role: Role, pattern: Pattern) -> list[object]:
+    return [_level(role, level) for level in pattern.levels]
+
+
+def _level(role: Role, level: Level) -> object:
+    if isinstance(level, Literal):
+        return {"lit": level.text}
+    if isinstance(level, Wildcard):
+        return "one" if level is Wildcard.ONE else "many"
+    source = role.bound_to(level.name)
+    return "one" if source is None else {"var": source}

@@ -1,0 +1,118 @@
+"""The compiled policy: the engine's evaluator, the only one there is (I10).
+
+`explain`, `lint` and the tests ask it here; the engine asks it for every packet.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bartizan import _engine
+from bartizan.errors import InvalidValue
+from bartizan.policy.compile import compile_policy
+from bartizan.policy.contract import Policy
+
+
+class Asked(StrEnum):
+    """What a request asks for. `RECEIVE` is one delivery to a subscription granted before."""
+
+    PUBLISH = "publish"
+    SUBSCRIBE = "subscribe"
+    RECEIVE = "receive"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a policy. `topic` is a Topic Filter if the action is to subscribe."""
+
+    action: Asked
+    topic: str
+    identity: str = ""
+    client_id: str = ""
+    roles: tuple[str, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    qos: int = 0
+    retain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer: allowed or not, by which rule, and why."""
+
+    allow: bool
+    per_delivery: bool
+    rule: str | None
+    why: str
+
+    def __str__(self) -> str:
+        return f"{'allow' if self.allow else 'deny'}: {_WHY[self.why]}{f' ({self.rule})' if self.rule else ''}"
+
+
+_WHY: Mapping[str, str] = {
+    "permitted": "a rule permits it",
+    "forbidden": "a rule forbids it, and that beats every permit",
+    "no_permit": "no rule permits it",
+    "qos_above_max": "a rule permits it only with a lower QoS",
+    "retain_not_allowed": "a rule permits it only without RETAIN",
+    "server_topic": "topics that begin with $ are published by the server alone",
+}
+
+
+class CompiledPolicy:
+    """A policy that decides. Immutable; two are equal if their images are."""
+
+    __slots__ = ("_image", "_native")
+
+    def __init__(self, image: bytes) -> None:
+        """Loads an image; `InvalidValue` if these bytes are none."""
+        try:
+            self._native = _engine.CompiledPolicy.load(image=image)
+        except _engine.PolicyImageError as error:
+            raise InvalidValue(str(error)) from error
+        self._image = image
+
+    @classmethod
+    def of(cls, policy: Policy) -> "CompiledPolicy":
+        """Compiles a policy and loads it."""
+        return cls(compile_policy(policy))
+
+    @property
+    def image(self) -> bytes:
+        """The bytes every node loads."""
+        return self._image
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the image, in hexadecimal: the name of this policy."""
+        return self._native.digest
+
+    def decide(self, request: Request) -> Decision:
+        """Decides; `InvalidValue` if the topic is no Topic Name or Filter, or the QoS no QoS."""
+        try:
+            native = self._native.decide(
+                identity=request.identity,
+                client_id=request.client_id,
+                roles=request.roles,
+                attributes=request.attributes,
+                action=request.action.value,
+                topic=request.topic,
+                qos=request.qos,
+                retain=request.retain,
+            )
+        except ValueError as error:
+            raise InvalidValue(f"{request.topic!r}: {error}") from error
+        return Decision(native.allow, native.per_delivery, native.rule, native.why)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CompiledPolicy) and self._image == other._image
+
+    def __hash__(self) -> int:
+        return hash(self._image)
+
+    def __repr__(self) -> str:
+        return f"<CompiledPolicy {self.digest}>"
+
+
+def filter_covers(wide: str, narrow: str) -> bool:
+    """True if the filter `wide` matches every Topic Name that `narrow` matches."""
+    return _engine.filter_covers(filter=wide, other=narrow)

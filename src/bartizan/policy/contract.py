@@ -1,0 +1,195 @@
+"""The values of a policy: topics with their rules, roles with theirs. Frozen, and valid once built.
+
+A `Pattern` is a Topic Filter in which `{name}` stands for one whole level. What a variable means is
+the role's affair: bound, it is a value of the identity's own; unbound, any level.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from bartizan.policy.source import Position
+
+PATTERN_BYTES_MAX = 1024
+PATTERN_LEVELS_MAX = 128
+
+_VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,63})\}\Z")
+_ATTRIBUTE_SOURCE = re.compile(r"attr\.[a-z][a-z0-9_]{0,63}\Z")
+
+
+class Action(StrEnum):
+    """What a rule is about."""
+
+    PUBLISH = "publish"
+    SUBSCRIBE = "subscribe"
+
+
+class Effect(StrEnum):
+    """What a rule does; a forbid beats every permit."""
+
+    PERMIT = "permit"
+    FORBID = "forbid"
+
+
+class Wildcard(StrEnum):
+    """A level that is not one level's text."""
+
+    ONE = "+"
+    MANY = "#"
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A level with this text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A level whose value a role may bind."""
+
+    name: str
+
+
+Level: TypeAlias = Literal | Variable | Wildcard
+
+
+class BadPattern(ValueError):
+    """A text is no pattern: what is wrong, and how to mend it."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A Topic Filter with variables."""
+
+    text: str
+    levels: tuple[Level, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "Pattern":
+        """The pattern of this text, or `BadPattern`."""
+        if not text:
+            raise BadPattern("a topic has at least one character", 'write it as "site/{site}/temperature"')
+        if len(text.encode()) > PATTERN_BYTES_MAX or text.count("/") >= PATTERN_LEVELS_MAX:
+            limits = f"{PATTERN_BYTES_MAX} octets and {PATTERN_LEVELS_MAX} levels"
+            raise BadPattern("the topic is too long", f"a topic of a policy has at most {limits}")
+        if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in text):  # noqa: PLR2004
+            raise BadPattern("the topic holds a control character", "remove it; see MQTT 5, 1.5.4")
+        parts = text.split("/")
+        levels = tuple(_level(part, is_last=at == len(parts) - 1) for at, part in enumerate(parts))
+        if levels[0] == Literal("$share"):
+            hint = "grant the filter inside: $share is taken off before the decision"
+            raise BadPattern("$share is not part of a topic", hint)
+        return cls(text, levels)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The names of its variables, in order."""
+        return tuple(level.name for level in self.levels if isinstance(level, Variable))
+
+    @property
+    def begins_with_dollar(self) -> bool:
+        """True if it spells a topic of the server's own, such as `$SYS/broker/uptime`."""
+        return self.text.startswith("$")
+
+    @property
+    def widest_filter(self) -> str:
+        """The Topic Filter it is where no variable is bound."""
+        return "/".join(level.text if isinstance(level, Literal) else _wildcard(level) for level in self.levels)
+
+
+def _wildcard(level: Variable | Wildcard) -> str:
+    return level.value if isinstance(level, Wildcard) else Wildcard.ONE.value
+
+
+def _level(part: str, *, is_last: bool) -> Level:
+    if part == "+":
+        return Wildcard.ONE
+    if part == "#":
+        if is_last:
+            return Wildcard.MANY
+        raise BadPattern("# is not the last level", "use + for one level in the middle")
+    if found := _VARIABLE.match(part):
+        return Variable(found[1])
+    if "+" in part or "#" in part:
+        raise BadPattern(f"the level {part!r} mixes a wildcard with text", "a wildcard is a whole level")
+    if "{" in part or "}" in part:
+        hint = "a variable is a whole level: a/{name}/b, of letters, digits and _"
+        raise BadPattern(f"the level {part!r} is not a variable", hint)
+    return Literal(part)
+
+
+def is_value_source(text: str) -> bool:
+    """True if an identity has such a value: `client_id`, `identity` or `attr.NAME`."""
+    return text in {"client_id", "identity"} or _ATTRIBUTE_SOURCE.match(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A declared topic: what it carries, whose it is, and which roles may do what with it."""
+
+    template: Pattern
+    at: Position
+    title: str = ""
+    description: str = ""
+    unit: str = ""
+    owner: str = ""
+    publish: tuple[str, ...] = ()
+    subscribe: tuple[str, ...] = ()
+    qos_max: int = 2
+    retain: bool = True
+
+    def roles(self, action: Action) -> tuple[str, ...]:
+        """The roles that may do this."""
+        return self.publish if action is Action.PUBLISH else self.subscribe
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A role's own permit or forbid."""
+
+    effect: Effect
+    actions: tuple[Action, ...]
+    filter: Pattern
+    at: Position
+    qos_max: int = 2
+    retain: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role: whose values its variables take, its own rules, its limits."""
+
+    name: str
+    at: Position
+    binds: tuple[tuple[str, str], ...] = ()
+    permit: tuple[Rule, ...] = ()
+    forbid: tuple[Rule, ...] = ()
+    limits: tuple[tuple[str, int], ...] = ()
+    is_declared: bool = True
+    """False for a role that topics name and no `[roles.NAME]` table describes."""
+
+    def bound_to(self, variable: str) -> str | None:
+        """Where the value of this variable comes from; None if any level does."""
+        return dict(self.binds).get(variable)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A whole policy, checked."""
+
+    origin: str
+    topics: tuple[Topic, ...]
+    roles: tuple[Role, ...]
+
+    def topics_of(self, role: str, action: Action) -> tuple[Topic, ...]:
+        """The declared topics with which this role may do this."""
+        return tuple(topic for topic in self.topics if role in topic.roles(action))

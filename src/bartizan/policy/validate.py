@@ -1,0 +1,73 @@
+"""Tree -> Policy, or every problem in it, each with its line and column.
+
+Nothing is guessed: an unknown key, a misspelt variable or a rule that could never hold is an
+error here, since in a policy a silent misreading is a hole.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from bartizan.policy.contract import Action, Policy, Role, Topic
+from bartizan.policy.fields import Reader
+from bartizan.policy.source import Position, Problem
+from bartizan.policy.syntax import Path, Tree
+from bartizan.policy.validate_roles import role
+from bartizan.policy.validate_topics import topic
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """A policy, or what is wrong with it; never both."""
+
+    policy: Policy | None
+    problems: tuple[Problem, ...] = field(default=())
+
+
+def validate(tree: Tree) -> Validated:
+    """The policy of this tree, or all its problems in the order of the text."""
+    reader = Reader(tree)
+    reader.refuse_unknown((), tree.root, ("topics", "roles"))
+    topics = tuple(read for path, body in _tables(reader, "topics") if (read := topic(reader, path, body)))
+    declared = tuple(read for path, body in _tables(reader, "roles") if (read := role(reader, path, body)))
+    roles = declared + _undeclared(topics, declared)
+    for each in declared:
+        _check_binds(reader, each, topics)
+    if reader.problems:
+        return Validated(None, tuple(sorted(reader.problems, key=lambda p: (p.line, p.column))))
+    return Validated(Policy(tree.source.origin, topics, tuple(sorted(roles, key=lambda r: r.name))))
+
+
+def _tables(reader: Reader, name: str) -> Iterator[tuple[Path, Mapping[str, object]]]:
+    for key, body in reader.table((name,), reader.tree.root.get(name, {})).items():
+        path = (name, key)
+        if isinstance(body, dict):
+            yield path, body
+        else:
+            reader.wrong(path, "this is a table", f"write [{name}.{key}] above its keys")
+
+
+def _undeclared(topics: tuple[Topic, ...], declared: tuple[Role, ...]) -> tuple[Role, ...]:
+    known = {each.name for each in declared}
+    found: dict[str, Position] = {}
+    for each in topics:
+        for action in Action:
+            for name in each.roles(action):
+                if name not in known:
+                    found.setdefault(name, each.at)
+    return tuple(Role(name, at, is_declared=False) for name, at in found.items())
+
+
+def _check_binds(reader: Reader, who: Role, topics: tuple[Topic, ...]) -> None:
+    """A bound variable that nothing uses is a misspelling, and would leave the right one open."""
+    used = {name for rule in who.permit + who.forbid for name in rule.filter.variables}
+    for action in Action:
+        for each in topics:
+            if who.name in each.roles(action):
+                used.update(each.template.variables)
+    for variable, _ in who.binds:
+        if variable not in used:
+            reader.wrong(
+                ("roles", who.name, "binds", variable),
+                f"no topic and no rule of role {who.name} has the variable {{{variable}}}",
+                reader.did_you_mean(variable, used) or "remove it, or name the role in a topic that has it",
+            )

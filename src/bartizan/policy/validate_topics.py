@@ -1,0 +1,45 @@
+"""`[topics."template"]` tables -> `Topic`."""
+
+from collections.abc import Mapping
+
+from bartizan.policy.contract import Pattern, Topic, Wildcard
+from bartizan.policy.fields import Reader
+from bartizan.policy.syntax import Path
+
+_KEYS = ("title", "description", "unit", "owner", "publish", "subscribe", "qos_max", "retain")
+
+
+def topic(reader: Reader, path: Path, body: Mapping[str, object]) -> Topic | None:
+    """The topic of this table; None, and problems, if its template is none."""
+    reader.refuse_unknown(path, body, _KEYS)
+    template = reader.pattern(path, str(path[-1]), reader.wrong)
+    read = Topic(
+        template=template or Pattern("invalid", ()),
+        at=reader.at(path),
+        title=reader.text((*path, "title"), body),
+        description=reader.text((*path, "description"), body),
+        unit=reader.text((*path, "unit"), body),
+        owner=reader.text((*path, "owner"), body),
+        publish=reader.role_names((*path, "publish"), body),
+        subscribe=reader.role_names((*path, "subscribe"), body),
+        qos_max=reader.whole((*path, "qos_max"), body, 2, (0, 2)),
+        retain=reader.flag((*path, "retain"), body, default=True),
+    )
+    if template is None:
+        return None
+    _check_template(reader, path, template)
+    if template.begins_with_dollar and read.publish:
+        reader.wrong(
+            (*path, "publish"),
+            "topics that begin with $ are the server's: no client may publish to them",
+            "remove publish",
+        )
+    return read
+
+
+def _check_template(reader: Reader, path: Path, template: Pattern) -> None:
+    if Wildcard.ONE in template.levels:
+        reader.wrong(path, "a template names its levels: it has no +", "write a variable, as {area}")
+    for name in sorted(set(template.variables)):
+        if template.variables.count(name) > 1:
+            reader.wrong(path, f"the variable {{{name}}} is there twice", "give the levels different names")

@@ -1,0 +1,154 @@
+"""The policy language, defined: 150 slow and obvious lines that the engine is compared with.
+
+Works from the policy as `tomllib` reads it, shares no code with the compiler or the engine, and
+knows nothing of speed. A topic set is asked for by trying topics, not by algebra.
+"""
+
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+ANY, REST = object(), object()  # `+` and `#`
+FRESH = "\u2603"  # a level that no policy of the tests spells
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who asks."""
+
+    id: str = ""
+    client_id: str = ""
+    roles: tuple[str, ...] = ()
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+def decide(
+    policy: dict[str, Any], who: Identity, action: str, topic: str, qos: int = 0, retain: bool = False
+) -> str:
+    """`allow`, `deny`, or for a subscription `per_delivery`."""
+    if action == "publish":
+        return "allow" if may_publish(policy, who, topic, qos, retain) else "deny"
+    if action == "receive":
+        return "allow" if may_receive(policy, who, topic) else "deny"
+    return may_subscribe(policy, who, topic)
+
+
+def may_publish(policy: dict[str, Any], who: Identity, topic: str, qos: int, retain: bool) -> bool:
+    """No `$` topic; no forbid matches; some one permit matches and has room for QoS and RETAIN."""
+    if topic.startswith("$"):
+        return False
+    if any(matches(levels, topic) for levels, _ in grants(policy, who, "forbid", "publish")):
+        return False
+    return any(
+        matches(levels, topic)
+        and qos <= rule.get("qos_max", 2)
+        and (not retain or rule.get("retain", True))
+        for levels, rule in grants(policy, who, "permit", "publish")
+    )
+
+
+def may_receive(policy: dict[str, Any], who: Identity, topic: str) -> bool:
+    """One delivery: no forbid matches, some permit does."""
+    if any(matches(levels, topic) for levels, _ in grants(policy, who, "forbid", "subscribe")):
+        return False
+    return any(matches(levels, topic) for levels, _ in grants(policy, who, "permit", "subscribe"))
+
+
+def may_subscribe(policy: dict[str, Any], who: Identity, asked: str) -> str:
+    """One permit has all topics of the filter; no forbid has all; one that has some: by delivery."""
+    forbids = [levels for levels, _ in grants(policy, who, "forbid", "subscribe")]
+    permits = [levels for levels, _ in grants(policy, who, "permit", "subscribe")]
+    if any(covers(levels, asked) for levels in forbids):
+        return "deny"
+    if not any(covers(levels, asked) for levels in permits):
+        return "deny"
+    return "per_delivery" if any(overlaps(levels, asked) for levels in forbids) else "allow"
+
+
+def grants(policy: dict[str, Any], who: Identity, effect: str, action: str) -> list[tuple[list[Any], dict[str, Any]]]:
+    """The rules of all roles of this identity, with its own values in them."""
+    found = []
+    for name in who.roles:
+        role = policy.get("roles", {}).get(name, {})
+        binds = role.get("binds", {})
+        if effect == "permit":
+            for template, topic in policy.get("topics", {}).items():
+                if name in topic.get(action, []):
+                    found.append((resolve(template, binds, who, effect), topic))
+        for rule in role.get(effect, []):
+            named = rule["action"] if isinstance(rule["action"], list) else [rule["action"]]
+            if action in named or "all" in named:
+                found.append((resolve(rule["filter"], binds, who, effect), rule))
+    return [(levels, rule) for levels, rule in found if levels is not None]
+
+
+def resolve(text: str, binds: dict[str, str], who: Identity, effect: str) -> list[Any] | None:
+    """The levels of a filter for this identity; None if there is no such grant for it."""
+    levels: list[Any] = []
+    for level in text.split("/"):
+        if level == "+":
+            levels.append(ANY)
+        elif level == "#":
+            levels.append(REST)
+        elif not level.startswith("{"):
+            levels.append(level)
+        elif level[1:-1] not in binds:
+            levels.append(ANY)
+        else:
+            value = value_of(binds[level[1:-1]], who)
+            if value is None or value == "" or any(char in value for char in "/+#\0"):
+                # Nobody gains from a value he lacks: a permit is gone, a forbid holds for all.
+                if effect == "permit":
+                    return None
+                levels.append(ANY)
+            elif not levels and value.startswith("$"):
+                return None  # only a policy that spells `$` reaches such topics
+            else:
+                levels.append(value)
+    return levels
+
+
+def value_of(source: str, who: Identity) -> str | None:
+    """The identity's own value."""
+    if source in ("client_id", "identity"):
+        return who.client_id if source == "client_id" else who.id
+    return who.attributes.get(source.removeprefix("attr."))
+
+
+def matches(levels: list[Any], topic: str) -> bool:
+    """MQTT 4.7: and a first level that is a wildcard never reaches a `$` topic."""
+    if levels[0] in (ANY, REST) and topic.startswith("$"):
+        return False
+    return matches_from(levels, topic.split("/"))
+
+
+def matches_from(levels: list[Any], names: list[str]) -> bool:
+    """Level by level; `#` also means its parent."""
+    if levels and levels[0] is REST:
+        return True
+    if not levels or not names:
+        return not levels and not names
+    return levels[0] in (ANY, names[0]) and matches_from(levels[1:], names[1:])
+
+
+def covers(levels: list[Any], asked: str) -> bool:
+    """All topics of the filter: it is enough to try those whose free levels nobody spells."""
+    return all(matches(levels, topic) for topic in topics_of(asked, len(levels), {FRESH}))
+
+
+def overlaps(levels: list[Any], asked: str) -> bool:
+    """Some topic of the filter: try every one that is made of the rule's own levels."""
+    spelt = {level for level in levels if isinstance(level, str)}
+    return any(matches(levels, topic) for topic in topics_of(asked, len(levels), spelt | {FRESH}))
+
+
+def topics_of(asked: str, depth: int, words: set[str]) -> list[str]:
+    """Topics that the filter matches, its `+` and up to depth + 1 levels of its `#` taken from these words."""
+    parts = asked.split("/")
+    tails = range(depth + 2) if parts[-1] == "#" else range(1)
+    head = parts[:-1] if parts[-1] == "#" else parts
+    shapes = [head + ["+"] * extra for extra in tails]
+    spelt = [product(*[sorted(words) if part == "+" else [part] for part in shape]) for shape in shapes]
+    names = ["/".join(levels) for each in spelt for levels in each]
+    wild = parts[0] in ("+", "#")
+    return [name for name in names if name and not (wild and name.startswith("$"))]
