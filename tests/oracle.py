@@ -22,9 +22,7 @@ class Identity:
     attributes: dict[str, str] = field(default_factory=dict)
 
 
-def decide(
-    policy: dict[str, Any], who: Identity, action: str, topic: str, qos: int = 0, retain: bool = False
-) -> str:
+def decide(policy: dict[str, Any], who: Identity, action: str, topic: str, qos: int = 0, retain: bool = False) -> str:
     """`allow`, `deny`, or for a subscription `per_delivery`."""
     if action == "publish":
         return "allow" if may_publish(policy, who, topic, qos, retain) else "deny"
@@ -40,9 +38,7 @@ def may_publish(policy: dict[str, Any], who: Identity, topic: str, qos: int, ret
     if any(matches(levels, topic) for levels, _ in grants(policy, who, "forbid", "publish")):
         return False
     return any(
-        matches(levels, topic)
-        and qos <= rule.get("qos_max", 2)
-        and (not retain or rule.get("retain", True))
+        matches(levels, topic) and qos <= rule.get("qos_max", 2) and (not retain or rule.get("retain", True))
         for levels, rule in grants(policy, who, "permit", "publish")
     )
 

@@ -35,11 +35,7 @@ def _role(policy: Policy, role: Role) -> dict[str, object]:
         for action in Action
         if role.name in topic.roles(action)
     ]
-    own = [
-        _own_rule(role, rule, index)
-        for rules in (role.permit, role.forbid)
-        for index, rule in enumerate(rules)
-    ]
+    own = [_own_rule(role, rule, index) for rules in (role.permit, role.forbid) for index, rule in enumerate(rules)]
     return {"name": role.name, "limits": dict(role.limits), "rules": declared + own}
 
 

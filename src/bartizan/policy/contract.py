@@ -56,7 +56,7 @@ class Variable:
 Level: TypeAlias = Literal | Variable | Wildcard
 
 
-class BadPattern(ValueError):
+class PatternError(ValueError):
     """A text is no pattern: what is wrong, and how to mend it."""
 
     def __init__(self, message: str, hint: str) -> None:
@@ -74,19 +74,19 @@ class Pattern:
 
     @classmethod
     def parse(cls, text: str) -> "Pattern":
-        """The pattern of this text, or `BadPattern`."""
+        """The pattern of this text, or `PatternError`."""
         if not text:
-            raise BadPattern("a topic has at least one character", 'write it as "site/{site}/temperature"')
+            raise PatternError("a topic has at least one character", 'write it as "site/{site}/temperature"')
         if len(text.encode()) > PATTERN_BYTES_MAX or text.count("/") >= PATTERN_LEVELS_MAX:
             limits = f"{PATTERN_BYTES_MAX} octets and {PATTERN_LEVELS_MAX} levels"
-            raise BadPattern("the topic is too long", f"a topic of a policy has at most {limits}")
+            raise PatternError("the topic is too long", f"a topic of a policy has at most {limits}")
         if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in text):  # noqa: PLR2004
-            raise BadPattern("the topic holds a control character", "remove it; see MQTT 5, 1.5.4")
+            raise PatternError("the topic holds a control character", "remove it; see MQTT 5, 1.5.4")
         parts = text.split("/")
         levels = tuple(_level(part, is_last=at == len(parts) - 1) for at, part in enumerate(parts))
         if levels[0] == Literal("$share"):
             hint = "grant the filter inside: $share is taken off before the decision"
-            raise BadPattern("$share is not part of a topic", hint)
+            raise PatternError("$share is not part of a topic", hint)
         return cls(text, levels)
 
     @property
@@ -115,14 +115,14 @@ def _level(part: str, *, is_last: bool) -> Level:
     if part == "#":
         if is_last:
             return Wildcard.MANY
-        raise BadPattern("# is not the last level", "use + for one level in the middle")
+        raise PatternError("# is not the last level", "use + for one level in the middle")
     if found := _VARIABLE.match(part):
         return Variable(found[1])
     if "+" in part or "#" in part:
-        raise BadPattern(f"the level {part!r} mixes a wildcard with text", "a wildcard is a whole level")
+        raise PatternError(f"the level {part!r} mixes a wildcard with text", "a wildcard is a whole level")
     if "{" in part or "}" in part:
         hint = "a variable is a whole level: a/{name}/b, of letters, digits and _"
-        raise BadPattern(f"the level {part!r} is not a variable", hint)
+        raise PatternError(f"the level {part!r} is not a variable", hint)
     return Literal(part)
 
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from bartizan.errors import InvalidValue
 from bartizan.model.ids import RoleName
-from bartizan.policy.contract import BadPattern, Pattern
+from bartizan.policy.contract import Pattern, PatternError
 from bartizan.policy.source import Position, Problem
 from bartizan.policy.syntax import Path, Tree
 
@@ -105,7 +105,7 @@ class Reader:
         """The pattern of this text, or a problem at `place`."""
         try:
             return Pattern.parse(text)
-        except BadPattern as error:
+        except PatternError as error:
             place(path, error.message, error.hint)
             return None
 

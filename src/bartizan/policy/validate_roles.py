@@ -55,9 +55,7 @@ def _limits(reader: Reader, path: Path, body: Mapping[str, object]) -> tuple[tup
     return tuple((key, reader.whole((*path, key), table, LIMITS[key][0], LIMITS[key])) for key in sorted(known))
 
 
-def _rules(
-    reader: Reader, path: Path, body: Mapping[str, object], effect: Effect, bound: set[str]
-) -> tuple[Rule, ...]:
+def _rules(reader: Reader, path: Path, body: Mapping[str, object], effect: Effect, bound: set[str]) -> tuple[Rule, ...]:
     rules: list[Rule] = []
     for index, entry in enumerate(reader.entries(path, body.get(effect.value, []))):
         place = (*path, index)
@@ -68,9 +66,7 @@ def _rules(
     return tuple(rules)
 
 
-def _rule(
-    reader: Reader, path: Path, body: Mapping[str, object], effect: Effect, bound: set[str]
-) -> Rule | None:
+def _rule(reader: Reader, path: Path, body: Mapping[str, object], effect: Effect, bound: set[str]) -> Rule | None:
     _refuse_keys(reader, path, body, effect)
     for key in ("action", "filter"):
         if key not in body:

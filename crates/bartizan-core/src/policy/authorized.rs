@@ -46,15 +46,7 @@ impl Authorized<Publish<'_>> {
         publisher: Arc<Publisher>,
     ) -> Authorized<Message> {
         let topic = TopicName::assume_parsed(self.0.topic);
-        Authorized(Message::new(
-            &topic,
-            properties,
-            self.0.payload,
-            self.0.qos,
-            self.0.retain,
-            expires_at,
-            publisher,
-        ))
+        Authorized(Message::new(&topic, properties, self.0.payload, self.0.qos, self.0.retain, expires_at, publisher))
     }
 }
 
@@ -72,11 +64,7 @@ impl Grants {
     ///
     /// # Errors
     /// `Denied` with the decision.
-    pub fn authorize<'a>(
-        &self,
-        publish: Publish<'a>,
-        topic: TopicName<'a>,
-    ) -> Result<Authorized<Publish<'a>>, Denied> {
+    pub fn authorize<'a>(&self, publish: Publish<'a>, topic: TopicName<'a>) -> Result<Authorized<Publish<'a>>, Denied> {
         let decision = self.publish(&topic, publish.qos, publish.retain);
         if !decision.allow {
             return Err(Denied(decision));
@@ -91,5 +79,49 @@ impl Grants {
     pub fn authorize_message(&self, message: Message) -> Result<Authorized<Message>, Denied> {
         let decision = self.publish(&message.topic(), message.qos, message.retain);
         if decision.allow { Ok(Authorized(message)) } else { Err(Denied(decision)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Identity, Image, Why};
+    use super::*;
+    use crate::wire::{Properties, QoS};
+
+    const IMAGE: &str = r#"{"format":1,"roles":[{"name":"x","limits":{},"rules":[{"name":"r","effect":"permit",
+        "actions":["publish"],"pattern":[{"lit":"a"}],"qos_max":1,"retain":false}]}]}"#;
+
+    fn grants() -> Grants {
+        let image = Arc::new(Image::load(IMAGE.as_bytes()).unwrap());
+        image.bind(&Identity { id: "i", client_id: "c", roles: &[Arc::from("x")], attributes: &[] })
+    }
+
+    fn publish(retain: bool) -> Publish<'static> {
+        Publish {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain,
+            topic: "",
+            packet_id: None,
+            properties: Properties::default(),
+            payload: b"1",
+        }
+    }
+
+    #[test]
+    fn what_is_admitted_carries_the_topic_it_was_decided_by() {
+        let admitted = grants().authorize(publish(false), TopicName::parse("a").unwrap()).unwrap();
+        assert_eq!((admitted.topic, admitted.payload), ("a", &b"1"[..]));
+        let publisher = Arc::new(Publisher { identity: Arc::from("i"), client_id: Arc::from("c") });
+        let message = admitted.to_message(&[], None, publisher).into_inner();
+        assert_eq!((message.topic().as_str(), message.payload(), message.retain), ("a", &b"1"[..], false));
+        assert!(grants().authorize_message(message).is_ok());
+    }
+
+    #[test]
+    fn what_is_refused_says_why() {
+        let refused = grants().authorize(publish(true), TopicName::parse("a").unwrap()).unwrap_err();
+        assert_eq!(refused.0.why, Why::RetainNotAllowed);
+        assert!(grants().authorize(publish(false), TopicName::parse("b").unwrap()).is_err());
     }
 }

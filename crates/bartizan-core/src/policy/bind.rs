@@ -46,8 +46,7 @@ impl Image {
         } else {
             self.sources.iter().map(|source| value(source, who)).collect()
         };
-        let mut grants =
-            Grants { image: Arc::clone(self), roles: roles.into(), values, limits: RoleLimits::default() };
+        let mut grants = Grants { image: Arc::clone(self), roles: roles.into(), values, limits: RoleLimits::default() };
         grants.limits = grants.roles().fold(RoleLimits::default(), |sum, role| sum.widen(&role.limits));
         grants
     }

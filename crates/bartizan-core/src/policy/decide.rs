@@ -140,3 +140,126 @@ impl Grants {
         BoundPattern { levels, values: &self.values, unbound }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::bind::Identity;
+    use super::super::image::Image;
+    use super::*;
+
+    /// `press` publishes below its own site and id, `dash` reads its site but not `secret`,
+    /// `root` reads all but `data/+/secret`, `sys` reads `$SYS`.
+    const IMAGE: &str = r##"{"format":1,"roles":[
+      {"name":"dash","limits":{"inflight_max":5},"rules":[
+        {"name":"dash.0","effect":"permit","actions":["subscribe"],"pattern":[{"lit":"data"},{"var":"attr.site"},"many"],"qos_max":2,"retain":true},
+        {"name":"dash.1","effect":"forbid","actions":["subscribe"],"pattern":[{"lit":"data"},"one",{"lit":"secret"},"many"],"qos_max":2,"retain":true}]},
+      {"name":"press","limits":{"inflight_max":9,"connections_max":1},"rules":[
+        {"name":"press.0","effect":"permit","actions":["publish"],"pattern":[{"lit":"data"},{"var":"attr.site"},{"var":"client_id"},"one"],"qos_max":1,"retain":false},
+        {"name":"press.1","effect":"forbid","actions":["publish"],"pattern":[{"lit":"data"},"one","one",{"lit":"stop"}],"qos_max":2,"retain":true}]},
+      {"name":"root","limits":{},"rules":[
+        {"name":"root.0","effect":"permit","actions":["publish","subscribe"],"pattern":["many"],"qos_max":2,"retain":true}]},
+      {"name":"sys","limits":{},"rules":[
+        {"name":"sys.0","effect":"permit","actions":["subscribe"],"pattern":[{"lit":"$SYS"},"many"],"qos_max":2,"retain":true}]}]}"##;
+
+    fn grants(client_id: &str, roles: &[&str], site: &str) -> Grants {
+        let image = Arc::new(Image::load(IMAGE.as_bytes()).unwrap());
+        let roles: Vec<Arc<str>> = roles.iter().map(|role| Arc::from(*role)).collect();
+        image.bind(&Identity {
+            id: client_id,
+            client_id,
+            roles: &roles,
+            attributes: &[(Arc::from("site"), Arc::from(site))],
+        })
+    }
+
+    fn publish(grants: &Grants, topic: &str, qos: QoS, retain: bool) -> (Why, String) {
+        let decision = grants.publish(&TopicName::parse(topic).unwrap(), qos, retain);
+        assert_eq!(decision.allow, decision.why == Why::Permitted);
+        (decision.why, decision.rule.map_or(String::new(), |rule| grants.image().rule_name(rule).to_owned()))
+    }
+
+    fn subscribe(grants: &Grants, filter: &str) -> (bool, bool, Why) {
+        let decision = grants.subscribe(&TopicFilter::parse(filter).unwrap());
+        (decision.allow, decision.per_delivery, decision.why)
+    }
+
+    #[test]
+    fn a_press_publishes_its_own_topic_and_no_other() {
+        let press = grants("p1", &["press"], "x");
+        let allowed = (Why::Permitted, "press.0".to_owned());
+        assert_eq!(publish(&press, "data/x/p1/t", QoS::AtLeastOnce, false), allowed);
+        for other in ["data/x/p2/t", "data/y/p1/t", "data/x/p1", "data/x/p1/t/u", "t"] {
+            assert_eq!(publish(&press, other, QoS::AtMostOnce, false), (Why::NoPermit, String::new()), "{other}");
+        }
+    }
+
+    #[test]
+    fn qos_and_retain_beyond_the_permit_are_denied_by_name() {
+        let press = grants("p1", &["press"], "x");
+        let rule = "press.0".to_owned();
+        assert_eq!(publish(&press, "data/x/p1/t", QoS::ExactlyOnce, false), (Why::QosAboveMax, rule.clone()));
+        assert_eq!(publish(&press, "data/x/p1/t", QoS::AtMostOnce, true), (Why::RetainNotAllowed, rule));
+        // Another role of the same identity has room for both.
+        let both = grants("p1", &["press", "root"], "x");
+        assert_eq!(publish(&both, "data/x/p1/t", QoS::ExactlyOnce, true), (Why::Permitted, "root.0".to_owned()));
+    }
+
+    #[test]
+    fn forbid_beats_permit_across_roles_in_whatever_order() {
+        for roles in [["press", "root"], ["root", "press"]] {
+            let both = grants("p1", &roles, "x");
+            assert_eq!(
+                publish(&both, "data/x/p1/stop", QoS::AtMostOnce, false),
+                (Why::Forbidden, "press.1".to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn nasty_values_gain_nothing() {
+        for nasty in ["", "+", "#", "x/p1", "$SYS"] {
+            let press = grants(nasty, &["press"], "x");
+            assert_eq!(publish(&press, "data/x/p1/t", QoS::AtMostOnce, false).0, Why::NoPermit, "{nasty}");
+        }
+        for nasty in ["", "+", "#", "x/#"] {
+            assert_eq!(subscribe(&grants("d", &["dash"], nasty), "data/+/t"), (false, false, Why::NoPermit), "{nasty}");
+        }
+    }
+
+    #[test]
+    fn a_subscription_must_be_covered_and_a_forbid_inside_it_is_left_to_deliveries() {
+        let dash = grants("d", &["dash"], "x");
+        assert_eq!(subscribe(&dash, "data/x/t"), (true, false, Why::Permitted));
+        assert_eq!(subscribe(&dash, "data/x/#"), (true, true, Why::Permitted));
+        assert_eq!(subscribe(&dash, "data/+/t"), (false, false, Why::NoPermit));
+        assert_eq!(subscribe(&dash, "#"), (false, false, Why::NoPermit));
+        assert_eq!(subscribe(&dash, "data/x/secret/#"), (false, false, Why::Forbidden));
+        assert!(dash.receive(&TopicName::parse("data/x/t").unwrap()).allow);
+        assert_eq!(dash.receive(&TopicName::parse("data/x/secret").unwrap()).why, Why::Forbidden);
+    }
+
+    #[test]
+    fn dollar_topics_are_published_by_nobody_and_read_where_spelt() {
+        let root = grants("r", &["root"], "x");
+        assert_eq!(publish(&root, "$SYS/x", QoS::AtMostOnce, false).0, Why::ServerTopic);
+        assert_eq!(subscribe(&root, "$SYS/#"), (false, false, Why::NoPermit));
+        assert_eq!(subscribe(&grants("s", &["sys"], "x"), "$SYS/#"), (true, false, Why::Permitted));
+    }
+
+    #[test]
+    fn absence_is_denial() {
+        let nobody = Arc::new(Image::deny_all()).no_grants();
+        assert_eq!(subscribe(&nobody, "a"), (false, false, Why::NoPermit));
+        let stranger = grants("s", &["unknown"], "x");
+        assert_eq!(publish(&stranger, "a", QoS::AtMostOnce, false).0, Why::NoPermit);
+        assert_eq!(stranger.limits(), &super::super::RoleLimits::default());
+    }
+
+    #[test]
+    fn of_two_roles_the_larger_limit_holds() {
+        let limits = *grants("p", &["press", "dash"], "x").limits();
+        assert_eq!((limits.inflight_max, limits.connections_max), (Some(9), Some(1)));
+    }
+}

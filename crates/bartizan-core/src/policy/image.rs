@@ -86,12 +86,7 @@ impl Image {
                 return Err(ImageError::RoleOrder(b.name.to_string()));
             }
         }
-        Ok(Image {
-            digest: digest(bytes),
-            sources: loader.sources.into(),
-            rules: loader.rules.into(),
-            roles,
-        })
+        Ok(Image { digest: digest(bytes), sources: loader.sources.into(), rules: loader.rules.into(), roles })
     }
 
     /// The image that grants nothing to anybody.
@@ -231,5 +226,88 @@ impl Loader {
         self.sources.push(source.clone());
         self.slots.insert(source, slot);
         Ok(slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: &str =
+        r#"{"name":"r","effect":"permit","actions":["subscribe"],"pattern":[{"lit":"a"}],"qos_max":2,"retain":true}"#;
+
+    fn image(rule: &str) -> String {
+        format!(r#"{{"format":1,"roles":[{{"name":"x","limits":{{}},"rules":[{rule}]}}]}}"#)
+    }
+
+    fn refused(text: &str) -> ImageError {
+        Image::load(text.as_bytes()).expect_err(text)
+    }
+
+    #[test]
+    fn an_image_is_named_by_the_digest_of_its_bytes() {
+        let loaded = Image::load(DENY_ALL).unwrap();
+        assert_eq!(loaded.digest(), Image::deny_all().digest());
+        assert_eq!(loaded.digest(), "61848f05e59b8e5e7556b65f29c2f15ddc5c1bbcefbda7bccb3efa86a2274f20");
+        assert_ne!(Image::load(image(RULE).as_bytes()).unwrap().digest(), loaded.digest());
+    }
+
+    #[test]
+    fn another_format_an_unknown_key_and_a_torn_text_are_refused() {
+        assert_eq!(refused(r#"{"format":2,"roles":[]}"#), ImageError::Format(2));
+        assert!(matches!(refused(r#"{"format":1,"roles":[],"when":1}"#), ImageError::Syntax(_)));
+        assert!(matches!(refused(r#"{"format":1,"roles":["#), ImageError::Syntax(_)));
+        assert!(matches!(refused(&image(&RULE.replace("retain", "retained"))), ImageError::Syntax(_)));
+        assert!(matches!(refused(&"[".repeat(100_000)), ImageError::Syntax(_)));
+    }
+
+    #[test]
+    fn roles_out_of_order_or_twice_are_refused() {
+        let role = |name: &str| format!(r#"{{"name":"{name}","limits":{{}},"rules":[]}}"#);
+        for (first, second) in [("b", "a"), ("a", "a")] {
+            let text = format!(r#"{{"format":1,"roles":[{},{}]}}"#, role(first), role(second));
+            assert!(matches!(refused(&text), ImageError::RoleOrder(_)), "{text}");
+        }
+    }
+
+    #[test]
+    fn rules_that_no_compiler_writes_are_refused() {
+        for (from, to) in [
+            (r#"[{"lit":"a"}]"#, "[]"),
+            (r#"[{"lit":"a"}]"#, r#"["many",{"lit":"a"}]"#),
+            (r#"[{"lit":"a"}]"#, r#"[{"lit":"a/b"}]"#),
+            (r#"[{"lit":"a"}]"#, r#"[{"lit":"+"}]"#),
+            (r#"[{"lit":"a"}]"#, r#"[{"lit":"$share"},{"lit":"g"}]"#),
+            (r#"[{"lit":"a"}]"#, r#"[{"var":"password"}]"#),
+            (r#"[{"lit":"a"}]"#, r#"[{"var":"attr."}]"#),
+            (r#"["subscribe"]"#, "[]"),
+            (r#"["subscribe"]"#, r#"["subscribe","subscribe"]"#),
+            (r#""qos_max":2"#, r#""qos_max":3"#),
+            (r#""permit""#, r#""forbid","retain":false,"x":""#),
+            (r#""name":"r""#, r#""name":"""#),
+        ] {
+            let rule = RULE.replace(from, to);
+            assert_ne!(rule, RULE, "{from} is not there");
+            refused(&image(&rule));
+        }
+    }
+
+    #[test]
+    fn no_image_lets_a_client_publish_to_a_dollar_topic() {
+        let rule = RULE.replace("subscribe", "publish").replace(r#""lit":"a""#, r#""lit":"$SYS""#);
+        assert!(matches!(refused(&image(&rule)), ImageError::Rule { .. }));
+    }
+
+    #[test]
+    fn an_image_beyond_its_bounds_is_refused() {
+        let deep = vec![r#""one""#; PATTERN_LEVELS_MAX + 1].join(",");
+        refused(&image(&RULE.replace(r#"{"lit":"a"}"#, &deep)));
+        let many: Vec<String> =
+            (0..=SOURCES_MAX).map(|n| RULE.replace(r#"{"lit":"a"}"#, &format!(r#"{{"var":"attr.a{n}"}}"#))).collect();
+        refused(&image(&many.join(",")));
+        assert_eq!(
+            Image::load(&vec![b' '; IMAGE_BYTES_MAX + 1]).expect_err("too large"),
+            ImageError::TooLarge(IMAGE_BYTES_MAX + 1)
+        );
     }
 }

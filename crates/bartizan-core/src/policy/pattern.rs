@@ -162,3 +162,84 @@ fn above_is_no_name(filter: &str, at: usize) -> bool {
 /// The rule has a variable for which the principal has no value, and is a permit; or the value
 /// would reach a `$` topic.
 struct DoesNotExist;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topic::{TopicFilter, TopicName};
+
+    const LEVELS: [&str; 6] = ["", "a", "b", "$s", "+", "#"];
+
+    fn levels(filter: &str) -> Vec<PatternLevel> {
+        let level = |text: &str| match text {
+            "+" => PatternLevel::One,
+            "#" => PatternLevel::Many,
+            _ => PatternLevel::Literal(text.into()),
+        };
+        filter.split('/').map(level).collect()
+    }
+
+    fn pattern(levels: &[PatternLevel]) -> BoundPattern<'_> {
+        BoundPattern { levels, values: &[], unbound: Unbound::Nothing }
+    }
+
+    /// Every filter of up to three levels over a small alphabet.
+    fn filters() -> Vec<String> {
+        let mut texts: Vec<String> = LEVELS.iter().map(ToString::to_string).collect();
+        for _ in 0..2 {
+            let longer: Vec<String> =
+                texts.iter().flat_map(|head| LEVELS.iter().map(move |tail| format!("{head}/{tail}"))).collect();
+            texts.extend(longer);
+        }
+        texts.sort();
+        texts.dedup();
+        texts.retain(|text| TopicFilter::parse(text).is_ok());
+        texts
+    }
+
+    /// A pattern without variables is a Topic Filter, and what `topic` says of one holds for it.
+    #[test]
+    fn a_pattern_without_variables_agrees_with_the_topic_filter_it_spells() {
+        let texts = filters();
+        assert!(texts.len() > 100, "{}", texts.len());
+        for mine in &texts {
+            let (rule, filter) = (levels(mine), TopicFilter::parse(mine).unwrap());
+            for theirs in &texts {
+                let other = TopicFilter::parse(theirs).unwrap();
+                assert_eq!(pattern(&rule).covers(theirs), filter.covers(&other), "{mine} covers {theirs}");
+                assert_eq!(pattern(&rule).overlaps(theirs), filter.overlaps(&other), "{mine} overlaps {theirs}");
+                if let Ok(name) = TopicName::parse(theirs) {
+                    assert_eq!(pattern(&rule).matches(theirs), filter.matches(&name), "{mine} matches {theirs}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_variable_without_a_value_ends_a_permit_and_widens_a_forbid() {
+        let levels = [PatternLevel::Literal("a".into()), PatternLevel::Value(0)];
+        let with = |unbound| BoundPattern { levels: &levels, values: &[None], unbound };
+        assert!(!with(Unbound::Nothing).matches("a/x") && !with(Unbound::Nothing).covers("a/x"));
+        assert!(with(Unbound::Everything).matches("a/x") && with(Unbound::Everything).covers("a/+"));
+    }
+
+    #[test]
+    fn a_first_level_value_never_reaches_a_dollar_topic() {
+        let levels = [PatternLevel::Value(0), PatternLevel::Many];
+        let values = [Some(Arc::from("$SYS"))];
+        for unbound in [Unbound::Nothing, Unbound::Everything] {
+            let bound = BoundPattern { levels: &levels, values: &values, unbound };
+            assert!(!bound.matches("$SYS/x") && !bound.covers("$SYS/#") && !bound.overlaps("$SYS/#"));
+        }
+    }
+
+    #[test]
+    fn only_one_whole_level_is_a_usable_value() {
+        for nasty in ["", "+", "#", "a/b", "/", "a+", "#a", "a\0"] {
+            assert!(!is_usable_value(nasty), "{nasty:?}");
+        }
+        for usable in ["a", "$x", "é", "{x}", " ", "\u{200b}"] {
+            assert!(is_usable_value(usable), "{usable:?}");
+        }
+    }
+}
