@@ -8,9 +8,7 @@ use super::reason::ReasonCode;
 use super::version::Version;
 
 /// Quality of Service (4.3).
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
 pub enum QoS {
     /// At most once.
@@ -39,7 +37,8 @@ impl QoS {
 pub type PacketId = std::num::NonZeroU16;
 
 /// The raw property block of an MQTT 5 packet, without its length; validated by `decode`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Its `Debug` shows identifiers only.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Properties<'a> {
     /// The octets after the Property Length.
     pub raw: &'a [u8],
@@ -81,7 +80,7 @@ pub enum Packet<'a> {
 }
 
 /// CONNECT (3.1).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Connect<'a> {
     /// The protocol the client speaks.
     pub version: Version,
@@ -99,6 +98,22 @@ pub struct Connect<'a> {
     pub user_name: Option<&'a str>,
     /// The Password. Binary data.
     pub password: Option<&'a [u8]>,
+}
+
+impl std::fmt::Debug for Connect<'_> {
+    /// Without the Password, which is secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connect")
+            .field("version", &self.version)
+            .field("clean_start", &self.clean_start)
+            .field("keep_alive_s", &self.keep_alive_s)
+            .field("properties", &self.properties)
+            .field("client_id", &self.client_id)
+            .field("will", &self.will)
+            .field("user_name", &self.user_name)
+            .field("has_password", &self.password.is_some())
+            .finish()
+    }
 }
 
 /// The Will of a CONNECT packet (3.1.2.5, 3.1.3.2 to 3.1.3.4).
