@@ -7,9 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bartizan_core::message::{Message, Time};
 use bartizan_core::wire::{PacketId, QoS, SubscriptionOptions};
 
-use super::port::{
-    Committed, Loaded, Mutation, SessionRecord, Space, Store, StoreError, StoreInfo, Ticket, Wake,
-};
+use super::port::{Committed, Loaded, Mutation, SessionRecord, Space, Store, StoreError, StoreInfo, Ticket, Wake};
 
 /// A store whose contents live as long as it does.
 pub struct MemoryStore {
@@ -32,11 +30,7 @@ pub fn open(lanes: usize, wake: Wake) -> Arc<MemoryStore> {
 
 impl Store for MemoryStore {
     fn info(&self) -> StoreInfo {
-        StoreInfo {
-            name: "memory",
-            durability: None,
-            lanes: self.lanes.len(),
-        }
+        StoreInfo { name: "memory", durability: None, lanes: self.lanes.len() }
     }
 
     fn submit(&self, lane: usize, batch: Vec<Mutation>) -> Ticket {
@@ -57,14 +51,8 @@ impl Store for MemoryStore {
     }
 
     fn committed(&self, lane: usize) -> Committed {
-        let ticket = self
-            .lanes
-            .get(lane)
-            .map_or(0, |watermark| watermark.load(Ordering::Acquire));
-        Committed {
-            ticket: Ticket(ticket),
-            failed: false,
-        }
+        let ticket = self.lanes.get(lane).map_or(0, |watermark| watermark.load(Ordering::Acquire));
+        Committed { ticket: Ticket(ticket), failed: false }
     }
 
     fn space(&self) -> Space {
@@ -76,10 +64,7 @@ impl Store for MemoryStore {
     }
 
     fn load(&self, visit: &mut dyn FnMut(Loaded)) -> Result<(), StoreError> {
-        self.contents
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .visit(visit);
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner).visit(visit);
         Ok(())
     }
 
@@ -126,47 +111,17 @@ impl Contents {
                 self.sessions.insert(record.client_id.clone(), record);
             }
             Mutation::SessionDelete { client_id } => self.end_session(&client_id),
-            Mutation::SubscriptionPut {
-                client_id,
-                filter,
-                options,
-                subscription_id,
-            } => {
-                self.subscriptions.insert(
-                    (client_id, filter),
-                    Subscription {
-                        options,
-                        subscription_id,
-                    },
-                );
+            Mutation::SubscriptionPut { client_id, filter, options, subscription_id } => {
+                self.subscriptions.insert((client_id, filter), Subscription { options, subscription_id });
             }
             Mutation::SubscriptionDelete { client_id, filter } => {
                 self.subscriptions.remove(&(client_id, filter));
             }
-            Mutation::Enqueue {
-                client_id,
-                seq,
-                message,
-                qos,
-                retain,
-                subscription_ids,
-                packet_id,
-            } => {
-                let queued = Queued {
-                    message,
-                    qos,
-                    retain,
-                    subscription_ids,
-                    packet_id,
-                    released: false,
-                };
+            Mutation::Enqueue { client_id, seq, message, qos, retain, subscription_ids, packet_id } => {
+                let queued = Queued { message, qos, retain, subscription_ids, packet_id, released: false };
                 self.queued.insert((client_id, seq), queued);
             }
-            Mutation::Assign {
-                client_id,
-                seq,
-                packet_id,
-            } => {
+            Mutation::Assign { client_id, seq, packet_id } => {
                 if let Some(queued) = self.queued.get_mut(&(client_id, seq)) {
                     queued.packet_id = Some(packet_id);
                 }
@@ -179,31 +134,19 @@ impl Contents {
             Mutation::Dequeue { client_id, seq } => {
                 self.queued.remove(&(client_id, seq));
             }
-            Mutation::ReceivedPut {
-                client_id,
-                packet_id,
-            } => {
+            Mutation::ReceivedPut { client_id, packet_id } => {
                 self.received.insert((client_id, packet_id));
             }
-            Mutation::ReceivedDelete {
-                client_id,
-                packet_id,
-            } => {
+            Mutation::ReceivedDelete { client_id, packet_id } => {
                 self.received.remove(&(client_id, packet_id));
             }
             Mutation::RetainedPut { message } => {
-                self.retained
-                    .insert(message.topic().as_str().into(), message);
+                self.retained.insert(message.topic().as_str().into(), message);
             }
             Mutation::RetainedDelete { topic } => {
                 self.retained.remove(&topic);
             }
-            Mutation::WillPut {
-                client_id,
-                due,
-                will,
-                delay_s,
-            } => {
+            Mutation::WillPut { client_id, due, will, delay_s } => {
                 self.wills.insert(client_id, Will { due, will, delay_s });
             }
             Mutation::WillDelete { client_id } => {
@@ -216,20 +159,12 @@ impl Contents {
         self.sessions.remove(client_id);
         let whose = |client: &Arc<str>| client == client_id;
         let filters = self.subscriptions.range((client_id.clone(), "".into())..);
-        let filters: Vec<_> = filters
-            .map(|(key, _)| key)
-            .take_while(|key| whose(&key.0))
-            .cloned()
-            .collect();
+        let filters: Vec<_> = filters.map(|(key, _)| key).take_while(|key| whose(&key.0)).cloned().collect();
         for key in &filters {
             self.subscriptions.remove(key);
         }
         let seqs = self.queued.range((client_id.clone(), 0)..);
-        let seqs: Vec<_> = seqs
-            .map(|(key, _)| key)
-            .take_while(|key| whose(&key.0))
-            .cloned()
-            .collect();
+        let seqs: Vec<_> = seqs.map(|(key, _)| key).take_while(|key| whose(&key.0)).cloned().collect();
         for key in &seqs {
             self.queued.remove(key);
         }
@@ -246,16 +181,8 @@ impl Contents {
         }
         for ((client_id, filter), held) in &self.subscriptions {
             let (client_id, filter) = (client_id.clone(), filter.clone());
-            let Subscription {
-                options,
-                subscription_id,
-            } = *held;
-            visit(Loaded::Subscription {
-                client_id,
-                filter,
-                options,
-                subscription_id,
-            });
+            let Subscription { options, subscription_id } = *held;
+            visit(Loaded::Subscription { client_id, filter, options, subscription_id });
         }
         for ((client_id, seq), held) in &self.queued {
             visit(Loaded::Queued {
@@ -270,24 +197,14 @@ impl Contents {
             });
         }
         for (client_id, packet_id) in &self.received {
-            visit(Loaded::Received {
-                client_id: client_id.clone(),
-                packet_id: *packet_id,
-            });
+            visit(Loaded::Received { client_id: client_id.clone(), packet_id: *packet_id });
         }
         for message in self.retained.values() {
-            visit(Loaded::Retained {
-                message: message.clone(),
-            });
+            visit(Loaded::Retained { message: message.clone() });
         }
         for (client_id, held) in &self.wills {
             let (client_id, will) = (client_id.clone(), held.will.clone());
-            visit(Loaded::Will {
-                client_id,
-                due: held.due,
-                will,
-                delay_s: held.delay_s,
-            });
+            visit(Loaded::Will { client_id, due: held.due, will, delay_s: held.delay_s });
         }
     }
 }

@@ -5,16 +5,31 @@
 //! | `port`      | the port: batches of mutations in, a watermark out                         |
 //! | `config`    | where, how durable, how large                                              |
 //! | `memory`    | adapter: nothing outlives the process                                      |
+//! | `embedded`  | adapter: a write-ahead log, and a redb index brought up to date behind it  |
+//! | `contract`  | one suite of behaviours; every adapter runs it                             |
 //!
 //! The callers are reactors: threads that may not block and cannot await. So `submit` only
 //! hands a batch over, and `committed` is a number they look at after `wake` was called.
 //! A PUBACK, PUBREC or SUBACK leaves when the ticket of its batch is covered (I3).
 
 pub mod config;
+pub mod embedded;
 pub mod memory;
 pub mod port;
 
+#[cfg(test)]
+mod contract;
+
+use std::sync::Arc;
+
 pub use config::{Durability, StoreConfig};
-pub use port::{
-    Committed, Loaded, Mutation, SessionRecord, Space, Store, StoreError, StoreInfo, Ticket, Wake,
-};
+pub use port::{Committed, Loaded, Mutation, SessionRecord, Space, Store, StoreError, StoreInfo, Ticket, Wake};
+
+/// Opens the durable store of a node.
+///
+/// # Errors
+/// See `embedded::open`.
+pub fn open(config: StoreConfig, wake: Wake) -> Result<Arc<dyn Store>, StoreError> {
+    let store: Arc<dyn Store> = embedded::open(config, wake)?;
+    Ok(store)
+}

@@ -1,0 +1,100 @@
+//! The checkpoint thread: brings the index up to date, then frees the log behind it.
+//!
+//! It works on an overlay that nobody changes any more, so the log goes on meanwhile.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use super::inbox::{Inbox, TellPanic};
+use super::index::{Index, IndexError, Position};
+use super::overlay::Overlay;
+use super::segment::{failed, list, sync_dir};
+use super::{INDEX, RESERVE, SPARE};
+use crate::store::port::StoreError;
+
+/// How long to wait for somebody to make room before the next attempt.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// A checkpoint to take.
+pub struct Job {
+    /// What happened since the last one.
+    pub overlay: Arc<Overlay>,
+    /// Where the index stands after it.
+    pub position: Position,
+}
+
+/// The thread's own.
+pub struct Checkpointer {
+    pub inbox: Arc<Inbox>,
+    pub dir: PathBuf,
+    pub index: Option<Index>,
+    pub cache_bytes: usize,
+    pub segment_bytes: u64,
+}
+
+impl Checkpointer {
+    /// Takes checkpoints until there are no more to come.
+    pub fn run(mut self, jobs: Receiver<Job>) {
+        let _guard = TellPanic(self.inbox.clone());
+        for job in jobs {
+            match self.take(&job) {
+                Ok(true) => self.inbox.checkpoint_ended(),
+                Ok(false) => return,
+                Err(error) => return self.inbox.fail(error),
+            }
+        }
+    }
+
+    /// One checkpoint, however often it takes; false if the store was closed before.
+    fn take(&mut self, job: &Job) -> Result<bool, StoreError> {
+        loop {
+            match self.attempt(job) {
+                Ok(()) => break,
+                Err(IndexError::Failed(error)) => return Err(error),
+                Err(IndexError::NoSpace) => self.make_room()?,
+            }
+            if self.inbox.is_closed() {
+                return Ok(false);
+            }
+            std::thread::sleep(RETRY);
+        }
+        self.free_segments(job.position.group)?;
+        Ok(true)
+    }
+
+    fn attempt(&mut self, job: &Job) -> Result<(), IndexError> {
+        let index = match self.index.take() {
+            Some(index) => index,
+            None => Index::open(&self.dir.join(INDEX), self.cache_bytes)?,
+        };
+        // After an error the index must be opened anew, so it is put back only now.
+        index.checkpoint(&job.overlay, job.position)?;
+        self.index = Some(index);
+        Ok(())
+    }
+
+    /// Gives up the reserve, which is there for this. The log writer takes it back later.
+    fn make_room(&self) -> Result<(), StoreError> {
+        self.inbox.set_full(true);
+        let reserve = self.dir.join(RESERVE);
+        match std::fs::remove_file(&reserve) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", &reserve, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the segments whose groups are all in the index; one may become the spare.
+    fn free_segments(&self, last_group: u64) -> Result<(), StoreError> {
+        let segments = list(&self.dir).map_err(|error| failed("list", &self.dir, error))?;
+        for (_, path) in segments.iter().filter(|(first, _)| *first <= last_group) {
+            let spare = self.dir.join(SPARE);
+            let is_whole = path.metadata().is_ok_and(|found| found.len() == self.segment_bytes);
+            let freed =
+                if is_whole && !spare.exists() { std::fs::rename(path, &spare) } else { std::fs::remove_file(path) };
+            freed.map_err(|error| failed("remove", path, error))?;
+        }
+        sync_dir(&self.dir).map_err(|error| failed("sync", &self.dir, error))
+    }
+}

@@ -1,0 +1,346 @@
+//! The log thread: group commit.
+//!
+//! While one group is being synced the next gathers, so a slow disk makes groups larger and
+//! not shards slower. Checkpoints begin between two segments: what the index takes over is then
+//! exactly the segments behind, and they can go.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use super::checkpoint::Job;
+use super::inbox::{Batch, Inbox, TellPanic};
+use super::index::{Position, is_out_of_space};
+use super::overlay::Overlay;
+use super::record::BodyId;
+use super::segment::{HEADER_BYTES, Segment, allocate, failed};
+use super::{LARGE, RESERVE, SPARE};
+use crate::store::config::{Durability, StoreConfig};
+use crate::store::port::{Space, StoreError};
+
+/// A group closes at so many batches,
+const GROUP_BATCHES_MAX: usize = 1_000;
+/// or at so many octets; one batch may exceed it.
+const GROUP_BYTES_MAX: usize = 1024 * 1024;
+/// How long to wait for somebody to make room on a full disk.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// The thread's own.
+pub struct Log {
+    inbox: Arc<Inbox>,
+    config: StoreConfig,
+    checkpoints: Sender<Job>,
+    segment: Segment,
+    salt: u32,
+    next_group: u64,
+    next_body: BodyId,
+    /// The last group that is on the disk for certain.
+    synced_group: u64,
+    /// Since when something written is not.
+    unsynced_since: Option<Instant>,
+    overlay: Overlay,
+    /// Log since the last checkpoint began.
+    log_bytes: u64,
+    last_checkpoint: Instant,
+    /// A checkpoint is being taken.
+    is_in_checkpoint: bool,
+    /// Spare and reserve were there when last seen.
+    has_reserves: bool,
+    frame: Vec<u8>,
+}
+
+/// Where a log goes on.
+pub struct Start {
+    pub segment: Segment,
+    pub salt: u32,
+    pub next_group: u64,
+    pub next_body: BodyId,
+}
+
+impl Log {
+    /// A log that goes on at `start`, while the checkpoint of what was before is being taken.
+    pub fn new(inbox: Arc<Inbox>, config: StoreConfig, checkpoints: Sender<Job>, start: Start) -> Log {
+        let Start { segment, salt, next_group, next_body } = start;
+        Log {
+            inbox,
+            config,
+            checkpoints,
+            segment,
+            salt,
+            next_group,
+            next_body,
+            synced_group: next_group - 1,
+            unsynced_since: None,
+            overlay: Overlay::default(),
+            log_bytes: 0,
+            last_checkpoint: Instant::now(),
+            is_in_checkpoint: true,
+            has_reserves: true,
+            frame: Vec::new(),
+        }
+    }
+
+    /// Writes until the store is closed or fails.
+    pub fn run(mut self) {
+        let _guard = TellPanic(self.inbox.clone());
+        if let Err(error) = self.work() {
+            self.inbox.fail(error);
+        }
+    }
+
+    fn work(&mut self) -> Result<(), StoreError> {
+        self.keep_reserves()?;
+        loop {
+            let arrived = self.inbox.take(self.deadline());
+            if self.inbox.has_failed() {
+                return Ok(());
+            }
+            self.is_in_checkpoint &= !arrived.checkpoint_ended;
+            // A checkpoint may have used up the reserve, and may have left a spare.
+            self.has_reserves &= !arrived.checkpoint_ended;
+            let is_last = arrived.closed && arrived.batches.is_empty();
+            self.write(arrived.batches)?;
+            if is_last {
+                return self.sync();
+            }
+            self.keep_house()?;
+        }
+    }
+
+    /// When there is something to do even if nothing arrives.
+    fn deadline(&self) -> Option<Instant> {
+        let sync = match self.config.durability {
+            Durability::Interval(ms) => self.unsynced_since.map(|since| since + Duration::from_millis(ms.into())),
+            Durability::Fsync | Durability::Os => None,
+        };
+        let next = if !self.has_reserves {
+            Some(Instant::now() + RETRY)
+        } else if !self.is_in_checkpoint && !self.overlay.is_empty() {
+            Some(self.last_checkpoint + self.checkpoint_interval())
+        } else {
+            None
+        };
+        [sync, next].into_iter().flatten().min()
+    }
+
+    fn checkpoint_interval(&self) -> Duration {
+        Duration::from_secs(self.config.checkpoint_interval_s.into())
+    }
+
+    fn keep_house(&mut self) -> Result<(), StoreError> {
+        if let Durability::Interval(ms) = self.config.durability
+            && self.unsynced_since.is_some_and(|at| at.elapsed() >= Duration::from_millis(ms.into()))
+        {
+            self.sync()?;
+        }
+        if self.is_checkpoint_due() {
+            if self.segment.is_empty() {
+                self.begin_checkpoint();
+            } else if self.spare().exists() {
+                self.rotate(0)?;
+            }
+        }
+        if self.has_reserves { Ok(()) } else { self.keep_reserves() }
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        !self.is_in_checkpoint
+            && !self.overlay.is_empty()
+            && (self.log_bytes >= self.config.checkpoint_bytes
+                || !self.has_reserves
+                || self.last_checkpoint.elapsed() >= self.checkpoint_interval())
+    }
+
+    fn write(&mut self, mut batches: VecDeque<Batch>) -> Result<(), StoreError> {
+        while !batches.is_empty() {
+            let (mut group, bytes_max) = next_group(&mut batches);
+            if !self.segment.has_room(bytes_max) {
+                self.rotate(bytes_max)?;
+            }
+            self.encode(&mut group)?;
+            self.append()?;
+            self.inbox.commit(&group);
+            if self.is_checkpoint_due() && self.spare().exists() {
+                self.rotate(0)?;
+                self.keep_reserves()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies a group to the overlay, and leaves its frame in `frame`.
+    fn encode(&mut self, group: &mut [Batch]) -> Result<(), StoreError> {
+        self.frame.clear();
+        self.frame.resize(HEADER_BYTES, 0);
+        let frame = &mut self.frame;
+        let mutations = group.iter_mut().flat_map(|batch| std::mem::take(&mut batch.mutations));
+        for mutation in mutations {
+            let encoded = self.overlay.resolve(mutation, &mut self.next_body, &mut |record| {
+                *frame = postcard::to_extend(record, std::mem::take(frame))?;
+                Ok::<(), postcard::Error>(())
+            });
+            encoded.map_err(|error| failed("encode a record for", &self.segment.path, std::io::Error::other(error)))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the frame, and waits for the disk if that was promised.
+    fn append(&mut self) -> Result<(), StoreError> {
+        if self.frame.len() == HEADER_BYTES {
+            return Ok(());
+        }
+        let group = self.next_group;
+        loop {
+            match self.segment.append(&mut self.frame, group, self.synced_group) {
+                Ok(()) => break,
+                // Only where preallocated room is not kept, as on file systems that copy on write.
+                Err(error) if is_out_of_space(&error) => self.wait_for_room(error)?,
+                Err(error) => return Err(failed("write", &self.segment.path, error)),
+            }
+        }
+        self.next_group += 1;
+        self.log_bytes += self.frame.len() as u64;
+        self.unsynced_since.get_or_insert_with(Instant::now);
+        if self.config.durability == Durability::Fsync {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        if self.unsynced_since.take().is_some() {
+            // Never tried again: after a failed sync the kernel may have dropped the pages.
+            self.segment.sync().map_err(|error| failed("sync", &self.segment.path, error))?;
+            self.synced_group = self.next_group - 1;
+        }
+        Ok(())
+    }
+
+    /// Goes on in a new segment with room for `bytes`, waiting on a full disk until there is one.
+    fn rotate(&mut self, bytes: usize) -> Result<(), StoreError> {
+        self.sync()?;
+        let needed = (bytes + 3 * HEADER_BYTES) as u64;
+        let name = if needed > self.config.segment_bytes { LARGE } else { SPARE };
+        loop {
+            if self.is_checkpoint_due() {
+                // All groups so far are on the disk: this is between two segments.
+                self.begin_checkpoint();
+            }
+            match self.begin_segment(name, needed) {
+                Ok(segment) => self.segment = segment,
+                Err(error) if is_out_of_space(&error) => {
+                    self.wait_for_room(error)?;
+                    continue;
+                }
+                Err(error) => return Err(failed("begin", &self.config.path, error)),
+            }
+            return self.keep_reserves();
+        }
+    }
+
+    fn begin_segment(&self, name: &str, needed: u64) -> std::io::Result<Segment> {
+        let dir = &self.config.path;
+        // A spare may have been made under other settings.
+        let is_usable = dir.join(name).metadata().is_ok_and(|found| found.len() >= needed);
+        if name == LARGE || !is_usable {
+            allocate(dir, name, needed.max(self.config.segment_bytes))?;
+        }
+        Segment::begin(dir, name, self.next_group, self.salt)
+    }
+
+    /// Nothing is committed meanwhile: what cannot be written is not acknowledged.
+    fn wait_for_room(&mut self, error: std::io::Error) -> Result<(), StoreError> {
+        self.has_reserves = false;
+        self.inbox.set_full(true);
+        let (is_closed, checkpoint_ended) = self.inbox.pause(RETRY);
+        self.is_in_checkpoint &= !checkpoint_ended;
+        if is_closed || self.inbox.has_failed() {
+            return Err(failed("write", &self.config.path, error));
+        }
+        Ok(())
+    }
+
+    fn begin_checkpoint(&mut self) {
+        let position = Position { group: self.next_group - 1, next_body: self.next_body };
+        let overlay = Arc::new(std::mem::take(&mut self.overlay));
+        self.log_bytes = 0;
+        self.last_checkpoint = Instant::now();
+        // If the other thread has ended, it has said why.
+        self.is_in_checkpoint = self.checkpoints.send(Job { overlay, position }).is_ok();
+    }
+
+    fn spare(&self) -> PathBuf {
+        self.config.path.join(SPARE)
+    }
+
+    /// Keeps a spare segment, and a reserve for the index; without both the store is full.
+    fn keep_reserves(&mut self) -> Result<(), StoreError> {
+        let dir = self.config.path.clone();
+        let mut has_all = true;
+        for name in [SPARE, RESERVE] {
+            if dir.join(name).exists() {
+                continue;
+            }
+            // While a checkpoint is being taken, the room of the reserve is the index's.
+            if name == RESERVE && self.is_in_checkpoint && self.inbox.space() == Space::Full {
+                has_all = false;
+                continue;
+            }
+            match allocate(&dir, name, self.config.segment_bytes) {
+                Ok(()) => {}
+                Err(error) if is_out_of_space(&error) => has_all = false,
+                Err(error) => return Err(failed("allocate", &dir.join(name), error)),
+            }
+        }
+        self.has_reserves = has_all;
+        self.inbox.set_full(!has_all);
+        Ok(())
+    }
+}
+
+/// As many batches as make one group, and how long it may be.
+fn next_group(batches: &mut VecDeque<Batch>) -> (Vec<Batch>, usize) {
+    let (mut group, mut bytes) = (Vec::new(), 0);
+    while let Some(batch) = batches.front() {
+        let is_over = bytes + batch.bytes_max > GROUP_BYTES_MAX || group.len() == GROUP_BATCHES_MAX;
+        if is_over && !group.is_empty() {
+            break;
+        }
+        bytes += batch.bytes_max;
+        group.extend(batches.pop_front());
+    }
+    (group, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::store::port::{Committed, Mutation, Ticket};
+
+    #[test]
+    fn a_disk_that_refuses_stops_the_watermark_and_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = StoreConfig::at(dir.path(), 1);
+        allocate(dir.path(), SPARE, config.segment_bytes).unwrap();
+        let mut segment = Segment::begin(dir.path(), SPARE, 1, 7).unwrap();
+        segment.break_file();
+        let inbox = Arc::new(Inbox::new(1, usize::MAX, Arc::new(|_| {})));
+        let (checkpoints, _jobs) = mpsc::channel();
+        let start = Start { segment, salt: 7, next_group: 1, next_body: 0 };
+        let log = Log::new(inbox.clone(), config, checkpoints, start);
+        let batch = || vec![Mutation::SessionDelete { client_id: "c".into() }];
+
+        assert_eq!(inbox.submit(0, batch()), Ticket(1));
+        log.run();
+
+        assert_eq!(inbox.committed(0), Committed { ticket: Ticket(0), failed: true });
+        let told = inbox.failure().unwrap().to_string();
+        assert!(told.contains("could not write") && told.contains(".wal"), "{told}");
+        inbox.submit(0, batch());
+        assert!(inbox.take(Some(Instant::now())).batches.is_empty());
+    }
+}

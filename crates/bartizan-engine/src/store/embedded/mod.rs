@@ -1,0 +1,209 @@
+//! The adapter that keeps everything in one directory.
+//!
+//! | file         | what                                                                     |
+//! |--------------|--------------------------------------------------------------------------|
+//! | `inbox`      | what shards and threads share: batches, watermarks, space, failure       |
+//! | `log`        | the thread that writes and syncs groups of batches                       |
+//! | `segment`    | the log's files: frames, checksums, what counts as damage                |
+//! | `record`     | the stored forms, version 1                                              |
+//! | `overlay`    | the log's net effect since the last checkpoint                           |
+//! | `checkpoint` | the thread that brings the index up to date and frees the log            |
+//! | `index`      | the redb file: keyed state, bodies once per message                      |
+//! | `replay`     | start: the log since the last checkpoint, checked and read back          |
+//! | `load`       | start: index and log merged, in the order that a shard needs             |
+//!
+//! In the directory: `NNN.wal` segments, `index.redb`, `spare` (the next segment), `reserve`
+//! (room for a checkpoint on a full disk), `lock`.
+
+mod checkpoint;
+mod inbox;
+mod index;
+mod load;
+mod log;
+mod overlay;
+mod record;
+mod replay;
+mod segment;
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+use self::checkpoint::{Checkpointer, Job};
+use self::inbox::Inbox;
+use self::index::{Index, IndexError, Position};
+use self::load::Startup;
+use self::log::{Log, Start};
+use self::segment::{Segment, allocate, failed};
+use super::config::{Durability, StoreConfig};
+use super::port::{Committed, Loaded, Mutation, Space, Store, StoreError, StoreInfo, Ticket, Wake};
+
+const INDEX: &str = "index.redb";
+const LOCK: &str = "lock";
+const SPARE: &str = "spare";
+const RESERVE: &str = "reserve";
+const LARGE: &str = "large";
+
+/// A store in a directory.
+pub struct EmbeddedStore {
+    inbox: Arc<Inbox>,
+    durability: Durability,
+    startup: Mutex<Option<Startup>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Held while the store is open.
+    _lock: File,
+}
+
+/// Opens the store in a directory, making it if it is missing.
+///
+/// # Errors
+/// When another process has it open, when it is damaged, when the system refuses.
+pub fn open(config: StoreConfig, wake: Wake) -> Result<Arc<EmbeddedStore>, StoreError> {
+    config.validate()?;
+    let dir = config.path.clone();
+    DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|error| failed("make", &dir, error))?;
+    let lock = lock(&dir)?;
+    remove_unfinished(&dir)?;
+    let index = Index::open(&dir.join(INDEX), config.cache_bytes).map_err(at_start(&dir))?;
+    let (position, view) = index.view().map_err(at_start(&dir))?;
+    let replayed = replay::replay(&dir, position)?;
+    let (next_group, next_body) = (replayed.next_group, replayed.next_body);
+    let salt = salt();
+    let segment = first_segment(&config, next_group, salt)?;
+
+    let inbox = Arc::new(Inbox::new(config.lanes, config.backlog_bytes_max, wake));
+    let (checkpoints, jobs) = mpsc::channel();
+    let overlay = Arc::new(replayed.overlay);
+    let position = Position { group: next_group - 1, next_body };
+    // The first checkpoint takes over what was replayed, and frees its segments.
+    checkpoints.send(Job { overlay: overlay.clone(), position }).map_err(|_| StoreError::Stopped)?;
+    let checkpointer = Checkpointer {
+        inbox: inbox.clone(),
+        dir: dir.clone(),
+        index: Some(index),
+        cache_bytes: config.cache_bytes,
+        segment_bytes: config.segment_bytes,
+    };
+    let durability = config.durability;
+    let start = Start { segment, salt, next_group, next_body };
+    let log = Log::new(inbox.clone(), config, checkpoints, start);
+    let threads =
+        vec![spawn("store-index", &dir, move || checkpointer.run(jobs))?, spawn("store-log", &dir, move || log.run())?];
+    let startup = Startup { view, overlay, path: dir.join(INDEX) };
+    Ok(Arc::new(EmbeddedStore {
+        inbox,
+        durability,
+        startup: Mutex::new(Some(startup)),
+        threads: Mutex::new(threads),
+        _lock: lock,
+    }))
+}
+
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join(LOCK);
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| failed("open", &path, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: dir.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(failed("lock", &path, error)),
+    }
+}
+
+fn at_start(dir: &Path) -> impl Fn(IndexError) -> StoreError {
+    move |error| match error {
+        IndexError::Failed(error) => error,
+        IndexError::NoSpace => failed("open the index in", dir, std::io::ErrorKind::StorageFull.into()),
+    }
+}
+
+/// Removes what a process that was killed was about to make.
+fn remove_unfinished(dir: &Path) -> Result<(), StoreError> {
+    let unfinished = [SPARE, RESERVE, LARGE].map(|name| format!("{name}.new"));
+    for name in unfinished.iter().map(String::as_str).chain([LARGE]) {
+        let path = dir.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed("remove", &path, error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The segment to go on with: the spare if there is one, so that a full disk does not keep a
+/// store from opening.
+fn first_segment(config: &StoreConfig, group: u64, salt: u32) -> Result<Segment, StoreError> {
+    let dir = &config.path;
+    let spare = dir.join(SPARE);
+    // A spare of another size was made under other settings.
+    let is_usable = spare.metadata().is_ok_and(|found| found.len() == config.segment_bytes);
+    let begun = if is_usable { Ok(()) } else { allocate(dir, SPARE, config.segment_bytes) };
+    begun
+        .and_then(|()| Segment::begin(dir, SPARE, group, salt))
+        .map_err(|error| failed("begin a segment in", dir, error))
+}
+
+/// Not a secret: it only has to be unknown to those who choose payloads.
+fn salt() -> u32 {
+    let hash = RandomState::new().build_hasher().finish();
+    u32::try_from(hash >> 32).unwrap_or_default()
+}
+
+fn spawn(name: &str, dir: &Path, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map_err(|error| failed("start a thread for", dir, error))
+}
+
+impl Store for EmbeddedStore {
+    fn info(&self) -> StoreInfo {
+        StoreInfo { name: "embedded", durability: Some(self.durability), lanes: self.inbox.lanes() }
+    }
+
+    fn submit(&self, lane: usize, batch: Vec<Mutation>) -> Ticket {
+        self.inbox.submit(lane, batch)
+    }
+
+    fn committed(&self, lane: usize) -> Committed {
+        self.inbox.committed(lane)
+    }
+
+    fn space(&self) -> Space {
+        self.inbox.space()
+    }
+
+    fn failure(&self) -> Option<StoreError> {
+        self.inbox.failure()
+    }
+
+    fn load(&self, visit: &mut dyn FnMut(Loaded)) -> Result<(), StoreError> {
+        let startup = self.startup.lock().unwrap_or_else(PoisonError::into_inner).take();
+        startup.ok_or(StoreError::LoadedBefore)?.visit(visit)
+    }
+
+    fn close(&self) {
+        self.inbox.close();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A panic of a thread was told when it happened; there is nobody left to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
