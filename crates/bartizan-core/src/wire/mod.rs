@@ -31,6 +31,7 @@ pub mod version;
 pub use decode::{DecodeError, Frame, Role, decode, frame};
 pub use packet::*;
 pub use property::{Property, PropertyId, PropertyWriter};
+pub use property_rules::Place;
 pub use property_views::{
     AuthProperties, ConnectProperties, DisconnectProperties, PublishProperties, SubscribeProperties, WillProperties,
     forwardable,

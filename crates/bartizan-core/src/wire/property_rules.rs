@@ -139,6 +139,14 @@ pub(crate) fn read_block<'a>(from: &mut Reader<'a>, place: Place, role: Role) ->
     Ok(Properties { raw })
 }
 
+impl<'a> Properties<'a> {
+    /// A raw block, without its length, checked as one of a packet that `role` reads.
+    pub fn parse(raw: &'a [u8], place: Place, role: Role) -> Result<Properties<'a>, DecodeError> {
+        check(raw, place, role)?;
+        Ok(Properties { raw })
+    }
+}
+
 fn check(raw: &[u8], place: Place, role: Role) -> Result<(), DecodeError> {
     let allowed = place.allows();
     let mut seen = PropertySet::default();
@@ -209,3 +217,7 @@ fn check_together(seen: PropertySet, place: Place, role: Role) -> Result<(), Dec
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[path = "property_rules_tests.rs"]
+mod tests;

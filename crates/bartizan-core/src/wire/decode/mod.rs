@@ -155,3 +155,6 @@ fn empty<'a>(from: Reader<'a>, packet: Packet<'a>) -> Result<Packet<'a>, DecodeE
     from.end("PINGREQ and PINGRESP have no body (3.12, 3.13)")?;
     Ok(packet)
 }
+
+#[cfg(test)]
+mod tests;

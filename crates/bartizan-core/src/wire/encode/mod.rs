@@ -24,3 +24,6 @@ pub use client::{client_disconnect, connect, pingreq, subscribe, unsubscribe};
 pub use packet::packet;
 pub use publish::{PublishHead, publish, publish_len};
 pub use server::{AuthTail, ConnackProperties, auth, connack, disconnect, pingresp};
+
+#[cfg(test)]
+mod tests;
