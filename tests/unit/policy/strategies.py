@@ -1,6 +1,7 @@
 """Random policies, identities, topics and filters: small words, so that they often meet, and nasty ones."""
 
 import json
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -95,9 +96,23 @@ identities = st.builds(
     attributes=st.dictionaries(st.sampled_from(["site", "area"]), values),
 )
 
-_words = st.one_of(st.sampled_from(["a", "b", "c", "", "é", "$x", "$SYS", "{x}"]), st.just("q"))
-names = st.lists(_words, min_size=1, max_size=5).map("/".join).filter(bool)
-asked_filters = filters(st.one_of(st.sampled_from(["a", "b", "c", "", "é", "$x"]), st.just("+")))
+_NAME_LEVELS = ("a", "b", "c", "", "é", "$x", "$SYS", "{x}", "q")
+_FILTER_LEVELS = ("a", "b", "c", "", "é", "$x", "$SYS", "+", "+")
+
+
+def names(random: Random, count: int) -> list[str]:
+    """Topic Names over the words of the policies, and some they do not have."""
+    texts = ["/".join(random.choices(_NAME_LEVELS, k=random.randint(1, 5))) for _ in range(count)]
+    return [text or "a" for text in texts]
+
+
+def asked_filters(random: Random, count: int) -> list[str]:
+    """Topic Filters that a client may ask for."""
+    tails = ([], [], ["#"])
+    texts = [
+        "/".join(random.choices(_FILTER_LEVELS, k=random.randint(1, 4)) + random.choice(tails)) for _ in range(count)
+    ]
+    return [text or "#" for text in texts]
 
 
 def as_toml(policy: dict[str, Any]) -> str:

@@ -49,7 +49,9 @@ def test_everything_else_is_denied_and_says_why(policy, change, topic, why):
 
 
 def test_a_command_is_not_retained(policy):
-    dash = Request(Asked.PUBLISH, "commands/chicago/h/p/stop", roles=("dashboard",), attributes={"site": "chicago"}, retain=True)
+    dash = Request(
+        Asked.PUBLISH, "commands/chicago/h/p/stop", roles=("dashboard",), attributes={"site": "chicago"}, retain=True
+    )
     assert policy.decide(dash).why == "retain_not_allowed"
 
 
@@ -94,7 +96,15 @@ forbid = [{ action = "publish", filter = "{site}/stop" }]"""
         assert not policy.decide(Request(Asked.PUBLISH, other, roles=("x",), attributes=lacking)).allow
 
 
-@pytest.mark.parametrize("request_", [Request(Asked.PUBLISH, "a/+"), Request(Asked.SUBSCRIBE, "a#"), Request(Asked.PUBLISH, ""), Request(Asked.PUBLISH, "a", qos=3)])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request(Asked.PUBLISH, "a/+"),
+        Request(Asked.SUBSCRIBE, "a#"),
+        Request(Asked.PUBLISH, ""),
+        Request(Asked.PUBLISH, "a", qos=3),
+    ],
+)
 def test_what_is_no_request_is_refused(policy, request_):
     with pytest.raises(InvalidValue):
         policy.decide(request_)
