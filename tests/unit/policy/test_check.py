@@ -1,5 +1,7 @@
 """`check`: every mistake is refused with its line and column; what is doubtful is warned about."""
 
+from pathlib import Path
+
 import pytest
 
 from bartizan.policy import CompiledPolicy, check, default_policy_text
@@ -165,3 +167,16 @@ subscribe = ["dash"]
 publish = ["press"]
 """
     assert check(reordered, "p").compiled == check(PRESS, "p").compiled
+
+
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples/policies").glob("*.toml"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_passes_without_a_warning(example):
+    result = check(example.read_bytes(), example.name)
+    assert (result.errors, result.warnings) == ((), ())
+
+
+def test_there_are_examples():
+    assert len(EXAMPLES) >= 3

@@ -1,0 +1,58 @@
+//! What holds of any bytes taken for a policy image; shared by a test and the fuzz target `policy_image`.
+
+use std::sync::Arc;
+
+use bartizan_core::policy::{Grants, Identity, Image, Why};
+use bartizan_core::topic::{TopicFilter, TopicName};
+use bartizan_core::wire::QoS;
+
+/// Lines: an image, a Client ID, an attribute's value, a Topic Filter, a Topic Name.
+/// Loads the first and checks that its decisions agree with each other. True if it was an image.
+pub fn check_policy_image(input: &[u8]) -> bool {
+    let mut lines = input.split(|octet| *octet == b'\n');
+    let Ok(image) = Image::load(lines.next().unwrap_or_default()) else { return false };
+    let image = Arc::new(image);
+    assert_eq!(image.digest().len(), 64);
+    let mut text = || std::str::from_utf8(lines.next().unwrap_or_default()).unwrap_or_default().to_owned();
+    let (client_id, value, filter, name) = (text(), text(), text(), text());
+    let mut roles: Vec<Arc<str>> = ["a", "b", "press", "dash", "stranger"].map(Arc::from).to_vec();
+    let attributes: Vec<(Arc<str>, Arc<str>)> =
+        ["site", "area"].map(|key| (Arc::from(key), Arc::from(value.as_str()))).to_vec();
+    let bind = |roles: &[Arc<str>]| {
+        image.bind(&Identity { id: &value, client_id: &client_id, roles, attributes: &attributes })
+    };
+    let grants = bind(&roles);
+    roles.reverse();
+    check_decisions(&grants, &bind(&roles), &filter, &name);
+    true
+}
+
+fn check_decisions(grants: &Grants, reversed: &Grants, filter: &str, name: &str) {
+    if let Ok(name) = TopicName::parse(name) {
+        for (qos, retain) in [(QoS::AtMostOnce, false), (QoS::ExactlyOnce, true)] {
+            let decision = grants.publish(&name, qos, retain);
+            assert_eq!(decision, reversed.publish(&name, qos, retain), "the order of roles changes nothing");
+            assert_eq!(decision.allow, decision.why == Why::Permitted);
+            assert!(!(decision.allow && name.is_dollar()), "no client publishes to a $ topic");
+            assert!(!decision.allow || decision.rule.is_some_and(|rule| !grants.image().rule_name(rule).is_empty()));
+        }
+        if grants.publish(&name, QoS::ExactlyOnce, true).allow {
+            assert!(grants.publish(&name, QoS::AtMostOnce, false).allow, "less is allowed where more is");
+        }
+        // A Topic Name is a filter that matches itself alone.
+        if let Ok(itself) = TopicFilter::parse(name.as_str()) {
+            assert_eq!(grants.subscribe(&itself).allow, grants.receive(&name).allow, "{name:?}");
+        }
+    }
+    let Ok(filter) = TopicFilter::parse(filter) else { return };
+    let decision = grants.subscribe(&filter);
+    assert_eq!(decision, reversed.subscribe(&filter), "the order of roles changes nothing");
+    if let Ok(name) = TopicName::parse(name)
+        && filter.matches(&name)
+        && decision.allow
+    {
+        let received = grants.receive(&name);
+        assert!(decision.per_delivery || received.allow, "a granted filter brings only what may be received");
+        assert!(received.allow || received.why == Why::Forbidden, "only a forbid withholds a part of it");
+    }
+}
