@@ -1,7 +1,9 @@
 """The broker under test, and the connections a test opens to it.
 
 `BARTIZAN_CONFORMANCE_TARGET=host:port` names any broker that is already running and accepts
-anonymous clients. Otherwise Bartizan's open lab is started on a free loopback port.
+anonymous clients, `BARTIZAN_CONFORMANCE_WEBSOCKET=host:port` its WebSocket listener. Otherwise
+Bartizan's open lab is started on free loopback ports, with a WebSocket listener and a `tight` one
+whose limits a test can reach.
 """
 
 import os
@@ -11,27 +13,40 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from tests.conformance.packets import Dialect, Will, v5
 from tests.conformance.properties import Props
 from tests.conformance.received import Connack
-from tests.conformance.wire import Wire
+from tests.conformance.websocket import WebSocket
+from tests.conformance.wire import Stream, Wire, tcp
 
 ROOT = Path(__file__).parents[2]
 TARGET = "BARTIZAN_CONFORMANCE_TARGET"
+WEBSOCKET = "BARTIZAN_CONFORMANCE_WEBSOCKET"
 START_WITHIN_S = 15.0
+# One more listener of the open lab, as a value of `--set listeners.NAME=...`.
+LISTENER = (
+    '{{ bind = "127.0.0.1:{port}", loopback_only = true, mqtt_versions = ["3.1.1", "5.0"], '
+    'danger_plaintext = "conformance on loopback", danger_anonymous = "conformance on loopback", {more} }}'
+)
+# What the `tight` listener grants, so that a test can ask for more.
+TIGHT = {"receive_max": 2, "topic_alias_max": 2, "packet_bytes_max": 1024}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Target:
     """Where a broker listens; `strict` when it is the one these tests belong to."""
 
     host: str
     port: int
     strict: bool
+    websocket: tuple[str, int] | None = None
+    tight: int | None = None
 
 
 class Lab:
@@ -41,6 +56,7 @@ class Lab:
         self.target = target
         self._unique = secrets.token_hex(4)
         self._wires: list[Wire] = []
+        self._websockets: list[WebSocket] = []
 
     def name(self, suffix: str = "") -> str:
         """A Client Identifier or topic level of this test alone (at most 23 letters and digits)."""
@@ -52,10 +68,25 @@ class Lab:
 
     def dial(self, dialect: Dialect = v5) -> Wire:
         """A Network Connection on which nothing has been said."""
-        target = self.target
-        wire = Wire(target.host, target.port, dialect=dialect, strict=target.strict)
-        self._wires.append(wire)
-        return wire
+        return self._dial(tcp(self.target.host, self.target.port), dialect)
+
+    def dial_tight(self, dialect: Dialect = v5) -> Wire:
+        """The same on the listener whose limits are those of `TIGHT`."""
+        if self.target.tight is None:
+            pytest.skip("needs a listener of Bartizan's open lab")
+        return self._dial(tcp(self.target.host, self.target.tight), dialect)
+
+    def upgrade(self, path: str = "/mqtt", *, offers: str | None = "mqtt") -> WebSocket:
+        """A WebSocket, whatever the broker answered to the request."""
+        if self.target.websocket is None:
+            pytest.skip(f"{WEBSOCKET} names no listener")
+        websocket = WebSocket(*self.target.websocket, path, offers=offers)
+        self._websockets.append(websocket)
+        return websocket
+
+    def over(self, websocket: WebSocket, dialect: Dialect = v5) -> Wire:
+        """MQTT over an open WebSocket."""
+        return self._dial(websocket, dialect)
 
     def client(
         self,
@@ -77,6 +108,13 @@ class Lab:
     def close(self) -> None:
         for wire in self._wires:
             wire.drop()
+        for websocket in self._websockets:
+            websocket.close()
+
+    def _dial(self, stream: Stream, dialect: Dialect) -> Wire:
+        wire = Wire(stream, dialect=dialect, strict=self.target.strict)
+        self._wires.append(wire)
+        return wire
 
 
 @contextmanager
@@ -85,7 +123,7 @@ def target(directory: Path) -> Generator[Target]:
     named = os.environ.get(TARGET)
     if named:
         host, _, port = named.rpartition(":")
-        yield Target(host, int(port), strict=False)
+        yield Target(host=host, port=int(port), strict=False, websocket=_address(os.environ.get(WEBSOCKET)))
         return
     with running(directory) as ours:
         yield ours
@@ -94,13 +132,16 @@ def target(directory: Path) -> Generator[Target]:
 @contextmanager
 def running(directory: Path, *settings: str) -> Generator[Target]:
     """Bartizan's open lab with these `key=value` settings, from start to SIGTERM."""
-    port = _free_port()
+    port, websocket, tight = _free_ports(3)
+    limits = ", ".join(f"{name} = {value}" for name, value in TIGHT.items())
     command = [
         _executable(),
         "up",
         *("--config", str(ROOT / "examples/open-lab/bartizan.toml")),
         *("--data", str(directory)),
         *("--set", f"listeners.mqtt.bind=127.0.0.1:{port}"),
+        *("--set", "listeners.ws=" + LISTENER.format(port=websocket, more='protocol = "websocket"')),
+        *("--set", "listeners.tight=" + LISTENER.format(port=tight, more=f"limits = {{ {limits} }}")),
         *(part for setting in settings for part in ("--set", setting)),
     ]
     log = directory.with_suffix(".log")
@@ -108,7 +149,7 @@ def running(directory: Path, *settings: str) -> Generator[Target]:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
             _await(port, process, log)
-            yield Target("127.0.0.1", port, strict=True)
+            yield Target(host="127.0.0.1", port=port, strict=True, websocket=("127.0.0.1", websocket), tight=tight)
         finally:
             process.terminate()
             try:
@@ -126,10 +167,16 @@ def _executable() -> str:
     raise RuntimeError(f"no broker to test: run `make build`, or set {TARGET}=host:port")
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+def _address(text: str | None) -> tuple[str, int] | None:
+    host, _, port = (text or "").rpartition(":")
+    return (host, int(port)) if port else None
+
+
+def _free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody listens on, all different because all are held at once."""
+    with ExitStack() as held:
+        listeners = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [listener.getsockname()[1] for listener in listeners]
 
 
 def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.conformance.packets import Will, v5, v311
 from tests.conformance.properties import BadPacketError, Props, Reader, decode, encode
 from tests.conformance.received import Connack, Disconnect, Pingresp, Publish, Suback, Unsuback, read
-from tests.conformance.wire import Wire
+from tests.conformance.wire import Wire, tcp
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def broker_that(act: Callable[[socket.socket], None]) -> Generator[Wire]:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        with Wire("127.0.0.1", listener.getsockname()[1]) as wire:
+        with Wire(tcp("127.0.0.1", listener.getsockname()[1])) as wire:
             yield wire
         thread.join()
 

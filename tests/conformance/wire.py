@@ -7,7 +7,7 @@ import socket
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from tests.conformance.packets import Dialect, v5
 from tests.conformance.properties import BadPacketError
@@ -16,17 +16,32 @@ from tests.conformance.received import Connack, Disconnect, Packet, Pingresp, re
 P = TypeVar("P", bound=Packet)
 
 
+class Stream(Protocol):
+    """An ordered stream of bytes, as a connected socket is one."""
+
+    def settimeout(self, seconds: float, /) -> None: ...
+    def setsockopt(self, level: int, option: int, value: int, /) -> None: ...
+    def sendall(self, octets: bytes, /) -> None: ...
+    def recv(self, count: int, /) -> bytes: ...
+    def close(self) -> None: ...
+
+
+def tcp(host: str, port: int) -> Stream:
+    """A TCP connection."""
+    return socket.create_connection((host, port), timeout=5)
+
+
 class Wire:
-    """A TCP connection to the broker under test.
+    """A connection to the broker under test, over TCP or whatever stream carries it.
 
     `strict` is for the broker these tests belong to: where the standard lets a server choose
     between saying why and just closing, ours says why, with the Reason Code the standard names.
     """
 
-    def __init__(self, host: str, port: int, *, dialect: Dialect = v5, strict: bool = True) -> None:
+    def __init__(self, stream: Stream, *, dialect: Dialect = v5, strict: bool = True) -> None:
         self.dialect = dialect
         self.strict = strict
-        self._socket = socket.create_connection((host, port), timeout=5)
+        self._socket = stream
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._pending = b""
         self._ended = False

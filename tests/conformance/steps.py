@@ -1,0 +1,78 @@
+"""What many tests begin with, in either version: subscribe, publish, take a message, come back.
+
+Each step checks that the broker answered as it should, so that a test fails where the fault is.
+"""
+
+from tests.conformance.lab import Lab
+from tests.conformance.packets import Dialect, v5
+from tests.conformance.properties import Props
+from tests.conformance.received import Acknowledgement, Connack, Puback, Pubcomp, Publish, Pubrec, Pubrel, Suback
+from tests.conformance.wire import Wire
+
+Wanted = str | bytes | tuple[str | bytes, int]
+KEPT_S = 30
+
+
+def kept(dialect: Dialect) -> Props:
+    """CONNECT properties that keep the Session; MQTT 3.1.1 needs none."""
+    return {"session_expiry_interval": KEPT_S} if dialect.level >= 5 else None
+
+
+def subscribe(client: Wire, *filters: Wanted, pid: int = 1, props: Props = None) -> tuple[int, ...]:
+    """SUBSCRIBE, granted: the Reason Codes."""
+    client.send(client.dialect.subscribe(pid, *filters, props=props))
+    reasons = client.expect(Suback, pid=pid).reasons
+    assert len(reasons) == len(filters)
+    assert max(reasons) <= 2, f"not granted: {reasons}"
+    return reasons
+
+
+def subscriber(lab: Lab, *filters: Wanted, suffix: str = "s", dialect: Dialect = v5, props: Props = None) -> Wire:
+    """A client with these Subscriptions and a Session that ends with it."""
+    client = lab.client(suffix, dialect=dialect, props=props)
+    subscribe(client, *filters)
+    return client
+
+
+def lasting(lab: Lab, *filters: Wanted, suffix: str = "s", dialect: Dialect = v5) -> Wire:
+    """A client with these Subscriptions and a Session that outlives the connection."""
+    client = lab.client(suffix, dialect=dialect, clean=False, props=kept(dialect))
+    if filters:
+        subscribe(client, *filters)
+    return client
+
+
+def returned(lab: Lab, suffix: str = "s", *, dialect: Dialect = v5, session_present: bool = True) -> Wire:
+    """The same client again, without clean start."""
+    client = lab.dial(dialect)
+    client.send(dialect.connect(lab.name(suffix), clean=False, props=kept(dialect)))
+    client.expect(Connack, reason=0, session_present=session_present)
+    return client
+
+
+def published(client: Wire, topic: str, payload: bytes, qos: int = 1, *, pid: int = 1, retain: bool = False) -> None:
+    """PUBLISH, taken: the exchange its QoS asks for, to its end."""
+    client.send(client.dialect.publish(topic, payload, qos=qos, pid=pid if qos else None, retain=retain))
+    if qos == 1:
+        _good(client.expect(Puback, pid=pid))
+    if qos == 2:
+        _good(client.expect(Pubrec, pid=pid))
+        client.send(client.dialect.pubrel(pid))
+        _good(client.expect(Pubcomp, pid=pid))
+
+
+def taken(client: Wire, **fields: object) -> Publish:
+    """The next packet is such a PUBLISH, and it is acknowledged as its QoS asks."""
+    publish = client.expect(Publish, **fields)
+    pid = publish.pid or 0
+    if publish.qos == 1:
+        client.send(client.dialect.puback(pid))
+    if publish.qos == 2:
+        client.send(client.dialect.pubrec(pid))
+        client.expect(Pubrel, pid=pid)
+        client.send(client.dialect.pubcomp(pid))
+    return publish
+
+
+def _good(answer: Acknowledgement) -> None:
+    assert answer.reason < 0x80, f"refused: {answer}"
