@@ -6,6 +6,7 @@ The form is JSON with sorted keys and no spaces; `docs/adr/0004-policy-image.md`
 
 import hashlib
 import json
+from collections.abc import Sequence
 
 from bartizan.policy.contract import Action, Effect, Level, Literal, Pattern, Policy, Role, Rule, Topic, Wildcard
 
@@ -14,7 +15,9 @@ FORMAT = 1
 
 def compile_policy(policy: Policy) -> bytes:
     """The image of this policy."""
-    image = {"format": FORMAT, "roles": [_role(policy, role) for role in sorted(policy.roles, key=_name)]}
+    granted = policy.topics_by_role()
+    roles = [_role(role, granted.get(role.name, ())) for role in sorted(policy.roles, key=_name)]
+    image = {"format": FORMAT, "roles": roles}
     return json.dumps(image, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -28,13 +31,8 @@ def _name(role: Role) -> bytes:
     return role.name.encode()
 
 
-def _role(policy: Policy, role: Role) -> dict[str, object]:
-    declared = [
-        _topic_rule(role, topic, action)
-        for topic in policy.topics
-        for action in Action
-        if role.name in topic.roles(action)
-    ]
+def _role(role: Role, granted: Sequence[tuple[Topic, Action]]) -> dict[str, object]:
+    declared = [_topic_rule(role, topic, action) for topic, action in granted]
     own = [_own_rule(role, rule, index) for rules in (role.permit, role.forbid) for index, rule in enumerate(rules)]
     return {"name": role.name, "limits": dict(role.limits), "rules": declared + own}
 

@@ -37,10 +37,10 @@ def _undeclared_roles(policy: Policy) -> _Found:
 
 
 def _roles_without_rules(policy: Policy) -> _Found:
+    granted = policy.topics_by_role()
     for role in policy.roles:
-        named = any(policy.topics_of(role.name, action) for action in Action)
         # An empty table says "this role gets nothing" and is meant; one with limits is not.
-        if not named and not role.permit and not role.forbid and role.limits:
+        if role.name not in granted and not role.permit and not role.forbid and role.limits:
             yield role.at, f"role {role.name} grants nothing", "name it in a topic's publish or subscribe"
 
 
@@ -100,9 +100,9 @@ def _rules(policy: Policy, effect: Effect) -> Iterator[tuple[Role, Rule]]:
 
 
 def _misspelt_variables(policy: Policy) -> _Found:
+    binds = {role.name: {name for name, _ in role.binds} for role in policy.roles}
     for topic in policy.topics:
-        names = [*topic.publish, *topic.subscribe]
-        bound = {name for role in policy.roles if role.name in names for name, _ in role.binds}
+        bound = set[str]().union(*(binds[name] for name in (*topic.publish, *topic.subscribe)))
         for variable in topic.template.variables:
             for other in sorted(bound - set(topic.template.variables)):
                 if variable not in bound and SequenceMatcher(None, variable, other).ratio() >= _ALIKE:

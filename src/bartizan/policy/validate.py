@@ -7,9 +7,9 @@ error here, since in a policy a silent misreading is a hole.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from bartizan.policy.contract import Action, Policy, Role, Topic
+from bartizan.policy.contract import Policy, Role, Topic, topics_by_role
 from bartizan.policy.fields import Reader
-from bartizan.policy.source import Position, Problem
+from bartizan.policy.source import Problem
 from bartizan.policy.syntax import Path, Tree
 from bartizan.policy.validate_roles import role
 from bartizan.policy.validate_topics import topic
@@ -30,8 +30,9 @@ def validate(tree: Tree) -> Validated:
     topics = tuple(read for path, body in _tables(reader, "topics") if (read := topic(reader, path, body)))
     declared = tuple(read for path, body in _tables(reader, "roles") if (read := role(reader, path, body)))
     roles = declared + _undeclared(topics, declared)
+    granted = topics_by_role(topics)
     for each in declared:
-        _check_binds(reader, each, topics)
+        _check_binds(reader, each, [topic for topic, _ in granted.get(each.name, ())])
     if reader.problems:
         return Validated(None, tuple(sorted(reader.problems, key=lambda p: (p.line, p.column))))
     return Validated(Policy(tree.source.origin, topics, tuple(sorted(roles, key=lambda r: r.name))))
@@ -48,22 +49,15 @@ def _tables(reader: Reader, name: str) -> Iterator[tuple[Path, Mapping[str, obje
 
 def _undeclared(topics: tuple[Topic, ...], declared: tuple[Role, ...]) -> tuple[Role, ...]:
     known = {each.name for each in declared}
-    found: dict[str, Position] = {}
-    for each in topics:
-        for action in Action:
-            for name in each.roles(action):
-                if name not in known:
-                    found.setdefault(name, each.at)
-    return tuple(Role(name, at, is_declared=False) for name, at in found.items())
+    granted = topics_by_role(topics)
+    return tuple(Role(name, of[0][0].at, is_declared=False) for name, of in granted.items() if name not in known)
 
 
-def _check_binds(reader: Reader, who: Role, topics: tuple[Topic, ...]) -> None:
+def _check_binds(reader: Reader, who: Role, topics: list[Topic]) -> None:
     """A bound variable that nothing uses is a misspelling, and would leave the right one open."""
     used = {name for rule in who.permit + who.forbid for name in rule.filter.variables}
-    for action in Action:
-        for each in topics:
-            if who.name in each.roles(action):
-                used.update(each.template.variables)
+    for each in topics:
+        used.update(each.template.variables)
     for variable, _ in who.binds:
         if variable not in used:
             reader.wrong(
