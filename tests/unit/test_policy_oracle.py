@@ -4,6 +4,7 @@ import tomllib
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -36,7 +37,8 @@ def engine(policy: CompiledPolicy, who: Identity, action: Asked, topic: str, qos
     return "per_delivery" if decision.per_delivery else "allow" if decision.allow else "deny"
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=relaxed)
+@pytest.mark.timeout(600)
+@settings(max_examples=1000, deadline=None, suppress_health_check=relaxed)
 @given(policies(), identities, seeds)
 def test_the_engine_decides_as_the_oracle_does(policy, who, random):
     native = compiled(policy)
@@ -50,6 +52,7 @@ def test_the_engine_decides_as_the_oracle_does(policy, who, random):
         assert engine(native, who, Asked.SUBSCRIBE, asked, 0, False) == decide(policy, who, "subscribe", asked), asked
 
 
+@pytest.mark.timeout(600)
 @settings(max_examples=500, deadline=None, suppress_health_check=relaxed)
 @given(policies(), identities, seeds)
 def test_what_a_policy_itself_spells_is_decided_as_the_oracle_does(policy, who, random):

@@ -60,3 +60,25 @@ def test_a_permit_to_publish_matches_exactly_what_the_oracle_says(pattern):
     for name in NAMES:
         allow = policy.decide(Request(Asked.PUBLISH, name, roles=("r",))).allow
         assert allow == (decide(text, WHO, "publish", name) == "allow"), name
+
+
+ALL_PERMITTED = 'permit = [{ action = "all", filter = "#" }, { action = "subscribe", filter = "$s/#" }]\n'
+BOUND = [text for text in small_filters(("{x}", "a", "+", "#")) if "{x}" in text and text.count("/") <= 1]
+
+
+@pytest.mark.parametrize("value", ["a", "$s", "", "+", "#", "a/a", "a\0", "q", None])
+@pytest.mark.parametrize("effect", ["permit", "forbid"])
+def test_a_bound_value_means_exactly_what_the_oracle_says(effect, value):
+    who = Identity(roles=("r",), attributes={} if value is None else {"x": value})
+    for pattern in BOUND:
+        rule = f'{effect} = [{{ action = "all", filter = {json.dumps(pattern)} }}]'
+        policy, text = role(f'binds = {{ x = "attr.x" }}\n{ALL_PERMITTED if effect == "forbid" else ""}{rule}')
+        asked_by = {"roles": who.roles, "attributes": who.attributes}
+        for asked in FILTERS:
+            decision = policy.decide(Request(Asked.SUBSCRIBE, asked, **asked_by))
+            word = "per_delivery" if decision.per_delivery else "allow" if decision.allow else "deny"
+            assert word == decide(text, who, "subscribe", asked), (pattern, asked)
+        for name in NAMES:
+            for action in (Asked.PUBLISH, Asked.RECEIVE):
+                allow = policy.decide(Request(action, name, **asked_by)).allow
+                assert allow == (decide(text, who, action.value, name) == "allow"), (pattern, action, name)

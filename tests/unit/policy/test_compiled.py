@@ -130,3 +130,15 @@ def test_an_image_is_canonical_json(policy):
 def test_limits_travel_in_the_image(policy):
     roles = {role["name"]: role for role in json.loads(policy.image)["roles"]}
     assert roles["press"]["limits"] == {"publish_rate_per_s": 100, "subscriptions_max": 16}
+
+
+@pytest.mark.parametrize(("source", "own"), [("client_id", "c"), ("identity", "i"), ("attr.b", "vb"), ("attr.z", None)])
+def test_a_variable_takes_the_value_of_its_own_source(source, own):
+    text = f"""[roles.x]
+binds = {{ v = "{source}" }}
+permit = [{{ action = "publish", filter = "t/{{v}}" }}]"""
+    policy = check(text, "p").compiled
+    assert policy is not None
+    who = {"identity": "i", "client_id": "c", "roles": ("x",), "attributes": {"a": "va", "b": "vb"}}
+    for value in ("c", "i", "va", "vb"):
+        assert policy.decide(Request(Asked.PUBLISH, f"t/{value}", **who)).allow is (value == own), value
