@@ -92,7 +92,8 @@ forbid = [{ action = "publish", filter = "{site}/stop" }]"""
     assert policy is not None
     own, other = {"site": "a"}, "b/stop"
     assert policy.decide(Request(Asked.PUBLISH, other, roles=("x",), attributes=own)).allow
-    for lacking in ({}, {"site": ""}, {"site": "+"}, {"site": "b/c"}):
+    nothing: dict[str, str] = {}
+    for lacking in (nothing, {"site": ""}, {"site": "+"}, {"site": "b/c"}):
         assert not policy.decide(Request(Asked.PUBLISH, other, roles=("x",), attributes=lacking)).allow
 
 
