@@ -56,6 +56,12 @@ impl Authorized<Message> {
     pub fn by_server(message: Message) -> Authorized<Message> {
         Authorized(message)
     }
+
+    /// The same message, to be held in more than one place.
+    #[must_use]
+    pub fn shared(self) -> Authorized<Arc<Message>> {
+        Authorized(Arc::new(self.0))
+    }
 }
 
 impl Grants {

@@ -1,0 +1,274 @@
+//! PUBACK, PUBREC, PUBREL, PUBCOMP, and what is owed.
+//!
+//! An acknowledgement is owed from the moment its packet is accepted and sent once everything
+//! it claims is durable (I3), in the order of the packets it answers [MQTT-4.6.0-2].
+
+use std::sync::Arc;
+
+use super::effects::Deferred;
+use super::{AckRef, Effects, Server};
+use crate::durable::Mutation;
+use crate::message::Time;
+use crate::session::connection::{Owed, OwedPacket};
+use crate::session::session::Received;
+use crate::session::{ConnectionKey, InflightPhase, SessionKey};
+use crate::wire::encode;
+use crate::wire::{Ack, PacketId, QoS, ReasonCode, Version};
+
+impl Server {
+    /// Owes a packet that waits for this round's batch, if the batch holds anything, and for
+    /// so many other shards.
+    pub(crate) fn owe(
+        &mut self,
+        key: ConnectionKey,
+        packet: OwedPacket,
+        waits: u32,
+        after_commit: bool,
+        now: Time,
+        fx: &mut Effects,
+    ) -> Option<u64> {
+        let open = self.connections.get_mut(key)?.open_mut()?;
+        let id = open.owe(waits + u32::from(after_commit), packet);
+        if after_commit {
+            fx.deferred.push(Deferred::Owed(key, id));
+        }
+        self.settle(key, now, fx);
+        Some(id)
+    }
+
+    /// One wait of an owed packet is over.
+    pub(crate) fn owed_done(&mut self, key: ConnectionKey, id: u64, now: Time, fx: &mut Effects) {
+        let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return };
+        if let Some(owed) = open.owed_mut(id) {
+            owed.waits = owed.waits.saturating_sub(1);
+        }
+        self.settle(key, now, fx);
+    }
+
+    /// Sends what is owed, from the front, as far as nothing waits.
+    pub(crate) fn settle(&mut self, key: ConnectionKey, now: Time, fx: &mut Effects) {
+        loop {
+            let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return };
+            if open.owed.front().is_none_or(|owed| owed.waits > 0) {
+                return;
+            }
+            let Some(owed) = open.owed.pop_front() else { return };
+            self.send_owed(key, owed, now, fx);
+        }
+    }
+
+    fn send_owed(&mut self, key: ConnectionKey, owed: Owed, now: Time, fx: &mut Effects) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let crate::session::Phase::Open(open) = &mut connection.phase else { return };
+        let (version, session) = (open.version, open.session);
+        let say = |text: Option<&'static str>| text.filter(|_| open.problem_information);
+        let mut then = Then::Nothing;
+        match owed.packet {
+            OwedPacket::Connack(octets) => {
+                connection.out.extend_from_slice(&octets);
+                open.is_live = true;
+                then = Then::Resume;
+            }
+            OwedPacket::Puback(id, reason, text) => {
+                encode::puback(&mut connection.out, version, id, reason, say(text));
+                open.inbound_open = open.inbound_open.saturating_sub(1);
+            }
+            OwedPacket::Pubrec(id, reason, text) => {
+                encode::pubrec(&mut connection.out, version, id, reason, say(text));
+                if reason.is_error() {
+                    open.inbound_open = open.inbound_open.saturating_sub(1);
+                } else if let Some(session) = self.sessions.get_mut(session) {
+                    session.received.insert(id.get(), Received::Held);
+                }
+            }
+            OwedPacket::Pubcomp(id, reason) => {
+                encode::pubcomp(&mut connection.out, version, id, reason, None);
+                open.inbound_open = open.inbound_open.saturating_sub(1);
+            }
+            OwedPacket::Suback(octets, retained) => {
+                connection.out.extend_from_slice(&octets);
+                then = Then::Retained(retained);
+            }
+            OwedPacket::Unsuback(octets) => connection.out.extend_from_slice(&octets),
+        }
+        self.counters().messages_sent.add(1);
+        self.mark_dirty(key, fx);
+        match then {
+            Then::Nothing => {}
+            Then::Resume => {
+                fx.resumed.push(key);
+                self.proceed(session, now, fx);
+            }
+            Then::Retained(filters) => self.send_retained_for(session, &filters, now, fx),
+        }
+    }
+
+    /// PUBACK: the delivery is complete.
+    pub(crate) fn on_puback(&mut self, key: ConnectionKey, ack: &Ack<'_>, now: Time, fx: &mut Effects) {
+        self.on_final_ack(key, ack.packet_id, QoS::AtLeastOnce, InflightPhase::Publish, now, fx);
+    }
+
+    /// PUBCOMP: the delivery is complete.
+    pub(crate) fn on_pubcomp(&mut self, key: ConnectionKey, ack: &Ack<'_>, now: Time, fx: &mut Effects) {
+        self.on_final_ack(key, ack.packet_id, QoS::ExactlyOnce, InflightPhase::Release, now, fx);
+    }
+
+    fn on_final_ack(
+        &mut self,
+        key: ConnectionKey,
+        id: PacketId,
+        qos: QoS,
+        phase: InflightPhase,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        let Some((session_key, _)) = self.speaker(key) else { return };
+        let Some(session) = self.sessions.get_mut(session_key) else { return };
+        // An acknowledgement of what was not sent is ignored: it can change nothing.
+        let expected = session
+            .inflight
+            .get_mut(id)
+            .is_some_and(|slot| slot.qos == qos && slot.phase == phase && slot.on_wire);
+        if !expected {
+            return;
+        }
+        if let Some(slot) = session.inflight.finish(id) {
+            self.forget_queued(session_key, slot.seq, fx);
+        }
+        self.proceed(session_key, now, fx);
+    }
+
+    /// PUBREC: the client owns the message; release it once that is durable [MQTT-4.3.3-4].
+    pub(crate) fn on_pubrec(&mut self, key: ConnectionKey, ack: &Ack<'_>, now: Time, fx: &mut Effects) {
+        let Some((session_key, version)) = self.speaker(key) else { return };
+        let Some(session) = self.sessions.get_mut(session_key) else { return };
+        let stored = session.stored;
+        let slot = session.inflight.get_mut(ack.packet_id).filter(|slot| slot.qos == QoS::ExactlyOnce && slot.on_wire);
+        let Some(slot) = slot else {
+            self.write_pubrel(key, version, ack.packet_id, ReasonCode::PacketIdentifierNotFound, fx);
+            return;
+        };
+        if ack.reason.is_error() && slot.phase == InflightPhase::Publish {
+            if let Some(slot) = session.inflight.finish(ack.packet_id) {
+                self.forget_queued(session_key, slot.seq, fx);
+            }
+            self.proceed(session_key, now, fx);
+            return;
+        }
+        match slot.phase {
+            InflightPhase::Publish if stored => {
+                slot.phase = InflightPhase::Releasing;
+                slot.message = None;
+                let seq = slot.seq;
+                fx.mutations.push(Mutation::Released { client_id: Arc::clone(&session.client_id), seq });
+                fx.deferred.push(Deferred::Release(session_key, ack.packet_id));
+            }
+            InflightPhase::Publish | InflightPhase::Release => {
+                slot.phase = InflightPhase::Release;
+                slot.message = None;
+                self.send_pubrel(session_key, ack.packet_id, fx);
+            }
+            InflightPhase::Assigned | InflightPhase::Releasing | InflightPhase::Done => {}
+        }
+    }
+
+    /// Writes PUBREL for a window slot.
+    pub(crate) fn send_pubrel(&mut self, session_key: SessionKey, id: PacketId, fx: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(session_key) else { return };
+        let Some(key) = session.connection else { return };
+        session.inflight.mark_on_wire(id);
+        let version = session.version;
+        self.write_pubrel(key, version, id, ReasonCode::Success, fx);
+    }
+
+    fn write_pubrel(
+        &mut self,
+        key: ConnectionKey,
+        version: Version,
+        id: PacketId,
+        reason: ReasonCode,
+        fx: &mut Effects,
+    ) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            encode::pubrel(&mut connection.out, version, id, reason, None);
+            self.counters().messages_sent.add(1);
+            self.mark_dirty(key, fx);
+        }
+    }
+
+    /// PUBREL: the identifier is free once that is durable; PUBCOMP says so [MQTT-4.3.3-11].
+    pub(crate) fn on_pubrel(&mut self, key: ConnectionKey, ack: &Ack<'_>, now: Time, fx: &mut Effects) {
+        let Some((session_key, _)) = self.speaker(key) else { return };
+        let Some(session) = self.sessions.get_mut(session_key) else { return };
+        let known = session.received.remove(&ack.packet_id.get()).is_some();
+        let stored = session.stored;
+        if known && stored {
+            fx.mutations.push(Mutation::ReceivedDelete {
+                client_id: Arc::clone(&session.client_id),
+                packet_id: ack.packet_id,
+            });
+        }
+        let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        if !known && let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) {
+            // PUBCOMP gives a place back; an unknown identifier took none.
+            open.inbound_open = open.inbound_open.saturating_add(1);
+        }
+        self.owe(key, OwedPacket::Pubcomp(ack.packet_id, reason), 0, known && stored, now, fx);
+    }
+
+    /// The Session and protocol of an open connection.
+    pub(crate) fn speaker(&self, key: ConnectionKey) -> Option<(SessionKey, Version)> {
+        let open = self.connections.get(key)?.open()?;
+        Some((open.session, open.version))
+    }
+
+    /// A batch is durable: what waited for it may happen.
+    pub fn committed(&mut self, deferred: Deferred, now: Time, fx: &mut Effects) {
+        match deferred {
+            Deferred::Owed(key, id) => self.owed_done(key, id, now, fx),
+            Deferred::Confirm(ack) => self.confirm(Some(ack), false, fx),
+            Deferred::Publish(session, id) => {
+                let is_live = self.is_live(session);
+                let Some(slot) = self.sessions.get_mut(session).and_then(|s| s.inflight.get_mut(id)) else { return };
+                if slot.phase == InflightPhase::Assigned {
+                    slot.phase = InflightPhase::Publish;
+                    if is_live {
+                        self.send_slot(session, id, now, fx);
+                    }
+                }
+            }
+            Deferred::Release(session, id) => {
+                let is_live = self.is_live(session);
+                let Some(slot) = self.sessions.get_mut(session).and_then(|s| s.inflight.get_mut(id)) else { return };
+                if slot.phase == InflightPhase::Releasing {
+                    slot.phase = InflightPhase::Release;
+                    if is_live {
+                        self.send_pubrel(session, id, fx);
+                    }
+                }
+            }
+        }
+    }
+
+    /// True when a Session's connection may be written to.
+    pub(crate) fn is_live(&self, session: SessionKey) -> bool {
+        self.sessions
+            .get(session)
+            .and_then(|session| self.connections.get(session.connection?)?.open())
+            .is_some_and(|open| open.is_live)
+    }
+
+    /// Another shard says that a message is safe there.
+    pub(crate) fn on_confirm(&mut self, ack: AckRef, now: Time, fx: &mut Effects) {
+        match ack {
+            AckRef::Owed { connection, owed, .. } => self.owed_done(connection, owed, now, fx),
+            AckRef::Handed { session, seq, .. } => self.handed_over(session, seq, now, fx),
+        }
+    }
+}
+
+enum Then {
+    Nothing,
+    Resume,
+    Retained(Vec<Arc<str>>),
+}

@@ -1,0 +1,490 @@
+//! One message to one Session: straight to the wire, into the window, or into the queue.
+
+use std::sync::Arc;
+
+use super::effects::Deferred;
+use super::route::{Outgoing, Part, SharedFrame, expiry_s};
+use super::{Effects, Server};
+use crate::durable::Mutation;
+use crate::event::What;
+use crate::message::{Message, Time};
+use crate::session::alias::Outbound;
+use crate::session::session::Queued;
+use crate::session::{Connection, InflightPhase, SessionKey, Slot};
+use crate::wire::encode::{self, PublishHead};
+use crate::wire::{PacketId, QoS};
+
+/// What one delivery is, once the Subscriptions have been weighed.
+pub(crate) struct Delivery {
+    pub qos: QoS,
+    pub retain: bool,
+    pub ids: Box<[u32]>,
+    pub group: Option<Arc<str>>,
+}
+
+/// How a PUBLISH fared on its way to a connection's `out`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Yes,
+    /// Over the client's Maximum Packet Size: it will never fit.
+    TooLarge,
+    /// `out` is full.
+    NoRoom,
+}
+
+impl Server {
+    /// Delivers to a Session what its matching Subscriptions ask for.
+    pub(crate) fn deliver(
+        &mut self,
+        key: SessionKey,
+        parts: &[Part],
+        out: &mut Outgoing<'_>,
+        is_own: bool,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        let mut wanted: Option<(QoS, bool, bool)> = None;
+        let mut ids = Vec::new();
+        for part in parts.iter().filter(|part| !(is_own && part.no_local)) {
+            let (qos, as_published, decide) = wanted.unwrap_or((part.qos, part.retain_as_published, true));
+            wanted =
+                Some((qos.max(part.qos), as_published || part.retain_as_published, decide && part.per_delivery));
+            ids.extend(part.id);
+        }
+        let Some((qos, as_published, decide)) = wanted else { return };
+        if decide && !self.may_receive(key, out, now, fx) {
+            return;
+        }
+        let delivery = Delivery {
+            qos: qos.min(out.qos),
+            // A message that was not retained at subscription goes out with RETAIN 0 unless the
+            // Subscription wants it as published [MQTT-3.3.1-12] [MQTT-3.3.1-13].
+            retain: out.retain && as_published,
+            ids: ids.into_boxed_slice(),
+            group: None,
+        };
+        self.deliver_one(key, delivery, out, now, fx);
+    }
+
+    /// Decides a single delivery where a forbid overlaps the Subscription.
+    pub(crate) fn may_receive(&self, key: SessionKey, out: &Outgoing<'_>, now: Time, fx: &mut Effects) -> bool {
+        let Some(session) = self.sessions.get(key) else { return false };
+        let decision = session.grants.receive(&out.topic);
+        if !decision.allow {
+            self.counters().denied.add(1);
+            if let Some(connection) = session.connection {
+                let what = What::Denied {
+                    action: "receive",
+                    topic: out.topic.as_str().to_owned(),
+                    rule: decision.rule.map(|rule| session.grants.image().rule_name(rule).to_owned()),
+                    why: decision.why.as_str(),
+                };
+                self.tell(connection, now, what, fx);
+            }
+        }
+        decision.allow
+    }
+
+    pub(crate) fn deliver_one(
+        &mut self,
+        key: SessionKey,
+        delivery: Delivery,
+        out: &mut Outgoing<'_>,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        if delivery.qos == QoS::AtMostOnce {
+            self.deliver_qos0(key, &delivery, out, now, fx);
+        } else {
+            self.deliver_held(key, delivery, out, now, fx);
+        }
+    }
+
+    fn deliver_qos0(
+        &mut self,
+        key: SessionKey,
+        delivery: &Delivery,
+        out: &Outgoing<'_>,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        let Some(session) = self.sessions.get(key) else { return };
+        let Some(connection_key) = session.connection else { return };
+        let room = self.connections.get(connection_key).map_or(0, |c| self.out_buffer_bytes_max(c.peer.listener));
+        let Some(connection) = self.connections.get_mut(connection_key) else { return };
+        let head = PublishHead {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: delivery.retain,
+            packet_id: None,
+            topic: out.topic.as_str(),
+            topic_alias: None,
+            expiry_s: out.expiry_s(now),
+            subscription_ids: &delivery.ids,
+            forwarded: out.properties,
+        };
+        match send(connection, &mut self.frame, head, out.payload, room) {
+            Sent::Yes => self.sent(connection_key, out.payload.len(), fx),
+            Sent::TooLarge => self.dropped(connection_key, "maximum_packet_size", now, fx),
+            Sent::NoRoom => self.dropped(connection_key, "out_buffer_bytes_max", now, fx),
+        }
+    }
+
+    pub(crate) fn out_buffer_bytes_max(&self, listener: usize) -> usize {
+        self.listeners.get(listener).map_or(0, |rules| rules.limits.out_buffer_bytes_max as usize)
+    }
+
+    fn sent(&mut self, key: crate::session::ConnectionKey, payload: usize, fx: &mut Effects) {
+        let counters = self.counters();
+        counters.publish_sent.add(1);
+        counters.messages_sent.add(1);
+        counters.publish_bytes_sent.add(payload as u64);
+        self.mark_dirty(key, fx);
+    }
+
+    fn dropped(&mut self, key: crate::session::ConnectionKey, limit: &'static str, now: Time, fx: &mut Effects) {
+        self.counters().publish_dropped.add(1);
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.traffic.dropped += 1;
+        }
+        self.limit_met(key, limit, "message dropped", now, fx);
+    }
+
+    /// QoS 1 and 2: straight into the window when nothing waits, else into the queue.
+    fn deliver_held(
+        &mut self,
+        key: SessionKey,
+        delivery: Delivery,
+        out: &mut Outgoing<'_>,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        let can_send = self.window_is_open(key);
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.is_transient() && session.connection.is_none() {
+            return;
+        }
+        let straight = can_send && session.queue.is_empty();
+        if straight && !session.stored && delivery.group.is_none() {
+            self.send_unheld(key, delivery, out, now, fx);
+            return;
+        }
+        let message = out.message();
+        if !straight && !session.has_room_for(message.weight_bytes()) {
+            let connection = session.connection;
+            self.counters().publish_dropped.add(1);
+            match connection {
+                Some(connection) => self.limit_met(connection, "queued_messages_max", "message dropped", now, fx),
+                None => self.limit_met_offline(key, "queued_messages_max", now, fx),
+            }
+            return;
+        }
+        let queued = Queued {
+            seq: session.take_seq(),
+            message,
+            qos: delivery.qos,
+            retain: delivery.retain,
+            subscription_ids: delivery.ids,
+            group: delivery.group,
+        };
+        self.enqueue(key, queued, fx);
+        if straight {
+            self.pump(key, now, fx);
+        }
+    }
+
+    fn limit_met_offline(&self, key: SessionKey, limit: &'static str, now: Time, fx: &mut Effects) {
+        self.counters().limits_met.add(1);
+        let Some(session) = self.sessions.get(key) else { return };
+        let subject = crate::event::Subject {
+            identity: Some(Arc::clone(&session.principal.id)),
+            client_id: Some(Arc::clone(&session.client_id)),
+            ..crate::event::Subject::default()
+        };
+        let what = What::LimitMet { limit, effect: "message dropped" };
+        fx.events.push(crate::event::Event::new(now, subject, what));
+    }
+
+    /// Puts a message into a Session's queue, and into the store where the Session is stored.
+    pub(crate) fn enqueue(&mut self, key: SessionKey, queued: Queued, fx: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.stored {
+            fx.mutations.push(Mutation::Enqueue {
+                client_id: Arc::clone(&session.client_id),
+                seq: queued.seq,
+                message: Arc::clone(&queued.message),
+                qos: queued.qos,
+                retain: queued.retain,
+                subscription_ids: queued.subscription_ids.clone(),
+                packet_id: None,
+            });
+        }
+        let weight = queued.message.weight_bytes() as u64;
+        session.enqueue(queued);
+        self.counters().queued_messages.add(1);
+        self.counters().queued_bytes.add(weight);
+    }
+
+    /// A Session that ends with its connection keeps no copy: nothing can ever be sent again.
+    fn send_unheld(
+        &mut self,
+        key: SessionKey,
+        delivery: Delivery,
+        out: &mut Outgoing<'_>,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(connection_key) = session.connection else { return };
+        let seq = session.take_seq();
+        let slot = Slot {
+            seq,
+            qos: delivery.qos,
+            retain: delivery.retain,
+            phase: InflightPhase::Publish,
+            on_wire: true,
+            sent_before: true,
+            message: None,
+            subscription_ids: Box::default(),
+            group: None,
+        };
+        let Some(id) = session.inflight.push(slot) else { return };
+        let Some(connection) = self.connections.get_mut(connection_key) else { return };
+        let head = PublishHead {
+            dup: false,
+            qos: delivery.qos,
+            retain: delivery.retain,
+            packet_id: Some(id),
+            topic: out.topic.as_str(),
+            topic_alias: None,
+            expiry_s: out.expiry_s(now),
+            subscription_ids: &delivery.ids,
+            forwarded: out.properties,
+        };
+        // The window bounds what is on the wire, so `out` has room for it by construction.
+        match send(connection, &mut self.frame, head, out.payload, usize::MAX) {
+            Sent::Yes => self.sent(connection_key, out.payload.len(), fx),
+            Sent::TooLarge | Sent::NoRoom => {
+                session.inflight.finish(id);
+                self.dropped(connection_key, "maximum_packet_size", now, fx);
+            }
+        }
+    }
+
+    /// True when the Session has a connection whose window admits one more message.
+    fn window_is_open(&self, key: SessionKey) -> bool {
+        let Some(session) = self.sessions.get(key) else { return false };
+        let Some(connection) = session.connection.and_then(|key| self.connections.get(key)) else { return false };
+        let Some(open) = connection.open() else { return false };
+        open.is_live
+            && session.inflight.on_wire() < usize::from(open.receive_maximum)
+            && session.inflight.has_identifier()
+            && connection.out.len() < self.out_buffer_bytes_max(connection.peer.listener)
+    }
+
+    /// Moves messages from queue and backlog to the wire while the window admits them.
+    pub(crate) fn pump(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
+        while self.window_is_open(key) {
+            let Some(session) = self.sessions.get_mut(key) else { return };
+            let Some(queued) = session.dequeue() else { break };
+            self.counters().queued_messages.sub(1);
+            self.counters().queued_bytes.sub(queued.message.weight_bytes() as u64);
+            if queued.message.is_expired(now) {
+                // Not begun within its Message Expiry Interval: the copy is deleted [MQTT-3.3.2-5].
+                self.counters().publish_dropped.add(1);
+                self.forget_queued(key, queued.seq, fx);
+                continue;
+            }
+            self.assign(key, queued, now, fx);
+        }
+        self.pump_backlog(key, now, fx);
+    }
+
+    /// A stored message is done with.
+    pub(crate) fn forget_queued(&self, key: SessionKey, seq: u64, fx: &mut Effects) {
+        if let Some(session) = self.sessions.get(key)
+            && session.stored
+        {
+            fx.mutations.push(Mutation::Dequeue { client_id: Arc::clone(&session.client_id), seq });
+        }
+    }
+
+    /// Gives a message its Packet Identifier and sends it: QoS 2 of a stored Session only once
+    /// the identifier is durable, or a crash could send it twice under two identifiers.
+    fn assign(&mut self, key: SessionKey, queued: Queued, now: Time, fx: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let waits = session.stored && queued.qos == QoS::ExactlyOnce;
+        let slot = Slot {
+            seq: queued.seq,
+            qos: queued.qos,
+            retain: queued.retain,
+            phase: if waits { InflightPhase::Assigned } else { InflightPhase::Publish },
+            on_wire: waits,
+            sent_before: false,
+            message: Some(queued.message),
+            subscription_ids: queued.subscription_ids,
+            group: queued.group,
+        };
+        let Some(id) = session.inflight.push(slot) else { return };
+        if session.stored {
+            let client_id = Arc::clone(&session.client_id);
+            fx.mutations.push(Mutation::Assign { client_id, seq: queued.seq, packet_id: id });
+        }
+        if waits {
+            fx.deferred.push(Deferred::Publish(key, id));
+        } else {
+            self.send_slot(key, id, now, fx);
+        }
+    }
+
+    /// Writes the PUBLISH of a window slot to the Session's connection.
+    pub(crate) fn send_slot(&mut self, key: SessionKey, id: PacketId, now: Time, fx: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(connection_key) = session.connection else { return };
+        let Some(connection) = self.connections.get_mut(connection_key) else { return };
+        session.inflight.mark_on_wire(id);
+        let Some(slot) = session.inflight.get_mut(id) else { return };
+        let Some(message) = slot.message.clone() else { return };
+        let head = PublishHead {
+            dup: slot.sent_before,
+            qos: slot.qos,
+            retain: slot.retain,
+            packet_id: Some(id),
+            topic: message.topic().as_str(),
+            topic_alias: None,
+            expiry_s: expiry_s(message.expires_at, now),
+            subscription_ids: &slot.subscription_ids,
+            forwarded: message.properties(),
+        };
+        self.frame.clear();
+        let sent = send(connection, &mut self.frame, head, message.payload(), usize::MAX);
+        slot.sent_before = true;
+        let seq = slot.seq;
+        if sent == Sent::Yes {
+            self.sent(connection_key, message.payload().len(), fx);
+        } else {
+            // Too large for this client: for it, the delivery is complete [MQTT-3.1.2-25].
+            session.inflight.finish(id);
+            self.forget_queued(key, seq, fx);
+            self.dropped(connection_key, "maximum_packet_size", now, fx);
+        }
+    }
+
+    /// Sends again what was under way when the last connection ended, in its order
+    /// [MQTT-4.4.0-1] [MQTT-4.6.0-1], as far as the window admits.
+    pub(crate) fn resend(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let due: Vec<(PacketId, InflightPhase)> = session
+            .inflight
+            .iter_mut()
+            .filter(|(_, slot)| !slot.on_wire)
+            .map(|(id, slot)| (id, slot.phase))
+            .collect();
+        for (id, phase) in due {
+            if !self.window_is_open(key) {
+                return;
+            }
+            match phase {
+                InflightPhase::Publish => self.send_slot(key, id, now, fx),
+                InflightPhase::Release => self.send_pubrel(key, id, fx),
+                InflightPhase::Assigned | InflightPhase::Releasing => {
+                    if let Some(session) = self.sessions.get_mut(key) {
+                        session.inflight.mark_on_wire(id);
+                    }
+                }
+                InflightPhase::Done => {}
+            }
+        }
+    }
+
+    /// What waits after an acknowledgement: first what must be sent again, then the queue.
+    pub(crate) fn proceed(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
+        let behind = self
+            .sessions
+            .get(key)
+            .is_some_and(|session| session.inflight.on_wire() < session.inflight.len());
+        if behind {
+            self.resend(key, now, fx);
+        }
+        self.pump(key, now, fx);
+    }
+
+    /// Sends Retained Messages that wait for a new Subscription.
+    fn pump_backlog(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
+        loop {
+            let Some(session) = self.sessions.get(key) else { return };
+            let Some(next) = session.backlog.front() else { return };
+            let (qos, held_back) = (next.qos, !session.queue.is_empty());
+            let connection = session.connection.and_then(|key| self.connections.get(key));
+            let has_room =
+                connection.is_some_and(|c| c.out.len() < self.out_buffer_bytes_max(c.peer.listener) / 2);
+            let ready = has_room && (qos == QoS::AtMostOnce || (!held_back && self.window_is_open(key)));
+            if !ready {
+                return;
+            }
+            let Some(next) = self.sessions.get_mut(key).and_then(|session| session.backlog.pop_front()) else { return };
+            self.send_retained(key, &next, now, fx);
+        }
+    }
+
+    fn send_retained(
+        &mut self,
+        key: SessionKey,
+        next: &crate::session::session::Backlogged,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        if next.message.is_expired(now) {
+            return;
+        }
+        let message: Arc<Message> = Arc::clone(&next.message);
+        let mut out = Outgoing::held(&message);
+        if next.per_delivery && !self.may_receive(key, &out, now, fx) {
+            return;
+        }
+        let ids: Box<[u32]> = next.subscription_id.into_iter().collect();
+        // RETAIN is 1 on what a new Subscription brings [MQTT-3.3.1-8].
+        let delivery = Delivery { qos: next.qos, retain: true, ids, group: None };
+        self.frame.clear();
+        self.deliver_one(key, delivery, &mut out, now, fx);
+    }
+}
+
+/// Appends a PUBLISH to a connection's `out`, by alias where the client allows it.
+fn send(
+    connection: &mut Connection,
+    frame: &mut SharedFrame,
+    mut head: PublishHead<'_>,
+    payload: &[u8],
+    room: usize,
+) -> Sent {
+    let Connection { out, phase: crate::session::Phase::Open(open), traffic, .. } = connection else {
+        return Sent::NoRoom;
+    };
+    if !open.is_live || out.len() >= room {
+        return Sent::NoRoom;
+    }
+    let topic = head.topic;
+    let alias = open.aliases_out.outbound(topic);
+    match alias {
+        Outbound::Name => {}
+        Outbound::Introduce(alias) => head.topic_alias = Some(alias),
+        Outbound::Alias(alias) => {
+            head.topic = "";
+            head.topic_alias = Some(alias);
+        }
+    }
+    if encode::publish_len(open.version, &head, payload.len()) > open.maximum_packet_size as usize {
+        return Sent::TooLarge;
+    }
+    if head.qos == QoS::AtMostOnce && head.topic_alias.is_none() && head.subscription_ids.is_empty() {
+        out.extend_from_slice(frame.of(open.version, &head, payload));
+    } else {
+        encode::publish(out, open.version, &head, payload);
+    }
+    if let Outbound::Introduce(alias) = alias {
+        open.aliases_out.introduced(topic, alias);
+    }
+    traffic.messages_out += 1;
+    Sent::Yes
+}

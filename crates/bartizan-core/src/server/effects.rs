@@ -1,0 +1,94 @@
+//! What the server wants done: the sink that the engine hands in and empties (decision 2).
+//!
+//! All vectors are reused from round to round. `mutations` of one round are one batch of the
+//! store; `deferred` is what may happen once that batch is durable (I3).
+
+use std::sync::Arc;
+
+use super::remote::{AckRef, Adoption, Forward};
+use crate::durable::Mutation;
+use crate::event::Event;
+use crate::session::{ConnectionKey, PeerIdentity, SessionKey};
+use crate::session::auth_exchange::Secret;
+use crate::wire::{PacketId, Version};
+
+/// The sink.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Connections with octets to write.
+    pub dirty: Vec<ConnectionKey>,
+    /// Connections to close once their octets are written.
+    pub closed: Vec<ConnectionKey>,
+    /// Connections whose unread input may be handled now.
+    pub resumed: Vec<ConnectionKey>,
+    /// Questions for the authenticators.
+    pub authenticate: Vec<AuthRequest>,
+    /// What happened.
+    pub events: Vec<Event>,
+    /// What the store must keep: one batch.
+    pub mutations: Vec<Mutation>,
+    /// What may happen once the batch is durable.
+    pub deferred: Vec<Deferred>,
+    /// Messages for other shards.
+    pub forwards: Vec<(usize, Forward)>,
+    /// Connections whose Session lives on another shard.
+    pub moves: Vec<(ConnectionKey, usize, Box<Adoption>)>,
+}
+
+/// What waits for a batch to be durable.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Deferred {
+    /// One wait of an acknowledgement is over.
+    Owed(ConnectionKey, u64),
+    /// A PUBLISH of QoS 2 may go out: its Packet Identifier is durable.
+    Publish(SessionKey, PacketId),
+    /// A PUBREL may go out: the release is durable.
+    Release(SessionKey, PacketId),
+    /// Another shard may be told that its message is safe here.
+    Confirm(AckRef),
+}
+
+/// A question for the authenticators.
+#[derive(Clone, Debug)]
+pub struct AuthRequest {
+    /// The connection that waits.
+    pub connection: ConnectionKey,
+    /// True after CONNACK: the client re-authenticates (4.12.1).
+    pub again: bool,
+    /// The Client Identifier; empty asks for an assigned one.
+    pub client_id: String,
+    /// The User Name.
+    pub user_name: Option<String>,
+    /// The Password.
+    pub password: Option<Secret>,
+    /// The Authentication Method.
+    pub auth_method: Option<Arc<str>>,
+    /// The Authentication Data.
+    pub auth_data: Option<Secret>,
+    /// What TLS proved.
+    pub certificate: Option<Arc<PeerIdentity>>,
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// True when the listener admits clients without a credential.
+    pub anonymous_allowed: bool,
+    /// Where it comes from.
+    pub address: Arc<str>,
+    /// The protocol.
+    pub version: Version,
+}
+
+impl Effects {
+    /// True when nothing is left to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.dirty.is_empty()
+            && self.closed.is_empty()
+            && self.resumed.is_empty()
+            && self.authenticate.is_empty()
+            && self.events.is_empty()
+            && self.mutations.is_empty()
+            && self.deferred.is_empty()
+            && self.forwards.is_empty()
+            && self.moves.is_empty()
+    }
+}

@@ -1,0 +1,141 @@
+//! Bytes -> packets -> the right handler.
+
+use super::{Effects, Server};
+use crate::message::Time;
+use crate::session::{ConnectionKey, Phase};
+use crate::wire::{self, DecodeError, Packet, ReasonCode, Role};
+
+/// Most packets handled of one connection before others get their turn.
+const PACKETS_PER_ROUND: usize = 4096;
+
+impl Server {
+    /// Handles the packets at the front of `buf`. Returns how many octets are done with; the
+    /// rest comes again with more behind it, or once the connection is named in `fx.resumed`.
+    pub fn input(&mut self, key: ConnectionKey, buf: &[u8], now: Time, fx: &mut Effects) -> usize {
+        let mut done = 0;
+        for round in 0.. {
+            if round == PACKETS_PER_ROUND {
+                fx.resumed.push(key);
+                break;
+            }
+            let Some(rest) = buf.get(done..).filter(|rest| !rest.is_empty()) else { break };
+            let Some(taken) = self.packet(key, rest, now, fx) else { break };
+            done += taken;
+        }
+        if done > 0 {
+            self.counters().bytes_received.add(done as u64);
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.traffic.bytes_in += done as u64;
+                connection.last_seen = now;
+            }
+        }
+        done
+    }
+
+    /// One packet. `None` when none is complete or none may be handled now.
+    fn packet(&mut self, key: ConnectionKey, buf: &[u8], now: Time, fx: &mut Effects) -> Option<usize> {
+        let connection = self.connections.get(key)?;
+        if connection.paused_until.is_some() {
+            return None;
+        }
+        let (version, ready) = match &connection.phase {
+            Phase::AwaitConnect => (None, true),
+            Phase::Authenticating(exchange) => (
+                Some(exchange.connect.version),
+                exchange.turn == crate::session::auth_exchange::Turn::Challenged,
+            ),
+            // Packets that a client sends behind its CONNECT wait for the CONNACK.
+            Phase::Open(open) => (Some(open.version), open.is_live),
+            Phase::Closed => return Some(buf.len()),
+        };
+        if !ready {
+            return None;
+        }
+        let limits = self.limits_of(connection.peer.listener);
+        let frame = match wire::frame(buf, limits.packet_bytes_max) {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return None,
+            Err(error) => {
+                self.bad_packet(key, &error, now, fx);
+                return Some(buf.len());
+            }
+        };
+        let taken = frame.len;
+        match wire::decode(frame, Role::Server, version) {
+            Ok(packet) => {
+                self.counters().messages_received.add(1);
+                self.handle(key, packet, now, fx);
+            }
+            Err(error) => self.bad_packet(key, &error, now, fx),
+        }
+        Some(taken)
+    }
+
+    fn handle(&mut self, key: ConnectionKey, packet: Packet<'_>, now: Time, fx: &mut Effects) {
+        let Some(connection) = self.connections.get(key) else { return };
+        match (&connection.phase, packet) {
+            (Phase::AwaitConnect, Packet::Connect(connect)) => self.on_connect(key, &connect, now, fx),
+            (Phase::AwaitConnect, _) => {
+                self.counters().protocol_errors.add(1);
+                self.refuse(key, None, "the first packet was not CONNECT [MQTT-3.1.0-1]", now, fx);
+            }
+            (Phase::Authenticating(_), Packet::Auth(auth)) => self.on_auth_response(key, &auth, now, fx),
+            (Phase::Authenticating(_), Packet::Disconnect(_)) => {
+                self.refuse(key, None, "the client gave up while authenticating", now, fx);
+            }
+            (Phase::Authenticating(_), _) => {
+                self.refuse(
+                    key,
+                    Some(ReasonCode::ProtocolError),
+                    "only AUTH or DISCONNECT may follow while authenticating [MQTT-3.1.2-30]",
+                    now,
+                    fx,
+                );
+            }
+            (Phase::Open(_), packet) => self.handle_open(key, packet, now, fx),
+            (Phase::Closed, _) => {}
+        }
+    }
+
+    fn handle_open(&mut self, key: ConnectionKey, packet: Packet<'_>, now: Time, fx: &mut Effects) {
+        match packet {
+            Packet::Publish(publish) => self.on_publish(key, &publish, now, fx),
+            Packet::Puback(ack) => self.on_puback(key, &ack, now, fx),
+            Packet::Pubrec(ack) => self.on_pubrec(key, &ack, now, fx),
+            Packet::Pubrel(ack) => self.on_pubrel(key, &ack, now, fx),
+            Packet::Pubcomp(ack) => self.on_pubcomp(key, &ack, now, fx),
+            Packet::Subscribe(subscribe) => self.on_subscribe(key, &subscribe, now, fx),
+            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(key, &unsubscribe, now, fx),
+            Packet::Pingreq => {
+                if let Some(connection) = self.connections.get_mut(key) {
+                    wire::encode::pingresp(&mut connection.out);
+                }
+                self.counters().messages_sent.add(1);
+                self.mark_dirty(key, fx);
+            }
+            Packet::Disconnect(disconnect) => self.on_disconnect(key, &disconnect, now, fx),
+            Packet::Auth(auth) => self.on_reauthenticate(key, &auth, now, fx),
+            // A second CONNECT is a Protocol Error [MQTT-3.1.0-2]; the rest a server sends only.
+            Packet::Connect(_)
+            | Packet::Connack(_)
+            | Packet::Suback(_)
+            | Packet::Unsuback(_)
+            | Packet::Pingresp => {
+                self.counters().protocol_errors.add(1);
+                self.close(key, ReasonCode::ProtocolError, "a packet that a client may not send now", now, fx);
+            }
+        }
+    }
+
+    /// A packet that breaks the protocol: the Reason Code it calls for, then close (4.13.1).
+    fn bad_packet(&mut self, key: ConnectionKey, error: &DecodeError, now: Time, fx: &mut Effects) {
+        self.counters().protocol_errors.add(1);
+        let Some(connection) = self.connections.get(key) else { return };
+        match &connection.phase {
+            Phase::Open(_) => self.close(key, error.reason, error.what, now, fx),
+            Phase::Authenticating(_) => self.refuse(key, Some(error.reason), error.what, now, fx),
+            Phase::AwaitConnect => self.refuse_unread(key, error, now, fx),
+            Phase::Closed => {}
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The MQTT Server of one shard: who may connect, what a packet does, who gets a message.
+//!
+//! | file           | what                                                                   |
+//! |----------------|------------------------------------------------------------------------|
+//! | `rules`        | limits and rules of each listener                                      |
+//! | `common`       | what all shards share: interest, Retained Messages, counters           |
+//! | `effects`      | the sink: what the engine is to do                                     |
+//! | `input`        | bytes -> packets -> the right handler                                  |
+//! | `connect`      | CONNECT, AUTH, the authenticators' verdict                             |
+//! | `open`         | a Session opened, resumed or taken over; CONNACK                       |
+//! | `publish`      | PUBLISH from a client, and from the server itself                      |
+//! | `route`        | who gets a message, here and on other shards                           |
+//! | `deliver`      | one message to one Session: window, queue, wire                        |
+//! | `acks`         | PUBACK, PUBREC, PUBREL, PUBCOMP; what is owed and in which order       |
+//! | `subscribe`    | SUBSCRIBE, UNSUBSCRIBE                                                 |
+//! | `group`        | Shared Subscriptions (4.8.2)                                           |
+//! | `retain`       | Retained Messages: set, and sent to new Subscriptions                  |
+//! | `close`        | a connection ends, a Session ends, a Will fires                        |
+//! | `timers`       | keep alive, expiry, delays, deadlines                                  |
+//! | `apply`        | a policy change swept over live Sessions                               |
+//! | `restore`      | what the store gives back at start                                     |
+//! | `remote`       | what shards tell each other                                            |
+//! | `listing`      | who is connected                                                       |
+//!
+//! A Session lives on the shard that its Client Identifier hashes to. A connection is accepted
+//! anywhere, authenticated there, and moves once, before CONNACK, to its Session's shard. So
+//! take-over, resume and expiry never leave a shard.
+
+pub mod acks;
+pub mod apply;
+pub mod close;
+pub mod common;
+pub mod connect;
+pub mod deliver;
+pub mod effects;
+pub mod group;
+pub mod input;
+pub mod listing;
+pub mod open;
+pub mod publish;
+pub mod remote;
+pub mod restore;
+pub mod retain;
+pub mod route;
+pub mod rules;
+pub mod subscribe;
+pub mod timers;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use slotmap::SlotMap;
+
+use crate::event::{Event, Subject, What};
+use crate::message::{Publisher, Time};
+use crate::policy::{Grants, Identity, Image};
+use crate::session::{Connection, ConnectionKey, Peer, Principal, Session, SessionKey};
+use crate::topic::{RouteCache, SubscriptionIndex};
+
+pub use common::{Common, Counters};
+pub use effects::{AuthRequest, Deferred, Effects};
+pub use group::Group;
+pub use remote::{AckRef, Adoption, Forward, Member};
+pub use route::{Part, Receiver, Route};
+pub use rules::{DeniedPublish, Limits, ListenerRules};
+pub use timers::{Timer, Timers};
+
+slotmap::new_key_type! {
+    /// Names a Shared Subscription of this shard.
+    pub struct GroupKey;
+}
+
+/// The MQTT Server of one shard.
+pub struct Server {
+    pub(crate) shard: usize,
+    pub(crate) common: Arc<Common>,
+    pub(crate) listeners: Vec<ListenerRules>,
+    pub(crate) connections: SlotMap<ConnectionKey, Connection>,
+    pub(crate) sessions: SlotMap<SessionKey, Session>,
+    pub(crate) by_client_id: HashMap<Arc<str>, SessionKey>,
+    pub(crate) index: SubscriptionIndex<Receiver, Part>,
+    pub(crate) routes: RouteCache<Arc<Route>>,
+    pub(crate) groups: SlotMap<GroupKey, Group>,
+    pub(crate) by_group: HashMap<Arc<str>, GroupKey>,
+    pub(crate) timers: Timers,
+    pub(crate) image: Arc<Image>,
+    pub(crate) epoch: u64,
+    pub(crate) identities: Arc<HashMap<Arc<str>, Arc<Principal>>>,
+    pub(crate) nobody: Arc<Publisher>,
+    pub(crate) is_store_writable: bool,
+    pub(crate) is_draining: bool,
+    pub(crate) entropy: u64,
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) frame: route::SharedFrame,
+}
+
+impl Server {
+    /// A server of one shard. `entropy` seeds the Client Identifiers it assigns: it comes from
+    /// outside because core draws none (I1).
+    #[must_use]
+    pub fn new(shard: usize, common: Arc<Common>, listeners: Vec<ListenerRules>, entropy: u64) -> Server {
+        Server {
+            shard,
+            common,
+            listeners,
+            connections: SlotMap::with_key(),
+            sessions: SlotMap::with_key(),
+            by_client_id: HashMap::new(),
+            index: SubscriptionIndex::new(),
+            routes: RouteCache::default(),
+            groups: SlotMap::with_key(),
+            by_group: HashMap::new(),
+            timers: Timers::default(),
+            image: Arc::new(Image::deny_all()),
+            epoch: 0,
+            identities: Arc::new(HashMap::new()),
+            nobody: Arc::new(Publisher { identity: Arc::from(""), client_id: Arc::from("") }),
+            is_store_writable: true,
+            is_draining: false,
+            entropy,
+            scratch: Vec::new(),
+            frame: route::SharedFrame::default(),
+        }
+    }
+
+    /// The number of this shard.
+    #[must_use]
+    pub fn shard(&self) -> usize {
+        self.shard
+    }
+
+    /// A connection was accepted: CONNECT is awaited, until its deadline.
+    pub fn accepted(&mut self, peer: Peer, now: Time) -> ConnectionKey {
+        let timeout_s = self.limits_of(peer.listener).connect_timeout_s;
+        let key = self.connections.insert(Connection::new(peer, now));
+        // At most a day: a float of seconds always fits.
+        let timeout_ms = (timeout_s.clamp(0.001, 86_400.0) * 1000.0) as u64;
+        self.timers.set(now.plus_ms(timeout_ms), Timer::ConnectDeadline(key));
+        key
+    }
+
+    /// The octets that wait to be written; the driver takes them from the front.
+    pub fn out(&mut self, key: ConnectionKey) -> Option<&mut Vec<u8>> {
+        let connection = self.connections.get_mut(key)?;
+        connection.is_dirty = false;
+        Some(&mut connection.out)
+    }
+
+    /// So many octets of `out` were written: messages that waited for room may follow.
+    pub fn written(&mut self, key: ConnectionKey, octets: usize, now: Time, fx: &mut Effects) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.traffic.bytes_out += octets as u64;
+        self.counters().bytes_sent.add(octets as u64);
+        let Some(session) = self.connections.get(key).and_then(|c| c.open()).map(|open| open.session) else { return };
+        if self.sessions.get(session).is_some_and(|s| !s.queue.is_empty() || !s.backlog.is_empty()) {
+            self.pump(session, now, fx);
+        }
+    }
+
+    /// The engine has closed the socket: nothing of the connection is left.
+    pub fn forget(&mut self, key: ConnectionKey) {
+        self.connections.remove(key);
+    }
+
+    /// Whether the connection exists and is to be read.
+    #[must_use]
+    pub fn reads(&self, key: ConnectionKey, now: Time) -> bool {
+        self.connections.get(key).is_some_and(|c| {
+            !matches!(c.phase, crate::session::Phase::Closed) && c.paused_until.is_none_or(|until| until <= now)
+        })
+    }
+
+    /// The store has room for messages, or not (0x97).
+    pub fn set_store_writable(&mut self, writable: bool) {
+        self.is_store_writable = writable;
+    }
+
+    /// True when no Session has anything durable here.
+    pub(crate) fn limits_of(&self, listener: usize) -> Arc<Limits> {
+        self.listeners.get(listener).map_or_else(Arc::default, |rules| Arc::clone(&rules.limits))
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        self.common.counters_of(self.shard)
+    }
+
+    /// What the present policy grants to a principal under a Client Identifier.
+    pub(crate) fn bind(&self, principal: &Principal, client_id: &str) -> Arc<Grants> {
+        Arc::new(self.image.bind(&Identity {
+            id: &principal.id,
+            client_id,
+            roles: &principal.roles,
+            attributes: &principal.attributes,
+        }))
+    }
+
+    /// The shard a Client Identifier, or a group, is at home on.
+    pub(crate) fn home_of(&self, name: &str) -> usize {
+        let shards = self.common.shards().max(1) as u64;
+        // The remainder is below the number of shards, a usize.
+        (crate::topic::topic_hash(name) % shards) as usize
+    }
+
+    pub(crate) fn subject_of(&self, key: ConnectionKey) -> Subject {
+        let Some(connection) = self.connections.get(key) else { return Subject::default() };
+        let open = connection.open();
+        Subject {
+            identity: open.map(|open| Arc::clone(&open.principal.id)),
+            client_id: open.map(|open| Arc::clone(&open.client_id)),
+            address: Some(Arc::clone(&connection.peer.address)),
+            listener: self.listeners.get(connection.peer.listener).map(|rules| Arc::clone(&rules.name)),
+        }
+    }
+
+    pub(crate) fn tell(&self, key: ConnectionKey, now: Time, what: What, fx: &mut Effects) {
+        fx.events.push(Event::new(now, self.subject_of(key), what));
+    }
+
+    pub(crate) fn limit_met(
+        &self,
+        key: ConnectionKey,
+        limit: &'static str,
+        effect: &'static str,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        self.counters().limits_met.add(1);
+        self.tell(key, now, What::LimitMet { limit, effect }, fx);
+    }
+
+    /// Octets were appended to the connection's `out`.
+    pub(crate) fn mark_dirty(&mut self, key: ConnectionKey, fx: &mut Effects) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && !connection.is_dirty
+        {
+            connection.is_dirty = true;
+            fx.dirty.push(key);
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! PUBLISH from a client (3.3), and from the server itself.
+
+use std::sync::Arc;
+
+use super::route::{Outgoing, Routed};
+use super::{AckRef, DeniedPublish, Effects, Limits, Server};
+use crate::durable::Mutation;
+use crate::event::What;
+use crate::message::{Message, Time};
+use crate::policy::{Authorized, Denied};
+use crate::session::ConnectionKey;
+use crate::session::connection::OwedPacket;
+use crate::session::session::Received;
+use crate::topic::{TopicName, topic_hash};
+use crate::wire::{Publish, PublishProperties, QoS, ReasonCode, forwardable};
+
+/// Why a PUBLISH is not taken.
+struct Rejection {
+    reason: ReasonCode,
+    why: &'static str,
+    /// True when the connection ends, whatever the QoS.
+    fatal: bool,
+}
+
+const fn fatal(reason: ReasonCode, why: &'static str) -> Rejection {
+    Rejection { reason, why, fatal: true }
+}
+
+const fn refusal(reason: ReasonCode, why: &'static str) -> Rejection {
+    Rejection { reason, why, fatal: false }
+}
+
+impl Server {
+    /// A PUBLISH packet from a client.
+    pub(crate) fn on_publish(&mut self, key: ConnectionKey, publish: &Publish<'_>, now: Time, fx: &mut Effects) {
+        let counters = self.counters();
+        counters.publish_received.add(1);
+        counters.publish_bytes_received.add(publish.payload.len() as u64);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.traffic.messages_in += 1;
+        let limits = self.limits_of(self.connections.get(key).map_or(0, |c| c.peer.listener));
+        self.meter(key, publish, now, fx);
+        if let Err(rejection) = self.count_inbound(key, publish) {
+            self.reject(key, publish, &rejection, now, fx);
+            return;
+        }
+        if self.is_duplicate(key, publish, now, fx) {
+            return;
+        }
+        let properties = PublishProperties::read(publish.properties);
+        // The topic of an alias is copied out: the alias table may change before the message
+        // has gone its way.
+        let mut resolved = std::mem::take(&mut self.scratch);
+        resolved.clear();
+        let outcome = self
+            .resolve_topic(key, publish, properties.topic_alias, &mut resolved)
+            .and_then(|()| check_topic(&resolved, publish, &properties, &limits));
+        match outcome {
+            Ok(topic) => self.admit(key, publish, topic, &properties, now, fx),
+            Err(rejection) => self.reject(key, publish, &rejection, now, fx),
+        }
+        self.scratch = resolved;
+    }
+
+    /// Takes tokens for a message; without them, reading pauses until there are some again.
+    fn meter(&mut self, key: ConnectionKey, publish: &Publish<'_>, now: Time, fx: &mut Effects) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(open) = connection.open_mut() else { return };
+        let octets = publish.payload.len() as u64 + publish.topic.len() as u64;
+        let mut wait_ms = 0;
+        let mut limit = "publish_rate_per_s";
+        if let Some(Err(ms)) = open.message_rate.as_mut().map(|bucket| bucket.take(1, now)) {
+            wait_ms = ms;
+        }
+        if let Some(Err(ms)) = open.byte_rate.as_mut().map(|bucket| bucket.take(octets, now))
+            && ms > wait_ms
+        {
+            (wait_ms, limit) = (ms, "publish_bytes_per_s");
+        }
+        if wait_ms == 0 {
+            return;
+        }
+        let until = now.plus_ms(wait_ms);
+        connection.paused_until = Some(until);
+        self.timers.set(until, super::Timer::Resume(key));
+        self.limit_met(key, limit, "reading paused", now, fx);
+    }
+
+    /// The client may have at most our Receive Maximum under way [MQTT-3.3.4-7].
+    fn count_inbound(&mut self, key: ConnectionKey, publish: &Publish<'_>) -> Result<(), Rejection> {
+        let Some(id) = publish.packet_id else { return Ok(()) };
+        let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return Ok(()) };
+        let again = publish.qos == QoS::ExactlyOnce
+            && self.sessions.get(open.session).is_some_and(|session| session.received.contains_key(&id.get()));
+        if !again {
+            if open.version.is_v5() && open.inbound_open >= open.inbound_maximum {
+                return Err(fatal(ReasonCode::ReceiveMaximumExceeded, "more messages under way than Receive Maximum"));
+            }
+            open.inbound_open = open.inbound_open.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    /// A QoS 2 message that was received before is acknowledged again, not delivered again
+    /// [MQTT-4.3.3-10].
+    fn is_duplicate(&mut self, key: ConnectionKey, publish: &Publish<'_>, now: Time, fx: &mut Effects) -> bool {
+        let (Some(id), QoS::ExactlyOnce) = (publish.packet_id, publish.qos) else { return false };
+        let Some((session_key, _)) = self.speaker(key) else { return false };
+        let Some(session) = self.sessions.get(session_key) else { return false };
+        match session.received.get(&id.get()) {
+            None => false,
+            Some(Received::Held) => {
+                self.owe(key, OwedPacket::Pubrec(id, ReasonCode::Success, None), 0, false, now, fx);
+                true
+            }
+            // Its commit is under way: writing it again makes this acknowledgement wait for
+            // that commit too, as batches become durable in order.
+            Some(Received::Pending) => {
+                if session.stored {
+                    let client_id = Arc::clone(&session.client_id);
+                    fx.mutations.push(Mutation::ReceivedPut { client_id, packet_id: id });
+                }
+                let stored = session.stored;
+                self.owe(key, OwedPacket::Pubrec(id, ReasonCode::Success, None), 0, stored, now, fx);
+                true
+            }
+        }
+    }
+
+    /// The Topic Name, from the packet or from its alias (3.3.2.3.4).
+    fn resolve_topic(
+        &mut self,
+        key: ConnectionKey,
+        publish: &Publish<'_>,
+        alias: Option<u16>,
+        resolved: &mut Vec<u8>,
+    ) -> Result<(), Rejection> {
+        let Some(alias) = alias else {
+            resolved.extend_from_slice(publish.topic.as_bytes());
+            return Ok(());
+        };
+        let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return Ok(()) };
+        if !open.aliases_in.admits(alias) {
+            return Err(fatal(ReasonCode::TopicAliasInvalid, "Topic Alias above our maximum [MQTT-3.3.2-9]"));
+        }
+        if publish.topic.is_empty() {
+            let topic = open.aliases_in.get(alias).ok_or(fatal(
+                ReasonCode::ProtocolError,
+                "Topic Alias without a mapping [MQTT-3.3.2-12]",
+            ))?;
+            resolved.extend_from_slice(topic.as_bytes());
+        } else {
+            TopicName::parse(publish.topic).map_err(|_| fatal(ReasonCode::TopicNameInvalid, "not a Topic Name"))?;
+            open.aliases_in.set(alias, publish.topic);
+            resolved.extend_from_slice(publish.topic.as_bytes());
+        }
+        Ok(())
+    }
+
+    fn admit(
+        &mut self,
+        key: ConnectionKey,
+        publish: &Publish<'_>,
+        topic: TopicName<'_>,
+        properties: &PublishProperties<'_>,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        let Some(open) = self.connections.get(key).and_then(|c| c.open()) else { return };
+        let (publisher, grants) = (Arc::clone(&open.publisher), Arc::clone(&open.grants));
+        let admitted = match grants.authorize(*publish, topic) {
+            Ok(admitted) => admitted,
+            Err(Denied(decision)) => {
+                self.counters().denied.add(1);
+                let what = What::Denied {
+                    action: "publish",
+                    topic: topic.as_str().to_owned(),
+                    rule: decision.rule.map(|rule| grants.image().rule_name(rule).to_owned()),
+                    why: decision.why.as_str(),
+                };
+                self.tell(key, now, what, fx);
+                self.deny(key, publish, now, fx);
+                return;
+            }
+        };
+        if publish.qos != QoS::AtMostOnce && !self.is_store_writable {
+            self.reject(key, publish, &refusal(ReasonCode::QuotaExceeded, "the store is full"), now, fx);
+            return;
+        }
+        let mut scratch = Vec::new();
+        let forwarded = forwardable(publish.properties, &mut scratch);
+        let expires_at = properties.message_expiry_s.map(|s| now.plus_ms(u64::from(s) * 1000));
+        let hash = topic_hash(topic.as_str());
+        let mut out = Outgoing::borrowed(topic, hash, forwarded, &admitted, expires_at, &publisher);
+        self.distribute(key, &admitted, &mut out, now, fx);
+    }
+
+    /// Retained, routed, acknowledged: in that order.
+    fn distribute(
+        &mut self,
+        key: ConnectionKey,
+        admitted: &Authorized<Publish<'_>>,
+        out: &mut Outgoing<'_>,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        let before = fx.mutations.len();
+        if admitted.retain && let Err(why) = self.retain(key, out, now, fx) {
+            self.reject(key, admitted, &refusal(ReasonCode::QuotaExceeded, why), now, fx);
+            return;
+        }
+        let Some(id) = admitted.packet_id else {
+            self.route_publish(admitted, out, key, None, now, fx);
+            return;
+        };
+        let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return };
+        let session_key = open.session;
+        // Owed before it is routed, so that a shard that confirms finds it; one wait is held
+        // until the number of waits is known.
+        let packet = match admitted.qos {
+            QoS::ExactlyOnce => OwedPacket::Pubrec(id, ReasonCode::Success, None),
+            _ => OwedPacket::Puback(id, ReasonCode::Success, None),
+        };
+        let owed = open.owe(1, packet);
+        if admitted.qos == QoS::ExactlyOnce {
+            self.remember_received(session_key, id, fx);
+        }
+        let ack = AckRef::Owed { shard: self.shard, connection: key, owed };
+        let routed = self.route_publish(admitted, out, key, Some(ack), now, fx);
+        self.set_waits(key, owed, routed, fx.mutations.len() > before, now, fx);
+    }
+
+    fn remember_received(
+        &mut self,
+        session_key: crate::session::SessionKey,
+        id: crate::wire::PacketId,
+        fx: &mut Effects,
+    ) {
+        let Some(session) = self.sessions.get_mut(session_key) else { return };
+        session.received.insert(id.get(), Received::Pending);
+        if session.stored {
+            fx.mutations.push(Mutation::ReceivedPut { client_id: Arc::clone(&session.client_id), packet_id: id });
+        }
+    }
+
+    fn set_waits(
+        &mut self,
+        key: ConnectionKey,
+        id: u64,
+        routed: Routed,
+        after_commit: bool,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return };
+        let version = open.version;
+        if let Some(owed) = open.owed_mut(id) {
+            owed.waits = routed.waits + u32::from(after_commit);
+            if !routed.found && version.is_v5() {
+                match &mut owed.packet {
+                    OwedPacket::Puback(_, reason, _) | OwedPacket::Pubrec(_, reason, _) => {
+                        *reason = ReasonCode::NoMatchingSubscribers;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        if after_commit {
+            fx.deferred.push(super::Deferred::Owed(key, id));
+        }
+        self.settle(key, now, fx);
+    }
+
+    /// The policy says no. 3.1.1 has no code for it: close, or drop and acknowledge (3.3.5.2).
+    fn deny(&mut self, key: ConnectionKey, publish: &Publish<'_>, now: Time, fx: &mut Effects) {
+        const WHY: &str = "the policy does not permit publishing to this topic";
+        let Some(connection) = self.connections.get(key) else { return };
+        let is_v5 = connection.open().is_some_and(|open| open.version.is_v5());
+        let rules = self.listeners.get(connection.peer.listener);
+        let close = rules.is_none_or(|rules| rules.denied_publish_v3 == DeniedPublish::Close);
+        if is_v5 {
+            // At QoS 0 nothing can be answered but a DISCONNECT; the message is dropped.
+            self.answer(key, publish, ReasonCode::NotAuthorized, WHY, now, fx);
+        } else if close {
+            self.close(key, ReasonCode::NotAuthorized, WHY, now, fx);
+        } else {
+            self.answer(key, publish, ReasonCode::Success, WHY, now, fx);
+        }
+    }
+
+    fn reject(&mut self, key: ConnectionKey, publish: &Publish<'_>, why: &Rejection, now: Time, fx: &mut Effects) {
+        let is_v5 = self.connections.get(key).and_then(|c| c.open()).is_some_and(|open| open.version.is_v5());
+        // 3.1.1 cannot say no to a message: only closing tells the client that it was not taken.
+        if why.fatal || !is_v5 {
+            self.close(key, why.reason, why.why, now, fx);
+        } else {
+            self.counters().publish_dropped.add(1);
+            self.answer(key, publish, why.reason, why.why, now, fx);
+        }
+    }
+
+    /// PUBACK or PUBREC with this Reason Code; at QoS 0 there is none.
+    fn answer(
+        &mut self,
+        key: ConnectionKey,
+        publish: &Publish<'_>,
+        reason: ReasonCode,
+        why: &'static str,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        let Some(id) = publish.packet_id else { return };
+        let text = reason.is_error().then_some(why);
+        let packet = match publish.qos {
+            QoS::ExactlyOnce => OwedPacket::Pubrec(id, reason, text),
+            _ => OwedPacket::Puback(id, reason, text),
+        };
+        self.owe(key, packet, 0, false, now, fx);
+    }
+
+    /// A message of the server's own, as those of `$SYS`.
+    pub fn publish_own(&mut self, topic: &str, payload: &[u8], retain: bool, now: Time, fx: &mut Effects) {
+        let Ok(topic) = TopicName::parse(topic) else { return };
+        let nobody = Arc::clone(&self.nobody);
+        let message = Message::new(&topic, &[], payload, QoS::AtMostOnce, retain, None, nobody);
+        let message = Authorized::by_server(message).shared();
+        if retain {
+            self.common.retained_mut().store.set(&topic, Arc::clone(&message), message.weight_bytes() as u64);
+        }
+        self.route_message(&message, now, fx);
+    }
+}
+
+/// The Topic Name and payload as far as limits and 3.3.2 go.
+fn check_topic<'a>(
+    resolved: &'a [u8],
+    publish: &Publish<'_>,
+    properties: &PublishProperties<'_>,
+    limits: &Limits,
+) -> Result<TopicName<'a>, Rejection> {
+    let text = std::str::from_utf8(resolved).unwrap_or_default();
+    let topic = TopicName::parse(text)
+        .map_err(|_| fatal(ReasonCode::TopicNameInvalid, "not a Topic Name [MQTT-3.3.2-2]"))?;
+    if text.len() > limits.topic_bytes_max as usize {
+        return Err(refusal(ReasonCode::TopicNameInvalid, "the Topic Name is longer than topic_bytes_max"));
+    }
+    if topic.level_count() > limits.topic_levels_max as usize {
+        return Err(refusal(ReasonCode::TopicNameInvalid, "the Topic Name has more levels than topic_levels_max"));
+    }
+    if properties.payload_format_utf8 && std::str::from_utf8(publish.payload).is_err() {
+        return Err(refusal(ReasonCode::PayloadFormatInvalid, "the payload is not the UTF-8 it says it is"));
+    }
+    if publish.properties.raw.len() > limits.property_bytes_max as usize {
+        return Err(refusal(ReasonCode::QuotaExceeded, "more properties than property_bytes_max"));
+    }
+    Ok(topic)
+}

@@ -1,0 +1,139 @@
+//! What one shard tells another. Values that own what they hold: they cross threads.
+
+use std::sync::Arc;
+
+use crate::message::{Message, Time};
+use crate::policy::Authorized;
+use crate::session::auth_exchange::ConnectRequest;
+use crate::session::{ConnectionKey, Peer, Principal, SessionKey};
+use crate::wire::{QoS, SubscriptionOptions};
+
+/// An acknowledgement that another shard waits to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AckRef {
+    /// A packet owed on a connection.
+    Owed {
+        /// The shard that owes it.
+        shard: usize,
+        /// On which connection.
+        connection: ConnectionKey,
+        /// Which one.
+        owed: u64,
+    },
+    /// A message of a Shared Subscription that a disconnected member still holds.
+    Handed {
+        /// The shard of the member.
+        shard: usize,
+        /// The member.
+        session: SessionKey,
+        /// The message's place in its queue.
+        seq: u64,
+    },
+}
+
+impl AckRef {
+    /// The shard that waits.
+    #[must_use]
+    pub fn shard(&self) -> usize {
+        match self {
+            AckRef::Owed { shard, .. } | AckRef::Handed { shard, .. } => *shard,
+        }
+    }
+}
+
+/// A member of a Shared Subscription.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The shard of its Session.
+    pub shard: usize,
+    /// Its Session.
+    pub session: SessionKey,
+    /// True while its connection is open.
+    pub is_online: bool,
+    /// True when its Session outlives its connection.
+    pub is_stored: bool,
+    /// Its Subscription's options.
+    pub options: SubscriptionOptions,
+    /// Its Subscription's identifier.
+    pub id: Option<u32>,
+    /// True when each delivery is decided by itself.
+    pub per_delivery: bool,
+}
+
+/// One shard to another.
+#[derive(Debug)]
+pub enum Forward {
+    /// An admitted message for whoever here subscribes to its topic.
+    Publish(Authorized<Arc<Message>>, Option<AckRef>),
+    /// A message for one member of a Shared Subscription.
+    ToMember {
+        /// The member's Session.
+        session: SessionKey,
+        /// The group, as its full filter.
+        group: Arc<str>,
+        /// The member's options and identifier.
+        options: SubscriptionOptions,
+        /// The Subscription Identifier.
+        id: Option<u32>,
+        /// True when the delivery is decided by itself.
+        per_delivery: bool,
+        /// The message.
+        message: Arc<Message>,
+        /// Who waits for it to be safe.
+        ack: Option<AckRef>,
+    },
+    /// A message that comes back to its group's home: the member is gone, or never was there.
+    ToGroup {
+        /// The group, as its full filter.
+        group: Arc<str>,
+        /// The message.
+        message: Arc<Message>,
+        /// Its QoS when it was handed out, at most.
+        qos: QoS,
+        /// Who waits for it to be safe.
+        ack: Option<AckRef>,
+        /// The member that must not get it again.
+        except: (usize, SessionKey),
+    },
+    /// A Session joins a group, or changes how.
+    Join {
+        /// The group, as its full filter.
+        group: Arc<str>,
+        /// The member.
+        member: Member,
+        /// The SUBACK that waits.
+        ack: Option<AckRef>,
+    },
+    /// A Session leaves a group.
+    Leave {
+        /// The group, as its full filter.
+        group: Arc<str>,
+        /// The shard of the Session.
+        shard: usize,
+        /// The Session.
+        session: SessionKey,
+    },
+    /// A message is safe where it was sent.
+    Confirm(AckRef),
+    /// A connection whose Session lives here. Its transport comes with it, outside core.
+    Adopt(Box<Adoption>),
+}
+
+/// A connection that was accepted elsewhere, ready to be opened here.
+#[derive(Debug)]
+pub struct Adoption {
+    /// Who is at the other end.
+    pub peer: Peer,
+    /// When it was accepted.
+    pub opened_at: Time,
+    /// What it asked for, its Client Identifier final.
+    pub connect: ConnectRequest,
+    /// True when the server chose the Client Identifier.
+    pub assigned: bool,
+    /// Who it is.
+    pub principal: Arc<Principal>,
+    /// When its credential ends.
+    pub ends_at: Option<Time>,
+    /// Authentication Data for the CONNACK.
+    pub auth_data: Option<Vec<u8>>,
+}

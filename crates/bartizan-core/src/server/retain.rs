@@ -1,0 +1,153 @@
+//! Retained Messages (3.3.1.3): set, and sent to new Subscriptions.
+//!
+//! A retained PUBLISH is set before it is routed, and read after the Subscription is in the
+//! index: a new subscriber may see the newest value twice, never an old one after a new one.
+
+use std::sync::Arc;
+
+use super::route::Outgoing;
+use super::{Effects, Server};
+use crate::durable::Mutation;
+use crate::message::{Message, Time};
+use crate::session::session::Backlogged;
+use crate::session::{ConnectionKey, SessionKey};
+use crate::topic::RetainedPage;
+
+/// Most Retained Messages copied under one lock.
+const PAGE: usize = 1024;
+
+impl Server {
+    /// Sets, replaces or removes the Retained Message of a topic [MQTT-3.3.1-5] [MQTT-3.3.1-6].
+    pub(crate) fn retain(
+        &mut self,
+        key: ConnectionKey,
+        out: &mut Outgoing<'_>,
+        now: Time,
+        fx: &mut Effects,
+    ) -> Result<(), &'static str> {
+        if !self.is_store_writable {
+            return Err("the store is full");
+        }
+        if out.payload.is_empty() {
+            let removed = {
+                let mut retained = self.common.retained_mut();
+                let removed = retained.store.remove(&out.topic);
+                if let Some(old) = &removed {
+                    retained.release(old);
+                }
+                removed
+            };
+            if removed.is_some() {
+                fx.mutations.push(Mutation::RetainedDelete { topic: Arc::from(out.topic.as_str()) });
+            }
+            return Ok(());
+        }
+        let limits = self.limits_for(key);
+        let message = out.message();
+        let weight = message.weight_bytes() as u64;
+        let met = {
+            let mut retained = self.common.retained_mut();
+            let met = retained.over_limit(&message, &limits);
+            if met.is_none() {
+                retained.charge(&message);
+                if let Some(old) = retained.store.set(&out.topic, Arc::clone(&message), weight) {
+                    retained.release(&old);
+                }
+            }
+            met
+        };
+        match met {
+            Some(limit) => {
+                self.limit_met(key, limit, "message refused", now, fx);
+                Err("a limit on Retained Messages is met")
+            }
+            None => {
+                fx.mutations.push(Mutation::RetainedPut { message });
+                Ok(())
+            }
+        }
+    }
+
+    /// The Session's new Subscriptions get the Retained Messages that match.
+    pub(crate) fn send_retained_for(
+        &mut self,
+        key: SessionKey,
+        filters: &[Arc<str>],
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        for filter in filters {
+            let Some(session) = self.sessions.get(key) else { return };
+            let Some(subscription) = session.subscriptions.get(filter) else { continue };
+            let (options, id, per_delivery) =
+                (subscription.options, subscription.id, subscription.per_delivery);
+            let filter = subscription.filter.clone();
+            let client_id = Arc::clone(&session.client_id);
+            let mut after: Option<Arc<Message>> = None;
+            loop {
+                let mut page: Vec<Arc<Message>> = Vec::new();
+                let name = after.as_ref().map(|message| message.topic());
+                let request =
+                    RetainedPage { after: name.as_ref().map(|name| name.as_str()), messages_max: PAGE };
+                let more = self.common.retained().store.collect_page(&filter.as_filter(), &request, &mut page);
+                after = page.last().cloned();
+                let Some(session) = self.sessions.get_mut(key) else { return };
+                session.backlog.extend(
+                    page.into_iter()
+                        .filter(|message| !(options.no_local && message.publisher.client_id == client_id))
+                        .filter(|message| !message.is_expired(now))
+                        .map(|message| Backlogged {
+                            qos: options.qos.min(message.qos),
+                            message,
+                            subscription_id: id,
+                            per_delivery,
+                        }),
+                );
+                if !more {
+                    break;
+                }
+            }
+        }
+        self.pump(key, now, fx);
+    }
+}
+
+impl super::common::Retained {
+    /// The limit that one more message of this publisher would break.
+    fn over_limit(&self, message: &Message, limits: &super::Limits) -> Option<&'static str> {
+        let weight = message.weight_bytes() as u64;
+        let replaced = self.store.get(&message.topic());
+        let (old_all, old_own) = replaced.map_or((0, (0, 0)), |old| {
+            let octets = old.weight_bytes() as u64;
+            let own = old.publisher.identity == message.publisher.identity;
+            (octets, if own { (1, octets) } else { (0, 0) })
+        });
+        let (count, octets) = self.by_identity.get(&message.publisher.identity).copied().unwrap_or_default();
+        let all = self.store.len() as u64 + u64::from(replaced.is_none());
+        let checks = [
+            (all > limits.retained_messages_max, "retained_messages_max"),
+            (self.store.bytes() - old_all.min(self.store.bytes()) + weight > limits.retained_bytes_max, "retained_bytes_max"),
+            (count - old_own.0 + 1 > limits.retained_messages_per_identity_max, "retained_messages_per_identity_max"),
+            (octets - old_own.1 + weight > limits.retained_bytes_per_identity_max, "retained_bytes_per_identity_max"),
+        ];
+        checks.into_iter().find_map(|(over, limit)| over.then_some(limit))
+    }
+
+    /// Counts a message against its publisher.
+    pub(crate) fn charge(&mut self, message: &Message) {
+        let entry = self.by_identity.entry(Arc::clone(&message.publisher.identity)).or_default();
+        entry.0 += 1;
+        entry.1 += message.weight_bytes() as u64;
+    }
+
+    /// Counts a message no longer.
+    pub(crate) fn release(&mut self, message: &Message) {
+        if let Some(entry) = self.by_identity.get_mut(&message.publisher.identity) {
+            entry.0 = entry.0.saturating_sub(1);
+            entry.1 = entry.1.saturating_sub(message.weight_bytes() as u64);
+            if entry.0 == 0 {
+                self.by_identity.remove(&message.publisher.identity);
+            }
+        }
+    }
+}

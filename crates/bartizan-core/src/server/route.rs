@@ -1,0 +1,318 @@
+//! Who gets a message, here and on other shards.
+//!
+//! The receivers of a topic are computed once and cached until a Subscription of that topic
+//! changes. Subscriptions of one Session that overlap are one receiver: the message is sent
+//! once, with the highest QoS and every matching Subscription Identifier (3.3.4).
+
+use std::sync::Arc;
+
+use super::{AckRef, Effects, Forward, GroupKey, Server};
+use crate::message::{Message, Publisher, Time};
+use crate::policy::Authorized;
+use crate::session::{ConnectionKey, SessionKey};
+use crate::topic::TopicName;
+use crate::wire::encode::PublishHead;
+use crate::wire::{QoS, Version};
+
+/// Who a filter leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Receiver {
+    /// A Session.
+    Session(SessionKey),
+    /// A Shared Subscription, whose member is chosen at delivery (4.8.2).
+    Group(GroupKey),
+}
+
+/// What one Subscription says about a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Maximum QoS.
+    pub qos: QoS,
+    /// No Local.
+    pub no_local: bool,
+    /// Retain As Published.
+    pub retain_as_published: bool,
+    /// Subscription Identifier.
+    pub id: Option<u32>,
+    /// True when each delivery is decided by itself.
+    pub per_delivery: bool,
+}
+
+/// The receivers of one topic on this shard.
+#[derive(Debug, Default)]
+pub struct Route {
+    /// Sessions, each with its matching Subscriptions.
+    pub sessions: Vec<(SessionKey, Parts)>,
+    /// Shared Subscriptions at home here.
+    pub groups: Vec<GroupKey>,
+}
+
+/// The matching Subscriptions of one Session: one, nearly always.
+#[derive(Clone, Debug)]
+pub enum Parts {
+    /// One.
+    One(Part),
+    /// Several.
+    Many(Vec<Part>),
+}
+
+impl Parts {
+    /// As a slice.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Part] {
+        match self {
+            Parts::One(part) => std::slice::from_ref(part),
+            Parts::Many(parts) => parts,
+        }
+    }
+
+    fn push(&mut self, part: Part) {
+        match self {
+            Parts::One(first) => *self = Parts::Many(vec![*first, part]),
+            Parts::Many(parts) => parts.push(part),
+        }
+    }
+}
+
+/// A message on its way out: borrowed from a socket's buffer until somebody must hold it.
+pub struct Outgoing<'a> {
+    /// The Topic Name.
+    pub topic: TopicName<'a>,
+    /// Its hash.
+    pub hash: u64,
+    /// Forwarded properties, raw.
+    pub properties: &'a [u8],
+    /// The payload.
+    pub payload: &'a [u8],
+    /// QoS it was published with.
+    pub qos: QoS,
+    /// RETAIN it was published with.
+    pub retain: bool,
+    /// When it ends.
+    pub expires_at: Option<Time>,
+    /// Who published it.
+    pub publisher: &'a Arc<Publisher>,
+    held: Option<Arc<Message>>,
+}
+
+impl<'a> Outgoing<'a> {
+    /// A message that a client has just published.
+    #[must_use]
+    pub fn borrowed(
+        topic: TopicName<'a>,
+        hash: u64,
+        properties: &'a [u8],
+        publish: &Authorized<crate::wire::Publish<'a>>,
+        expires_at: Option<Time>,
+        publisher: &'a Arc<Publisher>,
+    ) -> Outgoing<'a> {
+        Outgoing {
+            topic,
+            hash,
+            properties,
+            payload: publish.payload,
+            qos: publish.qos,
+            retain: publish.retain,
+            expires_at,
+            publisher,
+            held: None,
+        }
+    }
+
+    /// A message that somebody holds already.
+    #[must_use]
+    pub fn held(message: &'a Arc<Message>) -> Outgoing<'a> {
+        Outgoing {
+            topic: message.topic(),
+            hash: message.hash,
+            properties: message.properties(),
+            payload: message.payload(),
+            qos: message.qos,
+            retain: message.retain,
+            expires_at: message.expires_at,
+            publisher: &message.publisher,
+            held: Some(Arc::clone(message)),
+        }
+    }
+
+    /// The message as something to hold: made at the first call, shared from then on.
+    pub fn message(&mut self) -> Arc<Message> {
+        let held = self.held.get_or_insert_with(|| {
+            Arc::new(Message::new(
+                &self.topic,
+                self.properties,
+                self.payload,
+                self.qos,
+                self.retain,
+                self.expires_at,
+                Arc::clone(self.publisher),
+            ))
+        });
+        Arc::clone(held)
+    }
+
+    /// What is left of the Message Expiry Interval, seconds [MQTT-3.3.2-6]; `None` for no limit.
+    #[must_use]
+    pub fn expiry_s(&self, now: Time) -> Option<u32> {
+        expiry_s(self.expires_at, now)
+    }
+}
+
+/// What is left of an expiry at `now`, in whole seconds, rounded up.
+#[must_use]
+pub fn expiry_s(expires_at: Option<Time>, now: Time) -> Option<u32> {
+    expires_at.map(|at| u32::try_from(at.since(now).div_ceil(1000)).unwrap_or(u32::MAX))
+}
+
+/// The last frame encoded, for the next receiver of the same shape. Valid for one message.
+#[derive(Debug, Default)]
+pub struct SharedFrame {
+    octets: Vec<u8>,
+    shape: Option<(Version, bool)>,
+}
+
+impl SharedFrame {
+    /// Forgets the frame: another message follows.
+    pub fn clear(&mut self) {
+        self.shape = None;
+    }
+
+    /// The frame of this shape: QoS 0, no alias, no Subscription Identifier.
+    pub fn of(&mut self, version: Version, head: &PublishHead<'_>, payload: &[u8]) -> &[u8] {
+        let shape = (version, head.retain);
+        if self.shape != Some(shape) {
+            self.octets.clear();
+            crate::wire::encode::publish(&mut self.octets, version, head, payload);
+            self.shape = Some(shape);
+        }
+        &self.octets
+    }
+}
+
+/// What routing a message led to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Routed {
+    /// Shards that will confirm.
+    pub waits: u32,
+    /// False when certainly nobody subscribes.
+    pub found: bool,
+}
+
+impl Server {
+    /// Sends a PUBLISH that the policy admitted to whoever subscribes to it.
+    pub(crate) fn route_publish(
+        &mut self,
+        _proof: &Authorized<crate::wire::Publish<'_>>,
+        out: &mut Outgoing<'_>,
+        from: ConnectionKey,
+        ack: Option<AckRef>,
+        now: Time,
+        fx: &mut Effects,
+    ) -> Routed {
+        let mut routed = self.route_remote(out, ack, fx, |message| _proof.to_message(message));
+        let session = self.connections.get(from).and_then(|c| c.open()).map(|open| open.session);
+        routed.waits += self.route_here(out, session, ack, now, fx, &mut routed.found);
+        routed
+    }
+
+    /// Sends a held message that the policy admitted, or the server's own.
+    pub(crate) fn route_message(&mut self, message: &Authorized<Arc<Message>>, now: Time, fx: &mut Effects) {
+        let mut out = Outgoing::held(message);
+        let mut routed = self.route_remote(&mut out, None, fx, |_| message.clone());
+        let publisher = self.by_client_id.get(&message.publisher.client_id).copied();
+        self.route_here(&mut out, publisher, None, now, fx, &mut routed.found);
+    }
+
+    /// A message from another shard, where it was admitted.
+    pub(crate) fn on_forwarded(
+        &mut self,
+        message: &Authorized<Arc<Message>>,
+        ack: Option<AckRef>,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        let before = fx.mutations.len();
+        let mut out = Outgoing::held(message);
+        // Its publisher is at home elsewhere, so No Local cannot concern a Session here.
+        let mut found = false;
+        self.route_here(&mut out, None, ack, now, fx, &mut found);
+        self.confirm(ack, fx.mutations.len() > before, fx);
+    }
+
+    fn route_remote(
+        &mut self,
+        out: &mut Outgoing<'_>,
+        ack: Option<AckRef>,
+        fx: &mut Effects,
+        prove: impl Fn(Arc<Message>) -> Authorized<Arc<Message>>,
+    ) -> Routed {
+        let mut routed = Routed::default();
+        for shard in (0..self.common.shards()).filter(|shard| *shard != self.shard) {
+            let interested =
+                self.common.interest_of(shard).is_some_and(|interest| interest.may_match(&out.topic, out.hash));
+            if interested {
+                routed.waits += u32::from(ack.is_some());
+                routed.found = true;
+                fx.forwards.push((shard, Forward::Publish(prove(out.message()), ack)));
+            }
+        }
+        routed
+    }
+
+    /// Delivers to the receivers on this shard. Returns how many other shards will confirm,
+    /// which is only ever for members of Shared Subscriptions at home here.
+    fn route_here(
+        &mut self,
+        out: &mut Outgoing<'_>,
+        from: Option<SessionKey>,
+        ack: Option<AckRef>,
+        now: Time,
+        fx: &mut Effects,
+        found: &mut bool,
+    ) -> u32 {
+        let generation = self.index.generation(&out.topic, out.hash);
+        let index = &self.index;
+        let route =
+            Arc::clone(self.routes.lookup_at(&out.topic, out.hash, generation, || Arc::new(build(index, &out.topic))));
+        self.frame.clear();
+        for (session, parts) in &route.sessions {
+            *found = true;
+            self.deliver(*session, parts.as_slice(), out, from == Some(*session), now, fx);
+        }
+        let mut waits = 0;
+        for group in &route.groups {
+            *found = true;
+            waits += self.deliver_to_group(*group, out, ack, None, now, fx);
+        }
+        waits
+    }
+
+    /// Tells the shard that waits that its message is safe: at once, or once this round's
+    /// batch is durable.
+    pub(crate) fn confirm(&self, ack: Option<AckRef>, after_commit: bool, fx: &mut Effects) {
+        let Some(ack) = ack else { return };
+        if after_commit {
+            fx.deferred.push(super::Deferred::Confirm(ack));
+        } else {
+            fx.forwards.push((ack.shard(), Forward::Confirm(ack)));
+        }
+    }
+}
+
+fn build(index: &crate::topic::SubscriptionIndex<Receiver, Part>, topic: &TopicName<'_>) -> Route {
+    let mut matches: Vec<(Receiver, Part)> = Vec::new();
+    index.for_each_match(topic, &mut |receiver, part| matches.push((receiver, *part)));
+    // Sessions in a fixed order, and the Subscriptions of one beside each other.
+    matches.sort_by_key(|(receiver, part)| (*receiver, part.id));
+    let mut route = Route::default();
+    for (receiver, part) in matches {
+        match receiver {
+            Receiver::Group(group) => route.groups.push(group),
+            Receiver::Session(session) => match route.sessions.last_mut() {
+                Some((last, parts)) if *last == session => parts.push(part),
+                _ => route.sessions.push((session, Parts::One(part))),
+            },
+        }
+    }
+    route
+}

@@ -1,0 +1,150 @@
+//! Deadlines of a shard, in one heap. A timer is never cancelled: when it rings, its handler
+//! looks whether it still means anything, and sets a later one if need be. So a packet costs
+//! no timer operation (keep alive looks at `last_seen`).
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::{Effects, Server};
+use crate::message::Time;
+use crate::session::{ConnectionKey, Phase, SessionKey};
+use crate::wire::ReasonCode;
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// CONNECT must have been accepted.
+    ConnectDeadline(ConnectionKey),
+    /// A packet must have come (3.1.2.10).
+    KeepAlive(ConnectionKey),
+    /// The credential ends.
+    CredentialEnd(ConnectionKey),
+    /// Reading may go on.
+    Resume(ConnectionKey),
+    /// The Session ends.
+    SessionEnd(SessionKey),
+    /// The Will is due.
+    Will(SessionKey),
+}
+
+/// The heap.
+#[derive(Debug, Default)]
+pub struct Timers {
+    heap: BinaryHeap<Reverse<(Time, Timer)>>,
+}
+
+impl Timers {
+    /// Rings at that time or soon after.
+    pub fn set(&mut self, at: Time, timer: Timer) {
+        self.heap.push(Reverse((at, timer)));
+    }
+
+    /// When the next one rings.
+    #[must_use]
+    pub fn next(&self) -> Option<Time> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    fn pop_due(&mut self, now: Time) -> Option<Timer> {
+        if self.next()? > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse((_, timer))| timer)
+    }
+}
+
+impl Server {
+    /// When `tick` wants to be called.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    /// Does what is due. At most 1,024 timers a call, so that a storm of them stops no traffic.
+    pub fn tick(&mut self, now: Time, fx: &mut Effects) {
+        for _ in 0..1024 {
+            let Some(timer) = self.timers.pop_due(now) else { return };
+            match timer {
+                Timer::ConnectDeadline(key) => self.connect_deadline(key, now, fx),
+                Timer::KeepAlive(key) => self.keep_alive_due(key, now, fx),
+                Timer::CredentialEnd(key) => self.credential_end(key, now, fx),
+                Timer::Resume(key) => self.resume_reading(key, now, fx),
+                Timer::SessionEnd(key) => self.session_end_due(key, now, fx),
+                Timer::Will(key) => self.will_due(key, now, fx),
+            }
+        }
+    }
+
+    fn connect_deadline(&mut self, key: ConnectionKey, now: Time, fx: &mut Effects) {
+        let Some(connection) = self.connections.get(key) else { return };
+        match connection.phase {
+            Phase::AwaitConnect => {
+                self.limit_met(key, "connect_timeout_s", "closed", now, fx);
+                self.refuse(key, None, "no CONNECT within connect_timeout_s", now, fx);
+            }
+            // Nobody answered: fail closed (I6).
+            Phase::Authenticating(_) => {
+                self.refuse(key, Some(ReasonCode::ServerUnavailable), "authentication took too long", now, fx);
+            }
+            Phase::Open(_) | Phase::Closed => {}
+        }
+    }
+
+    /// One and a half times the Keep Alive without a packet closes [MQTT-3.1.2-22].
+    fn keep_alive_due(&mut self, key: ConnectionKey, now: Time, fx: &mut Effects) {
+        let Some(connection) = self.connections.get(key) else { return };
+        let Some(open) = connection.open() else { return };
+        if open.keep_alive_s == 0 {
+            return;
+        }
+        let due = connection.last_seen.plus_ms(u64::from(open.keep_alive_s) * 1500);
+        // A connection whose reading we paused may have sent what we did not read.
+        let due = connection.paused_until.map_or(due, |paused| due.max(paused.plus_ms(1000)));
+        if due <= now {
+            self.close(key, ReasonCode::KeepAliveTimeout, "no packet within one and a half Keep Alive", now, fx);
+        } else {
+            self.timers.set(due, Timer::KeepAlive(key));
+        }
+    }
+
+    fn credential_end(&mut self, key: ConnectionKey, now: Time, fx: &mut Effects) {
+        let ends_at = self.connections.get(key).and_then(|c| c.open()).and_then(|open| open.ends_at);
+        match ends_at {
+            Some(at) if at <= now => {
+                self.close(key, ReasonCode::MaximumConnectTime, "the credential has expired", now, fx);
+            }
+            Some(at) => self.timers.set(at, Timer::CredentialEnd(key)),
+            None => {}
+        }
+    }
+
+    fn resume_reading(&mut self, key: ConnectionKey, now: Time, fx: &mut Effects) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && connection.paused_until.is_some_and(|until| until <= now)
+        {
+            connection.paused_until = None;
+            fx.resumed.push(key);
+        }
+    }
+
+    fn session_end_due(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
+        let Some(session) = self.sessions.get(key) else { return };
+        match session.ends_at {
+            Some(at) if at <= now && session.connection.is_none() => {
+                self.counters().clients_expired.add(1);
+                self.end_session(key, now, fx);
+            }
+            Some(at) if at > now => self.timers.set(at, Timer::SessionEnd(key)),
+            _ => {}
+        }
+    }
+
+    fn will_due(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
+        let due = self.sessions.get(key).and_then(|session| session.pending_will.as_ref()).map(|will| will.due);
+        match due {
+            Some(due) if due <= now => self.fire_pending_will(key, now, fx),
+            Some(due) => self.timers.set(due, Timer::Will(key)),
+            None => {}
+        }
+    }
+}
