@@ -17,8 +17,11 @@
 #![forbid(unsafe_code)]
 
 pub mod durable;
+pub mod event;
 pub mod limits;
 pub mod message;
 pub mod policy;
+pub mod server;
+pub mod session;
 pub mod topic;
 pub mod wire;

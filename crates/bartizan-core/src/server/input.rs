@@ -51,8 +51,10 @@ impl Server {
         if !ready {
             return None;
         }
-        let limits = self.limits_of(connection.peer.listener);
-        let frame = match wire::frame(buf, limits.packet_bytes_max) {
+        let packet_bytes_max = connection
+            .open()
+            .map_or_else(|| self.limits_of(connection.peer.listener).packet_bytes_max, |open| open.packet_bytes_max);
+        let frame = match wire::frame(buf, packet_bytes_max) {
             Ok(Some(frame)) => frame,
             Ok(None) => return None,
             Err(error) => {

@@ -133,6 +133,8 @@ pub struct Open {
     pub inbound_maximum: u16,
     /// QoS 1 and 2 messages received and not yet acknowledged to the end.
     pub inbound_open: u16,
+    /// Our Maximum Packet Size.
+    pub packet_bytes_max: u32,
     /// The client's Maximum Packet Size.
     pub maximum_packet_size: u32,
     /// False when the client wants no reason strings (3.1.2.11.7).

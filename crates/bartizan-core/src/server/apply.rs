@@ -1,0 +1,162 @@
+//! A policy or identity change, swept over live Sessions (I12): grants are resolved anew, what
+//! is no longer covered is removed together with what is queued for it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Effects, Server};
+use crate::event::{Event, Subject, What};
+use crate::message::Time;
+use crate::policy::Image;
+use crate::session::{Principal, SessionKey};
+use crate::wire::ReasonCode;
+
+/// A policy and the identities it is about, to take effect together.
+#[derive(Clone)]
+pub struct Change {
+    /// The compiled policy.
+    pub image: Arc<Image>,
+    /// Every identity that may connect, by name. One that is missing is unknown or disabled.
+    pub identities: Arc<HashMap<Arc<str>, Arc<Principal>>>,
+    /// The epoch it opens.
+    pub epoch: u64,
+}
+
+impl Server {
+    /// Puts a change into force on this shard.
+    pub fn apply(&mut self, change: Change, now: Time, fx: &mut Effects) {
+        self.image = change.image;
+        self.identities = change.identities;
+        self.epoch = change.epoch;
+        let sessions: Vec<SessionKey> = self.sessions.keys().collect();
+        for key in sessions {
+            self.refresh(key, now, fx);
+        }
+        let what = What::PolicyApplied { epoch: self.epoch, digest: self.image.digest().to_owned() };
+        fx.events.push(Event::new(now, Subject::default(), what));
+    }
+
+    /// The epoch in force.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    fn refresh(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
+        let Some(session) = self.sessions.get(key) else { return };
+        let old = Arc::clone(&session.principal);
+        let (connection, client_id) = (session.connection, Arc::clone(&session.client_id));
+        let known = self.identities.get(&old.id).cloned();
+        let principal = match known {
+            // How it was proved is the connection's; what it may do is the store's.
+            Some(known) if old.managed => Arc::new(Principal { method: Arc::clone(&old.method), ..(*known).clone() }),
+            None if old.managed => {
+                if let Some(connection) = connection {
+                    self.close(connection, ReasonCode::NotAuthorized, "the identity is no longer enabled", now, fx);
+                }
+                self.strip(key, now, fx);
+                return;
+            }
+            _ => old,
+        };
+        let grants = self.bind(&principal, &client_id);
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.principal = Arc::clone(&principal);
+            session.grants = Arc::clone(&grants);
+        }
+        if let Some(open) = connection.and_then(|key| self.connections.get_mut(key)).and_then(|c| c.open_mut()) {
+            open.principal = principal;
+            open.grants = grants;
+            open.last_admitted.topic.clear();
+        }
+        self.sweep_session(key, now, fx);
+    }
+
+    /// An identity that may not connect: its Session keeps nothing that could be delivered.
+    fn strip(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
+        let nobody = Arc::new(self.image.no_grants());
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.grants = nobody;
+        }
+        self.sweep_session(key, now, fx);
+    }
+
+    /// Decides every Subscription of a Session again, and every message that waits for it.
+    pub(crate) fn sweep_session(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let mut lost: Vec<Arc<str>> = Vec::new();
+        let mut changed: Vec<Arc<str>> = Vec::new();
+        for (text, subscription) in &mut session.subscriptions {
+            let decision = session.grants.subscribe(&subscription.filter.as_filter());
+            if !decision.allow {
+                lost.push(Arc::clone(text));
+            } else if decision.per_delivery != subscription.per_delivery {
+                subscription.per_delivery = decision.per_delivery;
+                changed.push(Arc::clone(text));
+            }
+        }
+        for text in changed {
+            let subscription = self.sessions.get(key).and_then(|session| session.subscriptions.get(&text)).cloned();
+            if let Some(subscription) = subscription {
+                self.index_subscription(key, &text, &subscription, false, None, fx);
+            }
+        }
+        for text in &lost {
+            self.remove_subscription(key, text, fx);
+        }
+        let dropped = self.purge(key, !lost.is_empty(), fx);
+        self.report_lost(key, lost, dropped, now, fx);
+    }
+
+    /// Drops queued messages that may not be received, or that no Subscription is left for.
+    fn purge(&mut self, key: SessionKey, check_subscriptions: bool, fx: &mut Effects) -> u64 {
+        let Some(session) = self.sessions.get_mut(key) else { return 0 };
+        let (grants, subscriptions) = (&session.grants, &session.subscriptions);
+        let keeps = |message: &crate::message::Message| {
+            let topic = message.topic();
+            grants.receive(&topic).allow
+                && (!check_subscriptions || subscriptions.values().any(|s| s.filter.as_filter().matches(&topic)))
+        };
+        let mut dropped: Vec<u64> = Vec::new();
+        let mut octets = 0;
+        session.queue.retain(|queued| {
+            let keep = keeps(&queued.message);
+            if !keep {
+                dropped.push(queued.seq);
+                octets += queued.message.weight_bytes();
+            }
+            keep
+        });
+        session.backlog.retain(|next| keeps(&next.message));
+        // What was sent already is out; what would be sent again is not.
+        let resend: Vec<_> = session
+            .inflight
+            .iter_mut()
+            .filter(|(_, slot)| !slot.on_wire && slot.message.as_ref().is_some_and(|message| !keeps(message)))
+            .map(|(id, _)| id)
+            .collect();
+        session.queued_bytes = session.queued_bytes.saturating_sub(octets);
+        let queued = dropped.len() as u64;
+        dropped.extend(resend.into_iter().filter_map(|id| session.inflight.finish(id)).map(|slot| slot.seq));
+        for seq in &dropped {
+            self.forget_queued(key, *seq, fx);
+        }
+        self.counters().queued_messages.sub(queued);
+        self.counters().queued_bytes.sub(octets as u64);
+        dropped.len() as u64
+    }
+
+    fn report_lost(&self, key: SessionKey, lost: Vec<Arc<str>>, dropped: u64, now: Time, fx: &mut Effects) {
+        let Some(session) = self.sessions.get(key) else { return };
+        let subject = Subject {
+            identity: Some(Arc::clone(&session.principal.id)),
+            client_id: Some(Arc::clone(&session.client_id)),
+            ..Subject::default()
+        };
+        for (at, filter) in lost.into_iter().enumerate() {
+            let dropped_messages = if at == 0 { dropped } else { 0 };
+            let what = What::SubscriptionRemoved { filter, dropped_messages };
+            fx.events.push(Event::new(now, subject.clone(), what));
+        }
+    }
+}

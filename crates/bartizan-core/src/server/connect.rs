@@ -1,0 +1,413 @@
+//! CONNECT, AUTH and the authenticators' verdict (3.1, 3.15, 4.12).
+
+use std::sync::Arc;
+
+use super::effects::AuthRequest;
+use super::{Adoption, Effects, Server};
+use crate::event::{Subject, What};
+use crate::message::{Message, Time};
+use crate::session::auth_exchange::{AuthExchange, ConnectRequest, Secret, Turn};
+use crate::session::{ConnectionKey, Phase, Principal, Will};
+use crate::topic::TopicName;
+use crate::wire::encode::{self, AuthTail, ConnackProperties};
+use crate::wire::{
+    Auth, AuthProperties, Connect, ConnectProperties, DecodeError, QoS, ReasonCode, Version, WillProperties,
+    forwardable,
+};
+
+/// What the authenticators say.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It is this principal.
+    Allow {
+        /// Who.
+        principal: Principal,
+        /// The Client Identifier, where the server chooses it or the identity binds it.
+        client_id: Option<String>,
+        /// When the credential ends.
+        ends_at: Option<Time>,
+        /// Authentication Data to go with the answer.
+        auth_data: Option<Vec<u8>>,
+    },
+    /// The exchange goes on: AUTH 0x18 with this data.
+    Continue(Vec<u8>),
+    /// No.
+    Deny {
+        /// The Reason Code.
+        reason: ReasonCode,
+        /// Why, for the log; the client is not told more than the code.
+        why: String,
+    },
+}
+
+type Refusal = (ReasonCode, &'static str);
+
+impl Server {
+    pub(crate) fn on_connect(&mut self, key: ConnectionKey, connect: &Connect<'_>, now: Time, fx: &mut Effects) {
+        let request = match self.read_connect(key, connect) {
+            Ok(request) => request,
+            Err((reason, why)) => {
+                self.refuse_as(key, connect.version, reason, why, now, fx);
+                return;
+            }
+        };
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let peer = connection.peer.clone();
+        let anonymous_allowed = self.listeners.get(peer.listener).is_some_and(|rules| rules.anonymous);
+        let has_credential = request.user_name.is_some()
+            || request.password.is_some()
+            || request.auth_method.is_some()
+            || peer.certificate.is_some();
+        connection.phase = Phase::Authenticating(Box::new(AuthExchange::new(request)));
+        if anonymous_allowed && !has_credential {
+            let principal = Principal::anonymous();
+            self.verdict(key, Verdict::Allow { principal, client_id: None, ends_at: None, auth_data: None }, now, fx);
+            return;
+        }
+        self.ask(key, fx);
+    }
+
+    /// Puts the question of an exchange to the authenticators.
+    fn ask(&self, key: ConnectionKey, fx: &mut Effects) {
+        let Some(connection) = self.connections.get(key) else { return };
+        let Phase::Authenticating(exchange) = &connection.phase else { return };
+        let connect = &exchange.connect;
+        let rules = self.listeners.get(connection.peer.listener);
+        fx.authenticate.push(AuthRequest {
+            connection: key,
+            again: false,
+            client_id: connect.client_id.clone(),
+            user_name: connect.user_name.clone(),
+            password: connect.password.clone(),
+            auth_method: connect.auth_method.clone(),
+            auth_data: connect.auth_data.clone(),
+            certificate: connection.peer.certificate.clone(),
+            listener: rules.map_or_else(|| Arc::from(""), |rules| Arc::clone(&rules.name)),
+            anonymous_allowed: rules.is_some_and(|rules| rules.anonymous),
+            address: Arc::clone(&connection.peer.address),
+            version: connect.version,
+        });
+    }
+
+    /// What a CONNECT asks for, as far as it can be told without knowing who asks.
+    fn read_connect(&self, key: ConnectionKey, connect: &Connect<'_>) -> Result<ConnectRequest, Refusal> {
+        use ReasonCode as R;
+        let listener = self.connections.get(key).map_or(0, |c| c.peer.listener);
+        let rules = self.listeners.get(listener).ok_or((R::ServerUnavailable, "no such listener"))?;
+        let limits = &rules.limits;
+        if !rules.versions.contains(&connect.version) {
+            return Err((R::UnsupportedProtocolVersion, "this listener does not speak that version"));
+        }
+        if self.is_draining {
+            return Err((R::ServerShuttingDown, "the server is shutting down"));
+        }
+        if connect.client_id.is_empty() && !connect.clean_start && !connect.version.is_v5() {
+            return Err((R::ClientIdentifierNotValid, "an empty Client Identifier needs Clean Session [MQTT-3.1.3-8]"));
+        }
+        if connect.version == Version::V31 && !(1..=23).contains(&connect.client_id.chars().count()) {
+            return Err((R::ClientIdentifierNotValid, "MQTT 3.1 wants a Client Identifier of 1 to 23 characters"));
+        }
+        if connect.properties.raw.len() > limits.property_bytes_max as usize {
+            return Err((R::QuotaExceeded, "more properties than property_bytes_max"));
+        }
+        let properties = ConnectProperties::read(connect.properties);
+        let will = connect.will.as_ref().map(|will| self.read_will(will, limits)).transpose()?;
+        let session_expiry_s = match connect.version {
+            Version::V5 => properties.session_expiry_s,
+            _ if connect.clean_start => 0,
+            _ => u32::MAX,
+        };
+        Ok(ConnectRequest {
+            version: connect.version,
+            clean_start: connect.clean_start,
+            keep_alive_s: connect.keep_alive_s,
+            client_id: connect.client_id.to_owned(),
+            user_name: connect.user_name.map(str::to_owned),
+            password: connect.password.map(Secret::new),
+            will,
+            session_expiry_s,
+            receive_maximum: properties.receive_maximum,
+            maximum_packet_size: properties.maximum_packet_size.unwrap_or(u32::MAX),
+            topic_alias_maximum: properties.topic_alias_maximum,
+            request_response_information: properties.request_response_information,
+            problem_information: properties.request_problem_information,
+            auth_method: properties.authentication_method.map(Arc::from),
+            auth_data: properties.authentication_data.map(Secret::new),
+        })
+    }
+
+    fn read_will(&self, will: &crate::wire::Will<'_>, limits: &super::Limits) -> Result<Will, Refusal> {
+        let topic = TopicName::parse(will.topic)
+            .map_err(|_| (ReasonCode::TopicNameInvalid, "the Will Topic is not a Topic Name"))?;
+        if will.topic.len() > limits.topic_bytes_max as usize || topic.level_count() > limits.topic_levels_max as usize
+        {
+            return Err((ReasonCode::TopicNameInvalid, "the Will Topic is longer or deeper than the limits"));
+        }
+        let properties = WillProperties::read(will.properties);
+        if properties.payload_format_utf8 && std::str::from_utf8(will.payload).is_err() {
+            return Err((ReasonCode::PayloadFormatInvalid, "the Will Payload is not the UTF-8 it says it is"));
+        }
+        let mut scratch = Vec::new();
+        let forwarded = forwardable(will.properties, &mut scratch);
+        let nobody = Arc::clone(&self.nobody);
+        Ok(Will {
+            message: Arc::new(Message::new(&topic, forwarded, will.payload, will.qos, will.retain, None, nobody)),
+            expiry_s: properties.message_expiry_s,
+            delay_s: properties.delay_s.min(limits.will_delay_max_s),
+        })
+    }
+
+    /// The authenticators have answered. An answer to what is not asked any more is dropped.
+    pub fn verdict(&mut self, key: ConnectionKey, verdict: Verdict, now: Time, fx: &mut Effects) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        match &mut connection.phase {
+            Phase::Authenticating(exchange) if exchange.turn == Turn::Asked => {}
+            Phase::Open(open) if open.reauthenticating => {
+                self.reauthenticated(key, verdict, now, fx);
+                return;
+            }
+            _ => return,
+        }
+        match verdict {
+            Verdict::Allow { principal, client_id, ends_at, auth_data } => {
+                self.allow(key, principal, client_id, (ends_at, auth_data), now, fx);
+            }
+            Verdict::Continue(data) => self.challenge(key, &data, now, fx),
+            Verdict::Deny { reason, why } => self.refuse_told(key, reason, &why, now, fx),
+        }
+    }
+
+    fn challenge(&mut self, key: ConnectionKey, data: &[u8], now: Time, fx: &mut Effects) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Phase::Authenticating(exchange) = &mut connection.phase else { return };
+        let method = exchange.connect.auth_method.clone();
+        let Some(method) = method.filter(|_| exchange.challenge()) else {
+            self.refuse(key, Some(ReasonCode::NotAuthorized), "the authentication took too many rounds", now, fx);
+            return;
+        };
+        let tail = AuthTail { method: &method, payload: Some(data), reason_string: None };
+        encode::auth(&mut connection.out, ReasonCode::ContinueAuthentication, &tail);
+        self.mark_dirty(key, fx);
+        fx.resumed.push(key);
+    }
+
+    pub(crate) fn on_auth_response(&mut self, key: ConnectionKey, auth: &Auth<'_>, now: Time, fx: &mut Effects) {
+        let properties = AuthProperties::read(auth.properties);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Phase::Authenticating(exchange) = &mut connection.phase else { return };
+        let in_turn = exchange.response(properties.authentication_method)
+            && auth.reason == ReasonCode::ContinueAuthentication;
+        if !in_turn {
+            self.refuse(key, Some(ReasonCode::ProtocolError), "AUTH out of turn or by another method", now, fx);
+            return;
+        }
+        exchange.connect.auth_data = properties.authentication_data.map(Secret::new);
+        self.ask(key, fx);
+    }
+
+    fn allow(
+        &mut self,
+        key: ConnectionKey,
+        principal: Principal,
+        client_id: Option<String>,
+        (ends_at, auth_data): (Option<Time>, Option<Vec<u8>>),
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Phase::Authenticating(exchange) = std::mem::replace(&mut connection.phase, Phase::AwaitConnect) else {
+            return;
+        };
+        let mut connect = exchange.connect;
+        connect.password = None;
+        connect.auth_data = None;
+        let assigned = connect.client_id.is_empty();
+        if let Some(bound) = client_id {
+            connect.client_id = bound;
+        }
+        let (peer, opened_at) = (connection.peer.clone(), connection.opened_at);
+        if connect.client_id.is_empty() {
+            connect.client_id = self.assign_client_id(&principal);
+        }
+        let home = self.home_of(&connect.client_id);
+        let principal = Arc::new(principal);
+        let adoption =
+            Box::new(Adoption { peer, opened_at, connect, assigned, principal, ends_at, auth_data });
+        if home == self.shard {
+            self.open(key, *adoption, now, fx);
+        } else {
+            self.connections.remove(key);
+            fx.moves.push((key, home, adoption));
+        }
+    }
+
+    /// A Client Identifier nobody uses [MQTT-3.1.3-7]: the identity's name and 64 bits.
+    fn assign_client_id(&mut self, principal: &Principal) -> String {
+        loop {
+            // SplitMix64 over a seed from outside: unique is what matters, and the Session's
+            // owner is checked anyway (I11).
+            self.entropy = self.entropy.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut z = self.entropy;
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            let id = format!("{}-{:016x}", principal.id, z ^ (z >> 31));
+            if !self.by_client_id.contains_key(id.as_str()) {
+                return id;
+            }
+        }
+    }
+
+    /// AUTH 0x19 after CONNACK: authenticate again by the same method [MQTT-4.12.1-1].
+    pub(crate) fn on_reauthenticate(&mut self, key: ConnectionKey, auth: &Auth<'_>, now: Time, fx: &mut Effects) {
+        let properties = AuthProperties::read(auth.properties);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let peer = connection.peer.clone();
+        let Phase::Open(open) = &mut connection.phase else { return };
+        let same = open.auth_method.is_some() && open.auth_method.as_deref() == properties.authentication_method;
+        let in_turn = match auth.reason {
+            ReasonCode::ReAuthenticate => !open.reauthenticating,
+            ReasonCode::ContinueAuthentication => open.reauthenticating,
+            _ => false,
+        };
+        if !same || !in_turn {
+            self.counters().protocol_errors.add(1);
+            self.close(key, ReasonCode::ProtocolError, "AUTH by another method, or out of turn", now, fx);
+            return;
+        }
+        open.reauthenticating = true;
+        let request = AuthRequest {
+            connection: key,
+            again: true,
+            client_id: open.client_id.to_string(),
+            user_name: None,
+            password: None,
+            auth_method: open.auth_method.clone(),
+            auth_data: properties.authentication_data.map(Secret::new),
+            certificate: peer.certificate.clone(),
+            listener: self.listeners.get(peer.listener).map_or_else(|| Arc::from(""), |rules| Arc::clone(&rules.name)),
+            anonymous_allowed: false,
+            address: Arc::clone(&peer.address),
+            version: open.version,
+        };
+        fx.authenticate.push(request);
+    }
+
+    fn reauthenticated(&mut self, key: ConnectionKey, verdict: Verdict, now: Time, fx: &mut Effects) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Phase::Open(open) = &mut connection.phase else { return };
+        let method = open.auth_method.clone().unwrap_or_else(|| Arc::from(""));
+        let mut answer = |reason, payload: Option<&[u8]>| {
+            let tail = AuthTail { method: &method, payload, reason_string: None };
+            encode::auth(&mut connection.out, reason, &tail);
+        };
+        match verdict {
+            // Whoever proves to be somebody else does not get this connection.
+            Verdict::Allow { principal, ends_at, auth_data, .. } if principal.id == open.principal.id => {
+                open.reauthenticating = false;
+                open.ends_at = ends_at;
+                answer(ReasonCode::Success, auth_data.as_deref());
+                if let Some(at) = ends_at {
+                    self.timers.set(at, super::Timer::CredentialEnd(key));
+                }
+                self.mark_dirty(key, fx);
+            }
+            Verdict::Continue(data) => {
+                answer(ReasonCode::ContinueAuthentication, Some(&data));
+                self.mark_dirty(key, fx);
+            }
+            Verdict::Allow { .. } => {
+                self.close(key, ReasonCode::NotAuthorized, "re-authentication as another identity", now, fx);
+            }
+            Verdict::Deny { reason, .. } => self.close(key, reason, "re-authentication failed", now, fx),
+        }
+    }
+
+    /// Refuses a CONNECT that is being decided; `None` closes without a word.
+    pub(crate) fn refuse(
+        &mut self,
+        key: ConnectionKey,
+        reason: Option<ReasonCode>,
+        why: &str,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        match (reason, self.connections.get(key).map(|connection| &connection.phase)) {
+            (Some(reason), Some(Phase::Authenticating(exchange))) => {
+                let version = exchange.connect.version;
+                self.refuse_as(key, version, reason, why, now, fx);
+            }
+            _ => self.end_refused(key, "Unspecified error", why, now, fx),
+        }
+    }
+
+    /// Refuses with a code and no words for the client: what an authenticator knows stays here.
+    fn refuse_told(&mut self, key: ConnectionKey, reason: ReasonCode, why: &str, now: Time, fx: &mut Effects) {
+        let Some(Phase::Authenticating(exchange)) = self.connections.get(key).map(|connection| &connection.phase)
+        else {
+            return;
+        };
+        let version = exchange.connect.version;
+        self.write_connack(key, version, reason, None, fx);
+        self.end_refused(key, reason.name(), why, now, fx);
+    }
+
+    /// A CONNECT that could not be read.
+    pub(crate) fn refuse_unread(&mut self, key: ConnectionKey, error: &DecodeError, now: Time, fx: &mut Effects) {
+        match error.version {
+            Some(version) if version.is_v5() || error.reason == ReasonCode::UnsupportedProtocolVersion => {
+                self.refuse_as(key, version, error.reason, error.what, now, fx);
+            }
+            _ => self.end_refused(key, error.reason.name(), error.what, now, fx),
+        }
+    }
+
+    pub(crate) fn refuse_as(
+        &mut self,
+        key: ConnectionKey,
+        version: Version,
+        reason: ReasonCode,
+        why: &str,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        self.write_connack(key, version, reason, Some(why), fx);
+        self.end_refused(key, reason.name(), why, now, fx);
+    }
+
+    fn write_connack(
+        &mut self,
+        key: ConnectionKey,
+        version: Version,
+        reason: ReasonCode,
+        why: Option<&str>,
+        fx: &mut Effects,
+    ) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let properties = ConnackProperties { reason_string: why, ..ConnackProperties::default() };
+        encode::connack(&mut connection.out, version, false, reason, &properties);
+        self.counters().messages_sent.add(1);
+        self.mark_dirty(key, fx);
+    }
+
+    fn end_refused(&mut self, key: ConnectionKey, reason: &'static str, why: &str, now: Time, fx: &mut Effects) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let client_id = match &connection.phase {
+            Phase::Authenticating(exchange) if !exchange.connect.client_id.is_empty() => {
+                Some(Arc::from(exchange.connect.client_id.as_str()))
+            }
+            _ => None,
+        };
+        connection.phase = Phase::Closed;
+        self.counters().connects_refused.add(1);
+        let subject = Subject { client_id, ..self.subject_of(key) };
+        let what = What::Refused { reason, why: why.to_owned() };
+        fx.events.push(crate::event::Event::new(now, subject, what));
+        fx.closed.push(key);
+    }
+
+    /// The QoS of a Will, for its decision.
+    pub(crate) fn will_permitted(grants: &crate::policy::Grants, will: &Will) -> crate::policy::Decision {
+        let qos: QoS = will.message.qos;
+        grants.publish(&will.message.topic(), qos, will.message.retain)
+    }
+}

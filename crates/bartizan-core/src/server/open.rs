@@ -1,0 +1,355 @@
+//! A Session opened, resumed or taken over, and the CONNACK that says so.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::{Adoption, Effects, Limits, Server, Timer};
+use crate::durable::{Mutation, SessionRecord};
+use crate::event::What;
+use crate::limits::TokenBucket;
+use crate::message::{Message, Publisher, Time};
+use crate::policy::Grants;
+use crate::session::alias::{InboundAliases, OutboundAliases};
+use crate::session::auth_exchange::ConnectRequest;
+use crate::session::connection::{Admitted, OwedPacket};
+use crate::session::{
+    Connection, ConnectionKey, Inflight, Open, Phase, Principal, Session, SessionKey, Will,
+};
+use crate::wire::ReasonCode;
+use crate::wire::encode::{self, ConnackProperties};
+
+impl Server {
+    /// A connection from another shard, whose Session lives here.
+    pub fn adopt(&mut self, adoption: Adoption, now: Time, fx: &mut Effects) -> ConnectionKey {
+        let mut connection = Connection::new(adoption.peer.clone(), adoption.opened_at);
+        connection.last_seen = now;
+        let key = self.connections.insert(connection);
+        self.open(key, adoption, now, fx);
+        key
+    }
+
+    /// Opens an authenticated connection: its Session, then CONNACK.
+    pub(crate) fn open(&mut self, key: ConnectionKey, adoption: Adoption, now: Time, fx: &mut Effects) {
+        let Adoption { connect, assigned, principal, ends_at, auth_data, .. } = adoption;
+        let version = connect.version;
+        let client_id: Arc<str> = Arc::from(connect.client_id.as_str());
+        let grants = self.bind(&principal, &client_id);
+        if let Err((reason, why)) = self.may_open(key, &connect, &principal, &grants, now, fx) {
+            self.refuse_as(key, version, reason, why, now, fx);
+            return;
+        }
+        let listener = self.connections.get(key).map_or(0, |c| c.peer.listener);
+        let limits = self.limits_of(listener).for_roles(grants.limits());
+        let (session, present) = self.claim_session(&connect, &client_id, &principal, now, fx);
+        if !self.common.admit_connection(&principal.id, limits.connections_per_identity_max) {
+            self.limit_met(key, "connections_per_identity_max", "refused", now, fx);
+            self.refuse_as(key, version, ReasonCode::QuotaExceeded, "too many connections of this identity", now, fx);
+            return;
+        }
+        let session = match session {
+            Some(session) => session,
+            None => self.make_session(&client_id, &principal, &grants),
+        };
+        let open = make_open(session, &connect, &client_id, &principal, &grants, &limits, ends_at, now);
+        let connack = self.connack(&connect, &open, &limits, (present, assigned, auth_data.as_deref()), listener);
+        self.attach(key, session, open, &connect, &limits, now, fx);
+        if present {
+            self.sweep_session(session, now, fx);
+        }
+        self.welcome(key, session, connack, present, now, fx);
+    }
+
+    /// Whether a proved principal may have what it asks for.
+    fn may_open(
+        &self,
+        key: ConnectionKey,
+        connect: &ConnectRequest,
+        principal: &Principal,
+        grants: &Grants,
+        now: Time,
+        fx: &mut Effects,
+    ) -> Result<(), (ReasonCode, &'static str)> {
+        // A Session belongs to the identity that made it (I11).
+        if let Some(session) = self.by_client_id.get(connect.client_id.as_str()).and_then(|key| self.sessions.get(*key))
+            && session.principal.id != principal.id
+        {
+            return Err((ReasonCode::NotAuthorized, "the Client Identifier belongs to another identity"));
+        }
+        let Some(will) = &connect.will else { return Ok(()) };
+        let decision = Self::will_permitted(grants, will);
+        if decision.allow {
+            return Ok(());
+        }
+        self.counters().denied.add(1);
+        let what = What::Denied {
+            action: "will",
+            topic: will.message.topic().as_str().to_owned(),
+            rule: decision.rule.map(|rule| grants.image().rule_name(rule).to_owned()),
+            why: decision.why.as_str(),
+        };
+        self.tell(key, now, what, fx);
+        Err((ReasonCode::NotAuthorized, "the policy does not permit this Will"))
+    }
+
+    /// The Session of a Client Identifier, its old connection ended; none where there is none
+    /// or Clean Start discards it. And whether Session Present is to be told [MQTT-3.2.2-2].
+    fn claim_session(
+        &mut self,
+        connect: &ConnectRequest,
+        client_id: &Arc<str>,
+        principal: &Principal,
+        now: Time,
+        fx: &mut Effects,
+    ) -> (Option<SessionKey>, bool) {
+        let Some(key) = self.by_client_id.get(client_id).copied() else { return (None, false) };
+        if let Some(old) = self.sessions.get(key).and_then(|session| session.connection) {
+            let why = "another connection took the Session over";
+            self.close_with(old, ReasonCode::SessionTakenOver, why, super::close::WillFate::TakenOver(connect.clean_start), now, fx);
+        }
+        // The end of its connection may have ended the Session too.
+        let Some(session) = self.sessions.get(key) else { return (None, false) };
+        debug_assert_eq!(session.principal.id, principal.id);
+        if connect.clean_start {
+            self.end_session(key, now, fx);
+            return (None, false);
+        }
+        (Some(key), true)
+    }
+
+    fn make_session(&mut self, client_id: &Arc<str>, principal: &Arc<Principal>, grants: &Arc<Grants>) -> SessionKey {
+        let key = self.sessions.insert(Session {
+            client_id: Arc::clone(client_id),
+            principal: Arc::clone(principal),
+            grants: Arc::clone(grants),
+            version: crate::wire::Version::V5,
+            connection: None,
+            expiry_s: 0,
+            stored: false,
+            subscriptions: HashMap::new(),
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            backlog: VecDeque::new(),
+            inflight: Inflight::default(),
+            received: HashMap::new(),
+            next_seq: 1,
+            pending_will: None,
+            ends_at: None,
+            queued_messages_max: 0,
+            queued_bytes_max: 0,
+        });
+        self.by_client_id.insert(Arc::clone(client_id), key);
+        self.counters().sessions.add(1);
+        key
+    }
+
+    /// Joins connection and Session.
+    #[allow(clippy::too_many_arguments)]
+    fn attach(
+        &mut self,
+        key: ConnectionKey,
+        session_key: SessionKey,
+        open: Open,
+        connect: &ConnectRequest,
+        limits: &Limits,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        let Some(session) = self.sessions.get_mut(session_key) else { return };
+        if session.pending_will.take().is_some() && session.stored {
+            // Resumed within the Will Delay: the Will is not sent [MQTT-3.1.3-9].
+            fx.mutations.push(Mutation::WillDelete { client_id: Arc::clone(&session.client_id) });
+        }
+        session.connection = Some(key);
+        session.ends_at = None;
+        session.version = connect.version;
+        session.principal = Arc::clone(&open.principal);
+        session.grants = Arc::clone(&open.grants);
+        session.expiry_s = connect.session_expiry_s.min(limits.session_expiry_max_s);
+        session.queued_messages_max = limits.queued_messages_max as usize;
+        session.queued_bytes_max = usize::try_from(limits.queued_bytes_max).unwrap_or(usize::MAX);
+        session.inflight.connection_ended();
+        if open.keep_alive_s > 0 {
+            self.timers.set(now.plus_ms(u64::from(open.keep_alive_s) * 1500), Timer::KeepAlive(key));
+        }
+        if let Some(at) = open.ends_at {
+            self.timers.set(at, Timer::CredentialEnd(key));
+        }
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.phase = Phase::Open(Box::new(open));
+        }
+        self.store_session(session_key, now, fx);
+        self.tell_groups(session_key, true, fx);
+        let counters = self.counters();
+        counters.clients_connected.add(1);
+        counters.connects_accepted.add(1);
+    }
+
+    /// Puts the Session's record into the store, takes it out, or leaves it out, as its expiry
+    /// says: a Session that ends with its connection has nothing to outlive it.
+    pub(crate) fn store_session(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.is_transient() {
+            if std::mem::take(&mut session.stored) {
+                fx.mutations.push(Mutation::SessionDelete { client_id: Arc::clone(&session.client_id) });
+                fx.mutations.push(Mutation::WillDelete { client_id: Arc::clone(&session.client_id) });
+            }
+            return;
+        }
+        let is_new = !std::mem::replace(&mut session.stored, true);
+        let will = session
+            .connection
+            .and_then(|key| self.connections.get(key))
+            .and_then(|connection| connection.open())
+            .and_then(|open| open.will.clone());
+        fx.mutations.push(Mutation::SessionPut(SessionRecord {
+            client_id: Arc::clone(&session.client_id),
+            identity: Arc::clone(&session.principal.id),
+            version: session.version,
+            session_expiry_s: session.expiry_s,
+            disconnected_at: session.connection.is_none().then_some(now),
+            state: super::restore::state_of(&session.principal, will.as_ref().and_then(|will| will.expiry_s)),
+        }));
+        if let Some(will) = will {
+            fx.mutations.push(Mutation::WillPut {
+                client_id: Arc::clone(&session.client_id),
+                due: None,
+                will: will.message,
+                delay_s: will.delay_s,
+            });
+        }
+        if is_new {
+            self.store_contents(key, fx);
+        }
+    }
+
+    /// What a Session holds already when it becomes one that outlives its connection.
+    fn store_contents(&self, key: SessionKey, fx: &mut Effects) {
+        let Some(session) = self.sessions.get(key) else { return };
+        for (filter, subscription) in &session.subscriptions {
+            fx.mutations.push(Mutation::SubscriptionPut {
+                client_id: Arc::clone(&session.client_id),
+                filter: Arc::clone(filter),
+                options: subscription.options,
+                subscription_id: subscription.id,
+            });
+        }
+    }
+
+    fn welcome(
+        &mut self,
+        key: ConnectionKey,
+        session: SessionKey,
+        connack: Vec<u8>,
+        session_present: bool,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        let Some(connection) = self.connections.get(key) else { return };
+        let Some(open) = connection.open() else { return };
+        let what = What::Connected {
+            method: Arc::clone(&open.principal.method),
+            version: open.version,
+            transport: connection.peer.transport,
+            session_present,
+            keep_alive_s: open.keep_alive_s,
+        };
+        self.tell(key, now, what, fx);
+        let stored = self.sessions.get(session).is_some_and(|session| session.stored);
+        self.owe(key, OwedPacket::Connack(connack), 0, stored, now, fx);
+    }
+
+    fn connack(
+        &self,
+        connect: &ConnectRequest,
+        open: &Open,
+        limits: &Limits,
+        (present, assigned, auth_data): (bool, bool, Option<&[u8]>),
+        listener: usize,
+    ) -> Vec<u8> {
+        let expiry_s = connect.session_expiry_s.min(limits.session_expiry_max_s);
+        let response_information = self
+            .listeners
+            .get(listener)
+            .and_then(|rules| rules.response_information.as_ref())
+            .filter(|_| connect.request_response_information)
+            .map(|template| template.replace("{client_id}", &open.client_id));
+        let properties = ConnackProperties {
+            session_expiry_s: (expiry_s != connect.session_expiry_s).then_some(expiry_s),
+            receive_maximum: (limits.receive_max < u16::MAX).then_some(limits.receive_max),
+            maximum_packet_size: (limits.packet_bytes_max < crate::wire::PACKET_BYTES_MAX)
+                .then_some(limits.packet_bytes_max),
+            assigned_client_id: assigned.then_some(&open.client_id),
+            topic_alias_maximum: (limits.topic_alias_max > 0).then_some(limits.topic_alias_max),
+            server_keep_alive_s: (open.keep_alive_s != connect.keep_alive_s).then_some(open.keep_alive_s),
+            response_information: response_information.as_deref(),
+            authentication_method: connect.auth_method.as_deref(),
+            authentication_data: auth_data,
+            ..ConnackProperties::default()
+        };
+        let mut octets = Vec::new();
+        encode::connack(&mut octets, connect.version, present, ReasonCode::Success, &properties);
+        octets
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn make_open(
+    session: SessionKey,
+    connect: &ConnectRequest,
+    client_id: &Arc<str>,
+    principal: &Arc<Principal>,
+    grants: &Arc<Grants>,
+    limits: &Limits,
+    ends_at: Option<Time>,
+    now: Time,
+) -> Open {
+    let publisher = Arc::new(Publisher { identity: Arc::clone(&principal.id), client_id: Arc::clone(client_id) });
+    let will = connect.will.clone().map(|will| Will {
+        message: Arc::new(Message { publisher: Arc::clone(&publisher), ..(*will.message).clone() }),
+        ..will
+    });
+    let bucket = |rate: u64, burst: u64| {
+        let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        (rate > 0).then(|| TokenBucket::new(narrow(rate), narrow(burst.max(rate)), now))
+    };
+    Open {
+        session,
+        client_id: Arc::clone(client_id),
+        principal: Arc::clone(principal),
+        grants: Arc::clone(grants),
+        publisher,
+        version: connect.version,
+        is_live: false,
+        keep_alive_s: keep_alive_in_force(connect, limits),
+        receive_maximum: connect.receive_maximum.min(limits.inflight_max).max(1),
+        inbound_maximum: limits.receive_max,
+        inbound_open: 0,
+        packet_bytes_max: limits.packet_bytes_max,
+        maximum_packet_size: connect.maximum_packet_size,
+        problem_information: connect.problem_information,
+        aliases_in: InboundAliases::new(limits.topic_alias_max),
+        aliases_out: OutboundAliases::new(connect.topic_alias_maximum.min(limits.topic_alias_max)),
+        will,
+        owed: VecDeque::new(),
+        next_owed: 0,
+        message_rate: bucket(limits.publish_rate_per_s, limits.publish_burst),
+        byte_rate: bucket(limits.publish_bytes_per_s, limits.publish_bytes_per_s),
+        auth_method: connect.auth_method.clone(),
+        reauthenticating: false,
+        ends_at,
+        last_admitted: Admitted::default(),
+    }
+}
+
+/// The Keep Alive we hold the client to. MQTT 5 lets the server choose (3.2.2.3.14); to a
+/// 3.1.1 client it cannot be told, so its own stands.
+fn keep_alive_in_force(connect: &ConnectRequest, limits: &Limits) -> u16 {
+    if !connect.version.is_v5() {
+        return connect.keep_alive_s;
+    }
+    let most = if limits.keep_alive_max_s == 0 { u16::MAX } else { limits.keep_alive_max_s };
+    match connect.keep_alive_s {
+        0 => limits.keep_alive_max_s,
+        asked => asked.max(limits.keep_alive_min_s).min(most),
+    }
+}

@@ -1,0 +1,305 @@
+//! SUBSCRIBE and UNSUBSCRIBE (3.8, 3.10).
+
+use std::sync::Arc;
+
+use super::route::{Part, Receiver};
+use super::{Effects, Limits, Server};
+use crate::durable::Mutation;
+use crate::event::What;
+use crate::message::Time;
+use crate::session::connection::OwedPacket;
+use crate::session::{ConnectionKey, SessionKey, Subscription};
+use crate::topic::{TopicFilter, parse_subscription};
+use crate::wire::encode;
+use crate::wire::{QoS, ReasonCode, Subscribe, SubscribeProperties, SubscriptionOptions, Unsubscribe};
+
+/// What one filter of a SUBSCRIBE led to.
+struct Granted {
+    code: ReasonCode,
+    /// True when Retained Messages are wanted (3.3.1.3).
+    retained: bool,
+    /// True when another shard, home of the group, must confirm.
+    waits: bool,
+}
+
+impl Granted {
+    const fn refused(code: ReasonCode) -> Granted {
+        Granted { code, retained: false, waits: false }
+    }
+}
+
+impl Server {
+    pub(crate) fn on_subscribe(&mut self, key: ConnectionKey, subscribe: &Subscribe<'_>, now: Time, fx: &mut Effects) {
+        let Some((session_key, version)) = self.speaker(key) else { return };
+        let limits = self.limits_for(key);
+        if let Err((reason, why)) = check_filters(subscribe) {
+            self.counters().protocol_errors.add(1);
+            self.close(key, reason, why, now, fx);
+            return;
+        }
+        let id = SubscribeProperties::read(subscribe.properties).subscription_identifier;
+        // Owed before anything is done, so that a shard that confirms a group finds it.
+        let Some(owed) = self.reserve_owed(key) else { return };
+        let before = fx.mutations.len();
+        let mut codes = Vec::new();
+        let mut retained = Vec::new();
+        let mut waits = 0;
+        for (text, options) in subscribe.filters() {
+            let granted = self.subscribe_one(key, session_key, text, options, id, owed, &limits, now, fx);
+            codes.push(granted.code);
+            waits += u32::from(granted.waits);
+            if granted.retained {
+                retained.push(Arc::from(text));
+            }
+        }
+        let denied = codes.contains(&ReasonCode::NotAuthorized);
+        let why = (denied && self.problem_information(key))
+            .then_some("the policy does not permit a subscription that wide");
+        let mut octets = Vec::new();
+        encode::suback(&mut octets, version, subscribe.packet_id, &codes, why);
+        let packet = OwedPacket::Suback(octets, retained);
+        self.fill_owed(key, owed, packet, waits, fx.mutations.len() > before, now, fx);
+    }
+
+    fn problem_information(&self, key: ConnectionKey) -> bool {
+        self.connections.get(key).and_then(|c| c.open()).is_some_and(|open| open.problem_information)
+    }
+
+    /// Owes a packet that is not known yet; it waits until it is.
+    fn reserve_owed(&mut self, key: ConnectionKey) -> Option<u64> {
+        let open = self.connections.get_mut(key)?.open_mut()?;
+        Some(open.owe(1, OwedPacket::Unsuback(Vec::new())))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn fill_owed(
+        &mut self,
+        key: ConnectionKey,
+        id: u64,
+        packet: OwedPacket,
+        waits: u32,
+        after_commit: bool,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return };
+        if let Some(owed) = open.owed_mut(id) {
+            owed.packet = packet;
+            owed.waits = waits + u32::from(after_commit);
+        }
+        if after_commit {
+            fx.deferred.push(super::Deferred::Owed(key, id));
+        }
+        self.settle(key, now, fx);
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn subscribe_one(
+        &mut self,
+        key: ConnectionKey,
+        session_key: SessionKey,
+        text: &str,
+        options: SubscriptionOptions,
+        id: Option<u32>,
+        owed: u64,
+        limits: &Limits,
+        now: Time,
+        fx: &mut Effects,
+    ) -> Granted {
+        let Ok((share, filter)) = parse_subscription(text) else {
+            return Granted::refused(ReasonCode::TopicFilterInvalid);
+        };
+        if filter.as_str().len() > limits.topic_bytes_max as usize
+            || filter.level_count() > limits.topic_levels_max as usize
+        {
+            self.limit_met(key, "topic_levels_max", "subscription refused", now, fx);
+            return Granted::refused(ReasonCode::TopicFilterInvalid);
+        }
+        let Some(session) = self.sessions.get(session_key) else {
+            return Granted::refused(ReasonCode::UnspecifiedError);
+        };
+        let is_new = !session.subscriptions.contains_key(text);
+        if is_new && session.subscriptions.len() >= limits.subscriptions_per_session_max as usize {
+            self.limit_met(key, "subscriptions_per_session_max", "subscription refused", now, fx);
+            return Granted::refused(ReasonCode::QuotaExceeded);
+        }
+        let Some(per_delivery) = self.may_subscribe(key, session_key, &filter, now, fx) else {
+            return Granted::refused(ReasonCode::NotAuthorized);
+        };
+        if session_is_stored(self, session_key) && !self.is_store_writable {
+            return Granted::refused(ReasonCode::QuotaExceeded);
+        }
+        let subscription = Subscription {
+            filter: filter.to_buf(),
+            share: share.map(|share| Arc::from(share.as_str())),
+            options,
+            id,
+            per_delivery,
+        };
+        let is_shared = subscription.share.is_some();
+        let waits = self.put_subscription(key, session_key, &Arc::from(text), subscription, owed, fx);
+        Granted {
+            code: match options.qos {
+                QoS::AtMostOnce => ReasonCode::Success,
+                QoS::AtLeastOnce => ReasonCode::GrantedQoS1,
+                QoS::ExactlyOnce => ReasonCode::GrantedQoS2,
+            },
+            // Not for Shared Subscriptions (4.8.2); 1 asks for them only when it is new.
+            retained: !is_shared && (options.retain_handling == 0 || (options.retain_handling == 1 && is_new)),
+            waits,
+        }
+    }
+
+    /// `None` when the policy refuses; else whether each delivery is decided by itself.
+    fn may_subscribe(
+        &self,
+        key: ConnectionKey,
+        session_key: SessionKey,
+        filter: &TopicFilter<'_>,
+        now: Time,
+        fx: &mut Effects,
+    ) -> Option<bool> {
+        let grants = &self.sessions.get(session_key)?.grants;
+        let decision = grants.subscribe(filter);
+        if decision.allow {
+            return Some(decision.per_delivery);
+        }
+        self.counters().denied.add(1);
+        let what = What::Denied {
+            action: "subscribe",
+            topic: filter.as_str().to_owned(),
+            rule: decision.rule.map(|rule| grants.image().rule_name(rule).to_owned()),
+            why: decision.why.as_str(),
+        };
+        self.tell(key, now, what, fx);
+        None
+    }
+
+    /// Makes or replaces a Subscription. True when another shard will confirm it.
+    fn put_subscription(
+        &mut self,
+        connection: ConnectionKey,
+        key: SessionKey,
+        text: &Arc<str>,
+        subscription: Subscription,
+        owed: u64,
+        fx: &mut Effects,
+    ) -> bool {
+        let Some(session) = self.sessions.get_mut(key) else { return false };
+        if session.stored {
+            fx.mutations.push(Mutation::SubscriptionPut {
+                client_id: Arc::clone(&session.client_id),
+                filter: Arc::clone(text),
+                options: subscription.options,
+                subscription_id: subscription.id,
+            });
+        }
+        let is_new = session.subscriptions.insert(Arc::clone(text), subscription.clone()).is_none();
+        if is_new {
+            self.counters().subscriptions.add(1);
+        }
+        let ack = super::AckRef::Owed { shard: self.shard, connection, owed };
+        self.index_subscription(key, text, &subscription, is_new, Some(ack), fx)
+    }
+
+    /// Puts a Subscription where messages find it. True when another shard will confirm.
+    pub(crate) fn index_subscription(
+        &mut self,
+        key: SessionKey,
+        text: &Arc<str>,
+        subscription: &Subscription,
+        is_new: bool,
+        ack: Option<super::AckRef>,
+        fx: &mut Effects,
+    ) -> bool {
+        if subscription.share.is_some() {
+            return self.join(key, text, subscription, ack, fx);
+        }
+        let filter = subscription.filter.as_filter();
+        self.index.insert(&filter, Receiver::Session(key), part_of(subscription));
+        if is_new && let Some(interest) = self.common.interest_of(self.shard) {
+            interest.add(&filter);
+        }
+        false
+    }
+
+    pub(crate) fn on_unsubscribe(
+        &mut self,
+        key: ConnectionKey,
+        unsubscribe: &Unsubscribe<'_>,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        let Some((session_key, version)) = self.speaker(key) else { return };
+        let before = fx.mutations.len();
+        let mut codes = Vec::new();
+        for text in unsubscribe.filters() {
+            if parse_subscription(text).is_err() {
+                self.close(key, ReasonCode::TopicFilterInvalid, "not a Topic Filter", now, fx);
+                return;
+            }
+            let existed = self.remove_subscription(session_key, text, fx);
+            codes.push(if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted });
+        }
+        let mut octets = Vec::new();
+        encode::unsuback(&mut octets, version, unsubscribe.packet_id, &codes, None);
+        self.owe(key, OwedPacket::Unsuback(octets), 0, fx.mutations.len() > before, now, fx);
+    }
+
+    /// Ends a Subscription. False when there was none.
+    pub(crate) fn remove_subscription(&mut self, key: SessionKey, text: &str, fx: &mut Effects) -> bool {
+        let Some(session) = self.sessions.get_mut(key) else { return false };
+        let Some((text, subscription)) = session.subscriptions.remove_entry(text) else { return false };
+        if session.stored {
+            fx.mutations.push(Mutation::SubscriptionDelete {
+                client_id: Arc::clone(&session.client_id),
+                filter: Arc::clone(&text),
+            });
+        }
+        self.counters().subscriptions.sub(1);
+        if subscription.share.is_some() {
+            self.leave(key, &text, fx);
+            return true;
+        }
+        let filter = subscription.filter.as_filter();
+        self.index.remove(&filter, Receiver::Session(key));
+        if let Some(interest) = self.common.interest_of(self.shard) {
+            interest.remove(&filter);
+        }
+        true
+    }
+
+    /// The limits of a connection: its listener's, as its roles change them.
+    pub(crate) fn limits_for(&self, key: ConnectionKey) -> Limits {
+        let Some(connection) = self.connections.get(key) else { return Limits::default() };
+        let limits = self.limits_of(connection.peer.listener);
+        connection.open().map_or_else(|| (*limits).clone(), |open| limits.for_roles(open.grants.limits()))
+    }
+}
+
+fn session_is_stored(server: &Server, key: SessionKey) -> bool {
+    server.sessions.get(key).is_some_and(|session| session.stored)
+}
+
+pub(crate) fn part_of(subscription: &Subscription) -> Part {
+    Part {
+        qos: subscription.options.qos,
+        no_local: subscription.options.no_local,
+        retain_as_published: subscription.options.retain_as_published,
+        id: subscription.id,
+        per_delivery: subscription.per_delivery,
+    }
+}
+
+/// What ends the connection before any filter is acted on.
+fn check_filters(subscribe: &Subscribe<'_>) -> Result<(), (ReasonCode, &'static str)> {
+    for (text, options) in subscribe.filters() {
+        let Ok((share, _)) = parse_subscription(text) else {
+            return Err((ReasonCode::TopicFilterInvalid, "not a Topic Filter [MQTT-4.7.1-1] [MQTT-4.8.2-1]"));
+        };
+        if share.is_some() && options.no_local {
+            return Err((ReasonCode::ProtocolError, "No Local on a Shared Subscription [MQTT-3.8.3-4]"));
+        }
+    }
+    Ok(())
+}
