@@ -87,6 +87,18 @@ impl Message {
         }
     }
 
+    /// The same message from this publisher.
+    #[must_use]
+    pub fn published_by(&self, publisher: Arc<Publisher>) -> Message {
+        Message { publisher, ..self.clone() }
+    }
+
+    /// The same message with this end.
+    #[must_use]
+    pub fn expiring_at(&self, expires_at: Option<Time>) -> Message {
+        Message { expires_at, ..self.clone() }
+    }
+
     /// The Topic Name.
     #[must_use]
     pub fn topic(&self) -> TopicName<'_> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::bind::Grants;
 use super::decide::Decision;
-use crate::message::{Message, Publisher, Time};
+use crate::message::Message;
 use crate::topic::TopicName;
 use crate::wire::Publish;
 
@@ -36,17 +36,15 @@ impl<T> Deref for Authorized<T> {
 }
 
 impl Authorized<Publish<'_>> {
-    /// The same message in the form that is held: its topic, QoS, RETAIN and payload stay what was
-    /// decided upon. `properties` are those that are forwarded unaltered.
+    /// The same message in the form that is held, to be sent to another shard; `None` if it is
+    /// not the message that was decided upon.
     #[must_use]
-    pub fn to_message(
-        &self,
-        properties: &[u8],
-        expires_at: Option<Time>,
-        publisher: Arc<Publisher>,
-    ) -> Authorized<Message> {
-        let topic = TopicName::assume_parsed(self.0.topic);
-        Authorized(Message::new(&topic, properties, self.0.payload, self.0.qos, self.0.retain, expires_at, publisher))
+    pub fn held(&self, message: Arc<Message>) -> Option<Authorized<Arc<Message>>> {
+        let same = message.topic().as_str() == self.0.topic
+            && message.qos == self.0.qos
+            && message.retain == self.0.retain
+            && message.payload().len() == self.0.payload.len();
+        same.then_some(Authorized(message))
     }
 }
 

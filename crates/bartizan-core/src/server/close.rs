@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Effects, Server, Timer};
 use crate::durable::Mutation;
 use crate::event::What;
-use crate::message::{Message, Time};
+use crate::message::Time;
 use crate::policy::Denied;
 use crate::session::{ConnectionKey, Open, PendingWill, Phase, SessionKey, Will};
 use crate::wire::encode;
@@ -191,15 +191,16 @@ impl Server {
     fn fire_will(&mut self, key: SessionKey, will: &Will, now: Time, fx: &mut Effects) {
         let Some(session) = self.sessions.get(key) else { return };
         let grants = Arc::clone(&session.grants);
-        let message = Message {
-            expires_at: will.expiry_s.map(|s| now.plus_ms(u64::from(s) * 1000)),
-            ..(*will.message).clone()
-        };
+        let message = will.message.expiring_at(will.expiry_s.map(|s| now.plus_ms(u64::from(s) * 1000)));
         match grants.authorize_message(message) {
             Ok(admitted) => {
                 let admitted = admitted.shared();
                 if admitted.retain {
-                    self.retain_will(&admitted, fx);
+                    let limits = self.limits_of(0).for_roles(grants.limits());
+                    let mut out = super::route::Outgoing::held(&admitted);
+                    if self.retain_within(&mut out, &limits, fx).is_err() {
+                        self.counters().limits_met.add(1);
+                    }
                 }
                 self.route_message(&admitted, now, fx);
             }

@@ -7,7 +7,7 @@ use super::{Adoption, Effects, Limits, Server, Timer};
 use crate::durable::{Mutation, SessionRecord};
 use crate::event::What;
 use crate::limits::TokenBucket;
-use crate::message::{Message, Publisher, Time};
+use crate::message::{Publisher, Time};
 use crate::policy::Grants;
 use crate::session::alias::{InboundAliases, OutboundAliases};
 use crate::session::auth_exchange::ConnectRequest;
@@ -17,6 +17,9 @@ use crate::session::{
 };
 use crate::wire::ReasonCode;
 use crate::wire::encode::{self, ConnackProperties};
+
+/// The longest packet the protocol allows: one, four and 268,435,455 octets (2.1.4).
+const PACKET_BYTES_MAX: u32 = 268_435_460;
 
 impl Server {
     /// A connection from another shard, whose Session lives here.
@@ -276,7 +279,7 @@ impl Server {
         let properties = ConnackProperties {
             session_expiry_s: (expiry_s != connect.session_expiry_s).then_some(expiry_s),
             receive_maximum: (limits.receive_max < u16::MAX).then_some(limits.receive_max),
-            maximum_packet_size: (limits.packet_bytes_max < crate::wire::PACKET_BYTES_MAX)
+            maximum_packet_size: (limits.packet_bytes_max < PACKET_BYTES_MAX)
                 .then_some(limits.packet_bytes_max),
             assigned_client_id: assigned.then_some(&open.client_id),
             topic_alias_maximum: (limits.topic_alias_max > 0).then_some(limits.topic_alias_max),
@@ -305,7 +308,7 @@ fn make_open(
 ) -> Open {
     let publisher = Arc::new(Publisher { identity: Arc::clone(&principal.id), client_id: Arc::clone(client_id) });
     let will = connect.will.clone().map(|will| Will {
-        message: Arc::new(Message { publisher: Arc::clone(&publisher), ..(*will.message).clone() }),
+        message: Arc::new(will.message.published_by(Arc::clone(&publisher))),
         ..will
     });
     let bucket = |rate: u64, burst: u64| {

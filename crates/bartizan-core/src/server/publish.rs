@@ -325,7 +325,8 @@ impl Server {
         let message = Message::new(&topic, &[], payload, QoS::AtMostOnce, retain, None, nobody);
         let message = Authorized::by_server(message).shared();
         if retain {
-            self.common.retained_mut().store.set(&topic, Arc::clone(&message), message.weight_bytes() as u64);
+            let weight = u32::try_from(message.weight_bytes()).unwrap_or(u32::MAX);
+            self.common.retained_mut().store.set(&topic, Arc::clone(&message), weight);
         }
         self.route_message(&message, now, fx);
     }

@@ -11,7 +11,7 @@ use crate::durable::Mutation;
 use crate::message::{Message, Time};
 use crate::session::session::Backlogged;
 use crate::session::{ConnectionKey, SessionKey};
-use crate::topic::RetainedPage;
+use crate::topic::{PageEnd, RetainedPage};
 
 /// Most Retained Messages copied under one lock.
 const PAGE: usize = 1024;
@@ -28,44 +28,39 @@ impl Server {
         if !self.is_store_writable {
             return Err("the store is full");
         }
+        let limits = self.limits_for(key);
+        self.retain_within(out, &limits, fx).map_err(|limit| {
+            self.limit_met(key, limit, "message refused", now, fx);
+            "a limit on Retained Messages is met"
+        })
+    }
+
+    /// Sets the Retained Message of a topic, or says which limit forbids it.
+    pub(crate) fn retain_within(
+        &self,
+        out: &mut Outgoing<'_>,
+        limits: &super::Limits,
+        fx: &mut Effects,
+    ) -> Result<(), &'static str> {
+        let mut retained = self.common.retained_mut();
         if out.payload.is_empty() {
-            let removed = {
-                let mut retained = self.common.retained_mut();
-                let removed = retained.store.remove(&out.topic);
-                if let Some(old) = &removed {
-                    retained.release(old);
-                }
-                removed
-            };
-            if removed.is_some() {
+            if let Some(old) = retained.store.remove(&out.topic) {
+                retained.release(&old);
                 fx.mutations.push(Mutation::RetainedDelete { topic: Arc::from(out.topic.as_str()) });
             }
             return Ok(());
         }
-        let limits = self.limits_for(key);
         let message = out.message();
-        let weight = message.weight_bytes() as u64;
-        let met = {
-            let mut retained = self.common.retained_mut();
-            let met = retained.over_limit(&message, &limits);
-            if met.is_none() {
-                retained.charge(&message);
-                if let Some(old) = retained.store.set(&out.topic, Arc::clone(&message), weight) {
-                    retained.release(&old);
-                }
-            }
-            met
-        };
-        match met {
-            Some(limit) => {
-                self.limit_met(key, limit, "message refused", now, fx);
-                Err("a limit on Retained Messages is met")
-            }
-            None => {
-                fx.mutations.push(Mutation::RetainedPut { message });
-                Ok(())
-            }
+        if let Some(limit) = retained.over_limit(&message, limits) {
+            return Err(limit);
         }
+        retained.charge(&message);
+        let weight = u32::try_from(message.weight_bytes()).unwrap_or(u32::MAX);
+        if let Some(old) = retained.store.set(&out.topic, Arc::clone(&message), weight) {
+            retained.release(&old);
+        }
+        fx.mutations.push(Mutation::RetainedPut { message });
+        Ok(())
     }
 
     /// The Session's new Subscriptions get the Retained Messages that match.
@@ -83,17 +78,15 @@ impl Server {
                 (subscription.options, subscription.id, subscription.per_delivery);
             let filter = subscription.filter.clone();
             let client_id = Arc::clone(&session.client_id);
-            let mut after: Option<Arc<Message>> = None;
+            let mut after: Option<Box<str>> = None;
             loop {
-                let mut page: Vec<Arc<Message>> = Vec::new();
-                let name = after.as_ref().map(|message| message.topic());
-                let request =
-                    RetainedPage { after: name.as_ref().map(|name| name.as_str()), messages_max: PAGE };
-                let more = self.common.retained().store.collect_page(&filter.as_filter(), &request, &mut page);
-                after = page.last().cloned();
+                let mut found: Vec<Arc<Message>> = Vec::new();
+                let page = RetainedPage { after: after.as_deref(), messages_max: PAGE, visits_max: 16 * PAGE };
+                let end = self.common.retained().store.collect_page(&filter.as_filter(), page, &mut found);
                 let Some(session) = self.sessions.get_mut(key) else { return };
                 session.backlog.extend(
-                    page.into_iter()
+                    found
+                        .into_iter()
                         .filter(|message| !(options.no_local && message.publisher.client_id == client_id))
                         .filter(|message| !message.is_expired(now))
                         .map(|message| Backlogged {
@@ -103,8 +96,9 @@ impl Server {
                             per_delivery,
                         }),
                 );
-                if !more {
-                    break;
+                match end {
+                    PageEnd::More(name) => after = Some(name),
+                    PageEnd::Complete => break,
                 }
             }
         }

@@ -202,14 +202,14 @@ impl Server {
     /// Sends a PUBLISH that the policy admitted to whoever subscribes to it.
     pub(crate) fn route_publish(
         &mut self,
-        _proof: &Authorized<crate::wire::Publish<'_>>,
+        proof: &Authorized<crate::wire::Publish<'_>>,
         out: &mut Outgoing<'_>,
         from: ConnectionKey,
         ack: Option<AckRef>,
         now: Time,
         fx: &mut Effects,
     ) -> Routed {
-        let mut routed = self.route_remote(out, ack, fx, |message| _proof.to_message(message));
+        let mut routed = self.route_remote(out, ack, fx, |message| proof.held(message));
         let session = self.connections.get(from).and_then(|c| c.open()).map(|open| open.session);
         routed.waits += self.route_here(out, session, ack, now, fx, &mut routed.found);
         routed
@@ -218,7 +218,7 @@ impl Server {
     /// Sends a held message that the policy admitted, or the server's own.
     pub(crate) fn route_message(&mut self, message: &Authorized<Arc<Message>>, now: Time, fx: &mut Effects) {
         let mut out = Outgoing::held(message);
-        let mut routed = self.route_remote(&mut out, None, fx, |_| message.clone());
+        let mut routed = self.route_remote(&mut out, None, fx, |_| Some(message.clone()));
         let publisher = self.by_client_id.get(&message.publisher.client_id).copied();
         self.route_here(&mut out, publisher, None, now, fx, &mut routed.found);
     }
@@ -244,16 +244,16 @@ impl Server {
         out: &mut Outgoing<'_>,
         ack: Option<AckRef>,
         fx: &mut Effects,
-        prove: impl Fn(Arc<Message>) -> Authorized<Arc<Message>>,
+        prove: impl Fn(Arc<Message>) -> Option<Authorized<Arc<Message>>>,
     ) -> Routed {
         let mut routed = Routed::default();
         for shard in (0..self.common.shards()).filter(|shard| *shard != self.shard) {
             let interested =
                 self.common.interest_of(shard).is_some_and(|interest| interest.may_match(&out.topic, out.hash));
-            if interested {
+            if interested && let Some(message) = prove(out.message()) {
                 routed.waits += u32::from(ack.is_some());
                 routed.found = true;
-                fx.forwards.push((shard, Forward::Publish(prove(out.message()), ack)));
+                fx.forwards.push((shard, Forward::Publish(message, ack)));
             }
         }
         routed
