@@ -63,3 +63,141 @@ def filter_matches(*, filter: str, name: str) -> bool:
 
 def filter_covers(*, filter: str, other: str) -> bool:
     """True if the filter matches every name that the other filter matches."""
+
+class EngineConfigError(ValueError):
+    """The configuration cannot be used: change it. The text names the section and what is wrong."""
+
+class ListenerError(RuntimeError):
+    """A listener cannot be bound: free its address or change it."""
+
+class TlsError(ValueError):
+    """Certificates, keys or CRLs cannot be used: replace them. Nothing has changed."""
+
+class StoreError(RuntimeError):
+    """The store cannot be used; the text says what to do."""
+
+@final
+class AuthRequest:
+    """A CONNECT, or a re-authentication, that waits for a verdict. `repr` shows no secret."""
+
+    @property
+    def token(self) -> int:
+        """Names the question in `AuthVerdict`."""
+
+    @property
+    def again(self) -> bool:
+        """True after CONNACK: the client re-authenticates (4.12.1)."""
+
+    @property
+    def client_id(self) -> str:
+        """The Client Identifier; empty asks for an assigned one."""
+
+    @property
+    def user_name(self) -> str | None:
+        """The User Name."""
+
+    @property
+    def password(self) -> bytes | None:
+        """The Password. Secret."""
+
+    @property
+    def auth_method(self) -> str | None:
+        """The Authentication Method (3.1.2.11.9)."""
+
+    @property
+    def auth_data(self) -> bytes | None:
+        """The Authentication Data. Secret."""
+
+    @property
+    def certificate(self) -> bytes | None:
+        """JSON: common_name, san_dns, san_uri, san_email, fingerprint_sha256, serial, issuer, not_after_s."""
+
+    @property
+    def listener(self) -> str:
+        """The listener's name."""
+
+    @property
+    def anonymous_allowed(self) -> bool:
+        """True when the listener admits clients without a credential."""
+
+    @property
+    def address(self) -> str:
+        """Where it comes from, without the port."""
+
+    @property
+    def version(self) -> str:
+        """`3.1`, `3.1.1` or `5.0`."""
+
+@final
+class AuthVerdict:
+    """The answer to one AuthRequest. `repr` shows no secret."""
+
+    @staticmethod
+    def allow(
+        *,
+        token: int,
+        identity: str,
+        roles: Sequence[str],
+        attributes: Mapping[str, str],
+        method: str,
+        managed: bool,
+        client_id: str | None = None,
+        ends_at_ms: int | None = None,
+        data: bytes | None = None,
+    ) -> AuthVerdict:
+        """It is this identity; `managed` if the identity store knows it. `ends_at_ms`: Unix milliseconds."""
+
+    @staticmethod
+    def deny(*, token: int, reason: int, why: str) -> AuthVerdict:
+        """No: a Reason Code from 0x80 for the client, words for the log."""
+
+    @staticmethod
+    def proceed(*, token: int, data: bytes) -> AuthVerdict:
+        """The exchange goes on: AUTH 0x18 with this data."""
+
+@final
+class Engine:
+    """Reactors, listeners and store. Thread-safe; a call that waits gives the GIL away."""
+
+    def __new__(cls, *, config: bytes) -> Engine:
+        """Checks the JSON of `config.engine.engine_config` whole; EngineConfigError where it cannot be used."""
+
+    def start(self, *, policy: CompiledPolicy, identities: bytes) -> None:
+        """Binds, opens the store, restores, serves: all or nothing. Listener-, Tls-, StoreError."""
+
+    def stop(self, *, grace_s: float) -> None:
+        """DISCONNECT 0x8B to all, at most `grace_s` for them to leave; then the store is closed."""
+
+    def apply(self, *, policy: CompiledPolicy, identities: bytes) -> int:
+        """Swaps policy and enabled identities (JSON list of id, roles, attributes); the new epoch."""
+
+    def set_tls(self, *, listener: str, material: bytes) -> None:
+        """Swaps certificates, CA roots and CRLs in place; TlsError, and then nothing has changed."""
+
+    def disconnect(self, *, client_id: str, reason: int) -> bool:
+        """Disconnects a client; False when it is not connected."""
+
+    def clients(self, *, after: str, limit: int) -> bytes:
+        """JSON list of connected clients whose Client Identifier comes after `after`, in order."""
+
+    def metrics(self) -> bytes:
+        """JSON object: counters and gauges by name."""
+
+    def listeners(self) -> bytes:
+        """JSON list of name, address (with the port the system chose), transport."""
+
+    def publish_status(self, *, topics: bytes) -> None:
+        """JSON object of topic -> text, below `$SYS/`, retained; ValueError for any other topic."""
+
+    @property
+    def wake_fd(self) -> int:
+        """Readable when there are AuthRequests or events."""
+
+    def take_auth_requests(self, *, limit: int) -> list[AuthRequest]:
+        """Questions, oldest first; unanswered ones are refused at their deadline."""
+
+    def answer(self, *, verdicts: Sequence[AuthVerdict]) -> None:
+        """Answers; one that nobody waits for any more is dropped."""
+
+    def take_events(self, *, limit: int) -> bytes:
+        """JSON lines: what happened, oldest first."""

@@ -1,5 +1,28 @@
-//! The I/O half of Bartizan.
+//! The I/O half of Bartizan: reactors, listeners, stores. The only crate that waits for anything.
+//!
+//! | module      | what                                                                        |
+//! |-------------|-----------------------------------------------------------------------------|
+//! | `engine`    | start, stop, apply: what the seam calls                                      |
+//! | `config`    | what Python hands over at start, as values                                   |
+//! | `shard`     | one reactor: a thread that owns its connections and Sessions                 |
+//! | `driver`    | one connection: bytes <-> core                                               |
+//! | `mailbox`   | what reaches a shard from outside its thread                                 |
+//! | `admission` | who may connect at all, before TLS costs anything                            |
+//! | `desk`      | questions for the authenticators, their answers                              |
+//! | `events`    | what happened, on its way up to Python; floods told once                     |
+//! | `listener`  | TCP, TLS, WebSocket, PROXY, Unix as stacked byte streams                     |
+//! | `tls`       | certificates, keys, CRLs; swapped in place                                   |
+//! | `store`     | where Sessions outlive the process                                           |
 
+pub mod admission;
+pub mod clock;
+pub mod config;
+pub mod desk;
+pub mod driver;
+pub mod engine;
+pub mod events;
 pub mod listener;
+pub mod mailbox;
+pub mod shard;
 pub mod store;
 pub mod tls;

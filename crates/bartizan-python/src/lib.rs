@@ -4,9 +4,15 @@
 //! |-----------|-----------------------------------------------------------------------|
 //! | `topics`  | text -> Topic Names and Filters: parse, match, cover                  |
 //! | `policy`  | `CompiledPolicy`: image bytes in, decisions out                       |
+//! | `engine`  | `Engine`: start, stop, apply, metrics                                 |
+//! | `desk`    | `AuthRequest`, `AuthVerdict`: questions and answers                   |
+//! | `errors`  | one exception per thing a caller can do about it                      |
 //!
 //! Keyword-only; values in, values out; no callback, no async.
 
+mod desk;
+mod engine;
+mod errors;
 mod policy;
 mod topics;
 
@@ -17,5 +23,8 @@ use pyo3::prelude::*;
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     topics::register(module)?;
     policy::register(module)?;
+    errors::register(module)?;
+    desk::register(module)?;
+    engine::register(module)?;
     Ok(())
 }

@@ -38,7 +38,6 @@ pub struct CompiledPolicy {
 
 impl CompiledPolicy {
     /// The image inside, for the engine.
-    #[allow(dead_code)] // The engine's side of the seam asks for it.
     pub fn image(&self) -> &Arc<Image> {
         &self.image
     }

@@ -5,20 +5,12 @@ use crate::message::Time;
 use crate::session::{ConnectionKey, Phase};
 use crate::wire::{self, DecodeError, Packet, ReasonCode, Role};
 
-/// Most packets handled of one connection before others get their turn.
-const PACKETS_PER_ROUND: usize = 4096;
-
 impl Server {
     /// Handles the packets at the front of `buf`. Returns how many octets are done with; the
     /// rest comes again with more behind it, or once the connection is named in `fx.resumed`.
     pub fn input(&mut self, key: ConnectionKey, buf: &[u8], now: Time, fx: &mut Effects) -> usize {
         let mut done = 0;
-        for round in 0.. {
-            if round == PACKETS_PER_ROUND {
-                fx.resumed.push(key);
-                break;
-            }
-            let Some(rest) = buf.get(done..).filter(|rest| !rest.is_empty()) else { break };
+        while let Some(rest) = buf.get(done..).filter(|rest| !rest.is_empty()) {
             let Some(taken) = self.packet(key, rest, now, fx) else { break };
             done += taken;
         }

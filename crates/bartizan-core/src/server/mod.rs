@@ -54,7 +54,7 @@ use slotmap::SlotMap;
 use crate::event::{Event, Subject, What};
 use crate::message::{Publisher, Time};
 use crate::policy::{Grants, Identity, Image};
-use crate::session::{Connection, ConnectionKey, Peer, Principal, Session, SessionKey};
+use crate::session::{Connection, ConnectionKey, Peer, Phase, Principal, Session, SessionKey};
 use crate::topic::{RouteCache, SubscriptionIndex};
 
 pub use common::{Common, Counters};
@@ -162,11 +162,19 @@ impl Server {
         self.connections.remove(key);
     }
 
-    /// Whether the connection exists and is to be read.
+    /// True when more octets of a connection could be handled now: it is not paused, and nobody
+    /// is being asked about it.
     #[must_use]
-    pub fn reads(&self, key: ConnectionKey, now: Time) -> bool {
-        self.connections.get(key).is_some_and(|c| {
-            !matches!(c.phase, crate::session::Phase::Closed) && c.paused_until.is_none_or(|until| until <= now)
+    pub fn awaits_rest(&self, key: ConnectionKey) -> bool {
+        use crate::session::auth_exchange::Turn;
+        self.connections.get(key).is_some_and(|connection| {
+            connection.paused_until.is_none()
+                && match &connection.phase {
+                    Phase::AwaitConnect => true,
+                    Phase::Authenticating(exchange) => exchange.turn == Turn::Challenged,
+                    Phase::Open(open) => open.is_live,
+                    Phase::Closed => false,
+                }
         })
     }
 
@@ -175,7 +183,6 @@ impl Server {
         self.is_store_writable = writable;
     }
 
-    /// True when no Session has anything durable here.
     pub(crate) fn limits_of(&self, listener: usize) -> Arc<Limits> {
         self.listeners.get(listener).map_or_else(Arc::default, |rules| Arc::clone(&rules.limits))
     }

@@ -1,0 +1,29 @@
+//! The one clock of the process: wall time at start, counted on by the monotonic clock, so that
+//! it never steps. Core is handed its readings (I1).
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bartizan_core::message::Time;
+
+/// The clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    started: Instant,
+    at_start_ms: u64,
+}
+
+impl Clock {
+    /// A clock set to the time of day.
+    #[must_use]
+    pub fn start() -> Clock {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Clock { started: Instant::now(), at_start_ms: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Time(self.at_start_ms.saturating_add(elapsed))
+    }
+}

@@ -1,0 +1,482 @@
+//! Start, stop, apply: what the seam calls. Every method is callable from any thread and waits
+//! for nobody but the shards.
+
+use std::collections::HashMap;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bartizan_core::event::Event;
+use bartizan_core::policy::Image;
+use bartizan_core::server::apply::Change;
+use bartizan_core::server::connect::Verdict;
+use bartizan_core::server::listing::ClientListing;
+use bartizan_core::server::{AuthRequest, Common, Effects, ListenerRules, Server, restore};
+use bartizan_core::session::Principal;
+use bartizan_core::wire::ReasonCode;
+use mio::{Poll, Waker};
+use serde::Deserialize;
+
+use crate::admission::Admission;
+use crate::clock::Clock;
+use crate::config::{ConfigError, EngineConfig, StoreKind, TlsSection};
+use crate::desk::{Desk, Token};
+use crate::events::{Bell, Events};
+use crate::listener::{BoundListener, ListenerConfig, ListenerError, bind};
+use crate::mailbox::{Mail, Mailbox};
+use crate::shard::{Shard, Shared, WAKER};
+use crate::store::{self, Mutation, Space, Store, StoreError, Wake};
+use crate::tls::{TlsError, TlsSlot};
+
+/// How long a shard may take to answer a question from outside.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// Why the engine did not do what it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A listener.
+    #[error(transparent)]
+    Listener(#[from] ListenerError),
+    /// A listener's certificates.
+    #[error("listeners.{listener}: {error}")]
+    Tls {
+        /// Its name.
+        listener: String,
+        /// What is wrong.
+        error: TlsError,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The identities.
+    #[error("identities: {0}")]
+    Identities(String),
+    /// The operating system.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+    /// It is running already, or not at all.
+    #[error("{0}")]
+    State(&'static str),
+}
+
+/// One enabled identity, as Python hands it over.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IdentityEntry {
+    id: String,
+    roles: Vec<String>,
+    attributes: HashMap<String, String>,
+}
+
+struct Running {
+    shared: Arc<Shared>,
+    common: Arc<Common>,
+    threads: Vec<JoinHandle<()>>,
+    slots: Vec<(String, ListenerConfig, TlsSlot)>,
+    bound: Vec<(String, String, &'static str)>,
+    epoch: u64,
+}
+
+/// The engine.
+pub struct Engine {
+    config: EngineConfig,
+    bell: Bell,
+    running: Mutex<Option<Running>>,
+}
+
+impl Engine {
+    /// An engine that has not started. The configuration is checked whole.
+    ///
+    /// # Errors
+    /// `Config` where it cannot be used.
+    pub fn new(config: &[u8]) -> Result<Engine, EngineError> {
+        let config = EngineConfig::parse(config)?;
+        for listener in &config.listeners {
+            listener.socket(1)?;
+            listener.rules()?;
+        }
+        Ok(Engine { config, bell: Bell::new()?, running: Mutex::new(None) })
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Readable when there are questions or events.
+    #[must_use]
+    pub fn wake_fd(&self) -> i32 {
+        self.bell.number()
+    }
+
+    /// Binds the listeners, opens the store, takes back what it holds, and serves: all or nothing.
+    ///
+    /// # Errors
+    /// Whatever is in the way; then nothing listens and nothing is open.
+    pub fn start(&self, policy: Arc<Image>, identities: &[u8]) -> Result<(), EngineError> {
+        let mut running = self.running();
+        if running.is_some() {
+            return Err(EngineError::State("the engine is running already"));
+        }
+        let shards = self.config.shards().max(1);
+        let identities = parse_identities(identities)?;
+        let rules = self.config.listeners.iter().map(|l| l.rules()).collect::<Result<Vec<_>, _>>()?;
+        let listeners = self.bind_all(shards)?;
+        let mut polls = Vec::new();
+        let mut mailboxes = Vec::new();
+        for _ in 0..shards {
+            let poll = Poll::new()?;
+            mailboxes.push(Mailbox::new(Waker::new(poll.registry(), WAKER)?));
+            polls.push(poll);
+        }
+        let store = self.open_store(shards, &mailboxes)?;
+        let shared = Arc::new(Shared {
+            clock: Clock::start(),
+            mailboxes,
+            desk: Desk::default(),
+            events: Events::default(),
+            bell: Bell::new_shared(&self.bell)?,
+            store,
+            admission: rules.iter().map(|_| Arc::new(Admission::default())).collect(),
+        });
+        let common = Arc::new(Common::new(shards));
+        let change = Change { image: policy, identities, epoch: 1 };
+        let servers = restore_all(&shared, &common, &rules, &change, shards)?;
+        let slots = self.slots(&listeners);
+        let bound = listeners.iter().map(describe).collect();
+        let threads = spawn(&shared, polls, servers, &rules, listeners)?;
+        *running = Some(Running { shared, common, threads, slots, bound, epoch: 1 });
+        Ok(())
+    }
+
+    fn bind_all(&self, shards: usize) -> Result<Vec<BoundListener>, EngineError> {
+        // Certificates first: a bad one must not leave a port open for a moment.
+        let mut ready = Vec::new();
+        for section in &self.config.listeners {
+            let socket = section.socket(shards)?;
+            let slot = section.tls.as_ref().map(|tls| context(&socket, tls)).transpose()?.flatten();
+            ready.push((socket, slot));
+        }
+        let bound = ready.into_iter().map(|(socket, slot)| bind(&socket, slot)).collect::<Result<Vec<_>, _>>()?;
+        Ok(bound)
+    }
+
+    fn slots(&self, listeners: &[BoundListener]) -> Vec<(String, ListenerConfig, TlsSlot)> {
+        listeners
+            .iter()
+            .filter_map(|listener| {
+                let config = listener.config();
+                Some((config.name.clone(), (**config).clone(), listener.tls_slot()?.clone()))
+            })
+            .collect()
+    }
+
+    fn open_store(&self, shards: usize, mailboxes: &[Arc<Mailbox>]) -> Result<Arc<dyn Store>, EngineError> {
+        let mailboxes = mailboxes.to_vec();
+        let wake: Wake = Arc::new(move |lane| {
+            if let Some(mailbox) = mailboxes.get(lane) {
+                mailbox.wake();
+            }
+        });
+        let section = &self.config.store;
+        Ok(match section.kind {
+            StoreKind::Memory => store::memory::open(shards, wake),
+            StoreKind::Embedded => store::open(section.embedded(shards), wake)?,
+        })
+    }
+
+    /// Says goodbye to everyone, writes what waits, closes the store. Returns when it is done.
+    pub fn stop(&self, grace: Duration) {
+        let Some(running) = self.running().take() else { return };
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        ask_all(&running.shared, grace + ANSWER_MAX, |done| Mail::Drain(grace_ms, done));
+        for mailbox in &running.shared.mailboxes {
+            mailbox.send(Mail::Stop);
+        }
+        for thread in running.threads {
+            // A shard that panicked has told so on standard error; the others are ended all the same.
+            let _ = thread.join();
+        }
+        running.shared.store.close();
+    }
+
+    /// Swaps policy and identities. Returns the new epoch once every shard has swept its Sessions.
+    ///
+    /// # Errors
+    /// `Identities`; then nothing has changed.
+    pub fn apply(&self, policy: Arc<Image>, identities: &[u8]) -> Result<u64, EngineError> {
+        let identities = parse_identities(identities)?;
+        let (shared, change) = {
+            let mut running = self.running();
+            let running = running.as_mut().ok_or(EngineError::State("the engine is not running"))?;
+            running.epoch += 1;
+            let change = Change { image: policy, identities, epoch: running.epoch };
+            (Arc::clone(&running.shared), change)
+        };
+        let epoch = change.epoch;
+        let answers = ask_all(&shared, ANSWER_MAX, |done| Mail::Apply(change.clone(), done));
+        if answers.len() < shared.mailboxes.len() {
+            return Err(EngineError::State("a shard did not answer in time; the policy is in force on the others"));
+        }
+        Ok(epoch)
+    }
+
+    /// Swaps a listener's certificates, CA roots and CRLs in place.
+    ///
+    /// # Errors
+    /// `Tls` when they cannot be used; then nothing has changed.
+    pub fn set_tls(&self, listener: &str, material: &[u8]) -> Result<(), EngineError> {
+        let section: TlsSection = serde_json::from_slice(material).map_err(|error| ConfigError {
+            where_: format!("listeners.{listener}"),
+            what: format!("TLS material: {error}"),
+        })?;
+        let running = self.running();
+        let running = running.as_ref().ok_or(EngineError::State("the engine is not running"))?;
+        let (_, socket, slot) = running
+            .slots
+            .iter()
+            .find(|(name, ..)| name == listener)
+            .ok_or(EngineError::State("no TLS listener of that name"))?;
+        let context = socket
+            .tls_context(&section.material())
+            .map_err(|error| EngineError::Tls { listener: listener.to_owned(), error })?;
+        if let Some(context) = context {
+            slot.replace(context);
+        }
+        Ok(())
+    }
+
+    /// Disconnects a client; false when it is not connected.
+    #[must_use]
+    pub fn disconnect(&self, client_id: &str, reason: ReasonCode) -> bool {
+        let Some(shared) = self.shared() else { return false };
+        ask_all(&shared, ANSWER_MAX, |done| Mail::Disconnect(client_id.to_owned(), reason, done)).contains(&true)
+    }
+
+    /// Connected clients after a Client Identifier, in order.
+    #[must_use]
+    pub fn clients(&self, after: &str, limit: usize) -> Vec<ClientListing> {
+        let Some(shared) = self.shared() else { return Vec::new() };
+        let mut clients: Vec<ClientListing> =
+            ask_all(&shared, ANSWER_MAX, |done| Mail::List(after.to_owned(), limit, done))
+                .into_iter()
+                .flatten()
+                .collect();
+        clients.sort_by(|a, b| a.client_id.cmp(&b.client_id));
+        clients.truncate(limit);
+        clients
+    }
+
+    /// Every counter and gauge by name.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<(&'static str, u64)> {
+        let running = self.running();
+        let Some(running) = running.as_ref() else { return Vec::new() };
+        let mut values = running.common.totals();
+        let retained = running.common.retained();
+        let alive = running.threads.iter().filter(|thread| !thread.is_finished()).count();
+        values.extend([
+            ("retained_messages", retained.store.len() as u64),
+            ("retained_bytes", retained.store.bytes()),
+            ("events_lost", running.shared.events.lost()),
+            ("authentications_pending", running.shared.desk.pending() as u64),
+            ("shards", running.threads.len() as u64),
+            ("shards_alive", alive as u64),
+            ("store_full", u64::from(running.shared.store.space() == Space::Full)),
+            ("store_failed", u64::from(running.shared.store.failure().is_some())),
+            ("epoch", running.epoch),
+        ]);
+        values
+    }
+
+    /// Name, address and transport of every listener.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<(String, String, &'static str)> {
+        self.running().as_ref().map_or_else(Vec::new, |running| running.bound.clone())
+    }
+
+    /// Publishes status of the server's own, retained. Only `$SYS/` is the server's.
+    pub fn publish_status(&self, topics: Vec<(String, String)>) {
+        let Some(shared) = self.shared() else { return };
+        let own = topics.into_iter().filter(|(topic, _)| topic.starts_with("$SYS/")).collect();
+        if let Some(mailbox) = shared.mailboxes.first() {
+            mailbox.send(Mail::Status(own));
+        }
+    }
+
+    /// Questions for the authenticators.
+    #[must_use]
+    pub fn take_auth_requests(&self, limit: usize) -> Vec<(Token, AuthRequest)> {
+        self.bell.silence();
+        let Some(shared) = self.shared() else { return Vec::new() };
+        let taken = shared.desk.take(limit);
+        if taken.len() == limit {
+            self.bell.ring();
+        }
+        taken
+    }
+
+    /// Answers them. An answer nobody waits for any more is dropped.
+    pub fn answer(&self, verdicts: Vec<(Token, Verdict)>) {
+        let Some(shared) = self.shared() else { return };
+        for (token, verdict) in verdicts {
+            let Some((shard, connection)) = shared.desk.answered(token) else { continue };
+            if let Some(mailbox) = shared.mailboxes.get(shard) {
+                mailbox.send(Mail::Verdict(connection, verdict));
+            }
+        }
+    }
+
+    /// What happened, oldest first.
+    #[must_use]
+    pub fn take_events(&self, limit: usize) -> Vec<Event> {
+        let Some(shared) = self.shared() else { return Vec::new() };
+        let taken = shared.events.take(limit);
+        if taken.len() == limit {
+            self.bell.ring();
+        }
+        taken
+    }
+
+    fn shared(&self) -> Option<Arc<Shared>> {
+        self.running().as_ref().map(|running| Arc::clone(&running.shared))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+    }
+}
+
+/// Asks every shard, and gives back the answers that came in time.
+fn ask_all<T>(
+    shared: &Shared,
+    within: Duration,
+    mail: impl Fn(std::sync::mpsc::SyncSender<T>) -> Mail,
+) -> Vec<T> {
+    let shards = shared.mailboxes.len();
+    let (sender, receiver) = sync_channel(shards);
+    for mailbox in &shared.mailboxes {
+        mailbox.send(mail(sender.clone()));
+    }
+    drop(sender);
+    let until = std::time::Instant::now() + within;
+    let mut answers = Vec::new();
+    while answers.len() < shards {
+        let left = until.saturating_duration_since(std::time::Instant::now());
+        match receiver.recv_timeout(left) {
+            Ok(answer) => answers.push(answer),
+            Err(_) => break,
+        }
+    }
+    answers
+}
+
+fn parse_identities(json: &[u8]) -> Result<Arc<HashMap<Arc<str>, Arc<Principal>>>, EngineError> {
+    let entries: Vec<IdentityEntry> =
+        serde_json::from_slice(json).map_err(|error| EngineError::Identities(error.to_string()))?;
+    let principals = entries.into_iter().map(|entry| {
+        let principal = Principal {
+            id: Arc::from(entry.id),
+            roles: entry.roles.into_iter().map(Arc::from).collect(),
+            attributes: entry.attributes.into_iter().map(|(k, v)| (Arc::from(k), Arc::from(v))).collect(),
+            method: Arc::from("stored"),
+            managed: true,
+        };
+        (Arc::clone(&principal.id), Arc::new(principal))
+    });
+    Ok(Arc::new(principals.collect()))
+}
+
+fn context(socket: &ListenerConfig, tls: &TlsSection) -> Result<Option<TlsSlot>, EngineError> {
+    let context = socket
+        .tls_context(&tls.material())
+        .map_err(|error| EngineError::Tls { listener: socket.name.clone(), error })?;
+    Ok(context.map(TlsSlot::new))
+}
+
+fn describe(listener: &BoundListener) -> (String, String, &'static str) {
+    let config = listener.config();
+    let address = listener.local_addr().map_or_else(|| config.bind.to_string(), |address| address.to_string());
+    (config.name.clone(), address, config.kind())
+}
+
+/// Makes every shard's server and hands it what the store holds for it.
+fn restore_all(
+    shared: &Arc<Shared>,
+    common: &Arc<Common>,
+    rules: &[ListenerRules],
+    change: &Change,
+    shards: usize,
+) -> Result<Vec<Server>, EngineError> {
+    let now = shared.clock.now();
+    let mut fx = Effects::default();
+    let mut servers = Vec::new();
+    for shard in 0..shards {
+        let mut seed = [0_u8; 8];
+        aws_lc_rs::rand::fill(&mut seed).map_err(|_| EngineError::State("the system gives no random numbers"))?;
+        let mut server = Server::new(shard, Arc::clone(common), rules.to_vec(), u64::from_ne_bytes(seed));
+        server.apply(change.clone(), now, &mut fx);
+        servers.push(server);
+    }
+    let mut changes: Vec<Vec<Mutation>> = vec![Vec::new(); shards];
+    shared.store.load(&mut |loaded| {
+        let home = restore::home_of(&loaded, shards);
+        if let Some(server) = servers.get_mut(home) {
+            server.restore(loaded, now, &mut fx);
+        }
+        if let Some(changes) = changes.get_mut(home) {
+            changes.append(&mut fx.mutations);
+        }
+    })?;
+    for (shard, changes) in changes.into_iter().enumerate() {
+        if !changes.is_empty() {
+            shared.store.submit(shard, changes);
+        }
+    }
+    for (shard, forward) in fx.forwards.drain(..) {
+        if let Some(mailbox) = shared.mailboxes.get(shard) {
+            mailbox.send(Mail::Forward(forward));
+        }
+    }
+    if shared.events.push(fx.events.drain(..)) {
+        shared.bell.ring();
+    }
+    Ok(servers)
+}
+
+/// Starts the threads. Every socket is registered before the first of them runs.
+fn spawn(
+    shared: &Arc<Shared>,
+    polls: Vec<Poll>,
+    servers: Vec<Server>,
+    rules: &[ListenerRules],
+    listeners: Vec<BoundListener>,
+) -> Result<Vec<JoinHandle<()>>, EngineError> {
+    let mut first = Some(listeners);
+    let mut shards = Vec::new();
+    let originals = first.as_ref().map_or(0, Vec::len);
+    let mut clones: Vec<Vec<BoundListener>> = Vec::new();
+    for _ in 1..polls.len() {
+        let mut own = Vec::with_capacity(originals);
+        for listener in first.iter().flatten() {
+            own.push(listener.try_clone()?);
+        }
+        clones.push(own);
+    }
+    let mut clones = clones.into_iter();
+    for (lane, (poll, server)) in polls.into_iter().zip(servers).enumerate() {
+        let own = if lane == 0 { first.take() } else { clones.next() }.unwrap_or_default();
+        shards.push(Shard::new(lane, Arc::clone(shared), poll, server, rules.to_vec(), own)?);
+    }
+    let mut threads = Vec::new();
+    for (lane, shard) in shards.into_iter().enumerate() {
+        let name = format!("bartizan-{lane}");
+        threads.push(std::thread::Builder::new().name(name).spawn(move || shard.run())?);
+    }
+    Ok(threads)
+}

@@ -1,0 +1,201 @@
+//! What happened, on its way up to Python: a bounded ring that counts what it lost, and tells a
+//! flood once. A flood told line by line would itself be the denial of service.
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bartizan_core::event::{Event, Subject, What};
+use bartizan_core::message::Time;
+use rustix::event::{EventfdFlags, eventfd};
+
+/// Events that wait for Python at most.
+const WAITING_MAX: usize = 65_536;
+/// Alike events told one by one within a window, before the rest is only counted.
+const ALIKE_MAX: u64 = 8;
+/// The window.
+const WINDOW_MS: u64 = 1_000;
+/// Kinds of flood told apart within a window.
+const FLOODS_MAX: usize = 4_096;
+
+/// A file descriptor that is readable when Python should look.
+#[derive(Debug)]
+pub struct Bell {
+    descriptor: OwnedFd,
+}
+
+impl Bell {
+    /// A silent bell.
+    ///
+    /// # Errors
+    /// When the process has no descriptor left.
+    pub fn new() -> std::io::Result<Bell> {
+        Ok(Bell { descriptor: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)? })
+    }
+
+    /// The same bell for another owner.
+    ///
+    /// # Errors
+    /// When the process has no descriptor left.
+    pub fn new_shared(bell: &Bell) -> std::io::Result<Bell> {
+        Ok(Bell { descriptor: bell.descriptor.try_clone()? })
+    }
+
+    /// Makes the descriptor readable.
+    pub fn ring(&self) {
+        // A full counter is readable already.
+        let _ = rustix::io::write(&self.descriptor, &1_u64.to_ne_bytes());
+    }
+
+    /// Makes it silent again; call before looking.
+    pub fn silence(&self) {
+        let mut count = [0_u8; 8];
+        let _ = rustix::io::read(&self.descriptor, &mut count);
+    }
+
+    /// Its number, for `loop.add_reader`.
+    #[must_use]
+    pub fn number(&self) -> i32 {
+        self.descriptor.as_raw_fd()
+    }
+}
+
+/// Events of all shards.
+#[derive(Debug, Default)]
+pub struct Events {
+    waiting: Mutex<VecDeque<Event>>,
+    lost: AtomicU64,
+}
+
+impl Events {
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Event>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over a shard's events. True when Python should be told.
+    pub fn push(&self, events: impl Iterator<Item = Event>) -> bool {
+        let mut waiting = self.waiting();
+        let was_empty = waiting.is_empty();
+        for event in events {
+            if waiting.len() >= WAITING_MAX {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            } else {
+                waiting.push_back(event);
+            }
+        }
+        was_empty && !waiting.is_empty()
+    }
+
+    /// Gives back at most so many, oldest first.
+    #[must_use]
+    pub fn take(&self, limit: usize) -> Vec<Event> {
+        let mut waiting = self.waiting();
+        let count = limit.min(waiting.len());
+        waiting.drain(..count).collect()
+    }
+
+    /// How many could not be kept since the start.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
+/// One shard's view of floods.
+#[derive(Debug, Default)]
+pub struct Floods {
+    window_ends: Time,
+    counts: HashMap<(&'static str, Subject), u64>,
+    unsorted: u64,
+}
+
+impl Floods {
+    /// Lets through what is no flood; the rest is counted.
+    pub fn filter(&mut self, events: &mut Vec<Event>, now: Time, out: &mut Vec<Event>) {
+        if events.is_empty() && self.counts.is_empty() && self.unsorted == 0 {
+            return;
+        }
+        if now >= self.window_ends {
+            self.close_window(now, out);
+        }
+        for event in events.drain(..) {
+            if self.admits(&event) {
+                out.push(event);
+            }
+        }
+    }
+
+    fn admits(&mut self, event: &Event) -> bool {
+        let kind = event.what.kind();
+        if !matches!(kind, "denied" | "refused" | "limit_met" | "connected" | "disconnected") {
+            return true;
+        }
+        // Connections come and go under new identifiers: their address is what they share.
+        let subject = match kind {
+            "denied" | "limit_met" => Subject { listener: None, ..event.subject.clone() },
+            _ => Subject { address: event.subject.address.clone(), ..Subject::default() },
+        };
+        if self.counts.len() >= FLOODS_MAX && !self.counts.contains_key(&(kind, subject.clone())) {
+            self.unsorted += 1;
+            return false;
+        }
+        let most = if matches!(kind, "connected" | "disconnected") { 64 * ALIKE_MAX } else { ALIKE_MAX };
+        let count = self.counts.entry((kind, subject)).or_default();
+        *count += 1;
+        if *count > most { false } else { true }
+    }
+
+    fn close_window(&mut self, now: Time, out: &mut Vec<Event>) {
+        for ((kind, subject), count) in self.counts.drain() {
+            let most = if matches!(kind, "connected" | "disconnected") { 64 * ALIKE_MAX } else { ALIKE_MAX };
+            if count > most {
+                let what = What::Repeated { kind, count: count - most, within_ms: WINDOW_MS };
+                out.push(Event::new(now, subject, what));
+            }
+        }
+        if self.unsorted > 0 {
+            let what = What::Repeated { kind: "other", count: self.unsorted, within_ms: WINDOW_MS };
+            out.push(Event::new(now, Subject::default(), what));
+            self.unsorted = 0;
+        }
+        self.window_ends = now.plus_ms(WINDOW_MS);
+    }
+
+    /// When a window must be closed although nothing happens.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        (!self.counts.is_empty() || self.unsorted > 0).then_some(self.window_ends)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn denial(topic: u64) -> Event {
+        let subject = Subject { client_id: Some("press-01".into()), ..Subject::default() };
+        let what = What::Denied { action: "publish", topic: topic.to_string(), rule: None, why: "no_permit" };
+        Event::new(Time(0), subject, what)
+    }
+
+    #[test]
+    fn a_flood_is_told_by_its_first_events_and_one_count() {
+        let (mut floods, mut out) = (Floods::default(), Vec::new());
+        let mut events: Vec<Event> = (0..5_000).map(denial).collect();
+        floods.filter(&mut events, Time(10), &mut out);
+        assert_eq!(out.len() as u64, ALIKE_MAX);
+        floods.filter(&mut Vec::new(), Time(10 + WINDOW_MS), &mut out);
+        let last = out.last().map(|event| event.what.clone());
+        assert_eq!(last, Some(What::Repeated { kind: "denied", count: 5_000 - ALIKE_MAX, within_ms: WINDOW_MS }));
+        assert_eq!(floods.deadline(), None);
+    }
+
+    #[test]
+    fn what_the_ring_cannot_hold_is_counted() {
+        let events = Events::default();
+        assert!(events.push((0..70_000).map(denial)));
+        assert_eq!(events.lost(), 70_000 - WAITING_MAX as u64);
+        assert_eq!(events.take(10).len(), 10);
+    }
+}

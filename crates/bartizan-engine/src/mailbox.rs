@@ -1,0 +1,101 @@
+//! What reaches a shard from outside its thread. Senders never wait; a shard that sleeps is
+//! woken once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+
+use bartizan_core::server::apply::Change;
+use bartizan_core::server::connect::Verdict;
+use bartizan_core::server::listing::ClientListing;
+use bartizan_core::server::{Adoption, Forward};
+use bartizan_core::session::ConnectionKey;
+use bartizan_core::wire::ReasonCode;
+use crossbeam_queue::SegQueue;
+
+use crate::admission::Place;
+use crate::listener::Transport;
+
+/// One thing for a shard.
+pub enum Mail {
+    /// From another shard.
+    Forward(Forward),
+    /// A connection whose Session lives here, with the octets already read from it.
+    Adopt(Box<Adoption>, Box<Transport>, Option<Place>, Vec<u8>),
+    /// The authenticators have answered.
+    Verdict(ConnectionKey, Verdict),
+    /// A policy or identity change; tells when it is in force.
+    Apply(Change, SyncSender<()>),
+    /// Disconnect a client; tells whether it was there.
+    Disconnect(String, ReasonCode, SyncSender<bool>),
+    /// Who is connected.
+    List(String, usize, SyncSender<Vec<ClientListing>>),
+    /// Messages of the server's own, retained: topic and text.
+    Status(Vec<(String, String)>),
+    /// Say goodbye to everyone; tells when all are gone or the deadline has passed.
+    Drain(u64, SyncSender<()>),
+    /// End the thread.
+    Stop,
+}
+
+/// A shard's mailbox.
+pub struct Mailbox {
+    queue: SegQueue<Mail>,
+    waker: mio::Waker,
+    is_asleep: AtomicBool,
+}
+
+impl Mailbox {
+    /// A mailbox that wakes through this waker.
+    #[must_use]
+    pub fn new(waker: mio::Waker) -> Arc<Mailbox> {
+        Arc::new(Mailbox { queue: SegQueue::new(), waker, is_asleep: AtomicBool::new(false) })
+    }
+
+    /// Puts something in.
+    pub fn send(&self, mail: Mail) {
+        self.queue.push(mail);
+        self.wake();
+    }
+
+    /// Wakes the shard, if it sleeps.
+    pub fn wake(&self) {
+        if self.is_asleep.swap(false, Ordering::SeqCst) {
+            // Failure means that the poll is gone, and the shard with it.
+            let _ = self.waker.wake();
+        }
+    }
+
+    /// Takes something out.
+    pub fn receive(&self) -> Option<Mail> {
+        self.queue.pop()
+    }
+
+    /// How much waits.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// True when nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// The shard is about to sleep. False when something has come meanwhile: then it must not.
+    #[must_use]
+    pub fn may_sleep(&self) -> bool {
+        self.is_asleep.store(true, Ordering::SeqCst);
+        if self.queue.is_empty() {
+            return true;
+        }
+        self.is_asleep.store(false, Ordering::SeqCst);
+        false
+    }
+
+    /// The shard is awake.
+    pub fn awake(&self) {
+        self.is_asleep.store(false, Ordering::SeqCst);
+    }
+}

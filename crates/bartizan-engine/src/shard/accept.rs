@@ -1,0 +1,178 @@
+//! New connections: admission before anything is spent on them, then the handshake.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use bartizan_core::event::{Event, Subject, What};
+use bartizan_core::message::Time;
+use mio::Interest;
+
+use super::Shard;
+use crate::driver::{Driver, DriverKey, Stage};
+use crate::listener::{Handshake, PeerAddr, Transport};
+
+/// Connections accepted from one listener per round.
+const ACCEPTS_PER_ROUND: usize = 64;
+/// How long to wait when the process can take no more connections.
+const ACCEPT_AGAIN_MS: u64 = 100;
+/// TLS handshakes begun or driven on per round, so that a storm of reconnects does not stop the
+/// traffic of those connected.
+pub(super) const HANDSHAKES_PER_ROUND: usize = 8;
+
+impl Shard {
+    pub(super) fn accept_all(&mut self, now: Time) {
+        if self.accept_again.is_some_and(|at| at <= now) {
+            self.accept_again = None;
+            self.accepting.fill(true);
+        }
+        for at in 0..self.listeners.len() {
+            if self.accepting.get(at) != Some(&true) || self.drain.is_some() {
+                continue;
+            }
+            for _ in 0..ACCEPTS_PER_ROUND {
+                let Some(listener) = self.listeners.get(at) else { break };
+                match listener.accept() {
+                    Ok(Some((transport, peer))) => self.accepted(at, transport, peer, now),
+                    Ok(None) => {
+                        self.stop_accepting(at);
+                        break;
+                    }
+                    // Out of descriptors, mostly: no edge will tell when there is one again.
+                    Err(_) => {
+                        self.stop_accepting(at);
+                        self.accept_again = Some(now.plus_ms(ACCEPT_AGAIN_MS));
+                        break;
+                    }
+                }
+            }
+        }
+        if self.drain.is_some() {
+            self.accepting.fill(false);
+        }
+    }
+
+    fn stop_accepting(&mut self, at: usize) {
+        if let Some(accepting) = self.accepting.get_mut(at) {
+            *accepting = false;
+        }
+    }
+
+    fn accepted(&mut self, listener: usize, transport: Transport, peer: PeerAddr, now: Time) {
+        let Some(bound) = self.listeners.get(listener) else { return };
+        let behind_proxy = !bound.config().proxy_protocol_from.is_empty();
+        let deadline = now.plus_ms(bound.config().handshake_timeout_ms);
+        let mut driver = Driver::new(transport, Stage::Handshaking, listener, Some(deadline));
+        // Behind a proxy the address that counts is not known yet.
+        if !behind_proxy && !self.admit(&mut driver, peer, now) {
+            return;
+        }
+        let key = self.drivers.insert(driver);
+        let Some(driver) = self.drivers.get_mut(key) else { return };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if self.poll.registry().register(&mut driver.transport, key.token(), interest).is_err() {
+            self.drivers.remove(key);
+            return;
+        }
+        self.deadlines.push(Reverse((deadline, key)));
+        self.queue(key);
+    }
+
+    /// Gives a connection its place; false, and told, when a limit is met.
+    fn admit(&mut self, driver: &mut Driver, peer: PeerAddr, now: Time) -> bool {
+        let (Some(admission), Some(rules)) =
+            (self.shared.admission.get(driver.listener), self.rules.get(driver.listener))
+        else {
+            return false;
+        };
+        match admission.admit(peer.ip(), &rules.limits, now) {
+            Ok(place) => {
+                driver.place = Some(place);
+                true
+            }
+            Err(refused) => {
+                let address: Arc<str> = match peer.ip() {
+                    Some(ip) => ip.to_string().into(),
+                    None => "local".into(),
+                };
+                let subject =
+                    Subject { address: Some(address), listener: Some(Arc::clone(&rules.name)), ..Subject::default() };
+                let what = What::LimitMet { limit: refused.0, effect: "closed before TLS" };
+                self.fx.events.push(Event::new(now, subject, what));
+                false
+            }
+        }
+    }
+
+    /// Drives the handshake on; hands the connection to core when it is done.
+    pub(super) fn handshake(&mut self, key: DriverKey, now: Time) {
+        loop {
+            let Some(driver) = self.drivers.get_mut(key) else { return };
+            match driver.transport.advance() {
+                Ok(Handshake::Pending) => return,
+                Ok(Handshake::Addressed) => {
+                    let peer = driver.transport.peer_addr();
+                    let Some(mut taken) = self.drivers.remove(key) else { return };
+                    // The key changes, and with it the token: register anew.
+                    let _ = self.poll.registry().deregister(&mut taken.transport);
+                    if !self.admit(&mut taken, peer, now) {
+                        return;
+                    }
+                    self.readmit(taken, now);
+                    return;
+                }
+                Ok(Handshake::Done) => {
+                    let peer = driver.peer();
+                    let connection = self.server.accepted(peer, now);
+                    driver.stage = Stage::Open(connection);
+                    driver.deadline = None;
+                    driver.is_readable = true;
+                    self.by_connection.insert(connection, key);
+                    self.read(key, now);
+                    return;
+                }
+                Err(error) => {
+                    self.handshake_failed(key, &error.to_string(), now);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn readmit(&mut self, driver: Driver, now: Time) {
+        let deadline = driver.deadline.unwrap_or(now);
+        let key = self.drivers.insert(driver);
+        let Some(driver) = self.drivers.get_mut(key) else { return };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if self.poll.registry().register(&mut driver.transport, key.token(), interest).is_err() {
+            self.drivers.remove(key);
+            return;
+        }
+        driver.is_ready = false;
+        self.deadlines.push(Reverse((deadline, key)));
+        self.queue(key);
+    }
+
+    pub(super) fn handshake_failed(&mut self, key: DriverKey, why: &str, now: Time) {
+        let Some(driver) = self.drivers.get_mut(key) else { return };
+        let subject = Subject {
+            address: Some(driver.peer().address),
+            listener: self.rules.get(driver.listener).map(|rules| Arc::clone(&rules.name)),
+            ..Subject::default()
+        };
+        let what = What::Refused { reason: "Handshake failed", why: why.to_owned() };
+        self.fx.events.push(Event::new(now, subject, what));
+        driver.transport.close();
+        self.drop_driver(key);
+    }
+
+    /// Closes the socket.
+    pub(super) fn drop_driver(&mut self, key: DriverKey) {
+        if let Some(mut driver) = self.drivers.remove(key) {
+            let _ = self.poll.registry().deregister(&mut driver.transport);
+            if let Stage::Open(connection) = driver.stage {
+                self.by_connection.remove(connection);
+                self.server.forget(connection);
+            }
+        }
+    }
+}

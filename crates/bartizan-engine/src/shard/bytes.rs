@@ -1,0 +1,219 @@
+//! Reading into one shared buffer, writing once per round, lingering after the last word.
+
+use std::cmp::Reverse;
+use std::io;
+
+use bartizan_core::message::Time;
+use bartizan_core::session::ConnectionKey;
+
+use super::{READ_BYTES, Shard};
+use crate::driver::{DriverKey, Stage};
+
+/// How long a closed connection is read on, so that what it still sends does not make the kernel
+/// throw away our last word (a reset overtakes data in flight).
+const LINGER_MS: u64 = 2_000;
+/// Octets thrown away while lingering.
+const LINGER_BYTES: usize = 1 << 20;
+
+impl Shard {
+    /// Looks at a connection that became ready, or has more to do.
+    pub(super) fn look_at(&mut self, key: DriverKey, now: Time) {
+        let Some(driver) = self.drivers.get_mut(key) else { return };
+        match driver.stage {
+            Stage::Handshaking => {
+                if self.handshakes == 0 {
+                    self.queue(key);
+                } else {
+                    self.handshakes -= 1;
+                    self.handshake(key, now);
+                }
+            }
+            Stage::Open(connection) => {
+                self.write(key, connection, now);
+                self.read(key, now);
+            }
+            Stage::Lingering => self.linger(key),
+        }
+    }
+
+    /// Takes one share of what the peer has sent.
+    pub(super) fn read(&mut self, key: DriverKey, now: Time) {
+        let Some(driver) = self.drivers.get_mut(key) else { return };
+        let Stage::Open(connection) = driver.stage else { return };
+        if !driver.pending.is_empty() {
+            self.handle_pending(key, connection, now);
+        }
+        let Some(driver) = self.drivers.get_mut(key) else { return };
+        if !matches!(driver.stage, Stage::Open(_)) || !driver.is_readable {
+            self.finish_if_ended(key, connection, now);
+            return;
+        }
+        // What cannot be handled yet is not read: the socket's own buffer holds the peer back.
+        if !driver.pending.is_empty() && !self.server.awaits_rest(connection) {
+            return;
+        }
+        let Some(driver) = self.drivers.get_mut(key) else { return };
+        match driver.transport.read(&mut self.buffer) {
+            Ok(0) => {
+                driver.is_readable = false;
+                driver.is_ended = true;
+                self.finish_if_ended(key, connection, now);
+            }
+            Ok(count) => {
+                // A short read has drained the socket: no second read to be told so.
+                driver.is_readable = count == READ_BYTES || driver.transport.may_have_buffered();
+                self.handle(key, connection, count, now);
+                if self.drivers.get(key).is_some_and(|driver| driver.is_readable) {
+                    self.queue(key);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                driver.is_readable = driver.transport.may_have_buffered();
+                if driver.is_readable {
+                    self.queue(key);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.queue(key),
+            Err(error) => self.broken(key, connection, &error.to_string(), now),
+        }
+    }
+
+    /// Hands fresh octets to core, behind those that wait.
+    fn handle(&mut self, key: DriverKey, connection: ConnectionKey, count: usize, now: Time) {
+        let Some(fresh) = self.buffer.get(..count) else { return };
+        let Some(driver) = self.drivers.get_mut(key) else { return };
+        if driver.pending.is_empty() {
+            // The usual case: whole packets, handled where they were read, nothing copied.
+            let done = self.server.input(connection, fresh, now, &mut self.fx);
+            if let Some(rest) = fresh.get(done..).filter(|rest| !rest.is_empty()) {
+                driver.pending.extend_from_slice(rest);
+            }
+        } else {
+            driver.pending.extend_from_slice(fresh);
+            self.handle_pending(key, connection, now);
+        }
+    }
+
+    fn handle_pending(&mut self, key: DriverKey, connection: ConnectionKey, now: Time) {
+        let Some(driver) = self.drivers.get_mut(key) else { return };
+        let done = self.server.input(connection, &driver.pending, now, &mut self.fx);
+        if done >= driver.pending.len() {
+            driver.pending = Vec::new();
+        } else {
+            driver.pending.drain(..done);
+        }
+    }
+
+    /// The peer has ended its half, and what it sent before is handled: the connection is over.
+    fn finish_if_ended(&mut self, key: DriverKey, connection: ConnectionKey, now: Time) {
+        let over = self.drivers.get(key).is_some_and(|driver| {
+            driver.is_ended && (driver.pending.is_empty() || self.server.awaits_rest(connection))
+        });
+        if over {
+            self.broken(key, connection, "", now);
+        }
+    }
+
+    /// The transport has ended or failed.
+    pub(super) fn broken(&mut self, key: DriverKey, connection: ConnectionKey, why: &str, now: Time) {
+        self.server.lost(connection, why, now, &mut self.fx);
+        if let Some(driver) = self.drivers.get_mut(key) {
+            driver.is_ended = true;
+            driver.transport.close();
+        }
+    }
+
+    /// Writes what waits for a connection.
+    pub(super) fn write(&mut self, key: DriverKey, connection: ConnectionKey, now: Time) {
+        let Some(driver) = self.drivers.get_mut(key) else { return };
+        if driver.is_blocked {
+            // Nothing is lost: `is_dirty` is cleared so that the next octets name it again, and
+            // the writable edge comes here too.
+            let _ = self.server.out(connection);
+            return;
+        }
+        let Some(out) = self.server.out(connection) else { return };
+        if out.is_empty() && !driver.transport.wants_write() {
+            return;
+        }
+        match driver.write(out) {
+            Ok(0) => {}
+            Ok(written) => self.server.written(connection, written, now, &mut self.fx),
+            Err(error) => self.broken(key, connection, &error.to_string(), now),
+        }
+    }
+
+    /// Core has ended a connection: its last octets go out, then the socket's sending half ends.
+    pub(super) fn close(&mut self, connection: ConnectionKey, now: Time) {
+        let Some(key) = self.by_connection.remove(connection) else {
+            self.server.forget(connection);
+            return;
+        };
+        let last_words = self.server.out(connection).map(std::mem::take).unwrap_or_default();
+        self.server.forget(connection);
+        let Some(driver) = self.drivers.get_mut(key) else { return };
+        driver.stage = Stage::Lingering;
+        driver.last_words = last_words;
+        driver.pending = Vec::new();
+        driver.is_readable = true;
+        let deadline = now.plus_ms(LINGER_MS);
+        driver.deadline = Some(deadline);
+        self.deadlines.push(Reverse((deadline, key)));
+        self.linger(key);
+    }
+
+    fn linger(&mut self, key: DriverKey) {
+        let Some(driver) = self.drivers.get_mut(key) else { return };
+        if !driver.last_words.is_empty() && !driver.is_blocked {
+            let mut words = std::mem::take(&mut driver.last_words);
+            let written = driver.write(&mut words);
+            driver.last_words = words;
+            if written.is_err() {
+                self.drop_driver(key);
+                return;
+            }
+        }
+        if driver.last_words.is_empty() && !driver.transport.wants_write() {
+            driver.transport.close();
+        }
+        if driver.is_ended {
+            if driver.last_words.is_empty() {
+                self.drop_driver(key);
+            }
+            return;
+        }
+        while driver.is_readable && driver.discarded < LINGER_BYTES {
+            match driver.transport.read(&mut self.buffer) {
+                Ok(count) if count > 0 => driver.discarded += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    driver.is_readable = false;
+                    return;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                _ => {
+                    self.drop_driver(key);
+                    return;
+                }
+            }
+        }
+        if driver.discarded >= LINGER_BYTES {
+            self.drop_driver(key);
+        }
+    }
+
+    /// Ends what did not get further in time: handshakes, and connections that linger.
+    pub(super) fn check_deadlines(&mut self, now: Time) {
+        while self.deadlines.peek().is_some_and(|Reverse((at, _))| *at <= now) {
+            let Some(Reverse((at, key))) = self.deadlines.pop() else { return };
+            let Some(driver) = self.drivers.get(key) else { continue };
+            if driver.deadline != Some(at) {
+                continue;
+            }
+            match driver.stage {
+                Stage::Handshaking => self.handshake_failed(key, "not done within handshake_timeout_s", now),
+                Stage::Lingering => self.drop_driver(key),
+                Stage::Open(_) => {}
+            }
+        }
+    }
+}

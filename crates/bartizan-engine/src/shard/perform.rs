@@ -1,0 +1,132 @@
+//! What core wants done, in an order that keeps its promises: what must be kept goes to the
+//! store first, what says so goes out last.
+
+use std::sync::Arc;
+
+use bartizan_core::message::Time;
+use bartizan_core::server::connect::Verdict;
+use bartizan_core::server::{Adoption, Forward};
+use bartizan_core::session::ConnectionKey;
+use bartizan_core::wire::ReasonCode;
+
+use super::Shard;
+use crate::driver::Stage;
+use crate::mailbox::Mail;
+
+impl Shard {
+    pub(super) fn perform(&mut self, now: Time) {
+        self.commit();
+        self.forward(now);
+        self.ask(now);
+        for (connection, home, adoption) in std::mem::take(&mut self.fx.moves) {
+            self.move_away(connection, home, adoption);
+        }
+        let mut resumed = std::mem::take(&mut self.fx.resumed);
+        for connection in resumed.drain(..) {
+            if let Some(key) = self.by_connection.get(connection) {
+                self.queue(*key);
+            }
+        }
+        put_back(&mut self.fx.resumed, resumed);
+        let mut dirty = std::mem::take(&mut self.fx.dirty);
+        for connection in dirty.drain(..) {
+            if let Some(key) = self.by_connection.get(connection).copied() {
+                self.write(key, connection, now);
+            }
+        }
+        put_back(&mut self.fx.dirty, dirty);
+        let mut closed = std::mem::take(&mut self.fx.closed);
+        for connection in closed.drain(..) {
+            self.close(connection, now);
+        }
+        put_back(&mut self.fx.closed, closed);
+        self.floods.filter(&mut self.fx.events, now, &mut self.told);
+    }
+
+    /// One batch for the store; what waits for it waits for its ticket.
+    fn commit(&mut self) {
+        if self.fx.mutations.is_empty() && self.fx.deferred.is_empty() {
+            return;
+        }
+        let batch = std::mem::take(&mut self.fx.mutations);
+        let ticket = self.shared.store.submit(self.lane, batch);
+        self.deferred.extend(self.fx.deferred.drain(..).map(|deferred| (ticket, deferred)));
+    }
+
+    fn forward(&mut self, now: Time) {
+        let forwards = std::mem::take(&mut self.fx.forwards);
+        for (shard, forward) in forwards {
+            if shard == self.lane {
+                self.server.on_forward(forward, now, &mut self.fx);
+            } else if let Some(mailbox) = self.shared.mailboxes.get(shard) {
+                mailbox.send(Mail::Forward(forward));
+            }
+        }
+    }
+
+    fn ask(&mut self, now: Time) {
+        if self.fx.authenticate.is_empty() {
+            return;
+        }
+        for request in std::mem::take(&mut self.fx.authenticate) {
+            if let Err(request) = self.shared.desk.put(self.lane, request) {
+                let why = "too many connections wait for their authentication".to_owned();
+                let verdict = Verdict::Deny { reason: ReasonCode::ServerBusy, why };
+                self.server.verdict(request.connection, verdict, now, &mut self.fx);
+            }
+        }
+        self.shared.bell.ring();
+    }
+
+    /// A connection goes to the shard of its Session, with what was read from it.
+    fn move_away(&mut self, connection: ConnectionKey, home: usize, adoption: Box<Adoption>) {
+        let Some(key) = self.by_connection.remove(connection) else { return };
+        let Some(mut driver) = self.drivers.remove(key) else { return };
+        let _ = self.poll.registry().deregister(&mut driver.transport);
+        let Some(mailbox) = self.shared.mailboxes.get(home) else { return };
+        let mail = Mail::Adopt(adoption, Box::new(driver.transport), driver.place, driver.pending);
+        mailbox.send(mail);
+    }
+
+    /// Takes over a connection whose Session lives here.
+    pub(super) fn adopt(
+        &mut self,
+        adoption: Adoption,
+        transport: crate::listener::Transport,
+        place: Option<crate::admission::Place>,
+        pending: Vec<u8>,
+        now: Time,
+    ) {
+        let listener = adoption.peer.listener;
+        let connection = self.server.adopt(adoption, now, &mut self.fx);
+        let mut driver = crate::driver::Driver::new(transport, Stage::Open(connection), listener, None);
+        driver.place = place;
+        driver.pending = pending;
+        let key = self.drivers.insert(driver);
+        self.by_connection.insert(connection, key);
+        let Some(driver) = self.drivers.get_mut(key) else { return };
+        let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(&mut driver.transport, key.token(), interest) {
+            self.broken(key, connection, &error.to_string(), now);
+            return;
+        }
+        self.queue(key);
+    }
+
+    /// This shard's messages to itself are handled at once, others' through their mailboxes.
+    pub(super) fn forwarded(&mut self, forward: Forward, now: Time) {
+        self.server.on_forward(forward, now, &mut self.fx);
+    }
+
+    /// Everyone's mailbox.
+    pub(super) fn mailbox(&self) -> &Arc<crate::mailbox::Mailbox> {
+        &self.mailbox
+    }
+}
+
+/// Gives a drained vector back for the next round, unless core has filled a new one meanwhile.
+fn put_back<T>(place: &mut Vec<T>, drained: Vec<T>) {
+    if place.is_empty() {
+        *place = drained;
+    }
+}

@@ -1,0 +1,131 @@
+//! `Engine` for Python. Every call that waits for a shard gives the GIL away first.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_engine::engine;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::desk::{AuthRequest, AuthVerdict, reason_code};
+use crate::errors::{EngineConfigError, raise};
+use crate::policy::CompiledPolicy;
+
+/// The engine: reactors, listeners and store.
+#[pyclass(frozen, module = "bartizan._engine")]
+pub struct Engine {
+    inner: engine::Engine,
+}
+
+fn json<'py>(py: Python<'py>, value: &impl serde::Serialize) -> PyResult<Bound<'py, PyBytes>> {
+    let text = serde_json::to_vec(value).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok(PyBytes::new(py, &text))
+}
+
+fn seconds(value: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(value).map_err(|_| PyValueError::new_err("seconds must be 0 or more"))
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    #[pyo3(signature = (*, config))]
+    fn new(config: &[u8]) -> PyResult<Engine> {
+        Ok(Engine { inner: engine::Engine::new(config).map_err(raise)? })
+    }
+
+    #[pyo3(signature = (*, policy, identities))]
+    fn start(&self, py: Python<'_>, policy: &CompiledPolicy, identities: &[u8]) -> PyResult<()> {
+        let image = Arc::clone(policy.image());
+        py.detach(|| self.inner.start(image, identities)).map_err(raise)
+    }
+
+    #[pyo3(signature = (*, grace_s))]
+    fn stop(&self, py: Python<'_>, grace_s: f64) -> PyResult<()> {
+        let grace = seconds(grace_s)?;
+        py.detach(|| self.inner.stop(grace));
+        Ok(())
+    }
+
+    #[pyo3(signature = (*, policy, identities))]
+    fn apply(&self, py: Python<'_>, policy: &CompiledPolicy, identities: &[u8]) -> PyResult<u64> {
+        let image = Arc::clone(policy.image());
+        py.detach(|| self.inner.apply(image, identities)).map_err(raise)
+    }
+
+    #[pyo3(signature = (*, listener, material))]
+    fn set_tls(&self, py: Python<'_>, listener: &str, material: &[u8]) -> PyResult<()> {
+        py.detach(|| self.inner.set_tls(listener, material)).map_err(raise)
+    }
+
+    #[pyo3(signature = (*, client_id, reason))]
+    fn disconnect(&self, py: Python<'_>, client_id: &str, reason: u8) -> PyResult<bool> {
+        let reason = reason_code(reason)?;
+        Ok(py.detach(|| self.inner.disconnect(client_id, reason)))
+    }
+
+    #[pyo3(signature = (*, after, limit))]
+    fn clients<'py>(&self, py: Python<'py>, after: &str, limit: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let clients = py.detach(|| self.inner.clients(after, limit));
+        json(py, &clients)
+    }
+
+    fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let values: BTreeMap<&'static str, u64> = self.inner.metrics().into_iter().collect();
+        json(py, &values)
+    }
+
+    fn listeners<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let listeners: Vec<BTreeMap<&'static str, String>> = self
+            .inner
+            .listeners()
+            .into_iter()
+            .map(|(name, address, transport)| {
+                BTreeMap::from([("name", name), ("address", address), ("transport", transport.to_owned())])
+            })
+            .collect();
+        json(py, &listeners)
+    }
+
+    #[pyo3(signature = (*, topics))]
+    fn publish_status(&self, topics: &[u8]) -> PyResult<()> {
+        let topics: BTreeMap<String, String> = serde_json::from_slice(topics)
+            .map_err(|error| EngineConfigError::new_err(format!("status topics: {error}")))?;
+        if let Some(other) = topics.keys().find(|topic| !topic.starts_with("$SYS/")) {
+            return Err(PyValueError::new_err(format!("{other:?} is not below $SYS/")));
+        }
+        self.inner.publish_status(topics.into_iter().collect());
+        Ok(())
+    }
+
+    #[getter]
+    fn wake_fd(&self) -> i32 {
+        self.inner.wake_fd()
+    }
+
+    #[pyo3(signature = (*, limit))]
+    fn take_auth_requests(&self, limit: usize) -> Vec<AuthRequest> {
+        self.inner.take_auth_requests(limit).into_iter().map(AuthRequest::new).collect()
+    }
+
+    #[pyo3(signature = (*, verdicts))]
+    fn answer(&self, verdicts: Vec<PyRef<'_, AuthVerdict>>) {
+        self.inner.answer(verdicts.iter().map(|verdict| verdict.to_engine()).collect());
+    }
+
+    #[pyo3(signature = (*, limit))]
+    fn take_events<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let mut lines = Vec::new();
+        for event in self.inner.take_events(limit) {
+            serde_json::to_writer(&mut lines, &event).map_err(|error| PyValueError::new_err(error.to_string()))?;
+            lines.push(b'\n');
+        }
+        Ok(PyBytes::new(py, &lines))
+    }
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Engine>()
+}
