@@ -90,6 +90,7 @@ impl Grants {
 mod tests {
     use super::super::{Identity, Image, Why};
     use super::*;
+    use crate::message::Publisher;
     use crate::wire::{Properties, QoS};
 
     const IMAGE: &str = r#"{"format":1,"roles":[{"name":"x","limits":{},"rules":[{"name":"r","effect":"permit",
@@ -117,9 +118,13 @@ mod tests {
         let admitted = grants().authorize(publish(false), TopicName::parse("a").unwrap()).unwrap();
         assert_eq!((admitted.topic, admitted.payload), ("a", &b"1"[..]));
         let publisher = Arc::new(Publisher { identity: Arc::from("i"), client_id: Arc::from("c") });
-        let message = admitted.to_message(&[], None, publisher).into_inner();
-        assert_eq!((message.topic().as_str(), message.payload(), message.retain), ("a", &b"1"[..], false));
-        assert!(grants().authorize_message(message).is_ok());
+        let held = |topic, payload: &[u8]| {
+            let topic = TopicName::parse(topic).unwrap();
+            Message::new(&topic, &[], payload, QoS::AtMostOnce, false, None, Arc::clone(&publisher))
+        };
+        assert!(admitted.held(Arc::new(held("b", b"1"))).is_none());
+        assert!(admitted.held(Arc::new(held("a", b"1"))).is_some());
+        assert!(grants().authorize_message(held("a", b"1")).is_ok());
     }
 
     #[test]
