@@ -3,14 +3,18 @@
 Each step checks that the broker answered as it should, so that a test fails where the fault is.
 """
 
+import pytest
+
 from tests.conformance.lab import Lab
-from tests.conformance.packets import Dialect, v5
+from tests.conformance.packets import Dialect, v5, v311
 from tests.conformance.properties import Props
 from tests.conformance.received import Acknowledgement, Connack, Puback, Pubcomp, Publish, Pubrec, Pubrel, Suback
 from tests.conformance.wire import Wire
 
 Wanted = str | bytes | tuple[str | bytes, int]
 KEPT_S = 30
+# For a test that proves the same of both versions.
+in_both = pytest.mark.parametrize("dialect", [v5, v311], ids=["v5", "v311"])
 
 
 def kept(dialect: Dialect) -> Props:
@@ -61,6 +65,20 @@ def published(client: Wire, topic: str, payload: bytes, qos: int = 1, *, pid: in
         _good(client.expect(Pubcomp, pid=pid))
 
 
+def poured(client: Wire, topic: str, count: int, qos: int) -> None:
+    """Messages "1" to "count", sent without waiting in between, and taken."""
+    dialect, pids = client.dialect, range(1, count + 1)
+    client.send(*(dialect.publish(topic, b"%d" % pid, qos=qos, pid=pid if qos else None) for pid in pids))
+    for pid in pids if qos == 1 else ():
+        _good(client.expect(Puback, pid=pid))
+    for pid in pids if qos == 2 else ():
+        _good(client.expect(Pubrec, pid=pid))
+    if qos == 2:
+        client.send(*(dialect.pubrel(pid) for pid in pids))
+        for pid in pids:
+            _good(client.expect(Pubcomp, pid=pid))
+
+
 def taken(client: Wire, **fields: object) -> Publish:
     """The next packet is such a PUBLISH, and it is acknowledged as its QoS asks."""
     publish = client.expect(Publish, **fields)
@@ -72,6 +90,28 @@ def taken(client: Wire, **fields: object) -> Publish:
         client.expect(Pubrel, pid=pid)
         client.send(client.dialect.pubcomp(pid))
     return publish
+
+
+def all_taken(client: Wire, count: int) -> list[Publish]:
+    """So many messages, each acknowledged at once; a PUBREL may come between others' PUBLISH."""
+    found: list[Publish] = []
+    unreleased: set[int] = set()
+    while len(found) < count or unreleased:
+        packet = client.next_packet()
+        if isinstance(packet, Pubrel):
+            unreleased.remove(packet.pid)
+            client.send(client.dialect.pubcomp(packet.pid))
+            continue
+        assert isinstance(packet, Publish), f"Publish or Pubrel expected, got {packet}"
+        found.append(packet)
+        pid = packet.pid or 0
+        if packet.qos == 1:
+            client.send(client.dialect.puback(pid))
+        if packet.qos == 2:
+            unreleased.add(pid)
+            client.send(client.dialect.pubrec(pid))
+    assert len(found) == count, f"{count} messages expected, got {len(found)}"
+    return found
 
 
 def _good(answer: Acknowledgement) -> None:
