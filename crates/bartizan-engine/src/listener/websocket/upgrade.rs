@@ -108,6 +108,9 @@ impl Upgrade {
             };
             let seen = self.head.len().saturating_sub(HEAD_END.len() - 1);
             self.head.extend(scratch.iter().take(count));
+            if self.head.len() > HEAD_BYTES_MAX {
+                return Err(refuse(stream, Refusal::TooLarge));
+            }
             let unseen = self.head.get(seen..).unwrap_or_default();
             if let Some(end) = unseen
                 .windows(HEAD_END.len())
@@ -120,9 +123,6 @@ impl Upgrade {
                 } else {
                     Err(refuse(stream, Refusal::BadRequest))
                 };
-            }
-            if self.head.len() > HEAD_BYTES_MAX {
-                return Err(refuse(stream, Refusal::TooLarge));
             }
         }
     }
