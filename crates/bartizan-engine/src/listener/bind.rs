@@ -36,9 +36,7 @@ pub enum BindProblem {
     #[error("already in use; stop the other process or choose another address")]
     InUse,
     /// A privileged port or a protected directory.
-    #[error(
-        "permission denied; choose a port above 1023, or grant CAP_NET_BIND_SERVICE or the directory"
-    )]
+    #[error("permission denied; choose a port above 1023, or grant CAP_NET_BIND_SERVICE or the directory")]
     Permission,
     /// No interface has this address.
     #[error("this machine has no such address; choose one of its own, 0.0.0.0 or [::]")]
@@ -87,14 +85,8 @@ pub fn bind(config: &ListenerConfig, tls: Option<TlsSlot>) -> Result<BoundListen
         address: config.bind.to_string(),
         problem,
     })?;
-    let stacking = Stacking {
-        config: Arc::new(config.clone()),
-        tls,
-    };
-    Ok(BoundListener {
-        listening,
-        stacking: Arc::new(stacking),
-    })
+    let stacking = Stacking { config: Arc::new(config.clone()), tls };
+    Ok(BoundListener { listening, stacking: Arc::new(stacking) })
 }
 
 fn check(config: &ListenerConfig, tls: Option<&TlsSlot>) -> Result<(), BindProblem> {
@@ -105,11 +97,7 @@ fn check(config: &ListenerConfig, tls: Option<&TlsSlot>) -> Result<(), BindProbl
     if matches!(config.bind, Bind::Unix { .. }) && !config.proxy_protocol_from.is_empty() {
         return settings("peers of a Unix socket have no address; remove proxy_protocol_from");
     }
-    if config
-        .websocket
-        .as_ref()
-        .is_some_and(|websocket| !websocket.path.starts_with('/'))
-    {
+    if config.websocket.as_ref().is_some_and(|websocket| !websocket.path.starts_with('/')) {
         return settings("the WebSocket path must start with /");
     }
     Ok(())
@@ -132,16 +120,8 @@ fn listen(config: &ListenerConfig) -> Result<Listening, BindProblem> {
     }
 }
 
-fn tcp_socket(
-    config: &ListenerConfig,
-    address: SocketAddr,
-    shared: bool,
-) -> io::Result<socket2::Socket> {
-    let socket = socket2::Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+fn tcp_socket(config: &ListenerConfig, address: SocketAddr, shared: bool) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Connections of a broker that just stopped do not keep the next one from starting.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
@@ -163,11 +143,7 @@ fn listen_tcp(config: &ListenerConfig, address: SocketAddr) -> io::Result<TcpLis
     Ok(TcpListener::from_std(socket.into()))
 }
 
-fn listen_unix(
-    config: &ListenerConfig,
-    path: &Path,
-    mode: u32,
-) -> Result<(UnixListener, UnixPath), BindProblem> {
+fn listen_unix(config: &ListenerConfig, path: &Path, mode: u32) -> Result<(UnixListener, UnixPath), BindProblem> {
     UnixPath::clear_stale(path)?;
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
@@ -176,12 +152,7 @@ fn listen_unix(
     owned.set_mode(mode)?;
     socket.listen(backlog(config))?;
     socket.set_nonblocking(true)?;
-    Ok((
-        UnixListener::from_std(std::os::unix::net::UnixListener::from(
-            std::os::fd::OwnedFd::from(socket),
-        )),
-        owned,
-    ))
+    Ok((UnixListener::from_std(std::os::unix::net::UnixListener::from(std::os::fd::OwnedFd::from(socket))), owned))
 }
 
 fn backlog(config: &ListenerConfig) -> i32 {
@@ -194,12 +165,12 @@ impl BoundListener {
     pub fn accept(&self) -> io::Result<Option<(Transport, PeerAddr)>> {
         loop {
             let accepted = match &self.listening {
-                Listening::Tcp(listener) => listener
-                    .accept()
-                    .map(|(stream, peer)| (Socket::Tcp(stream), PeerAddr::from_socket(peer))),
-                Listening::Unix(listener, _) => listener
-                    .accept()
-                    .map(|(stream, _)| (Socket::Unix(stream), PeerAddr::Unix)),
+                Listening::Tcp(listener) => {
+                    listener.accept().map(|(stream, peer)| (Socket::Tcp(stream), PeerAddr::from_socket(peer)))
+                }
+                Listening::Unix(listener, _) => {
+                    listener.accept().map(|(stream, _)| (Socket::Unix(stream), PeerAddr::Unix))
+                }
             };
             match accepted {
                 Ok((socket, peer)) => {
@@ -223,18 +194,15 @@ impl BoundListener {
             Listening::Tcp(listener) if self.stacking.config.reuse_port => {
                 Listening::Tcp(listen_tcp(&self.stacking.config, listener.local_addr()?)?)
             }
-            Listening::Tcp(listener) => Listening::Tcp(TcpListener::from_std(
-                SockRef::from(listener).try_clone()?.into(),
-            )),
+            Listening::Tcp(listener) => {
+                Listening::Tcp(TcpListener::from_std(SockRef::from(listener).try_clone()?.into()))
+            }
             Listening::Unix(listener, path) => {
                 let descriptor = std::os::fd::OwnedFd::from(SockRef::from(listener).try_clone()?);
                 Listening::Unix(UnixListener::from_std(descriptor.into()), Arc::clone(path))
             }
         };
-        Ok(Self {
-            listening,
-            stacking: Arc::clone(&self.stacking),
-        })
+        Ok(Self { listening, stacking: Arc::clone(&self.stacking) })
     }
 
     /// Where it listens, with the port the system chose; `None` for a Unix socket.
@@ -260,24 +228,14 @@ impl BoundListener {
 }
 
 impl Source for BoundListener {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: Interest,
-    ) -> io::Result<()> {
+    fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
         match &mut self.listening {
             Listening::Tcp(listener) => listener.register(registry, token, interests),
             Listening::Unix(listener, _) => listener.register(registry, token, interests),
         }
     }
 
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: Interest,
-    ) -> io::Result<()> {
+    fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
         match &mut self.listening {
             Listening::Tcp(listener) => listener.reregister(registry, token, interests),
             Listening::Unix(listener, _) => listener.reregister(registry, token, interests),

@@ -129,11 +129,7 @@ impl ListenerConfig {
     /// The application protocol this listener negotiates.
     #[must_use]
     pub fn application(&self) -> Application {
-        if self.websocket.is_some() {
-            Application::WebSocket
-        } else {
-            Application::Mqtt
-        }
+        if self.websocket.is_some() { Application::WebSocket } else { Application::Mqtt }
     }
 
     /// `mqtt`, `mqtts`, `ws`, `wss` or `unix`.
@@ -157,9 +153,7 @@ impl ListenerConfig {
     /// Whether `address` is one that must send a PROXY protocol header.
     #[must_use]
     pub fn is_listed_proxy(&self, address: IpAddr) -> bool {
-        self.proxy_protocol_from
-            .iter()
-            .any(|net| net.contains(&address))
+        self.proxy_protocol_from.iter().any(|net| net.contains(&address))
     }
 }
 
@@ -175,11 +169,7 @@ impl Default for TlsSettings {
 
 impl Default for WebSocketSettings {
     fn default() -> Self {
-        Self {
-            path: default_websocket_path(),
-            origins: Vec::new(),
-            frame_bytes_max: default_frame_bytes_max(),
-        }
+        Self { path: default_websocket_path(), origins: Vec::new(), frame_bytes_max: default_frame_bytes_max() }
     }
 }
 

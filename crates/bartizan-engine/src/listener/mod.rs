@@ -23,7 +23,5 @@ mod unix_path;
 pub mod websocket;
 
 pub use bind::{BindProblem, BoundListener, ListenerError, bind};
-pub use config::{
-    Bind, ClientCertificates, ListenerConfig, PeerAddr, TlsSettings, TlsVersion, WebSocketSettings,
-};
+pub use config::{Bind, ClientCertificates, ListenerConfig, PeerAddr, TlsSettings, TlsVersion, WebSocketSettings};
 pub use transport::{Handshake, Transport};

@@ -69,11 +69,7 @@ fn parse_v1(bytes: &[u8]) -> Result<Progress, ProxyError> {
     let Some(line) = bytes.strip_suffix(b"\r\n") else {
         // The line ends with two bytes, so one may be read after CR and two after anything else.
         let next = if bytes.last() == Some(&b'\r') { 1 } else { 2 };
-        return if bytes.len() + next > V1_BYTES_MAX {
-            Err(ProxyError::TooLong)
-        } else {
-            Ok(Progress::Read(next))
-        };
+        return if bytes.len() + next > V1_BYTES_MAX { Err(ProxyError::TooLong) } else { Ok(Progress::Read(next)) };
     };
     let line = std::str::from_utf8(line).map_err(|_| ProxyError::Malformed)?;
     if line.contains(['\r', '\n']) {
@@ -94,24 +90,10 @@ fn v1_client<'a, A>(mut words: impl Iterator<Item = &'a str>) -> Result<ProxyHea
 where
     A: std::str::FromStr + Into<IpAddr>,
 {
-    let (source, destination) = (
-        words.next().and_then(v1_address::<A>),
-        words.next().and_then(v1_address::<A>),
-    );
-    let (source_port, destination_port) = (
-        words.next().and_then(v1_port),
-        words.next().and_then(v1_port),
-    );
-    match (
-        source,
-        destination,
-        source_port,
-        destination_port,
-        words.next(),
-    ) {
-        (Some(ip), Some(_), Some(port), Some(_), None) => {
-            Ok(ProxyHeader::Client(SocketAddr::new(ip, port)))
-        }
+    let (source, destination) = (words.next().and_then(v1_address::<A>), words.next().and_then(v1_address::<A>));
+    let (source_port, destination_port) = (words.next().and_then(v1_port), words.next().and_then(v1_port));
+    match (source, destination, source_port, destination_port, words.next()) {
+        (Some(ip), Some(_), Some(port), Some(_), None) => Ok(ProxyHeader::Client(SocketAddr::new(ip, port))),
         _ => Err(ProxyError::Malformed),
     }
 }
@@ -124,21 +106,13 @@ fn v1_address<A: std::str::FromStr + Into<IpAddr>>(word: &str) -> Option<IpAddr>
 fn v1_port(word: &str) -> Option<u16> {
     let canonical = word == "0" || word.bytes().next().is_some_and(|first| first != b'0');
     let digits = word.bytes().all(|byte| byte.is_ascii_digit());
-    if canonical && digits {
-        word.parse().ok()
-    } else {
-        None
-    }
+    if canonical && digits { word.parse().ok() } else { None }
 }
 
 fn parse_v2(bytes: &[u8]) -> Result<Progress, ProxyError> {
     let Some((fixed, rest)) = bytes.split_first_chunk::<V2_FIXED_BYTES>() else {
         // Up to the signature's end first: a version 1 line can be shorter than the fixed part.
-        let goal = if bytes.len() < START_BYTES {
-            START_BYTES
-        } else {
-            V2_FIXED_BYTES
-        };
+        let goal = if bytes.len() < START_BYTES { START_BYTES } else { V2_FIXED_BYTES };
         return Ok(Progress::Read(goal - bytes.len()));
     };
     let [.., version_command, family, high, low] = *fixed;
@@ -162,33 +136,22 @@ fn parse_v2(bytes: &[u8]) -> Result<Progress, ProxyError> {
 
 /// Source, destination, source port, destination port; TLVs behind them are skipped.
 fn v2_client_v4(body: &[u8]) -> Result<ProxyHeader, ProxyError> {
-    let Some(([a, b, c, d, _, _, _, _, high, low, _, _], _)) = body.split_first_chunk::<12>()
-    else {
+    let Some(([a, b, c, d, _, _, _, _, high, low, _, _], _)) = body.split_first_chunk::<12>() else {
         return Err(ProxyError::Malformed);
     };
     let ip = Ipv4Addr::new(*a, *b, *c, *d);
-    Ok(ProxyHeader::Client(SocketAddr::new(
-        ip.into(),
-        u16::from_be_bytes([*high, *low]),
-    )))
+    Ok(ProxyHeader::Client(SocketAddr::new(ip.into(), u16::from_be_bytes([*high, *low]))))
 }
 
 fn v2_client_v6(body: &[u8]) -> Result<ProxyHeader, ProxyError> {
-    let (source, rest) = body
-        .split_first_chunk::<16>()
-        .ok_or(ProxyError::Malformed)?;
-    let (_, rest) = rest
-        .split_first_chunk::<16>()
-        .ok_or(ProxyError::Malformed)?;
+    let (source, rest) = body.split_first_chunk::<16>().ok_or(ProxyError::Malformed)?;
+    let (_, rest) = rest.split_first_chunk::<16>().ok_or(ProxyError::Malformed)?;
     let (port, rest) = rest.split_first_chunk::<2>().ok_or(ProxyError::Malformed)?;
     if rest.len() < 2 {
         return Err(ProxyError::Malformed);
     }
     let ip = IpAddr::from(Ipv6Addr::from(*source));
-    Ok(ProxyHeader::Client(SocketAddr::new(
-        ip,
-        u16::from_be_bytes(*port),
-    )))
+    Ok(ProxyHeader::Client(SocketAddr::new(ip, u16::from_be_bytes(*port))))
 }
 
 /// Collects a header from a stream, reading not one byte past it.

@@ -77,14 +77,8 @@ impl<S: ByteStream> TlsStream<S> {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        let leaf = self
-            .connection
-            .peer_certificates()
-            .and_then(<[CertificateDer<'_>]>::first);
-        self.identity = leaf
-            .map(PeerIdentity::from_certificate)
-            .transpose()
-            .map_err(invalid)?;
+        let leaf = self.connection.peer_certificates().and_then(<[CertificateDer<'_>]>::first);
+        self.identity = leaf.map(PeerIdentity::from_certificate).transpose().map_err(invalid)?;
         Ok(true)
     }
 
@@ -104,9 +98,7 @@ impl<S: ByteStream> TlsStream<S> {
 
     /// The negotiated cipher suite's IANA name.
     pub fn cipher(&self) -> Option<&'static str> {
-        self.connection
-            .negotiated_cipher_suite()
-            .and_then(|suite| suite.suite().as_str())
+        self.connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str())
     }
 
     /// Whether this handshake resumed an earlier session, in which case no verifier ran.
@@ -231,11 +223,7 @@ impl<S: ByteStream> Read for TlsStream<S> {
                 Err(error) => return Err(error),
             }
         };
-        if filled == 0 && !buf.is_empty() {
-            Err(io::ErrorKind::WouldBlock.into())
-        } else {
-            Ok(filled)
-        }
+        if filled == 0 && !buf.is_empty() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(filled) }
     }
 }
 
@@ -251,11 +239,7 @@ impl<S: ByteStream> Write for TlsStream<S> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.send()? {
-            self.inner.flush()
-        } else {
-            Err(io::ErrorKind::WouldBlock.into())
-        }
+        if self.send()? { self.inner.flush() } else { Err(io::ErrorKind::WouldBlock.into()) }
     }
 }
 

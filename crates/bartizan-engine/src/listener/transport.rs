@@ -66,19 +66,12 @@ impl Transport {
     pub(super) fn accepted(stacking: Arc<Stacking>, socket: Socket, peer: PeerAddr) -> Self {
         let stage = if stacking.config.proxy_protocol_from.is_empty() {
             Stage::Accepted(socket)
-        } else if peer
-            .ip()
-            .is_some_and(|ip| stacking.config.is_listed_proxy(ip))
-        {
+        } else if peer.ip().is_some_and(|ip| stacking.config.is_listed_proxy(ip)) {
             Stage::Proxy(socket, ProxyReader::default())
         } else {
             Stage::Unlisted(socket)
         };
-        Self {
-            stacking,
-            peer,
-            stage,
-        }
+        Self { stacking, peer, stage }
     }
 
     /// Drives PROXY header, TLS handshake and WebSocket upgrade as far as the socket allows. An
@@ -103,12 +96,7 @@ impl Transport {
                     }
                 }
                 Stage::Upgrading(bytes, upgrade) => {
-                    let settings = self
-                        .stacking
-                        .config
-                        .websocket
-                        .as_ref()
-                        .ok_or_else(not_open)?;
+                    let settings = self.stacking.config.websocket.as_ref().ok_or_else(not_open)?;
                     if !upgrade.advance(bytes, settings)? {
                         return Ok(Handshake::Pending);
                     }
@@ -139,10 +127,7 @@ impl Transport {
             },
             Stage::Handshaking(tls) => above_tls(Bytes::Tls(tls)),
             Stage::Upgrading(bytes, _) => {
-                let frame_bytes_max = config
-                    .websocket
-                    .as_ref()
-                    .map_or(0, |settings| settings.frame_bytes_max);
+                let frame_bytes_max = config.websocket.as_ref().map_or(0, |settings| settings.frame_bytes_max);
                 Stage::WebSocket(Box::new(WebSocketStream::new(bytes, frame_bytes_max)))
             }
             stage => stage,
@@ -188,9 +173,7 @@ impl Transport {
     /// sending half. Dropping the transport then closes the socket.
     pub fn close(&mut self) {
         match &mut self.stage {
-            Stage::Unlisted(socket) | Stage::Proxy(socket, _) | Stage::Accepted(socket) => {
-                socket.close()
-            }
+            Stage::Unlisted(socket) | Stage::Proxy(socket, _) | Stage::Accepted(socket) => socket.close(),
             Stage::Handshaking(tls) => tls.close(),
             Stage::Upgrading(bytes, _) | Stage::Open(bytes) => bytes.close(),
             Stage::WebSocket(stream) => stream.close(),
@@ -267,9 +250,7 @@ impl Transport {
 
     fn socket(&mut self) -> io::Result<&mut Socket> {
         match &mut self.stage {
-            Stage::Unlisted(socket) | Stage::Proxy(socket, _) | Stage::Accepted(socket) => {
-                Ok(socket)
-            }
+            Stage::Unlisted(socket) | Stage::Proxy(socket, _) | Stage::Accepted(socket) => Ok(socket),
             Stage::Handshaking(tls) => Ok(tls.inner()),
             Stage::Upgrading(bytes, _) | Stage::Open(bytes) => Ok(bytes.socket()),
             Stage::WebSocket(stream) => Ok(stream.inner_mut().socket()),
@@ -279,21 +260,11 @@ impl Transport {
 }
 
 impl Source for Transport {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: Interest,
-    ) -> io::Result<()> {
+    fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
         self.socket()?.register(registry, token, interests)
     }
 
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: Interest,
-    ) -> io::Result<()> {
+    fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
         self.socket()?.reregister(registry, token, interests)
     }
 

@@ -26,12 +26,8 @@ impl UnixPath {
             return Err(BindProblem::NotASocket);
         }
         match UnixStream::connect(path) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                Ok(fs::remove_file(path)?)
-            }
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                Err(BindProblem::Permission)
-            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(fs::remove_file(path)?),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(BindProblem::Permission),
             _ => Err(BindProblem::InUse),
         }
     }
@@ -39,10 +35,7 @@ impl UnixPath {
     /// Takes charge of the file just bound at `path`.
     pub fn owned(path: &Path) -> io::Result<Self> {
         let found = fs::symlink_metadata(path)?;
-        Ok(Self {
-            path: path.to_owned(),
-            device_and_inode: (found.dev(), found.ino()),
-        })
+        Ok(Self { path: path.to_owned(), device_and_inode: (found.dev(), found.ino()) })
     }
 
     /// Sets who may connect.

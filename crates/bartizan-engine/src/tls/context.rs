@@ -36,23 +36,13 @@ impl fmt::Debug for TlsContext {
 
 impl TlsContext {
     /// Checks everything and builds. An error names the part that is wrong and what to do.
-    pub fn build(
-        settings: &TlsSettings,
-        material: &TlsMaterial,
-        application: Application,
-    ) -> Result<Self, TlsError> {
+    pub fn build(settings: &TlsSettings, material: &TlsMaterial, application: Application) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let certified_key = material.certified_key(&provider)?;
         let verifier = client_verifier(settings, material, &provider)?;
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions(settings.tls_min))
-            .map_err(|error| {
-                TlsError::new(
-                    MaterialPart::Chain,
-                    error,
-                    "report this: no setting causes it",
-                )
-            })?
+            .map_err(|error| TlsError::new(MaterialPart::Chain, error, "report this: no setting causes it"))?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified_key)));
         config.alpn_protocols = vec![application.alpn().to_vec()];
@@ -61,9 +51,7 @@ impl TlsContext {
         // ticket sealed with a key of ours would outlive a revocation.
         config.send_tls13_tickets = usize::from(settings.resumption_sessions_max > 0);
         config.max_early_data_size = 0;
-        Ok(Self {
-            config: Arc::new(config),
-        })
+        Ok(Self { config: Arc::new(config) })
     }
 
     pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
@@ -107,28 +95,20 @@ fn client_verifier(
     }
     let roots = Arc::new(material.client_roots()?);
     let lists = material.revocation_lists()?;
-    let part = lists
-        .first()
-        .map_or(MaterialPart::ClientRoots, |(position, _)| {
-            MaterialPart::Crl(*position)
-        });
+    let part = lists.first().map_or(MaterialPart::ClientRoots, |(position, _)| MaterialPart::Crl(*position));
     let mut builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider));
     if !lists.is_empty() {
         // With CRLs, a certificate no CRL speaks for is refused (the default), and so is one whose
         // CRL has expired.
-        builder = builder
-            .with_crls(lists.into_iter().map(|(_, list)| list))
-            .enforce_revocation_expiration();
+        builder = builder.with_crls(lists.into_iter().map(|(_, list)| list)).enforce_revocation_expiration();
     }
     if settings.client_certificates == ClientCertificates::Optional {
         builder = builder.allow_unauthenticated();
     }
     guarded(part, || builder.build())?.map_err(|error| match error {
-        VerifierBuilderError::NoRootAnchors => TlsError::new(
-            MaterialPart::ClientRoots,
-            "no CA certificate",
-            "give the CA of the clients",
-        ),
+        VerifierBuilderError::NoRootAnchors => {
+            TlsError::new(MaterialPart::ClientRoots, "no CA certificate", "give the CA of the clients")
+        }
         error => TlsError::new(part, error, "fetch a version 2 CRL from the CA again"),
     })
 }

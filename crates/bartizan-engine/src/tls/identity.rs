@@ -43,11 +43,7 @@ impl PeerIdentity {
             issuer: certificate.issuer().to_string(),
             not_after_unix_s: certificate.validity().not_after.timestamp(),
         };
-        for (byte, hashed) in identity
-            .fingerprint_sha256
-            .iter_mut()
-            .zip(digest(&SHA256, der).as_ref())
-        {
+        for (byte, hashed) in identity.fingerprint_sha256.iter_mut().zip(digest(&SHA256, der).as_ref()) {
             *byte = *hashed;
         }
         let names = certificate.subject_alternative_name()?;

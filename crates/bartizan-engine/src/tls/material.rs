@@ -75,20 +75,13 @@ pub struct TlsError {
 
 impl TlsError {
     pub(super) fn new(part: MaterialPart, problem: impl ToString, remedy: &'static str) -> Self {
-        Self {
-            part,
-            problem: problem.to_string(),
-            remedy,
-        }
+        Self { part, problem: problem.to_string(), remedy }
     }
 }
 
 impl TlsMaterial {
     /// The chain with the key that signs for it.
-    pub(super) fn certified_key(
-        &self,
-        provider: &CryptoProvider,
-    ) -> Result<CertifiedKey, TlsError> {
+    pub(super) fn certified_key(&self, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
         let chain = certificates(&self.chain_pem, MaterialPart::Chain)?;
         for certificate in &chain {
             check_validity(certificate, MaterialPart::Chain)?;
@@ -100,11 +93,7 @@ impl TlsMaterial {
                 "give a PEM file with PRIVATE KEY, without a passphrase",
             ),
             // The text of a PEM error can quote the file, and this file is a secret.
-            _ => TlsError::new(
-                MaterialPart::Key,
-                "not valid PEM",
-                "write the file again from its source",
-            ),
+            _ => TlsError::new(MaterialPart::Key, "not valid PEM", "write the file again from its source"),
         })?;
         CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => TlsError::new(
@@ -112,11 +101,7 @@ impl TlsMaterial {
                 "does not belong to the server certificate",
                 "give the key the certificate was issued for",
             ),
-            error => TlsError::new(
-                MaterialPart::Key,
-                error,
-                "use an ECDSA P-256, Ed25519 or RSA key",
-            ),
+            error => TlsError::new(MaterialPart::Key, error, "use an ECDSA P-256, Ed25519 or RSA key"),
         })
     }
 
@@ -126,26 +111,20 @@ impl TlsMaterial {
         let mut store = RootCertStore::empty();
         for certificate in certificates(&self.client_roots_pem, part)? {
             check_validity(&certificate, part)?;
-            store.add(certificate).map_err(|error| {
-                TlsError::new(part, error, "give X.509 version 3 CA certificates")
-            })?;
+            store
+                .add(certificate)
+                .map_err(|error| TlsError::new(part, error, "give X.509 version 3 CA certificates"))?;
         }
         Ok(store)
     }
 
     /// The CRLs, each with the position it was given in.
-    pub(super) fn revocation_lists(
-        &self,
-    ) -> Result<Vec<(usize, CertificateRevocationListDer<'static>)>, TlsError> {
+    pub(super) fn revocation_lists(&self) -> Result<Vec<(usize, CertificateRevocationListDer<'static>)>, TlsError> {
         let mut lists = Vec::new();
         for (position, bytes) in self.crls.iter().enumerate() {
             let part = MaterialPart::Crl(position);
             if bytes.len() > CRL_BYTES_MAX || lists.len() >= CRLS_MAX {
-                return Err(TlsError::new(
-                    part,
-                    "too many or too large CRLs",
-                    "split the CA, or shorten its CRL",
-                ));
+                return Err(TlsError::new(part, "too many or too large CRLs", "split the CA, or shorten its CRL"));
             }
             for list in crl_ders(bytes, part)? {
                 check_crl(&list, part)?;
@@ -160,25 +139,15 @@ fn certificates(pem: &[u8], part: MaterialPart) -> Result<Vec<CertificateDer<'st
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let remedy = "give a PEM file with CERTIFICATE sections";
     match certificates {
-        Ok(certificates) if certificates.is_empty() => {
-            Err(TlsError::new(part, "no certificate found", remedy))
-        }
+        Ok(certificates) if certificates.is_empty() => Err(TlsError::new(part, "no certificate found", remedy)),
         Ok(certificates) => Ok(certificates),
-        Err(error) => Err(TlsError::new(
-            part,
-            format!("not valid PEM ({error})"),
-            remedy,
-        )),
+        Err(error) => Err(TlsError::new(part, format!("not valid PEM ({error})"), remedy)),
     }
 }
 
 fn check_validity(certificate: &CertificateDer<'_>, part: MaterialPart) -> Result<(), TlsError> {
     let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
-        return Err(TlsError::new(
-            part,
-            "not an X.509 certificate",
-            "issue it again",
-        ));
+        return Err(TlsError::new(part, "not an X.509 certificate", "issue it again"));
     };
     let (validity, now) = (parsed.validity(), ASN1Time::now());
     if now > validity.not_after {
@@ -186,62 +155,34 @@ fn check_validity(certificate: &CertificateDer<'_>, part: MaterialPart) -> Resul
         return Err(TlsError::new(part, problem, "issue a new one and reload"));
     }
     if now < validity.not_before {
-        let problem = format!(
-            "{} is not valid before {}",
-            parsed.subject(),
-            validity.not_before
-        );
-        return Err(TlsError::new(
-            part,
-            problem,
-            "check the clock of this machine",
-        ));
+        let problem = format!("{} is not valid before {}", parsed.subject(), validity.not_before);
+        return Err(TlsError::new(part, problem, "check the clock of this machine"));
     }
     Ok(())
 }
 
 /// A file that starts with SEQUENCE is DER, anything else must be PEM.
-fn crl_ders(
-    bytes: &[u8],
-    part: MaterialPart,
-) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+fn crl_ders(bytes: &[u8], part: MaterialPart) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
     if bytes.first() == Some(&0x30) {
         return Ok(vec![CertificateRevocationListDer::from(bytes.to_vec())]);
     }
     let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(bytes).collect();
     match lists {
         Ok(lists) if !lists.is_empty() => Ok(lists),
-        _ => Err(TlsError::new(
-            part,
-            "neither DER nor PEM with X509 CRL",
-            "fetch it from the CA again",
-        )),
+        _ => Err(TlsError::new(part, "neither DER nor PEM with X509 CRL", "fetch it from the CA again")),
     }
 }
 
 /// An expired CRL is refused here, while the one before it is still in force; handshakes refuse it too.
 fn check_crl(list: &CertificateRevocationListDer<'_>, part: MaterialPart) -> Result<(), TlsError> {
-    let next_update = guarded(part, || {
-        CertificateRevocationList::from_der(list)
-            .ok()
-            .map(|(_, parsed)| parsed.next_update())
-    })?;
+    let next_update =
+        guarded(part, || CertificateRevocationList::from_der(list).ok().map(|(_, parsed)| parsed.next_update()))?;
     match next_update {
-        None => Err(TlsError::new(
-            part,
-            "not an X.509 CRL",
-            "fetch it from the CA again",
-        )),
-        Some(None) => Err(TlsError::new(
-            part,
-            "has no next update time",
-            "have the CA state nextUpdate",
-        )),
-        Some(Some(end)) if end < ASN1Time::now() => Err(TlsError::new(
-            part,
-            format!("expired on {end}"),
-            "fetch the current one from the CA",
-        )),
+        None => Err(TlsError::new(part, "not an X.509 CRL", "fetch it from the CA again")),
+        Some(None) => Err(TlsError::new(part, "has no next update time", "have the CA state nextUpdate")),
+        Some(Some(end)) if end < ASN1Time::now() => {
+            Err(TlsError::new(part, format!("expired on {end}"), "fetch the current one from the CA"))
+        }
         Some(Some(_)) => Ok(()),
     }
 }

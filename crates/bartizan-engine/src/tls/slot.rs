@@ -17,9 +17,7 @@ impl TlsSlot {
     /// A slot that starts with `context`.
     #[must_use]
     pub fn new(context: TlsContext) -> Self {
-        Self {
-            current: Arc::new(ArcSwap::from_pointee(context)),
-        }
+        Self { current: Arc::new(ArcSwap::from_pointee(context)) }
     }
 
     /// Swaps certificates, roots and CRLs in place. No connection is dropped. Sessions of the old

@@ -8,9 +8,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bartizan_engine::listener::{
-    Bind, BoundListener, Handshake, ListenerConfig, PeerAddr, Transport, bind,
-};
+use bartizan_engine::listener::{Bind, BoundListener, Handshake, ListenerConfig, PeerAddr, Transport, bind};
 use bartizan_engine::tls::{PeerIdentity, TlsSlot};
 use mio::{Events, Interest, Poll, Token, Waker};
 
@@ -60,24 +58,14 @@ impl Echo {
         Self::start_with_buffer(config, slot, 64 * 1024)
     }
 
-    pub fn start_with_buffer(
-        config: &ListenerConfig,
-        slot: Option<TlsSlot>,
-        buffer: usize,
-    ) -> Self {
+    pub fn start_with_buffer(config: &ListenerConfig, slot: Option<TlsSlot>, buffer: usize) -> Self {
         let listener = bind(config, slot).unwrap();
         let (address, slot) = (listener.local_addr(), listener.tls_slot().cloned());
         let poll = Poll::new().unwrap();
         let waker = Arc::new(Waker::new(poll.registry(), STOP).unwrap());
         let (sender, seen) = mpsc::channel();
         let thread = std::thread::spawn(move || serve(listener, poll, buffer, &sender));
-        Self {
-            address,
-            slot,
-            seen,
-            waker,
-            thread: Some(thread),
-        }
+        Self { address, slot, seen, waker, thread: Some(thread) }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -85,9 +73,7 @@ impl Echo {
     }
 
     pub fn next(&self) -> Seen {
-        self.seen
-            .recv_timeout(WAIT)
-            .expect("the server saw nothing")
+        self.seen.recv_timeout(WAIT).expect("the server saw nothing")
     }
 
     pub fn opened(&self) -> Opened {
@@ -119,9 +105,7 @@ const LISTENER: Token = Token(0);
 const STOP: Token = Token(1);
 
 fn serve(mut listener: BoundListener, mut poll: Poll, buffer: usize, seen: &Sender<Seen>) {
-    poll.registry()
-        .register(&mut listener, LISTENER, Interest::READABLE)
-        .unwrap();
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE).unwrap();
     let mut connections = HashMap::new();
     let mut buffer = vec![0; buffer];
     let mut events = Events::with_capacity(64);
@@ -134,17 +118,8 @@ fn serve(mut listener: BoundListener, mut poll: Poll, buffer: usize, seen: &Send
                     while let Some((mut transport, _)) = listener.accept().unwrap() {
                         let token = Token(next * 1000 + connections.len());
                         let interest = Interest::READABLE | Interest::WRITABLE;
-                        poll.registry()
-                            .register(&mut transport, token, interest)
-                            .unwrap();
-                        connections.insert(
-                            token,
-                            Connection {
-                                transport,
-                                open: false,
-                                out: Vec::new(),
-                            },
-                        );
+                        poll.registry().register(&mut transport, token, interest).unwrap();
+                        connections.insert(token, Connection { transport, open: false, out: Vec::new() });
                     }
                 }
                 token => {
@@ -159,9 +134,7 @@ fn serve(mut listener: BoundListener, mut poll: Poll, buffer: usize, seen: &Send
                         connection.transport.close();
                         // Kept until the peer has read everything: closing with unread bytes resets.
                         let mut connection = connections.remove(&token).unwrap();
-                        poll.registry()
-                            .deregister(&mut connection.transport)
-                            .unwrap();
+                        poll.registry().deregister(&mut connection.transport).unwrap();
                         let _ = seen.send(over);
                         std::thread::spawn(move || {
                             std::thread::sleep(Duration::from_millis(200));
@@ -185,9 +158,7 @@ impl Connection {
         while !self.open {
             match self.transport.advance()? {
                 Handshake::Pending => return Ok(true),
-                Handshake::Addressed => {
-                    drop(seen.send(Seen::Addressed(self.transport.peer_addr())))
-                }
+                Handshake::Addressed => drop(seen.send(Seen::Addressed(self.transport.peer_addr()))),
                 Handshake::Done => {
                     self.open = true;
                     drop(seen.send(Seen::Open(Box::new(opened(&self.transport)))));
@@ -257,18 +228,9 @@ fn settings_have_safe_defaults_and_no_unknown_keys() {
         r#"{"name": "x", "bind": {"unix": {"path": "s"}}, "tls": {"tls_min": "1.3"}, "websocket": {}}"#,
     )
     .unwrap();
-    assert_eq!(
-        config.bind,
-        Bind::Unix {
-            path: "s".into(),
-            mode: 0o600
-        }
-    );
+    assert_eq!(config.bind, Bind::Unix { path: "s".into(), mode: 0o600 });
     let tls = config.tls.unwrap();
-    assert_eq!(
-        tls.client_certificates,
-        bartizan_engine::listener::ClientCertificates::Required
-    );
+    assert_eq!(tls.client_certificates, bartizan_engine::listener::ClientCertificates::Required);
     assert!(config.websocket.unwrap().origins.is_empty());
     let unknown = r#"{"name": "x", "bind": {"tcp": "127.0.0.1:1"}, "tsl": {}}"#;
     assert!(serde_json::from_str::<ListenerConfig>(unknown).is_err());

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use bartizan_engine::listener::{ClientCertificates, ListenerConfig, TlsSettings, TlsVersion};
 use bartizan_engine::tls::{TlsMaterial, TlsSlot};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
-    IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -32,22 +31,14 @@ impl Ca {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![
-            KeyUsagePurpose::KeyCertSign,
-            KeyUsagePurpose::CrlSign,
-            KeyUsagePurpose::DigitalSignature,
-        ];
-        Self {
-            issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap(),
-        }
+        params.key_usages =
+            vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+        Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
     }
 
     pub fn issue(&self, params: &CertificateParams) -> Leaf {
         let key = KeyPair::generate().unwrap();
-        Leaf {
-            certificate: params.signed_by(&key, &self.issuer).unwrap(),
-            key,
-        }
+        Leaf { certificate: params.signed_by(&key, &self.issuer).unwrap(), key }
     }
 
     pub fn server(&self) -> Leaf {
@@ -56,12 +47,8 @@ impl Ca {
 
     pub fn client(&self, name: &str, serial: u64) -> Leaf {
         let mut params = CertificateParams::new(vec![format!("{name}.example")]).unwrap();
-        params
-            .subject_alt_names
-            .push(SanType::URI(format!("urn:{name}").try_into().unwrap()));
-        params.subject_alt_names.push(SanType::Rfc822Name(
-            format!("{name}@example").try_into().unwrap(),
-        ));
+        params.subject_alt_names.push(SanType::URI(format!("urn:{name}").try_into().unwrap()));
+        params.subject_alt_names.push(SanType::Rfc822Name(format!("{name}@example").try_into().unwrap()));
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
         params.serial_number = Some(SerialNumber::from(serial));
@@ -128,11 +115,7 @@ pub fn with_tls(
     tls_min: TlsVersion,
     material: &TlsMaterial,
 ) -> (ListenerConfig, Option<TlsSlot>) {
-    config.tls = Some(TlsSettings {
-        client_certificates: certificates,
-        tls_min,
-        ..TlsSettings::default()
-    });
+    config.tls = Some(TlsSettings { client_certificates: certificates, tls_min, ..TlsSettings::default() });
     let context = config.tls_context(material).unwrap().unwrap();
     (config, Some(TlsSlot::new(context)))
 }

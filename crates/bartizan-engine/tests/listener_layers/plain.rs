@@ -11,13 +11,7 @@ use crate::echo::{Echo, Seen, WAIT, listening_at, loopback};
 use crate::pki::tcp;
 
 fn unix(path: &std::path::Path) -> ListenerConfig {
-    ListenerConfig {
-        bind: Bind::Unix {
-            path: path.to_owned(),
-            mode: 0o640,
-        },
-        ..loopback()
-    }
+    ListenerConfig { bind: Bind::Unix { path: path.to_owned(), mode: 0o640 }, ..loopback() }
 }
 
 fn echoes(stream: &mut (impl Read + Write), bytes: &[u8]) {
@@ -56,26 +50,12 @@ fn a_listener_on_any_ipv6_address_takes_ipv4_too_and_shows_it_as_ipv4() {
 #[test]
 fn a_port_in_use_is_refused_with_its_name_even_when_shards_share_it() {
     for reuse_port in [false, true] {
-        let first = bind(
-            &ListenerConfig {
-                reuse_port,
-                ..loopback()
-            },
-            None,
-        )
-        .unwrap();
+        let first = bind(&ListenerConfig { reuse_port, ..loopback() }, None).unwrap();
         let address = first.local_addr().unwrap();
-        let second = ListenerConfig {
-            reuse_port,
-            ..listening_at(&address.to_string())
-        };
+        let second = ListenerConfig { reuse_port, ..listening_at(&address.to_string()) };
         let error = bind(&second, None).unwrap_err();
         assert!(matches!(error.problem, BindProblem::InUse), "{error}");
-        assert!(
-            error
-                .to_string()
-                .starts_with(&format!("listener test on {address}: already in use"))
-        );
+        assert!(error.to_string().starts_with(&format!("listener test on {address}: already in use")));
         drop(first);
         bind(&second, None).unwrap();
     }
@@ -84,37 +64,19 @@ fn a_port_in_use_is_refused_with_its_name_even_when_shards_share_it() {
 #[test]
 fn an_address_of_another_machine_and_a_mismatch_of_tls_are_refused() {
     let error = bind(&listening_at("192.0.2.1:0"), None).unwrap_err();
-    assert!(
-        matches!(error.problem, BindProblem::NoSuchAddress),
-        "{error}"
-    );
-    let config = ListenerConfig {
-        tls: Some(Default::default()),
-        ..loopback()
-    };
-    assert!(matches!(
-        bind(&config, None).unwrap_err().problem,
-        BindProblem::Settings(_)
-    ));
+    assert!(matches!(error.problem, BindProblem::NoSuchAddress), "{error}");
+    let config = ListenerConfig { tls: Some(Default::default()), ..loopback() };
+    assert!(matches!(bind(&config, None).unwrap_err().problem, BindProblem::Settings(_)));
 }
 
 #[test]
 fn every_clone_accepts_whether_the_port_or_the_socket_is_shared() {
     for reuse_port in [false, true] {
-        let first = bind(
-            &ListenerConfig {
-                reuse_port,
-                ..loopback()
-            },
-            None,
-        )
-        .unwrap();
+        let first = bind(&ListenerConfig { reuse_port, ..loopback() }, None).unwrap();
         let second = first.try_clone().unwrap();
         assert_eq!(first.local_addr(), second.local_addr());
         let address = first.local_addr().unwrap();
-        let clients: Vec<_> = (0..64)
-            .map(|_| TcpStream::connect(address).unwrap())
-            .collect();
+        let clients: Vec<_> = (0..64).map(|_| TcpStream::connect(address).unwrap()).collect();
         let count = |listener: &bartizan_engine::listener::BoundListener| {
             std::iter::from_fn(|| listener.accept().unwrap()).count()
         };
@@ -153,10 +115,7 @@ fn only_a_socket_nobody_listens_on_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("mqtt.sock");
     let living = bind(&unix(&path), None).unwrap();
-    assert!(matches!(
-        bind(&unix(&path), None).unwrap_err().problem,
-        BindProblem::InUse
-    ));
+    assert!(matches!(bind(&unix(&path), None).unwrap_err().problem, BindProblem::InUse));
     assert!(UnixStream::connect(&path).is_ok());
     drop(living);
 
@@ -165,10 +124,7 @@ fn only_a_socket_nobody_listens_on_is_replaced() {
     drop(bind(&unix(&path), None).unwrap());
 
     std::fs::write(&path, "a file").unwrap();
-    assert!(matches!(
-        bind(&unix(&path), None).unwrap_err().problem,
-        BindProblem::NotASocket
-    ));
+    assert!(matches!(bind(&unix(&path), None).unwrap_err().problem, BindProblem::NotASocket));
     assert_eq!(std::fs::read(&path).unwrap(), b"a file");
 }
 
@@ -202,10 +158,7 @@ fn a_slow_reader_gets_everything_and_bounds_what_is_held() {
 fn a_system_listener_blocks_ours() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let config = listening_at(&other.local_addr().unwrap().to_string());
-    assert!(matches!(
-        bind(&config, None).unwrap_err().problem,
-        BindProblem::InUse
-    ));
+    assert!(matches!(bind(&config, None).unwrap_err().problem, BindProblem::InUse));
 }
 
 #[test]
@@ -213,37 +166,22 @@ fn a_connection_moves_to_another_thread_and_its_poll() {
     use mio::{Events, Interest, Poll, Token};
     let listener = bind(&loopback(), None).unwrap();
     let mut client = tcp(listener.local_addr().unwrap());
-    let (mut transport, _) = std::iter::from_fn(|| Some(listener.accept().unwrap()))
-        .flatten()
-        .next()
-        .unwrap();
+    let (mut transport, _) = std::iter::from_fn(|| Some(listener.accept().unwrap())).flatten().next().unwrap();
     let first = Poll::new().unwrap();
-    first
-        .registry()
-        .register(&mut transport, Token(1), Interest::READABLE)
-        .unwrap();
-    assert_eq!(
-        transport.advance().unwrap(),
-        bartizan_engine::listener::Handshake::Done
-    );
+    first.registry().register(&mut transport, Token(1), Interest::READABLE).unwrap();
+    assert_eq!(transport.advance().unwrap(), bartizan_engine::listener::Handshake::Done);
     first.registry().deregister(&mut transport).unwrap();
     client.write_all(b"before the move").unwrap();
     std::thread::spawn(move || {
         let mut second = Poll::new().unwrap();
-        second
-            .registry()
-            .register(&mut transport, Token(2), Interest::READABLE)
-            .unwrap();
+        second.registry().register(&mut transport, Token(2), Interest::READABLE).unwrap();
         let mut events = Events::with_capacity(4);
         // Registering tells of bytes that were there before it, edge-triggered or not.
         second.poll(&mut events, Some(WAIT)).unwrap();
         assert_eq!(events.iter().next().unwrap().token(), Token(2));
         let mut bytes = [0; 64];
         assert_eq!(transport.read(&mut bytes).unwrap(), 15);
-        assert_eq!(
-            transport.read(&mut bytes).unwrap_err().kind(),
-            std::io::ErrorKind::WouldBlock
-        );
+        assert_eq!(transport.read(&mut bytes).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     })
     .join()
     .unwrap();

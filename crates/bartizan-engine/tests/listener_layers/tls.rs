@@ -17,11 +17,7 @@ fn start(certificates: ClientCertificates, material: &TlsMaterial) -> Echo {
     start_with_buffer(certificates, material, 64 * 1024)
 }
 
-fn start_with_buffer(
-    certificates: ClientCertificates,
-    material: &TlsMaterial,
-    buffer: usize,
-) -> Echo {
+fn start_with_buffer(certificates: ClientCertificates, material: &TlsMaterial, buffer: usize) -> Echo {
     let (config, slot) = with_tls(loopback(), certificates, TlsVersion::V1_2, material);
     Echo::start_with_buffer(&config, slot, buffer)
 }
@@ -44,10 +40,7 @@ fn is_refused(echo: &Echo, config: ClientConfig) -> String {
 
 fn replace(echo: &Echo, material: &TlsMaterial) {
     let (config, _) = with_tls(loopback(), Required, TlsVersion::V1_2, material);
-    echo.slot
-        .as_ref()
-        .unwrap()
-        .replace(config.tls_context(material).unwrap().unwrap());
+    echo.slot.as_ref().unwrap().replace(config.tls_context(material).unwrap().unwrap());
 }
 
 /// A client that remembers its session.
@@ -66,11 +59,7 @@ fn a_client_certificate_becomes_an_identity() {
     echoes(&mut client, b"hello").unwrap();
     let opened = echo.opened();
     assert_eq!((opened.kind, opened.version), ("mqtts", Some("TLS1.3")));
-    assert!(
-        opened.cipher.unwrap().starts_with("TLS13_"),
-        "{:?}",
-        opened.cipher
-    );
+    assert!(opened.cipher.unwrap().starts_with("TLS13_"), "{:?}", opened.cipher);
     let identity = opened.identity.unwrap();
     assert_eq!(identity.common_name.as_deref(), Some("press-01"));
     assert_eq!(identity.san_dns, ["press-01.example"]);
@@ -84,11 +73,7 @@ fn a_client_certificate_becomes_an_identity() {
     client.conn.send_close_notify();
     client.flush().unwrap();
     assert!(matches!(echo.next(), Seen::Ended));
-    assert_eq!(
-        client.read(&mut [0; 8]).unwrap(),
-        0,
-        "closed with close_notify"
-    );
+    assert_eq!(client.read(&mut [0; 8]).unwrap(), 0, "closed with close_notify");
 }
 
 #[test]
@@ -120,9 +105,7 @@ fn the_oldest_version_is_a_setting() {
         let mut roots = rustls::RootCertStore::empty();
         use rustls::pki_types::pem::PemObject;
         let pem = ca.material().client_roots_pem;
-        roots
-            .add(rustls::pki_types::CertificateDer::from_pem_slice(&pem).unwrap())
-            .unwrap();
+        roots.add(rustls::pki_types::CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
         roots
     });
     let old = || {
@@ -144,10 +127,7 @@ fn the_oldest_version_is_a_setting() {
 fn alpn_mqtt_is_agreed_none_is_fine_and_another_is_refused() {
     let ca = Ca::new("ca");
     let echo = start(Off, &ca.material());
-    for (offered, agreed) in [
-        (vec![], None),
-        (vec![b"x".to_vec(), b"mqtt".to_vec()], Some(&b"mqtt"[..])),
-    ] {
+    for (offered, agreed) in [(vec![], None), (vec![b"x".to_vec(), b"mqtt".to_vec()], Some(&b"mqtt"[..]))] {
         let mut config = ca.client_config(None);
         config.alpn_protocols = offered;
         let mut client = connect(echo.address(), Arc::new(config));
@@ -166,13 +146,7 @@ fn alpn_mqtt_is_agreed_none_is_fine_and_another_is_refused() {
 fn a_crl_revokes_and_speaks_for_everybody() {
     let (ca, other) = (Ca::new("ca"), Ca::new("other"));
     let crls = vec![ca.crl(&[7], 2090).der().to_vec()];
-    let echo = start(
-        Required,
-        &TlsMaterial {
-            crls,
-            ..ca.material()
-        },
-    );
+    let echo = start(Required, &TlsMaterial { crls, ..ca.material() });
     let revoked = is_refused(&echo, ca.client_config(Some(&ca.client("press-07", 7))));
     assert!(revoked.contains("CertificateRevoked"), "{revoked}");
     let good = ca.client_config(Some(&ca.client("press-08", 8)));
@@ -180,13 +154,7 @@ fn a_crl_revokes_and_speaks_for_everybody() {
 
     // A CRL of another CA says nothing about this one's clients: unknown is refused.
     let crls = vec![other.crl(&[], 2090).der().to_vec()];
-    let echo = start(
-        Required,
-        &TlsMaterial {
-            crls,
-            ..ca.material()
-        },
-    );
+    let echo = start(Required, &TlsMaterial { crls, ..ca.material() });
     is_refused(&echo, ca.client_config(Some(&ca.client("press-08", 8))));
 }
 
@@ -198,10 +166,7 @@ fn a_session_is_resumed_with_its_identity() {
     for resumed in [false, true, true] {
         let mut client = connect(echo.address(), Arc::clone(&config));
         echoes(&mut client, b"hello").unwrap();
-        assert_eq!(
-            client.conn.handshake_kind() == Some(HandshakeKind::Resumed),
-            resumed
-        );
+        assert_eq!(client.conn.handshake_kind() == Some(HandshakeKind::Resumed), resumed);
         let opened = echo.opened();
         assert_eq!(opened.resumed, resumed);
         assert_eq!(opened.identity.unwrap().serial_hex, "7");
@@ -227,13 +192,7 @@ fn a_resumption_after_replacement_runs_the_verifier_again() {
     echo.next();
 
     let crls = vec![ca.crl(&[7], 2090).der().to_vec()];
-    replace(
-        &echo,
-        &TlsMaterial {
-            crls,
-            ..ca.material()
-        },
-    );
+    replace(&echo, &TlsMaterial { crls, ..ca.material() });
     let mut client = connect(echo.address(), config);
     let refused = echoes(&mut client, b"hello").unwrap_err().to_string();
     assert!(refused.contains("CertificateRevoked"), "{refused}");
@@ -243,19 +202,13 @@ fn a_resumption_after_replacement_runs_the_verifier_again() {
 fn replacement_keeps_live_connections_and_serves_the_new_certificate() {
     let (old, new) = (Ca::new("old"), Ca::new("new"));
     let echo = start(Required, &old.material());
-    let mut live = connect(
-        echo.address(),
-        Arc::new(old.client_config(Some(&old.client("a", 1)))),
-    );
+    let mut live = connect(echo.address(), Arc::new(old.client_config(Some(&old.client("a", 1)))));
     echoes(&mut live, b"before").unwrap();
     echo.opened();
     replace(&echo, &new.material());
     echoes(&mut live, b"after").unwrap();
     is_refused(&echo, old.client_config(Some(&old.client("a", 1))));
-    let mut client = connect(
-        echo.address(),
-        Arc::new(new.client_config(Some(&new.client("b", 2)))),
-    );
+    let mut client = connect(echo.address(), Arc::new(new.client_config(Some(&new.client("b", 2)))));
     echoes(&mut client, b"hello").unwrap();
     echoes(&mut live, b"still").unwrap();
 }
@@ -266,18 +219,8 @@ fn unusable_material_leaves_the_slot_as_it_is() {
     let echo = start(Required, &ca.material());
     let (config, _) = with_tls(loopback(), Required, TlsVersion::V1_2, &ca.material());
     let crls = vec![ca.crl(&[], 2025).der().to_vec()];
-    assert!(
-        config
-            .tls_context(&TlsMaterial {
-                crls,
-                ..ca.material()
-            })
-            .is_err()
-    );
-    let mut client = connect(
-        echo.address(),
-        Arc::new(ca.client_config(Some(&ca.client("a", 1)))),
-    );
+    assert!(config.tls_context(&TlsMaterial { crls, ..ca.material() }).is_err());
+    let mut client = connect(echo.address(), Arc::new(ca.client_config(Some(&ca.client("a", 1)))));
     echoes(&mut client, b"hello").unwrap();
 }
 
@@ -350,11 +293,7 @@ fn plaintext_and_garbage_fail_the_handshake_only_of_their_sender() {
     let mut good = connect(echo.address(), Arc::new(ca.client_config(None)));
     echoes(&mut good, b"hello").unwrap();
     echo.opened();
-    for garbage in [
-        &b"\x10\x0c\x00\x04MQTT\x05\x02\x00\x3c\x00\x00"[..],
-        &[0; 4096],
-        &[0x16, 3, 1, 0xff, 0xff],
-    ] {
+    for garbage in [&b"\x10\x0c\x00\x04MQTT\x05\x02\x00\x3c\x00\x00"[..], &[0; 4096], &[0x16, 3, 1, 0xff, 0xff]] {
         let mut client = tcp(echo.address());
         client.write_all(garbage).unwrap();
         client.shutdown(Shutdown::Write).unwrap();

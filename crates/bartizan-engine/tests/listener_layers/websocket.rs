@@ -4,9 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
-use bartizan_engine::listener::{
-    ClientCertificates, ListenerConfig, TlsVersion, WebSocketSettings,
-};
+use bartizan_engine::listener::{ClientCertificates, ListenerConfig, TlsVersion, WebSocketSettings};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
@@ -17,22 +15,13 @@ use crate::pki::{Ca, connect, tcp, with_tls};
 
 fn listening() -> ListenerConfig {
     let origins = vec!["https://console.example".to_owned()];
-    let websocket = WebSocketSettings {
-        origins,
-        frame_bytes_max: 100_000,
-        ..WebSocketSettings::default()
-    };
-    ListenerConfig {
-        websocket: Some(websocket),
-        ..loopback()
-    }
+    let websocket = WebSocketSettings { origins, frame_bytes_max: 100_000, ..WebSocketSettings::default() };
+    ListenerConfig { websocket: Some(websocket), ..loopback() }
 }
 
 fn client<S: Read + Write>(stream: S) -> WebSocket<S> {
     let mut request = "ws://localhost/mqtt".into_client_request().unwrap();
-    request
-        .headers_mut()
-        .insert("Sec-WebSocket-Protocol", "mqttv3.1, mqtt".parse().unwrap());
+    request.headers_mut().insert("Sec-WebSocket-Protocol", "mqttv3.1, mqtt".parse().unwrap());
     let (socket, response) = tungstenite::client(request, stream).unwrap();
     assert_eq!(response.headers()["Sec-WebSocket-Protocol"], "mqtt");
     socket
@@ -75,20 +64,15 @@ fn answer(echo: &Echo, request: &str) -> String {
     response.lines().next().unwrap_or_default().to_owned()
 }
 
-const REQUEST: &str = "GET /mqtt HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: keep-alive, \
+pub const REQUEST: &str = "GET /mqtt HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: keep-alive, \
                        Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Protocol: mqtt\r\n\r\n";
 
 #[test]
 fn bytes_pass_in_binary_frames() {
     let (echo, mut socket) = open(64 * 1024);
-    socket
-        .send(Message::binary(&b"\x10\x0c hello"[..]))
-        .unwrap();
-    assert_eq!(
-        socket.read().unwrap(),
-        Message::binary(&b"\x10\x0c hello"[..])
-    );
+    socket.send(Message::binary(&b"\x10\x0c hello"[..])).unwrap();
+    assert_eq!(socket.read().unwrap(), Message::binary(&b"\x10\x0c hello"[..]));
     socket.close(None).unwrap();
     assert!(matches!(echo.next(), Seen::Ended));
     assert!(matches!(socket.read().unwrap(), Message::Close(None)));
@@ -97,22 +81,14 @@ fn bytes_pass_in_binary_frames() {
 #[test]
 fn wss_carries_the_certificate_and_negotiates_http() {
     let ca = Ca::new("ca");
-    let (config, slot) = with_tls(
-        listening(),
-        ClientCertificates::Required,
-        TlsVersion::V1_3,
-        &ca.material(),
-    );
+    let (config, slot) = with_tls(listening(), ClientCertificates::Required, TlsVersion::V1_3, &ca.material());
     let echo = Echo::start(&config, slot);
     let mut client_config = ca.client_config(Some(&ca.client("press-01", 1)));
     client_config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let mut socket = client(connect(echo.address(), Arc::new(client_config)));
     let opened = echo.opened();
     assert_eq!((opened.kind, opened.version), ("wss", Some("TLS1.3")));
-    assert_eq!(
-        opened.identity.unwrap().common_name.as_deref(),
-        Some("press-01")
-    );
+    assert_eq!(opened.identity.unwrap().common_name.as_deref(), Some("press-01"));
     for size in [1, 125, 126, 65_535, 65_536, 99_999] {
         let sent: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
         socket.send(Message::binary(sent.clone())).unwrap();
@@ -129,17 +105,11 @@ fn packets_lie_across_and_within_frames() {
         let (mut rest, last) = (&sent[..], sizes.len() - 1);
         for (at, size) in sizes.into_iter().enumerate() {
             let (payload, behind) = rest.split_at(size);
-            let opcode = if at == 0 {
-                Data::Binary
-            } else {
-                Data::Continue
-            };
+            let opcode = if at == 0 { Data::Binary } else { Data::Continue };
             let frame = Frame::message(payload.to_vec(), OpCode::Data(opcode), at == last);
             socket.write(Message::Frame(frame)).unwrap();
             // Between the fragments of a message, as RFC 6455 allows.
-            socket
-                .write(Message::Ping(vec![at as u8; at].into()))
-                .unwrap();
+            socket.write(Message::Ping(vec![at as u8; at].into())).unwrap();
             rest = behind;
         }
         socket.flush().unwrap();
@@ -153,44 +123,25 @@ fn frames_may_come_byte_by_byte() {
     let mut raw = Vec::new();
     for payload in [&b"first"[..], &[b'x'; 200]] {
         let mask = [1, 2, 3, 4];
-        let header = FrameHeader {
-            opcode: OpCode::Data(Data::Binary),
-            mask: Some(mask),
-            ..FrameHeader::default()
-        };
+        let header = FrameHeader { opcode: OpCode::Data(Data::Binary), mask: Some(mask), ..FrameHeader::default() };
         header.format(payload.len() as u64, &mut raw).unwrap();
-        raw.extend(
-            payload
-                .iter()
-                .zip(mask.iter().cycle())
-                .map(|(byte, key)| byte ^ key),
-        );
+        raw.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
     }
     socket.get_ref().set_nodelay(true).unwrap();
     for byte in raw {
         socket.get_mut().write_all(&[byte]).unwrap();
         std::thread::sleep(std::time::Duration::from_micros(200));
     }
-    assert_eq!(
-        receive(&mut socket, 205),
-        [&b"first"[..], &[b'x'; 200]].concat()
-    );
+    assert_eq!(receive(&mut socket, 205), [&b"first"[..], &[b'x'; 200]].concat());
 }
 
 #[test]
 fn a_ping_is_answered_and_a_flood_of_them_stays_bounded() {
     let (_echo, mut socket) = open(64 * 1024);
-    socket
-        .send(Message::Ping(b"are you there"[..].into()))
-        .unwrap();
-    assert_eq!(
-        socket.read().unwrap(),
-        Message::Pong(b"are you there"[..].into())
-    );
+    socket.send(Message::Ping(b"are you there"[..].into())).unwrap();
+    assert_eq!(socket.read().unwrap(), Message::Pong(b"are you there"[..].into()));
     for at in 0..20_000_u32 {
-        socket
-            .send(Message::Ping(at.to_be_bytes().to_vec().into()))
-            .unwrap();
+        socket.send(Message::Ping(at.to_be_bytes().to_vec().into())).unwrap();
     }
     socket.send(Message::binary(&b"end"[..])).unwrap();
     let mut pongs = 0;
@@ -221,15 +172,9 @@ fn frames_against_rfc_6455_close_the_connection() {
     let long_ping: &[u8] = &[0x89, 0xfe, 0, 126, 0, 0, 0, 0];
     let stray_continuation: &[u8] = &[0x80, 0x80, 0, 0, 0, 0];
     let message_in_message: &[u8] = &[0x02, 0x80, 0, 0, 0, 0, 0x82, 0x80, 0, 0, 0, 0];
-    for raw in [
-        unmasked,
-        reserved_bit,
-        reserved_opcode,
-        fragmented_ping,
-        long_ping,
-        stray_continuation,
-        message_in_message,
-    ] {
+    for raw in
+        [unmasked, reserved_bit, reserved_opcode, fragmented_ping, long_ping, stray_continuation, message_in_message]
+    {
         let (echo, mut socket) = open(64 * 1024);
         socket.get_mut().write_all(raw).unwrap();
         assert_eq!(closed_with(&mut socket), CloseCode::Protocol, "{raw:x?}");
@@ -240,10 +185,7 @@ fn frames_against_rfc_6455_close_the_connection() {
 #[test]
 fn a_frame_longer_than_allowed_is_refused_by_its_header() {
     let (echo, mut socket) = open(64 * 1024);
-    socket
-        .get_mut()
-        .write_all(&[0x82, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0])
-        .unwrap();
+    socket.get_mut().write_all(&[0x82, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]).unwrap();
     assert_eq!(closed_with(&mut socket), CloseCode::Size);
     assert!(echo.failure().contains("longer than allowed"));
 }
@@ -260,26 +202,16 @@ fn the_sample_of_rfc_6455_is_upgraded_byte_by_byte() {
     let count = stream.read(&mut response).unwrap();
     let text = std::str::from_utf8(&response[..count]).unwrap();
     assert!(text.starts_with("HTTP/1.1 101 "), "{text}");
-    assert!(
-        text.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"),
-        "{text}"
-    );
+    assert!(text.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{text}");
     echo.opened();
 }
 
 #[test]
 fn mqtt_6_0_0_3_the_sub_protocol_mqtt_is_required() {
     let echo = Echo::start(&listening(), None);
-    for offered in [
-        "",
-        "Sec-WebSocket-Protocol: mqttv3.1\r\n",
-        "Sec-WebSocket-Protocol: MQTT\r\n",
-    ] {
+    for offered in ["", "Sec-WebSocket-Protocol: mqttv3.1\r\n", "Sec-WebSocket-Protocol: MQTT\r\n"] {
         let request = REQUEST.replace("Sec-WebSocket-Protocol: mqtt\r\n", offered);
-        assert_eq!(
-            answer(&echo, &request),
-            "HTTP/1.1 400 Sub-protocol mqtt required"
-        );
+        assert_eq!(answer(&echo, &request), "HTTP/1.1 400 Sub-protocol mqtt required");
         assert!(echo.failure().contains("Sub-protocol"));
     }
 }
@@ -288,27 +220,15 @@ fn mqtt_6_0_0_3_the_sub_protocol_mqtt_is_required() {
 fn a_browser_comes_only_from_a_listed_origin() {
     let echo = Echo::start(&listening(), None);
     let from = |origin: &str| REQUEST.replace("Host:", &format!("Origin: {origin}\r\nHost:"));
-    for origin in [
-        "https://evil.example",
-        "null",
-        "",
-        "https://console.example.evil",
-        "http://console.example",
-    ] {
-        assert_eq!(
-            answer(&echo, &from(origin)),
-            "HTTP/1.1 403 Origin Not Allowed",
-            "{origin}"
-        );
+    for origin in ["https://evil.example", "null", "", "https://console.example.evil", "http://console.example"] {
+        assert_eq!(answer(&echo, &from(origin)), "HTTP/1.1 403 Origin Not Allowed", "{origin}");
         echo.failure();
     }
     let twice = from("https://console.example\r\nOrigin: https://evil.example");
     assert_eq!(answer(&echo, &twice), "HTTP/1.1 400 Bad Request");
     echo.failure();
     let mut stream = tcp(echo.address());
-    stream
-        .write_all(from("https://console.example").as_bytes())
-        .unwrap();
+    stream.write_all(from("https://console.example").as_bytes()).unwrap();
     echo.opened();
 }
 
@@ -319,54 +239,24 @@ fn requests_that_are_no_upgrade_get_a_short_answer() {
     let cases = [
         (REQUEST.replace("/mqtt", "/other"), "404 Not Found"),
         (REQUEST.replace("GET", "POST"), "405 Method Not Allowed"),
-        (
-            REQUEST.replace("Version: 13", "Version: 8"),
-            "426 Upgrade Required",
-        ),
-        (
-            REQUEST.replace("Upgrade: websocket\r\n", ""),
-            "400 Bad Request",
-        ),
-        (
-            REQUEST.replace("keep-alive, Upgrade", "keep-alive"),
-            "400 Bad Request",
-        ),
-        (
-            REQUEST.replace("Host: localhost\r\n", ""),
-            "400 Bad Request",
-        ),
+        (REQUEST.replace("Version: 13", "Version: 8"), "426 Upgrade Required"),
+        (REQUEST.replace("Upgrade: websocket\r\n", ""), "400 Bad Request"),
+        (REQUEST.replace("keep-alive, Upgrade", "keep-alive"), "400 Bad Request"),
+        (REQUEST.replace("Host: localhost\r\n", ""), "400 Bad Request"),
         (REQUEST.replace("HTTP/1.1", "HTTP/1.0"), "400 Bad Request"),
         (REQUEST.replace(key, ""), "400 Bad Request"),
-        (
-            REQUEST.replace(key, "Sec-WebSocket-Key: c2hvcnQ=\r\n"),
-            "400 Bad Request",
-        ),
+        (REQUEST.replace(key, "Sec-WebSocket-Key: c2hvcnQ=\r\n"), "400 Bad Request"),
         (REQUEST.replace(key, &key.repeat(2)), "400 Bad Request"),
-        (
-            REQUEST.replace("Host:", "Content-Length: 5\r\nHost:"),
-            "400 Bad Request",
-        ),
-        (
-            REQUEST.replace("Host:", "Transfer-Encoding: chunked\r\nHost:"),
-            "400 Bad Request",
-        ),
+        (REQUEST.replace("Host:", "Content-Length: 5\r\nHost:"), "400 Bad Request"),
+        (REQUEST.replace("Host:", "Transfer-Encoding: chunked\r\nHost:"), "400 Bad Request"),
         (format!("{REQUEST}\x02\x00"), "400 Bad Request"),
         ("\x10\x0c\x00\x04MQTT\r\n\r\n".to_owned(), "400 Bad Request"),
-        (
-            REQUEST.replace("Host:", &format!("Cookie: {}\r\nHost:", "x".repeat(9000))),
-            "431 ",
-        ),
-        (
-            REQUEST.replace("Host:", &format!("{}Host:", "A: b\r\n".repeat(70))),
-            "431 ",
-        ),
+        (REQUEST.replace("Host:", &format!("Cookie: {}\r\nHost:", "x".repeat(9000))), "431 "),
+        (REQUEST.replace("Host:", &format!("{}Host:", "A: b\r\n".repeat(70))), "431 "),
     ];
     for (request, status) in cases {
         let answer = answer(&echo, &request);
-        assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status}")),
-            "{answer} instead of {status}"
-        );
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer} instead of {status}");
         echo.failure();
     }
 }

@@ -105,17 +105,22 @@ impl<S: ByteStream> WebSocketStream<S> {
         &mut self.inner
     }
 
-    /// Moves the payloads within `raw[..count]` to its front and tells their length.
-    fn unframe(&mut self, raw: &mut [u8], count: usize) -> Result<usize, FrameError> {
+    /// Moves the payloads within `raw[..count]` to its front and tells their length. What is wrong
+    /// behind them is kept in `failed`, so that the outcome does not depend on how bytes were cut.
+    fn unframe(&mut self, raw: &mut [u8], count: usize) -> usize {
         let (mut at, mut filled) = (0, 0);
         while at < count && !self.peer_closed {
             let Some(mut frame) = self.incoming else {
-                at += self.take_header(raw.get(at..count).unwrap_or_default())?;
+                match self.take_header(raw.get(at..count).unwrap_or_default()) {
+                    Ok(taken) => at += taken,
+                    Err(error) => {
+                        self.failed = Some(error);
+                        break;
+                    }
+                }
                 continue;
             };
-            let length = usize::try_from(frame.remaining)
-                .unwrap_or(usize::MAX)
-                .min(count - at);
+            let length = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(count - at);
             let payload = raw.get_mut(at..at + length).unwrap_or_default();
             unmask(payload, frame.mask);
             if matches!(frame.opcode, OpCode::Data(_)) {
@@ -130,23 +135,20 @@ impl<S: ByteStream> WebSocketStream<S> {
             self.incoming = Some(frame);
             self.finish_frame();
         }
-        Ok(filled)
+        filled
     }
 
     /// Takes header bytes from the front of `raw`, and tells how many.
     fn take_header(&mut self, raw: &[u8]) -> Result<usize, FrameError> {
         let before = self.header.len();
-        self.header
-            .extend(raw.iter().take(HEADER_BYTES_MAX - before));
+        self.header.extend(raw.iter().take(HEADER_BYTES_MAX - before));
         let mut cursor = Cursor::new(&self.header);
         let parsed = FrameHeader::parse(&mut cursor).map_err(|_| FrameError::Protocol)?;
         let Some((header, length)) = parsed else {
             // Fewer than a whole header were there, so all of them were taken.
             return Ok(self.header.len() - before);
         };
-        let taken = usize::try_from(cursor.position())
-            .unwrap_or(HEADER_BYTES_MAX)
-            .saturating_sub(before);
+        let taken = usize::try_from(cursor.position()).unwrap_or(HEADER_BYTES_MAX).saturating_sub(before);
         self.header.clear();
         self.incoming = Some(self.check_header(&header, length)?);
         self.finish_frame();
@@ -174,11 +176,7 @@ impl<S: ByteStream> WebSocketStream<S> {
                 self.in_message = !header.is_final;
             }
         }
-        Ok(Incoming {
-            opcode: header.opcode,
-            remaining: length,
-            mask,
-        })
+        Ok(Incoming { opcode: header.opcode, remaining: length, mask })
     }
 
     /// Ends the frame when its payload is complete, and acts on a control frame.
@@ -195,9 +193,7 @@ impl<S: ByteStream> WebSocketStream<S> {
             Control::Ping => self.pong = Some(payload),
             Control::Close => {
                 self.peer_closed = true;
-                let status = payload
-                    .first_chunk::<2>()
-                    .map(|code| u16::from_be_bytes(*code));
+                let status = payload.first_chunk::<2>().map(|code| u16::from_be_bytes(*code));
                 self.queue_close(status);
             }
             Control::Pong | Control::Reserved(_) => {}
@@ -213,10 +209,7 @@ impl<S: ByteStream> WebSocketStream<S> {
     }
 
     fn queue_frame(&mut self, opcode: OpCode, payload: &[u8]) {
-        let header = FrameHeader {
-            opcode,
-            ..FrameHeader::default()
-        };
+        let header = FrameHeader { opcode, ..FrameHeader::default() };
         // Writing into a Vec cannot fail.
         let _ = header.format(payload.len() as u64, &mut self.outgoing);
         self.outgoing.extend_from_slice(payload);
@@ -254,7 +247,6 @@ impl<S: ByteStream> WebSocketStream<S> {
 
     /// Tells the peer why, and the caller.
     fn fail(&mut self, error: FrameError) -> io::Error {
-        self.failed = Some(error);
         self.queue_close(Some(error.status()));
         let _ = self.send();
         io::Error::new(io::ErrorKind::InvalidData, error)
@@ -263,10 +255,10 @@ impl<S: ByteStream> WebSocketStream<S> {
 
 impl<S: ByteStream> Read for WebSocketStream<S> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if let Some(error) = self.failed {
-            return Err(self.fail(error));
-        }
         for _ in 0..READS_MAX {
+            if let Some(error) = self.failed {
+                return Err(self.fail(error));
+            }
             if self.peer_closed || buf.is_empty() {
                 return Ok(0);
             }
@@ -274,20 +266,19 @@ impl<S: ByteStream> Read for WebSocketStream<S> {
                 Ok(0) => return Ok(0),
                 Ok(count) => count,
                 Err(error) => {
-                    self.more = false;
+                    self.more = self.inner.may_have_buffered();
                     return Err(error);
                 }
             };
             self.more = count == buf.len() || self.inner.may_have_buffered();
-            let filled = match self.unframe(buf, count) {
-                Ok(filled) => filled,
-                Err(error) => return Err(self.fail(error)),
-            };
+            let filled = self.unframe(buf, count);
             if self.pong.is_some() || self.close_sent {
-                self.send()?;
+                // A peer that has gone cannot take its answer, but what it sent before counts; the
+                // error comes back with the next write.
+                let _ = self.send();
             }
             if filled > 0 {
-                self.more |= self.peer_closed;
+                self.more |= self.peer_closed || self.failed.is_some();
                 return Ok(filled);
             }
         }
@@ -314,11 +305,7 @@ impl<S: ByteStream> Write for WebSocketStream<S> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.send()? {
-            self.inner.flush()
-        } else {
-            Err(io::ErrorKind::WouldBlock.into())
-        }
+        if self.send()? { self.inner.flush() } else { Err(io::ErrorKind::WouldBlock.into()) }
     }
 }
 

@@ -63,11 +63,7 @@ pub struct Upgrade {
 
 impl Upgrade {
     /// Drives the upgrade until the response has left (`true`) or the stream would block (`false`).
-    pub fn advance(
-        &mut self,
-        stream: &mut impl ByteStream,
-        settings: &WebSocketSettings,
-    ) -> io::Result<bool> {
+    pub fn advance(&mut self, stream: &mut impl ByteStream, settings: &WebSocketSettings) -> io::Result<bool> {
         if self.response.is_empty() {
             if !self.read_head(stream)? {
                 return Ok(false);
@@ -112,17 +108,10 @@ impl Upgrade {
                 return Err(refuse(stream, Refusal::TooLarge));
             }
             let unseen = self.head.get(seen..).unwrap_or_default();
-            if let Some(end) = unseen
-                .windows(HEAD_END.len())
-                .position(|window| window == HEAD_END)
-            {
+            if let Some(end) = unseen.windows(HEAD_END.len()).position(|window| window == HEAD_END) {
                 // RFC 6455, 4.1: the client sends nothing before it has the response.
                 let is_last = seen + end + HEAD_END.len() == self.head.len();
-                return if is_last {
-                    Ok(true)
-                } else {
-                    Err(refuse(stream, Refusal::BadRequest))
-                };
+                return if is_last { Ok(true) } else { Err(refuse(stream, Refusal::BadRequest)) };
             }
         }
     }
@@ -174,8 +163,7 @@ pub fn accept_key(head: &[u8], settings: &WebSocketSettings) -> Result<String, R
 }
 
 fn check_upgrade(headers: &[Header<'_>], version: Option<u8>) -> Result<(), Refusal> {
-    let has =
-        |name, wanted: &str| tokens(headers, name).any(|token| token.eq_ignore_ascii_case(wanted));
+    let has = |name, wanted: &str| tokens(headers, name).any(|token| token.eq_ignore_ascii_case(wanted));
     let has_body = only(headers, "content-length")?.is_some_and(|length| length != "0")
         || only(headers, "transfer-encoding")?.is_some();
     let is_upgrade = has("upgrade", "websocket") && has("connection", "upgrade");
@@ -192,21 +180,13 @@ fn check_upgrade(headers: &[Header<'_>], version: Option<u8>) -> Result<(), Refu
 fn check_origin(headers: &[Header<'_>], allowed: &[String]) -> Result<(), Refusal> {
     match only(headers, "origin")? {
         None => Ok(()),
-        Some(origin)
-            if allowed
-                .iter()
-                .any(|listed| listed.eq_ignore_ascii_case(origin)) =>
-        {
-            Ok(())
-        }
+        Some(origin) if allowed.iter().any(|listed| listed.eq_ignore_ascii_case(origin)) => Ok(()),
         Some(_) => Err(Refusal::Origin),
     }
 }
 
 fn values<'a>(headers: &'a [Header<'_>], name: &'a str) -> impl Iterator<Item = Option<&'a str>> {
-    let named = headers
-        .iter()
-        .filter(move |header| header.name.eq_ignore_ascii_case(name));
+    let named = headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
     named.map(|header| std::str::from_utf8(header.value).ok().map(str::trim))
 }
 
@@ -221,8 +201,5 @@ fn only<'a>(headers: &'a [Header<'_>], name: &'a str) -> Result<Option<&'a str>,
 }
 
 fn tokens<'a>(headers: &'a [Header<'_>], name: &'a str) -> impl Iterator<Item = &'a str> {
-    values(headers, name)
-        .flatten()
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
+    values(headers, name).flatten().flat_map(|value| value.split(',')).map(str::trim)
 }
