@@ -97,6 +97,21 @@ fn wss_carries_the_certificate_and_negotiates_http() {
 }
 
 #[test]
+fn all_layers_stack_proxy_header_tls_and_websocket() {
+    let ca = Ca::new("ca");
+    let proxied = ListenerConfig { proxy_protocol_from: vec!["127.0.0.1/32".parse().unwrap()], ..listening() };
+    let (config, slot) = with_tls(proxied, ClientCertificates::Off, TlsVersion::V1_2, &ca.material());
+    let echo = Echo::start_with_buffer(&config, slot, 10);
+    let mut stream = connect(echo.address(), Arc::new(ca.client_config(None)));
+    stream.sock.write_all(b"PROXY TCP6 2001:db8::7 ::1 4711 443\r\n").unwrap();
+    let mut socket = client(stream);
+    assert!(matches!(echo.next(), Seen::Addressed(peer) if peer.to_string() == "[2001:db8::7]:4711"));
+    assert_eq!(echo.opened().peer.to_string(), "[2001:db8::7]:4711");
+    socket.send(Message::binary(vec![7; 1000])).unwrap();
+    assert_eq!(receive(&mut socket, 1000), vec![7; 1000]);
+}
+
+#[test]
 fn packets_lie_across_and_within_frames() {
     for buffer in [1, 3, 50, 64 * 1024] {
         let (_echo, mut socket) = open(buffer);
