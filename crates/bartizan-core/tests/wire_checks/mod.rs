@@ -1,6 +1,12 @@
 //! What must hold of any octets, for the fuzz targets and for replaying their corpora.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "a test says what failed by failing")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what failed by failing"
+)]
 
 use bartizan_core::wire::property_rules::Place;
 use bartizan_core::wire::{
@@ -48,7 +54,8 @@ pub fn check_decode(input: &[u8]) {
 fn check_packet(packet: &Packet<'_>, role: Role, version: Version, len: usize) {
     let mut out = Vec::new();
     encode::packet(&mut out, version, packet);
-    assert!(out.len() <= len, "{packet:?} grew from {len} to {}", out.len());
+    // DISCONNECT alone may come as code without Property Length, and is never written so.
+    assert!(out.len() <= len.max(4), "{packet:?} grew from {len} to {}", out.len());
     let framed = frame(&out, u32::MAX).unwrap().unwrap();
     assert_eq!(framed.len, out.len());
     let known = if matches!(packet, Packet::Connect(_)) { None } else { Some(version) };

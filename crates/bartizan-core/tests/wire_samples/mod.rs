@@ -1,6 +1,12 @@
 //! Valid packets of every kind and version, for proptest.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "a test says what failed by failing")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what failed by failing"
+)]
 
 use bartizan_core::wire::property_rules::Place;
 use bartizan_core::wire::{

@@ -134,7 +134,8 @@ pub fn disconnect(
     reason_and_properties(out, 0xE0, reason, Properties { raw: &raw });
 }
 
-/// DISCONNECT or AUTH of 5.0, in the shortest form that 3.14.2.1 and 3.15.2.1 allow.
+/// DISCONNECT or AUTH of 5.0: two octets, or code and properties. DISCONNECT could leave out an
+/// empty Property Length (3.14.2.2.1), AUTH could not; every client reads the longer form.
 pub(super) fn reason_and_properties(out: &mut Vec<u8>, first: u8, reason: ReasonCode, properties: Properties<'_>) {
     let bare = properties.is_empty();
     if bare && reason == ReasonCode::Success {
