@@ -1,0 +1,19 @@
+"""What the operator decides, as frozen values; unknown keys are errors and every risk is spelt `danger_*`.
+
+schema     Settings and its small sections
+listener   one listener: where, TLS, who may try
+limits     every bound with its default and what happens when it is met
+layout     where things lie in the data directory
+load       TOML file and `--set`: the only module here that reads files
+danger     the risks in force, with their reasons
+engine     Settings -> the engine's JSON
+reference  the schema as docs/reference/settings.md
+"""
+
+from bartizan.config.danger import Danger, dangers
+from bartizan.config.engine import engine_config
+from bartizan.config.layout import DataDirectory
+from bartizan.config.load import load_settings
+from bartizan.config.schema import Settings
+
+__all__ = ["Danger", "DataDirectory", "Settings", "dangers", "engine_config", "load_settings"]

@@ -1,0 +1,43 @@
+"""The risks in force: every `danger_*` with its reason.
+
+Printed at start, shown by `doctor`, counted in metrics.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bartizan.config.schema import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Danger:
+    """One risk that the operator took, in their own words."""
+
+    setting: str
+    """The key that takes it, such as `listeners.lab.danger_plaintext`."""
+    reason: str
+    effect: str
+    where: str
+    """What it exposes: the address."""
+
+
+EFFECTS = {
+    "danger_plaintext": "no TLS: everyone on the way can read and change messages and passwords",
+    "danger_anonymous": "clients that present nothing are let in with the role `anonymous`",
+    "danger_public_http": "metrics and health can be read without login from other machines",
+}
+"""One line of effect for each `danger_*` key of the schema; a test keeps it complete."""
+
+
+def dangers(settings: Settings) -> tuple[Danger, ...]:
+    """Every risk in force, in a stable order."""
+    return tuple(_dangers(settings))
+
+
+def _dangers(settings: Settings) -> Iterator[Danger]:
+    sections = [(f"listeners.{name}", listener.bind, listener) for name, listener in sorted(settings.listeners.items())]
+    for path, bind, section in [*sections, ("http", settings.http.bind or "", settings.http)]:
+        for key, effect in EFFECTS.items():
+            reason = getattr(section, key, None)
+            if reason is not None:
+                yield Danger(setting=f"{path}.{key}", reason=reason, effect=effect, where=bind)

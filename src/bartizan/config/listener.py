@@ -1,0 +1,210 @@
+"""One listener: where it listens, what it speaks, who may try.
+
+There is no `tls = false`: TLS is on unless `danger_plaintext` says why not.
+"""
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from bartizan.config.limits import ListenerLimits
+
+_HOST_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)|(?P<name>localhost)):(?P<port>\d{1,5})\Z")
+
+PORT_MAX = 65_535
+REASON_CHARS_MIN = 3
+
+MqttVersion = Literal["3.1", "3.1.1", "5.0"]
+TLS_KEYS = ("certificate_file", "key_file", "client_ca_file", "crl_files", "client_certificates", "tls_min")
+"""Keys that mean nothing without TLS: they are refused on a plaintext listener, not ignored."""
+
+
+def parse_bind(text: str) -> str:
+    """`127.0.0.1:8883`, `[::]:8883`, `localhost:8883` or `unix:/path`, in the engine's spelling."""
+    if text.startswith("unix:"):
+        if not text.startswith("unix:/"):
+            raise ValueError("a Unix socket needs an absolute path: unix:/run/bartizan/mqtt.sock")
+        return text
+    match = _HOST_PORT.match(text)
+    if match is None:
+        raise ValueError("write an address and a port, such as 127.0.0.1:8883 or [::]:8883, or unix:/path")
+    port = int(match["port"])
+    if port > PORT_MAX:
+        raise ValueError("a port is at most 65535")
+    if match["name"]:
+        return f"127.0.0.1:{port}"
+    try:
+        if match["v6"]:
+            return f"[{ipaddress.IPv6Address(match['v6'])}]:{port}"
+        return f"{ipaddress.IPv4Address(match['v4'])}:{port}"
+    except ipaddress.AddressValueError as error:
+        raise ValueError(str(error)) from None
+
+
+def bound_address(bind: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address of a parsed `bind`; None for a Unix socket."""
+    if bind.startswith("unix:"):
+        return None
+    return ipaddress.ip_address(bind.rpartition(":")[0].strip("[]"))
+
+
+def is_local(bind: str) -> bool:
+    """Whether only this machine can reach it."""
+    address = bound_address(bind)
+    return address is None or address.is_loopback
+
+
+def parse_reason(value: object) -> str:
+    """A risk needs a reason in words: `true` and `""` are no reasons."""
+    if not isinstance(value, str) or len(value.strip()) < REASON_CHARS_MIN:
+        raise ValueError('give the reason in words, for example "lab bench 4, no route to the plant"')
+    return value.strip()
+
+
+def _parse_network(value: object) -> str:
+    if not isinstance(value, str):
+        # pydantic turns only ValueError into an error with a place in the file.
+        raise ValueError(  # noqa: TRY004
+            'write networks as text, such as "10.0.0.0/8"'
+        )
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError as error:
+        raise ValueError(f"{error}: write networks such as 10.0.0.0/8 or 2001:db8::/32") from None
+
+
+Bind = Annotated[str, AfterValidator(parse_bind)]
+Reason = Annotated[str, BeforeValidator(parse_reason)]
+Network = Annotated[str, BeforeValidator(_parse_network)]
+
+
+class Listener(BaseModel):
+    """`[listeners.NAME]`: one place where clients connect."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bind: Bind = Field(
+        description=(
+            'Address and port, such as "[::]:8883" (all IPv6 and IPv4 addresses) or "127.0.0.1:8883", or '
+            '"unix:/path" for a Unix socket.'
+        )
+    )
+    protocol: Literal["mqtt", "websocket"] = Field("mqtt", description="MQTT directly, or MQTT over WebSocket.")
+    danger_plaintext: Reason | None = Field(
+        None,
+        description=(
+            "Turns TLS off; the value is the reason. Everyone on the way can read and change everything. A "
+            "Unix socket has no TLS and needs no reason."
+        ),
+    )
+    danger_anonymous: Reason | None = Field(
+        None,
+        description=(
+            "Lets clients in that present nothing; the value is the reason. They get the role `anonymous`, "
+            "which grants nothing until the policy says so."
+        ),
+    )
+    loopback_only: bool = Field(
+        default=False,
+        description=(
+            "Refuses to start when `bind` is reachable from another machine: a safety catch for open test brokers."
+        ),
+    )
+    unix_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = Field(
+        "0660", description="Access rights of a Unix socket."
+    )
+    certificate_file: Path | None = Field(
+        None,
+        description=(
+            "Server certificate chain (PEM). Default: the data directory's own, made by its CA and renewed at start."
+        ),
+    )
+    key_file: Path | None = Field(None, description="Private key of the server certificate (PEM).")
+    client_ca_file: Path | None = Field(
+        None,
+        description=("CA certificates that may sign client certificates (PEM). Default: the data directory's own CA."),
+    )
+    crl_files: tuple[Path, ...] | None = Field(
+        None,
+        description=(
+            "Certificate Revocation Lists (PEM). Default: that of the data directory's own CA, when that CA is used."
+        ),
+    )
+    client_certificates: Literal["required", "optional", "off"] = Field(
+        "optional",
+        description=(
+            "Whether a client must, may or cannot prove itself by certificate. A presented certificate is "
+            "always checked."
+        ),
+    )
+    tls_min: Literal["1.2", "1.3"] = Field("1.2", description="Oldest TLS version accepted.")
+    mqtt_versions: tuple[MqttVersion, ...] = Field(
+        ("3.1.1", "5.0"),
+        min_length=1,
+        description=('Versions of MQTT accepted. "3.1" only when it is named here. Others get CONNACK 0x84 (or 0x01).'),
+    )
+    denied_publish_v311: Literal["close", "ignore"] = Field(
+        "close",
+        description=(
+            "MQTT 3.1.1 has no word for a refused PUBLISH: close the Network Connection, or acknowledge and "
+            "drop the message."
+        ),
+    )
+    proxy_protocol_from: tuple[Network, ...] = Field(
+        (),
+        description=(
+            "Networks of load balancers that send a PROXY protocol header; then only they may connect. "
+            "Empty: no header is ever read."
+        ),
+    )
+    origins: tuple[str, ...] = Field(
+        (),
+        description=(
+            'WebSocket: values of Origin that browsers may come from, such as "https://hmi.example". '
+            "Clients that send none are let in."
+        ),
+    )
+    websocket_path: Annotated[str, Field(pattern=r"^/[\x21-\x7e]*$")] = Field(
+        "/mqtt", description="WebSocket: path of the upgrade request."
+    )
+    limits: ListenerLimits = Field(
+        default_factory=ListenerLimits, description="Limits of this listener in place of `[limits]`."
+    )
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether it is a Unix socket."""
+        return self.bind.startswith("unix:")
+
+    @property
+    def tls(self) -> bool:
+        """Whether TLS guards it."""
+        return self.danger_plaintext is None and not self.is_unix
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.tls:
+            useless = [key for key in TLS_KEYS if key in self.model_fields_set]
+            if useless:
+                kind = "a Unix socket has no TLS" if self.is_unix else "danger_plaintext turns TLS off"
+                raise ValueError(f"{useless[0]} is a TLS setting, but {kind}: remove one of the two")
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together: set both or neither")
+        if self.client_certificates == "off" and (self.client_ca_file or self.crl_files):
+            raise ValueError(
+                'client_certificates = "off" makes client_ca_file and crl_files useless: remove them, or '
+                "allow certificates"
+            )
+        if self.client_certificates == "required" and self.danger_anonymous is not None:
+            raise ValueError('danger_anonymous contradicts client_certificates = "required": remove one of the two')
+        if self.loopback_only and not is_local(self.bind):
+            raise ValueError(
+                f"loopback_only is set, but bind = {self.bind!r} can be reached from other machines: bind "
+                f"127.0.0.1 or [::1]"
+            )
+        if self.protocol != "websocket" and {"origins", "websocket_path"} & self.model_fields_set:
+            raise ValueError('origins and websocket_path need protocol = "websocket"')
+        return self

@@ -1,0 +1,138 @@
+"""Reads the configuration file and the files it names; the only module of `config` that does.
+
+Errors become one `ConfigurationError`: what, where (file, line, key), how to fix it.
+"""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bartizan.config.explain import explain
+from bartizan.config.locate import line_of
+from bartizan.config.schema import DEFAULT_LISTENERS, Settings
+from bartizan.errors import ConfigurationError
+
+FILE_BYTES_MAX = 1024 * 1024
+"""A larger configuration, certificate or CRL file is refused."""
+
+COMMAND_LINE = "--set"
+PATH_KEYS = ("certificate_file", "key_file", "client_ca_file", "crl_files")
+
+
+def read_file(path: Path, meaning: str) -> bytes:
+    """The bytes of a file, or a `ConfigurationError` that says which file and what to do."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_BYTES_MAX + 1)
+    except FileNotFoundError:
+        raise ConfigurationError(f"{meaning} does not exist", str(path), "create it, or correct the path") from None
+    except PermissionError:
+        raise ConfigurationError(
+            f"{meaning} may not be read", str(path), "give the user of the broker the right to read it"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(f"{meaning} cannot be read: {error.strerror}", str(path), "correct the path") from None
+    if len(content) > FILE_BYTES_MAX:
+        raise ConfigurationError(f"{meaning} is larger than {FILE_BYTES_MAX} bytes", str(path), "name the right file")
+    return content
+
+
+def load_settings(file: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
+    """Settings of a TOML file (or the defaults) with `--set key=value` laid over them.
+
+    A file that names listeners names all of them; one that names none gets the two default ones.
+    """
+    text = ""
+    raw: dict[str, Any] = {}
+    if file is not None:
+        text = _decode(read_file(file, "the configuration file"), file)
+        raw = _parse(text, file)
+        _resolve(raw, file.parent)
+    if "listeners" not in raw:
+        raw["listeners"] = {name: dict(listener) for name, listener in DEFAULT_LISTENERS.items()}
+    for override in overrides:
+        _apply(raw, override)
+    try:
+        return Settings.model_validate(raw)
+    except ValidationError as error:
+        raise _translate(error, file, text, overrides) from None
+
+
+def _decode(content: bytes, file: Path) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError("the configuration is not UTF-8", f"{file}:{line}", "save it as UTF-8") from None
+
+
+def _parse(text: str, file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"not valid TOML: {error}", str(file), "correct the line") from None
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    """Lays one `key=value` over the raw configuration. The value is TOML, or else plain text."""
+    dotted, separator, value = override.partition("=")
+    keys = dotted.strip().split(".")
+    if not separator or not all(keys):
+        raise ConfigurationError(f"{override!r} is no setting", COMMAND_LINE, "write it as section.key=value")
+    table: Any = raw
+    for key in keys[:-1]:
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            raise ConfigurationError(
+                f"{key!r} in {dotted!r} is a value, not a section", COMMAND_LINE, "correct the key"
+            )
+    table[keys[-1]] = _typed(value)
+
+
+def _typed(value: str) -> object:
+    try:
+        parsed = tomllib.loads(f"value = {value}\n")
+    except tomllib.TOMLDecodeError:
+        return value  # bare words and addresses: `--set listeners.mqtt.bind=127.0.0.1:1883`
+    return parsed["value"] if set(parsed) == {"value"} else value
+
+
+def _translate(error: ValidationError, file: Path | None, text: str, overrides: Sequence[str]) -> ConfigurationError:
+    problems = error.errors(include_url=False)
+    problem = problems[0]
+    path = [part for part in problem["loc"] if part != "[key]"]
+    what, fix = explain(problem, path)
+    more = len(problems) - 1
+    if more:
+        fix += f"; then {more} more {'problem' if more == 1 else 'problems'}"
+    return ConfigurationError(what, _where(path, file, text, overrides), fix)
+
+
+def _where(path: Sequence[str | int], file: Path | None, text: str, overrides: Sequence[str]) -> str:
+    dotted = ".".join(str(part) for part in path)
+    for override in overrides if dotted else ():
+        key = override.partition("=")[0].strip()
+        if f"{key}.".startswith(f"{dotted}.") or dotted.startswith(f"{key}."):
+            return f"{COMMAND_LINE} {override}"
+    if file is None:
+        return dotted or COMMAND_LINE
+    line = line_of(text, [str(part) for part in path])
+    place = f"{file}:{line}" if line else str(file)
+    return f"{place}, {dotted}" if dotted else place
+
+
+def _resolve(raw: dict[str, Any], base: Path) -> None:
+    """Paths in a file are relative to that file, not to where the command was started."""
+    tables: list[tuple[Any, tuple[str, ...]]] = [(raw.get("policy"), ("file",))]
+    listeners = raw["listeners"] if isinstance(raw.get("listeners"), dict) else {}
+    tables += [(listener, PATH_KEYS) for listener in listeners.values()]
+    for table, keys in tables:
+        for key in keys if isinstance(table, dict) else ():
+            value = table.get(key)
+            if isinstance(value, str):
+                table[key] = str(base / value)
+            elif isinstance(value, list):
+                table[key] = [str(base / item) if isinstance(item, str) else item for item in value]

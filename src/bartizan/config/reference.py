@@ -1,0 +1,90 @@
+"""The schema as a page: `python -m bartizan.config.reference > docs/reference/settings.md`."""
+
+import json
+import sys
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from bartizan.config.limits import Limits
+from bartizan.config.listener import Listener
+from bartizan.config.schema import BrokerSettings, HttpSettings, LogSettings, PolicySettings, StoreSettings
+
+HEAD = """# Settings
+
+<!-- Made by `python -m bartizan.config.reference`; a test keeps it equal to the code. -->
+
+`bartizan up` reads `bartizan.toml` of the data directory, or the file given by `--config`;
+`--set section.key=value` lies over it. Paths in a file are relative to that file. An unknown key, a value
+of the wrong type and a setting without effect are errors, not warnings: the broker says which line to
+correct and does not start.
+
+A setting that opens something up is called `danger_...`, takes the reason as its value, and is shown at
+start, by `bartizan doctor` and in the metrics for as long as it is in force.
+
+A configuration that names listeners names all of them. One that names none gets `mqtts` (`[::]:8883`) and
+`wss` (`[::]:8443`, WebSocket), both with TLS.
+"""
+
+SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("[broker]", BrokerSettings),
+    ("[listeners.NAME]", Listener),
+    ("[limits]", Limits),
+    ("[policy]", PolicySettings),
+    ("[store]", StoreSettings),
+    ("[http]", HttpSettings),
+    ("[log]", LogSettings),
+)
+
+
+def _type_of(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return " \\| ".join(f"`{json.dumps(value)}`" for value in schema["enum"])
+    if "anyOf" in schema:
+        return " \\| ".join(_type_of(option) for option in schema["anyOf"] if option.get("type") != "null")
+    if schema.get("type") == "array":
+        return f"list of {_type_of(schema.get('items') or {})}"
+    if "$ref" in schema:
+        return "table"
+    words = {"string": "text", "integer": "integer", "number": "number", "boolean": "true or false"}
+    word = "path" if schema.get("format") == "path" else words.get(str(schema.get("type")), "text")
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
+    high = schema.get("maximum")
+    return f"{word}, {low} to {high}" if low is not None and high is not None and high < 2**53 else word
+
+
+def _default_of(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=False) if field.default_factory is None else None
+    if value is None:
+        return "none"
+    return f"`{json.dumps(list(value) if isinstance(value, tuple) else value)}`"
+
+
+def _section(title: str, model: type[BaseModel]) -> str:
+    properties = model.model_json_schema()["properties"]
+    rows = [
+        f"\n## {title}\n\n{(model.__doc__ or '').strip()}\n",
+        "| key | type | default | effect |",
+        "|---|---|---|---|",
+    ]
+    for name, field in model.model_fields.items():
+        rows.append(f"| `{name}` | {_type_of(properties[name])} | {_default_of(field)} | {field.description} |")
+    return "\n".join(rows) + "\n"
+
+
+def settings_page() -> str:
+    """The whole page."""
+    limits_note = (
+        "\n`[listeners.NAME.limits]` takes the same keys for one listener, but for "
+        "`retained_messages_max` and `retained_bytes_max`, which bound the broker as a whole. A role may set "
+        "narrower ones in the policy.\n"
+    )
+    pages = [_section(title, model) + (limits_note if model is Limits else "") for title, model in SECTIONS]
+    return HEAD + "".join(pages)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(settings_page())

@@ -1,0 +1,171 @@
+"""All settings as frozen values. What is not written here does not exist: unknown keys are errors."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from bartizan.config.limits import Limits
+from bartizan.config.listener import Bind, Listener, Reason, is_local
+
+_SECTION = ConfigDict(frozen=True, extra="forbid")
+_LISTENER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}\Z")
+
+DEFAULT_LISTENERS = {
+    "mqtts": {"bind": "[::]:8883", "protocol": "mqtt"},
+    "wss": {"bind": "[::]:8443", "protocol": "websocket"},
+}
+"""What listens when the configuration names no listener: MQTT over TLS and over WSS, nothing else."""
+
+
+def _parse_listener_name(name: str) -> str:
+    if not _LISTENER_NAME.match(name):
+        raise ValueError("a listener's name is a lower-case letter, then letters, digits, '_' or '-' (32 at most)")
+    return name
+
+
+ListenerName = Annotated[str, AfterValidator(_parse_listener_name)]
+
+
+class BrokerSettings(BaseModel):
+    """`[broker]`: the process as a whole."""
+
+    model_config = _SECTION
+
+    name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")] = Field(
+        "bartizan", description="Name in logs and metrics."
+    )
+    cores: Annotated[int, Field(strict=True, ge=0, le=1024)] = Field(
+        0, description="Reactors, one thread each. 0: one per processor that the process may use."
+    )
+    sys_interval_s: Annotated[float, Field(ge=0, le=3600)] = Field(
+        10.0, description="Seconds between updates of `$SYS/broker/...`. 0: none are published."
+    )
+    drain_timeout_s: Annotated[float, Field(ge=0, le=600)] = Field(
+        10.0, description="Time to say goodbye to all clients at SIGTERM before the process ends."
+    )
+
+
+class PolicySettings(BaseModel):
+    """`[policy]`: who may do what."""
+
+    model_config = _SECTION
+
+    file: Path | None = Field(
+        None,
+        description=(
+            "The policy file. Default: policy.toml in the data directory. Read again at SIGHUP; a bad one "
+            "changes nothing."
+        ),
+    )
+
+
+class StoreSettings(BaseModel):
+    """`[store]`: what survives a crash."""
+
+    model_config = _SECTION
+
+    kind: Literal["embedded", "memory"] = Field(
+        "embedded",
+        description=("`embedded`: on disk, in the data directory. `memory`: everything is lost when the process ends."),
+    )
+    durability: Literal["fsync", "interval", "os"] = Field(
+        "fsync",
+        description=(
+            "When QoS 1 and 2 are acknowledged. `fsync`: once on disk. `interval`: once written, synced "
+            "every interval_ms. `os`: once written; a power cut loses what the system still held."
+        ),
+    )
+    interval_ms: Annotated[int, Field(strict=True, ge=1, le=60_000)] = Field(
+        100, description='Time between syncs with durability = "interval": what a power cut can lose.'
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if "interval_ms" in self.model_fields_set and self.durability != "interval":
+            raise ValueError('interval_ms needs durability = "interval"')
+        if self.kind == "memory" and "durability" in self.model_fields_set:
+            raise ValueError('kind = "memory" keeps nothing: remove durability, or use kind = "embedded"')
+        return self
+
+
+class HttpSettings(BaseModel):
+    """`[http]`: metrics and health for monitoring; off unless bound."""
+
+    model_config = _SECTION
+
+    bind: Bind | None = Field(
+        None,
+        description=(
+            'Address of /metrics, /health/live and /health/ready, such as "127.0.0.1:9883". Default: none. '
+            "It has no login, so it stays on loopback."
+        ),
+    )
+    danger_public_http: Reason | None = Field(
+        None,
+        description=(
+            "Allows an address that other machines reach; the value is the reason. Everyone there can read the metrics."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _loopback(self) -> Self:
+        if self.bind is not None and not is_local(self.bind) and self.danger_public_http is None:
+            raise ValueError(
+                f"bind = {self.bind!r} is reachable from other machines: bind 127.0.0.1, or say why in "
+                f'danger_public_http = "reason"'
+            )
+        return self
+
+
+class LogSettings(BaseModel):
+    """`[log]`: what is written to standard error."""
+
+    model_config = _SECTION
+
+    format: Literal["human", "json"] = Field("human", description="For eyes, or one JSON object a line.")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity written.")
+
+
+def _default_listeners() -> dict[str, Listener]:
+    return {name: Listener.model_validate(raw) for name, raw in DEFAULT_LISTENERS.items()}
+
+
+class Settings(BaseModel):
+    """Everything the operator decided; defaults are safe."""
+
+    model_config = _SECTION
+
+    broker: BrokerSettings = Field(default_factory=BrokerSettings, description="The process as a whole.")
+    listeners: dict[ListenerName, Listener] = Field(
+        default_factory=_default_listeners, min_length=1, description="Where clients connect."
+    )
+    limits: Limits = Field(default_factory=Limits, description="Bounds for all listeners.")
+    policy: PolicySettings = Field(default_factory=PolicySettings, description="Who may do what.")
+    store: StoreSettings = Field(default_factory=StoreSettings, description="What survives a crash.")
+    http: HttpSettings = Field(default_factory=HttpSettings, description="Metrics and health.")
+    log: LogSettings = Field(default_factory=LogSettings, description="What is written to standard error.")
+
+    @model_validator(mode="after")
+    def _no_clash(self) -> Self:
+        seen: dict[str, str] = {}
+        places = [(name, listener.bind) for name, listener in self.listeners.items()]
+        if self.http.bind is not None:
+            places.append(("[http]", self.http.bind))
+        for name, bind in places:
+            if bind in seen and not bind.endswith(":0"):
+                raise ValueError(f"{seen[bind]} and {name} both bind {bind}: give each an address of its own")
+            seen[bind] = name
+        for name, listener in self.listeners.items():
+            try:
+                self.limits.override(listener.limits)
+            except ValueError as error:
+                raise ValueError(
+                    f"listeners.{name}.limits: {error.errors()[0]['msg']}" if hasattr(error, "errors") else str(error)
+                ) from None
+        return self
+
+    def limits_of(self, listener: str) -> Limits:
+        """The limits that hold on one listener."""
+        return self.limits.override(self.listeners[listener].limits)
