@@ -1,0 +1,69 @@
+"""A verified client certificate: its identity must exist, be enabled, and not have revoked it."""
+
+import hmac
+from datetime import UTC, datetime
+from urllib.parse import unquote
+
+from bartizan.authn.base import Certificate, ConnectRequest, Denied, Proof
+from bartizan.authn.binding import in_namespace
+from bartizan.model.credential import CertificateCredential
+from bartizan.model.principal import Identity, IdentityState
+from bartizan.model.reason import ReasonCode
+from bartizan.store.ports import IdentityDirectory
+
+IDENTITY_URI = "urn:bartizan:identity:"
+
+
+def claimed_identity(certificate: Certificate) -> str | None:
+    """The identity that a certificate names: our SAN URI, else the CN. Two different URIs name none."""
+    named = {
+        unquote(uri.removeprefix(IDENTITY_URI), errors="strict")
+        for uri in certificate.san_uris
+        if uri.startswith(IDENTITY_URI)
+    }
+    if len(named) > 1:
+        return None
+    return named.pop() if named else certificate.common_name or None
+
+
+class CertificateAuthenticator:
+    """Maps a certificate to a principal. The listener has checked chain, dates and CRL."""
+
+    def __init__(self, directory: IdentityDirectory) -> None:
+        self._directory = directory
+
+    async def authenticate(self, request: ConnectRequest) -> Proof | None:
+        """A proof; None without certificate, or when the User Name claims somebody else."""
+        certificate = request.certificate
+        if certificate is None:
+            return None
+        name = _claimed(certificate)
+        if name is None:
+            raise Denied(ReasonCode.NOT_AUTHORIZED, "the certificate names no identity")
+        if request.user_name is not None and not in_namespace(request.user_name, name):
+            return None
+        identity = await self._directory.get(name)
+        if identity is None:
+            raise Denied(ReasonCode.NOT_AUTHORIZED, f"the certificate names {name!r}, which is no identity")
+        if identity.state is not IdentityState.ENABLED:
+            raise Denied(ReasonCode.NOT_AUTHORIZED, "the identity is disabled")
+        if _revoked(identity, certificate):
+            raise Denied(ReasonCode.NOT_AUTHORIZED, "the certificate is revoked")
+        if certificate.not_after is not None and certificate.not_after <= datetime.now(UTC):
+            raise Denied(ReasonCode.NOT_AUTHORIZED, "the certificate has expired")
+        return Proof(identity.principal("certificate"), expires_at=certificate.not_after)
+
+
+def _claimed(certificate: Certificate) -> str | None:
+    try:
+        return claimed_identity(certificate)
+    except UnicodeDecodeError:
+        return None
+
+
+def _revoked(identity: Identity, certificate: Certificate) -> bool:
+    return any(
+        item.revoked_at is not None and hmac.compare_digest(item.fingerprint_sha256, certificate.fingerprint_sha256)
+        for item in identity.credentials
+        if isinstance(item, CertificateCredential)
+    )

@@ -1,0 +1,244 @@
+"""Who gets in, as whom, under which Client Identifier; and with which Reason Code not."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bartizan.authn import Certificate, Chain, ConnectRequest, Proof, Verdict, default_chain
+from bartizan.config import load_settings
+from bartizan.errors import StoreUnavailable
+from bartizan.identity.register import Register, certificate_credential, new_identity, password_credential
+from bartizan.model.ids import AttributeName, RoleName
+from bartizan.model.principal import ANONYMOUS_ROLE, IdentityState, Principal
+from bartizan.model.reason import ReasonCode
+from bartizan.store import MemoryIdentityStore
+
+pytestmark = pytest.mark.anyio
+AT = datetime.now(UTC)
+DASH = Principal("dash", (RoleName("press"),), ((AttributeName("site"), "chicago"),), "password")
+CERTIFICATE = Certificate(
+    "ab" * 32, "0f", "press-01", (("urn:bartizan:identity:press-01"),), not_after=AT + timedelta(days=9)
+)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def register() -> Register:
+    register = Register(MemoryIdentityStore())
+    for name in ("press", "press-01", "dash"):
+        await register.add(new_identity(name, at=AT, roles=["press"], attributes={"site": "chicago"}))
+    await register.add_credential(
+        ("press-01"), certificate_credential(fingerprint_sha256="ab" * 32, serial_hex="0f", not_after=AT, at=AT)
+    )
+    await register.add_credential("dash", password_credential("first", at=AT))
+    await register.add_credential("dash", password_credential("second", at=AT))
+    await register.add_credential("press", password_credential("pw", at=AT))
+    return register
+
+
+@pytest.fixture
+def chain(register: Register) -> Chain:
+    settings = load_settings(None, ["listeners.open.bind=127.0.0.1:1", "listeners.open.danger_anonymous='a test'"])
+    return default_chain(settings, register._store)
+
+
+def by_password(name: str, password: bytes | None = b"first", client_id: str | None = None) -> ConnectRequest:
+    return ConnectRequest(
+        client_id=name if client_id is None else client_id,
+        listener="mqtts",
+        address="192.0.2.1",
+        user_name=name,
+        password=password,
+    )
+
+
+def by_certificate(certificate: Certificate = CERTIFICATE, client_id: str = ("press-01"), **more) -> ConnectRequest:
+    return ConnectRequest(client_id=client_id, listener="mqtts", address=("192.0.2.1"), certificate=certificate, **more)
+
+
+def refused(verdict: Verdict, reason: ReasonCode) -> bool:
+    return verdict.principal is None and not verdict.allowed and verdict.reason is reason
+
+
+@pytest.mark.parametrize("password", [b"first", b"second"])
+async def test_each_live_password_proves_the_identity(chain, password):
+    verdict = await chain.decide(by_password("dash", password))
+    assert verdict.principal == DASH
+    assert verdict.reason is ReasonCode.SUCCESS
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        by_password("dash", b"wrong"),
+        by_password("nobody"),
+        by_password("dash", b""),
+        by_password("dash", None),
+        by_password("press-01", b""),
+    ],
+)
+async def test_unknown_name_and_wrong_password_look_alike(chain, request_):
+    assert refused(await chain.decide(request_), ReasonCode.BAD_USER_NAME_OR_PASSWORD)
+
+
+async def test_an_unknown_name_costs_a_verification_as_a_known_one_does(chain, monkeypatch):
+    seen: list[str] = []
+
+    def record(stored: str, _password: bytes) -> bool:
+        seen.append(stored)
+        return False
+
+    monkeypatch.setattr("bartizan.authn.password.verify_password", record)
+    for name in ("press", "nobody", "press-01"):
+        seen.clear()
+        await chain.decide(by_password(name))
+        assert len(seen) == 1, name
+        assert seen[0].startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+
+
+async def test_a_disabled_identity_is_not_authorized_once_it_proved_itself(chain, register):
+    for name in ("dash", "press-01"):
+        await register.set_state(name, IdentityState.DISABLED)
+    assert refused(await chain.decide(by_password("dash")), ReasonCode.NOT_AUTHORIZED)
+    assert refused(await chain.decide(by_password("dash", b"wrong")), ReasonCode.BAD_USER_NAME_OR_PASSWORD)
+    assert refused(await chain.decide(by_certificate()), ReasonCode.NOT_AUTHORIZED)
+
+
+async def test_a_one_time_secret_is_no_password(chain, register):
+    await register.add(new_identity("admin", at=AT))
+    await register.add_credential("admin", password_credential("once", at=AT, must_change=True))
+    verdict = await chain.decide(by_password("admin", b"once"))
+    assert refused(verdict, ReasonCode.NOT_AUTHORIZED)
+    assert "bartizan passwd admin" in verdict.why
+
+
+async def test_a_certificate_proves_its_identity_until_it_ends(chain):
+    verdict = await chain.decide(by_certificate())
+    assert verdict.principal is not None
+    assert (verdict.principal.identity, verdict.principal.method) == ("press-01", "certificate")
+    assert verdict.expires_at == CERTIFICATE.not_after
+
+
+async def test_the_common_name_counts_where_there_is_no_uri_of_ours(chain):
+    assert (await chain.decide(by_certificate(replace(CERTIFICATE, san_uris=("https://x",))))).allowed
+
+
+@pytest.mark.parametrize(
+    "certificate",
+    [
+        replace(CERTIFICATE, common_name="ghost", san_uris=()),
+        replace(CERTIFICATE, san_uris=("urn:bartizan:identity:ghost",)),
+        replace(CERTIFICATE, san_uris=("urn:bartizan:identity:press-01", "urn:bartizan:identity:dash")),
+        replace(CERTIFICATE, common_name=None, san_uris=()),
+        replace(CERTIFICATE, common_name="", san_uris=()),
+        replace(CERTIFICATE, common_name="*", san_uris=()),
+        replace(CERTIFICATE, san_uris=("urn:bartizan:identity:%ff",)),
+        replace(CERTIFICATE, not_after=AT - timedelta(seconds=1)),
+    ],
+)
+async def test_a_certificate_for_nobody_lets_nobody_in(chain, certificate):
+    assert refused(await chain.decide(by_certificate(certificate)), ReasonCode.NOT_AUTHORIZED)
+
+
+async def test_a_revoked_certificate_is_refused_and_another_of_the_same_identity_is_not(chain, register):
+    await register.revoke_certificate("press-01", "ab" * 32, at=AT)
+    assert refused(await chain.decide(by_certificate()), ReasonCode.NOT_AUTHORIZED)
+    assert (await chain.decide(by_certificate(replace(CERTIFICATE, fingerprint_sha256="cd" * 32)))).allowed
+
+
+async def test_a_user_name_beside_a_certificate_must_be_its_identity(chain):
+    assert (await chain.decide(by_certificate(user_name="press-01"))).allowed
+    assert refused(await chain.decide(by_certificate(user_name="dash")), ReasonCode.BAD_USER_NAME_OR_PASSWORD)
+    verdict = await chain.decide(by_certificate(client_id="dash", user_name="dash", password=b"first"))
+    assert verdict.principal is not None
+    assert verdict.principal.identity == "dash"
+
+
+def anonymous(client_id: str = "", **more) -> ConnectRequest:
+    return ConnectRequest(client_id=client_id, listener="open", address="192.0.2.1", **more)
+
+
+async def test_anonymous_clients_get_in_only_where_the_listener_says_so(chain):
+    verdict = await chain.decide(anonymous("x/+"))
+    assert verdict.principal == Principal("anonymous", (ANONYMOUS_ROLE,), (), "anonymous")
+    assert refused(await chain.decide(replace(anonymous(), listener="mqtts")), ReasonCode.NOT_AUTHORIZED)
+
+
+async def test_a_wrong_credential_never_falls_back_to_anonymous(chain):
+    assert refused(
+        await chain.decide(anonymous(user_name=("dash"), password=b"wrong")), ReasonCode.BAD_USER_NAME_OR_PASSWORD
+    )
+    assert refused(await chain.decide(anonymous(user_name="dash")), ReasonCode.BAD_USER_NAME_OR_PASSWORD)
+    assert refused(
+        await chain.decide(anonymous(certificate=replace(CERTIFICATE, common_name="ghost", san_uris=()))),
+        ReasonCode.NOT_AUTHORIZED,
+    )
+
+
+@pytest.mark.parametrize("client_id", ["press-01", "press-01-x", "dash", "press"])
+async def test_anonymous_clients_cannot_take_the_name_of_an_identity(chain, client_id):
+    assert refused(await chain.decide(anonymous(client_id)), ReasonCode.NOT_AUTHORIZED)
+
+
+@pytest.mark.parametrize("client_id", ["dash", "dash-1", "dash-ü", "dash-" + "x" * 5000])
+async def test_an_identity_has_its_name_and_what_begins_with_it(chain, client_id):
+    assert (await chain.decide(by_password("dash", client_id=client_id))).allowed
+
+
+@pytest.mark.parametrize("client_id", ["dashboard", "press-01", "Dash", "x-dash", "+", "#", "a/b"])
+async def test_an_identity_has_no_other_client_id(chain, client_id):
+    assert refused(await chain.decide(by_password("dash", client_id=client_id)), ReasonCode.NOT_AUTHORIZED)
+
+
+@pytest.mark.parametrize("client_id", ["dash-+", "dash-#", "dash-a/b", "dash-\x01"])
+async def test_a_client_id_that_is_no_topic_level_is_not_valid(chain, client_id):
+    assert refused(
+        await chain.decide(by_password(("dash"), client_id=client_id)), ReasonCode.CLIENT_IDENTIFIER_NOT_VALID
+    )
+
+
+@pytest.mark.parametrize(
+    ("client_id", "allowed"), [("press", True), ("press-02", True), ("press-01", False), ("press-01-x", False)]
+)
+async def test_a_client_id_belongs_to_the_longest_name_that_fits(chain, client_id, allowed):
+    assert (await chain.decide(by_password("press", b"pw", client_id))).allowed is allowed
+
+
+async def test_an_empty_client_id_is_assigned_under_the_identity(chain):
+    assert (await chain.decide(by_password("dash", client_id=""))).assigned_prefix == "dash-"
+    assert (await chain.decide(anonymous(""))).assigned_prefix == "anonymous-"
+
+
+async def test_an_unknown_authentication_method_is_told(chain):
+    request = replace(by_password("dash"), authentication_method="SCRAM-SHA-1")
+    assert refused(await chain.decide(request), ReasonCode.BAD_AUTHENTICATION_METHOD)
+
+
+class _Broken:
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def authenticate(self, request: ConnectRequest) -> Proof | None:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ValueError("bug with secret"), StoreUnavailable("disk gone"), TimeoutError()])
+async def test_what_breaks_inside_lets_nobody_in(error):
+    verdict = await Chain([_Broken(error)], MemoryIdentityStore()).decide(by_password("dash"))
+    assert refused(verdict, ReasonCode.SERVER_UNAVAILABLE)
+    assert "secret" not in verdict.why
+
+
+async def test_a_flood_of_passwords_is_told_to_come_back(chain, monkeypatch):
+    monkeypatch.setattr("bartizan.authn.password.WAITING_MAX", 0)
+    assert refused(await chain.decide(by_password("dash")), ReasonCode.SERVER_BUSY)
+
+
+def test_no_secret_in_repr():
+    request = replace(by_password("dash", b"hunter2"), authentication_data=b"hunter3")
+    assert "hunter" not in repr(request)
