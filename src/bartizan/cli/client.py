@@ -1,0 +1,99 @@
+"""The connection of `bartizan pub` and `bartizan sub`: paho-mqtt, TLS unless danger is spelt."""
+
+import os
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from bartizan.cli.bundle import Bundle
+from bartizan.config.load import read_file
+from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationError
+
+VERSIONS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQTTv5}
+
+
+class ConnectionFailed(BartizanError):  # noqa: N818  as in errors.py
+    """The broker cannot be reached, or refused. To do: what the message says."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Connection:
+    """How to reach a broker and who to be."""
+
+    as_: Annotated[Path | None, Parameter(name="--as")] = None
+    """A bundle made by `bartizan enrol`: host, port, CA, certificate and key."""
+    host: Annotated[str | None, Parameter(name=["--host", "-h"])] = None
+    """Host name or address. Default: the bundle's, else localhost."""
+    port: Annotated[int | None, Parameter(name=["--port", "-p"])] = None
+    """Port. Default: the bundle's, else 8883."""
+    ca: Path | None = None
+    """CA certificate to trust. Default: the bundle's."""
+    user: Annotated[str | None, Parameter(name=["--user", "-u"])] = None
+    """User Name, with --password-file."""
+    password_file: Path | None = field(default=None, repr=False)
+    """File whose first line is the password. Default: the environment's BARTIZAN_PASSWORD."""
+    id: Annotated[str | None, Parameter(name=["--id", "-i"])] = None
+    """Client Identifier. Default: the bundle's identity, else the User Name, else assigned by the broker."""
+    version: Annotated[Literal["3.1.1", "5"], Parameter(name=["--mqtt", "-V"])] = "5"
+    """Version of MQTT."""
+    danger_plaintext: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    """Connect without TLS: everyone on the way can read the password and the messages."""
+
+
+def open_client(connection: Connection) -> Client:
+    """A client, connected and with its network loop not yet started; `ConnectionFailed` if that fails."""
+    bundle = Bundle.load(connection.as_) if connection.as_ is not None else None
+    user = connection.user or (bundle.identity if bundle and not bundle.certificate else None)
+    client_id = connection.id or (bundle.identity if bundle else None) or user or ""
+    client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=VERSIONS[connection.version])
+    if user is not None:
+        client.username_pw_set(user, _password(connection.password_file))
+    if not connection.danger_plaintext:
+        client.tls_set_context(_tls(connection, bundle))
+    host = connection.host or (bundle.host if bundle else "localhost")
+    port = connection.port or (bundle.port if bundle else 1883 if connection.danger_plaintext else 8883)
+    try:
+        client.connect(host, port, keepalive=60)
+    except ssl.SSLCertVerificationError as error:
+        raise ConnectionFailed(
+            f"{host}:{port} is not trusted: {error.verify_message}: use --ca or the right bundle"
+        ) from None
+    except OSError as error:
+        raise ConnectionFailed(
+            f"{host}:{port} cannot be reached: {error.strerror or error}: is the broker running?"
+        ) from None
+    return client
+
+
+def _password(file: Path | None) -> str | None:
+    if file is None:
+        return os.environ.get("BARTIZAN_PASSWORD")
+    return read_file(file, "the password file").decode(errors="replace").split("\n", 1)[0].rstrip("\r")
+
+
+def _tls(connection: Connection, bundle: Bundle | None) -> ssl.SSLContext:
+    ca = connection.ca or (connection.as_ / bundle.ca if connection.as_ and bundle else None)
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if connection.as_ and bundle and bundle.certificate and bundle.key:
+            context.load_cert_chain(connection.as_ / bundle.certificate, connection.as_ / bundle.key)
+    except FileNotFoundError:
+        raise ConfigurationError(
+            "a file of the bundle or of --ca is missing", str(ca or connection.as_), "correct the path"
+        ) from None
+    except (ssl.SSLError, OSError) as error:
+        raise CertificateUnusable(f"certificate, key or CA cannot be used: {error}") from None
+    return context
+
+
+def refusal(verb: str, reason: ReasonCode) -> ConnectionFailed:
+    """An error for a Reason Code of CONNACK, PUBACK or SUBACK."""
+    return ConnectionFailed(f"the broker refused the {verb}: {reason} (0x{reason.value:02x})")
