@@ -8,7 +8,18 @@ import pytest
 from tests.conformance.lab import Lab
 from tests.conformance.packets import Dialect, v5, v311
 from tests.conformance.properties import Props
-from tests.conformance.received import Acknowledgement, Connack, Puback, Pubcomp, Publish, Pubrec, Pubrel, Suback
+from tests.conformance.received import (
+    Acknowledgement,
+    Connack,
+    Disconnect,
+    Pingresp,
+    Puback,
+    Pubcomp,
+    Publish,
+    Pubrec,
+    Pubrel,
+    Suback,
+)
 from tests.conformance.wire import Wire
 
 Wanted = str | bytes | tuple[str | bytes, int]
@@ -111,6 +122,45 @@ def all_taken(client: Wire, count: int) -> list[Publish]:
             unreleased.add(pid)
             client.send(client.dialect.pubrec(pid))
     assert len(found) == count, f"{count} messages expected, got {len(found)}"
+    return found
+
+
+def cut_off(client: Wire, *reasons: int) -> None:
+    """The broker ends the connection: with one of these in DISCONNECT, or in MQTT 3.1.1 by the close alone."""
+    if client.dialect.level >= 5:
+        client.expect_refusal(Disconnect, *reasons)
+    else:
+        client.expect_close()
+
+
+def refused_filter(lab: Lab, dialect: Dialect, filter: str | bytes, *reasons: int) -> None:
+    """As filter of SUBSCRIBE, alone or beside a good one, and of UNSUBSCRIBE, it ends the connection."""
+    packets = (
+        dialect.subscribe(1, filter),
+        dialect.subscribe(1, "good", (filter, 1)),
+        dialect.unsubscribe(1, filter),
+    )
+    for packet in packets:
+        client = lab.client(dialect=dialect)
+        client.send(packet)
+        cut_off(client, *reasons)
+
+
+def refused_name(lab: Lab, dialect: Dialect, name: str | bytes, *reasons: int) -> None:
+    """As Topic Name, at each QoS, it ends the connection."""
+    for qos in (0, 1, 2):
+        client = lab.client(dialect=dialect)
+        client.send(dialect.publish(name, b"x", qos=qos, pid=1 if qos else None))
+        cut_off(client, *reasons)
+
+
+def heard(client: Wire) -> list[Publish]:
+    """What has come before the answer to a PINGREQ."""
+    client.send(client.dialect.pingreq())
+    found: list[Publish] = []
+    while isinstance(packet := client.next_packet(), Publish):
+        found.append(packet)
+    assert isinstance(packet, Pingresp), f"Publish or Pingresp expected, got {packet}"
     return found
 
 
