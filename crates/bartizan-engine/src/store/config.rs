@@ -40,6 +40,9 @@ pub struct StoreConfig {
     /// And at the latest after so long, if anything changed.
     #[serde(default = "default_checkpoint_interval_s")]
     pub checkpoint_interval_s: u32,
+    /// The disk counts as full when less than this is free beyond what the next checkpoints need.
+    #[serde(default = "default_free_bytes_min")]
+    pub free_bytes_min: u64,
     /// Submitted and not yet committed: above it `space` is `Busy`.
     #[serde(default = "default_backlog_bytes_max")]
     pub backlog_bytes_max: usize,
@@ -48,6 +51,8 @@ pub struct StoreConfig {
     pub cache_bytes: usize,
 }
 
+/// A segment is never smaller.
+pub const SEGMENT_BYTES_MIN: u64 = 64 * 1024;
 const MIB: u64 = 1024 * 1024;
 
 fn default_segment_bytes() -> u64 {
@@ -60,6 +65,10 @@ fn default_checkpoint_bytes() -> u64 {
 
 fn default_checkpoint_interval_s() -> u32 {
     60
+}
+
+fn default_free_bytes_min() -> u64 {
+    64 * MIB
 }
 
 fn default_backlog_bytes_max() -> usize {
@@ -81,6 +90,7 @@ impl StoreConfig {
             segment_bytes: default_segment_bytes(),
             checkpoint_bytes: default_checkpoint_bytes(),
             checkpoint_interval_s: default_checkpoint_interval_s(),
+            free_bytes_min: default_free_bytes_min(),
             backlog_bytes_max: default_backlog_bytes_max(),
             cache_bytes: default_cache_bytes(),
         }
@@ -95,7 +105,7 @@ impl StoreConfig {
         if self.lanes == 0 {
             return refuse("lanes", "there must be one at least");
         }
-        if self.segment_bytes < 64 * 1024 {
+        if self.segment_bytes < SEGMENT_BYTES_MIN {
             return refuse("segment_bytes", "must be 65536 at least");
         }
         if self.checkpoint_bytes < self.segment_bytes {

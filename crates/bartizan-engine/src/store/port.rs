@@ -49,7 +49,7 @@ impl Committed {
 pub enum Space {
     /// Yes.
     Ok,
-    /// The log is behind by `backlog_bytes_max`: stop reading sockets until a commit.
+    /// The disk cannot follow: stop reading from publishers until woken.
     Busy,
     /// The disk is full: refuse QoS 1 and 2 with 0x97. Acknowledgements and deletions still fit.
     Full,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::inbox::{Inbox, TellPanic};
 use super::index::{Index, IndexError, Position};
 use super::overlay::Overlay;
-use super::segment::{failed, list, sync_dir};
+use super::segment::{failed, free_bytes, list, sync_dir};
 use super::{INDEX, RESERVE, SPARE};
 use crate::store::port::StoreError;
 
@@ -23,6 +23,8 @@ pub struct Job {
     pub overlay: Arc<Overlay>,
     /// Where the index stands after it.
     pub position: Position,
+    /// Older segments can go then; this is the first group of the one in use.
+    pub keep_from: u64,
 }
 
 /// The thread's own.
@@ -32,6 +34,7 @@ pub struct Checkpointer {
     pub index: Option<Index>,
     pub cache_bytes: usize,
     pub segment_bytes: u64,
+    pub free_bytes_min: u64,
 }
 
 impl Checkpointer {
@@ -60,17 +63,19 @@ impl Checkpointer {
             }
             std::thread::sleep(RETRY);
         }
-        self.free_segments(job.position.group)?;
+        self.free_segments(job.keep_from)?;
         Ok(true)
     }
 
     fn attempt(&mut self, job: &Job) -> Result<(), IndexError> {
-        let index = match self.index.take() {
+        let mut index = match self.index.take() {
             Some(index) => index,
             None => Index::open(&self.dir.join(INDEX), self.cache_bytes)?,
         };
         // After an error the index must be opened anew, so it is put back only now.
         index.checkpoint(&job.overlay, job.position)?;
+        let is_scarce = free_bytes(&self.dir).is_ok_and(|free| free < self.free_bytes_min);
+        self.inbox.set_index_free_bytes(if is_scarce { index.give_back()? } else { 0 });
         self.index = Some(index);
         Ok(())
     }
@@ -86,9 +91,9 @@ impl Checkpointer {
     }
 
     /// Removes the segments whose groups are all in the index; one may become the spare.
-    fn free_segments(&self, last_group: u64) -> Result<(), StoreError> {
+    fn free_segments(&self, keep_from: u64) -> Result<(), StoreError> {
         let segments = list(&self.dir).map_err(|error| failed("list", &self.dir, error))?;
-        for (_, path) in segments.iter().filter(|(first, _)| *first <= last_group) {
+        for (_, path) in segments.iter().filter(|(first, _)| *first < keep_from) {
             let spare = self.dir.join(SPARE);
             let is_whole = path.metadata().is_ok_and(|found| found.len() == self.segment_bytes);
             let freed =

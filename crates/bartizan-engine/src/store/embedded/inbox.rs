@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::record::encoded_bytes_max;
+use super::record::batch_bytes_max;
 use crate::store::port::{Committed, Mutation, Space, StoreError, Ticket, Wake};
 
 /// A submitted batch.
@@ -43,6 +43,8 @@ pub struct Inbox {
     backlog_bytes: AtomicUsize,
     backlog_bytes_max: usize,
     is_full: AtomicBool,
+    is_behind: AtomicBool,
+    index_free_bytes: AtomicU64,
     has_failed: AtomicBool,
     failure: Mutex<Option<StoreError>>,
     wake: Wake,
@@ -57,6 +59,8 @@ impl Inbox {
             backlog_bytes: AtomicUsize::new(0),
             backlog_bytes_max,
             is_full: AtomicBool::new(false),
+            is_behind: AtomicBool::new(false),
+            index_free_bytes: AtomicU64::new(0),
             has_failed: AtomicBool::new(false),
             failure: Mutex::new(None),
             wake,
@@ -69,7 +73,7 @@ impl Inbox {
 
     /// Takes a batch in; its ticket is given under the lock that orders it.
     pub fn submit(&self, lane: usize, mutations: Vec<Mutation>) -> Ticket {
-        let bytes_max = mutations.iter().map(encoded_bytes_max).sum();
+        let bytes_max = batch_bytes_max(&mutations);
         let mut pending = self.pending();
         if pending.closed {
             return Ticket::NEVER;
@@ -148,7 +152,9 @@ impl Inbox {
     pub fn space(&self) -> Space {
         if self.is_full.load(Ordering::Acquire) {
             Space::Full
-        } else if self.backlog_bytes.load(Ordering::Acquire) > self.backlog_bytes_max {
+        } else if self.is_behind.load(Ordering::Acquire)
+            || self.backlog_bytes.load(Ordering::Acquire) > self.backlog_bytes_max
+        {
             Space::Busy
         } else {
             Space::Ok
@@ -159,6 +165,21 @@ impl Inbox {
         if self.is_full.swap(is_full, Ordering::AcqRel) != is_full {
             self.wake_all();
         }
+    }
+
+    pub fn set_behind(&self, is_behind: bool) {
+        if self.is_behind.swap(is_behind, Ordering::AcqRel) != is_behind {
+            self.wake_all();
+        }
+    }
+
+    /// Room within the index's file; 0 while the disk has plenty.
+    pub fn index_free_bytes(&self) -> u64 {
+        self.index_free_bytes.load(Ordering::Acquire)
+    }
+
+    pub fn set_index_free_bytes(&self, bytes: u64) {
+        self.index_free_bytes.store(bytes, Ordering::Release);
     }
 
     pub fn checkpoint_ended(&self) {

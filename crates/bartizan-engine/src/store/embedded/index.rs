@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::overlay::{Overlay, QueueSlot};
 use super::record::{BodyId, BodyV1, QueuedV1, WillV1};
+use super::segment::sync_dir;
 use crate::store::port::StoreError;
 
 pub const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
@@ -51,13 +52,25 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens it, making it if it is missing.
+    /// Opens it, making it if it is missing. It gets its name only once it is whole, as a kill
+    /// while redb makes a file leaves one that redb does not know.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Index, IndexError> {
+        let io_error = |error| index_error(path, redb::Error::Io(error));
+        if !path.try_exists().map_err(io_error)? {
+            let unfinished = path.with_extension("new");
+            drop(Index::open_file(&unfinished, cache_bytes, true)?);
+            std::fs::rename(&unfinished, path).map_err(io_error)?;
+            path.parent().map_or(Ok(()), sync_dir).map_err(io_error)?;
+        }
+        Index::open_file(path, cache_bytes, false)
+    }
+
+    fn open_file(path: &Path, cache_bytes: usize, is_new: bool) -> Result<Index, IndexError> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
-            .create(true)
-            .truncate(false)
+            .create(is_new)
+            .truncate(is_new)
             .mode(0o600)
             .open(path)
             .map_err(|error| index_error(path, redb::Error::Io(error)))?;
@@ -99,6 +112,35 @@ impl Index {
     /// Brings the index up to `position` with what happened since the last one.
     pub fn checkpoint(&self, overlay: &Overlay, position: Position) -> Result<(), IndexError> {
         self.write(overlay, position).map_err(|error| index_error(&self.path, error))
+    }
+
+    /// Gives room back to the disk where a quarter of the file is air; returns the air that is
+    /// left. It walks over everything stored, so it is for a disk that is nearly full.
+    pub fn give_back(&mut self) -> Result<u64, IndexError> {
+        let (air, given) = self.air()?;
+        if air < given / 4 {
+            return Ok(air);
+        }
+        match self.database.compact() {
+            // What was stored at start is still being read.
+            Err(redb::CompactionError::TransactionInProgress) => return Ok(air),
+            compacted => drop(compacted.map_err(|error| index_error(&self.path, error.into()))?),
+        }
+        self.air().map(|(air, _)| air)
+    }
+
+    /// Octets of the file that hold nothing though the disk has given them, and all it has given.
+    fn air(&self) -> Result<(u64, u64), IndexError> {
+        let used = || {
+            let write = self.database.begin_write()?;
+            let stats = write.stats()?;
+            write.abort()?;
+            Ok(stats.allocated_pages().saturating_mul(stats.page_size() as u64))
+        };
+        let used = used().map_err(|error| index_error(&self.path, error))?;
+        let io_error = |error| index_error(&self.path, redb::Error::Io(error));
+        let given = self.path.metadata().map_err(io_error)?.blocks().saturating_mul(512);
+        Ok((given.saturating_sub(used), given))
     }
 
     fn write(&self, overlay: &Overlay, position: Position) -> Result<(), redb::Error> {

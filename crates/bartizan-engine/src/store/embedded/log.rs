@@ -1,11 +1,10 @@
 //! The log thread: group commit.
 //!
 //! While one group is being synced the next gathers, so a slow disk makes groups larger and
-//! not shards slower. Checkpoints begin between two segments: what the index takes over is then
-//! exactly the segments behind, and they can go.
+//! not shards slower. For a checkpoint the log hands its net effect over and starts a new one;
+//! segments that hold nothing newer can go when the index has it.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use super::inbox::{Batch, Inbox, TellPanic};
 use super::index::{Position, is_out_of_space};
 use super::overlay::Overlay;
 use super::record::BodyId;
-use super::segment::{HEADER_BYTES, Segment, allocate, failed};
+use super::segment::{HEADER_BYTES, Segment, allocate, failed, free_bytes};
 use super::{LARGE, RESERVE, SPARE};
 use crate::store::config::{Durability, StoreConfig};
 use crate::store::port::{Space, StoreError};
@@ -24,6 +23,8 @@ use crate::store::port::{Space, StoreError};
 const GROUP_BATCHES_MAX: usize = 1_000;
 /// or at so many octets; one batch may exceed it.
 const GROUP_BYTES_MAX: usize = 1024 * 1024;
+/// Log that the index has not taken over, in checkpoints: from here on `space` is `Busy`.
+const CHECKPOINTS_BEHIND_MAX: u64 = 4;
 /// How long to wait for somebody to make room on a full disk.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -43,10 +44,12 @@ pub struct Log {
     overlay: Overlay,
     /// Log since the last checkpoint began.
     log_bytes: u64,
+    /// Log that the checkpoint being taken takes over.
+    handed_over_bytes: u64,
     last_checkpoint: Instant,
     /// A checkpoint is being taken.
     is_in_checkpoint: bool,
-    /// Spare and reserve were there when last seen.
+    /// Spare, reserve and room were there when last looked at.
     has_reserves: bool,
     frame: Vec<u8>,
 }
@@ -75,6 +78,7 @@ impl Log {
             unsynced_since: None,
             overlay: Overlay::default(),
             log_bytes: 0,
+            handed_over_bytes: 0,
             last_checkpoint: Instant::now(),
             is_in_checkpoint: true,
             has_reserves: true,
@@ -97,13 +101,17 @@ impl Log {
             if self.inbox.has_failed() {
                 return Ok(());
             }
-            self.is_in_checkpoint &= !arrived.checkpoint_ended;
-            // A checkpoint may have used up the reserve, and may have left a spare.
-            self.has_reserves &= !arrived.checkpoint_ended;
+            if arrived.checkpoint_ended {
+                self.end_checkpoint();
+            }
             let is_last = arrived.closed && arrived.batches.is_empty();
             self.write(arrived.batches)?;
             if is_last {
                 return self.sync();
+            }
+            // A checkpoint may have used up the reserve, and may have left a spare.
+            if arrived.checkpoint_ended || !self.has_reserves {
+                self.keep_reserves()?;
             }
             self.keep_house()?;
         }
@@ -135,22 +143,30 @@ impl Log {
         {
             self.sync()?;
         }
-        if self.is_checkpoint_due() {
-            if self.segment.is_empty() {
-                self.begin_checkpoint();
-            } else if self.spare().exists() {
-                self.rotate(0)?;
-            }
-        }
-        if self.has_reserves { Ok(()) } else { self.keep_reserves() }
+        self.checkpoint_if_due(self.segment.first_group)
     }
 
-    fn is_checkpoint_due(&self) -> bool {
-        !self.is_in_checkpoint
-            && !self.overlay.is_empty()
-            && (self.log_bytes >= self.config.checkpoint_bytes
-                || !self.has_reserves
-                || self.last_checkpoint.elapsed() >= self.checkpoint_interval())
+    /// Hands the overlay over if it is time to. Segments that begin before `keep_from` can go then.
+    fn checkpoint_if_due(&mut self, keep_from: u64) -> Result<(), StoreError> {
+        let since = self.last_checkpoint.elapsed();
+        let is_due = if self.overlay.is_empty() {
+            // On a full disk: the index can use what it let go only after the next commit.
+            !self.has_reserves && since >= RETRY
+        } else {
+            !self.has_reserves || self.log_bytes >= self.config.checkpoint_bytes || since >= self.checkpoint_interval()
+        };
+        if self.is_in_checkpoint || !is_due {
+            return Ok(());
+        }
+        // The index must not know what the log could still lose.
+        self.sync()?;
+        let position = Position { group: self.next_group - 1, next_body: self.next_body };
+        let overlay = Arc::new(std::mem::take(&mut self.overlay));
+        self.handed_over_bytes = std::mem::take(&mut self.log_bytes);
+        self.last_checkpoint = Instant::now();
+        // If the other thread has ended, it has said why.
+        self.is_in_checkpoint = self.checkpoints.send(Job { overlay, position, keep_from }).is_ok();
+        Ok(())
     }
 
     fn write(&mut self, mut batches: VecDeque<Batch>) -> Result<(), StoreError> {
@@ -162,10 +178,8 @@ impl Log {
             self.encode(&mut group)?;
             self.append()?;
             self.inbox.commit(&group);
-            if self.is_checkpoint_due() && self.spare().exists() {
-                self.rotate(0)?;
-                self.keep_reserves()?;
-            }
+            self.checkpoint_if_due(self.segment.first_group)?;
+            self.inbox.set_behind(self.is_behind());
         }
         Ok(())
     }
@@ -224,10 +238,8 @@ impl Log {
         let needed = (bytes + 3 * HEADER_BYTES) as u64;
         let name = if needed > self.config.segment_bytes { LARGE } else { SPARE };
         loop {
-            if self.is_checkpoint_due() {
-                // All groups so far are on the disk: this is between two segments.
-                self.begin_checkpoint();
-            }
+            // Between two segments: all there are can go.
+            self.checkpoint_if_due(self.next_group)?;
             match self.begin_segment(name, needed) {
                 Ok(segment) => self.segment = segment,
                 Err(error) if is_out_of_space(&error) => {
@@ -255,27 +267,27 @@ impl Log {
         self.has_reserves = false;
         self.inbox.set_full(true);
         let (is_closed, checkpoint_ended) = self.inbox.pause(RETRY);
-        self.is_in_checkpoint &= !checkpoint_ended;
+        if checkpoint_ended {
+            self.end_checkpoint();
+        }
         if is_closed || self.inbox.has_failed() {
             return Err(failed("write", &self.config.path, error));
         }
         Ok(())
     }
 
-    fn begin_checkpoint(&mut self) {
-        let position = Position { group: self.next_group - 1, next_body: self.next_body };
-        let overlay = Arc::new(std::mem::take(&mut self.overlay));
-        self.log_bytes = 0;
-        self.last_checkpoint = Instant::now();
-        // If the other thread has ended, it has said why.
-        self.is_in_checkpoint = self.checkpoints.send(Job { overlay, position }).is_ok();
+    fn end_checkpoint(&mut self) {
+        self.is_in_checkpoint = false;
+        self.handed_over_bytes = 0;
+        self.inbox.set_behind(self.is_behind());
     }
 
-    fn spare(&self) -> PathBuf {
-        self.config.path.join(SPARE)
+    /// The index cannot follow: memory and disk hold what it has not taken over.
+    fn is_behind(&self) -> bool {
+        self.log_bytes + self.handed_over_bytes >= self.config.checkpoint_bytes.saturating_mul(CHECKPOINTS_BEHIND_MAX)
     }
 
-    /// Keeps a spare segment, and a reserve for the index; without both the store is full.
+    /// Keeps a spare segment, a reserve for the index, and room; without all three the store is full.
     fn keep_reserves(&mut self) -> Result<(), StoreError> {
         let dir = self.config.path.clone();
         let mut has_all = true;
@@ -294,6 +306,11 @@ impl Log {
                 Err(error) => return Err(failed("allocate", &dir.join(name), error)),
             }
         }
+        let free = free_bytes(&dir).map_err(|error| failed("look at", &dir, error))?;
+        // What the index must still take over needs its octets once more, and pages around them.
+        let owed = (self.log_bytes + self.handed_over_bytes).saturating_mul(2);
+        has_all &=
+            free.saturating_add(self.inbox.index_free_bytes()) >= self.config.free_bytes_min.saturating_add(owed);
         self.has_reserves = has_all;
         self.inbox.set_full(!has_all);
         Ok(())

@@ -34,11 +34,11 @@ use std::thread::JoinHandle;
 
 use self::checkpoint::{Checkpointer, Job};
 use self::inbox::Inbox;
-use self::index::{Index, IndexError, Position};
+use self::index::{Index, IndexError, Position, is_out_of_space};
 use self::load::Startup;
 use self::log::{Log, Start};
 use self::segment::{Segment, allocate, failed};
-use super::config::{Durability, StoreConfig};
+use super::config::{Durability, SEGMENT_BYTES_MIN, StoreConfig};
 use super::port::{Committed, Loaded, Mutation, Space, Store, StoreError, StoreInfo, Ticket, Wake};
 
 const INDEX: &str = "index.redb";
@@ -54,7 +54,7 @@ pub struct EmbeddedStore {
     startup: Mutex<Option<Startup>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held while the store is open.
-    _lock: File,
+    lock: File,
 }
 
 /// Opens the store in a directory, making it if it is missing.
@@ -79,13 +79,16 @@ pub fn open(config: StoreConfig, wake: Wake) -> Result<Arc<EmbeddedStore>, Store
     let overlay = Arc::new(replayed.overlay);
     let position = Position { group: next_group - 1, next_body };
     // The first checkpoint takes over what was replayed, and frees its segments.
-    checkpoints.send(Job { overlay: overlay.clone(), position }).map_err(|_| StoreError::Stopped)?;
+    checkpoints
+        .send(Job { overlay: overlay.clone(), position, keep_from: next_group })
+        .map_err(|_| StoreError::Stopped)?;
     let checkpointer = Checkpointer {
         inbox: inbox.clone(),
         dir: dir.clone(),
         index: Some(index),
         cache_bytes: config.cache_bytes,
         segment_bytes: config.segment_bytes,
+        free_bytes_min: config.free_bytes_min,
     };
     let durability = config.durability;
     let start = Start { segment, salt, next_group, next_body };
@@ -98,7 +101,7 @@ pub fn open(config: StoreConfig, wake: Wake) -> Result<Arc<EmbeddedStore>, Store
         durability,
         startup: Mutex::new(Some(startup)),
         threads: Mutex::new(threads),
-        _lock: lock,
+        lock,
     }))
 }
 
@@ -140,17 +143,30 @@ fn remove_unfinished(dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The segment to go on with: the spare if there is one, so that a full disk does not keep a
-/// store from opening.
+/// The segment to go on with: the spare if there is one; on a full disk whatever can be had, so
+/// that a store which fills a disk can still be opened and emptied.
 fn first_segment(config: &StoreConfig, group: u64, salt: u32) -> Result<Segment, StoreError> {
     let dir = &config.path;
-    let spare = dir.join(SPARE);
     // A spare of another size was made under other settings.
-    let is_usable = spare.metadata().is_ok_and(|found| found.len() == config.segment_bytes);
-    let begun = if is_usable { Ok(()) } else { allocate(dir, SPARE, config.segment_bytes) };
-    begun
+    let is_usable = dir.join(SPARE).metadata().is_ok_and(|found| found.len() == config.segment_bytes);
+    let allocated = if is_usable { Ok(()) } else { allocate_what_fits(dir, config.segment_bytes) };
+    allocated
         .and_then(|()| Segment::begin(dir, SPARE, group, salt))
         .map_err(|error| failed("begin a segment in", dir, error))
+}
+
+fn allocate_what_fits(dir: &Path, segment_bytes: u64) -> std::io::Result<()> {
+    let mut size = segment_bytes;
+    loop {
+        match allocate(dir, SPARE, size) {
+            Err(error) if is_out_of_space(&error) => match std::fs::remove_file(dir.join(RESERVE)) {
+                Ok(()) => continue,
+                Err(_) if size / 2 < SEGMENT_BYTES_MIN => return Err(error),
+                Err(_) => size /= 2,
+            },
+            done => return done,
+        }
+    }
 }
 
 /// Not a secret: it only has to be unknown to those who choose payloads.
@@ -205,5 +221,7 @@ impl Store for EmbeddedStore {
 impl Drop for EmbeddedStore {
     fn drop(&mut self) {
         self.close();
+        // By name, as a process that was just forked may hold the same file until it executes.
+        let _ = self.lock.unlock();
     }
 }

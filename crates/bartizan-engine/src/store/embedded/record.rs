@@ -203,8 +203,30 @@ impl WillV1 {
 /// Fixed parts of a record or body: tags, lengths, numbers, each at its longest.
 const OVERHEAD_BYTES: usize = 96;
 
-/// No record of this mutation, body included, is longer: the writer makes room before it encodes.
-pub fn encoded_bytes_max(mutation: &Mutation) -> usize {
+/// The records of a batch are not longer: the log makes room before it encodes.
+pub fn batch_bytes_max(batch: &[Mutation]) -> usize {
+    let mut last_queued: Option<&Arc<Message>> = None;
+    let bytes = batch.iter().map(|mutation| match mutation {
+        // The body is written once for a run of places: the first of them holds it for the rest.
+        Mutation::Enqueue { client_id, message, subscription_ids, .. }
+            if last_queued.is_some_and(|last| Arc::ptr_eq(last, message)) =>
+        {
+            client_id.len() + subscription_ids.len() * 5 + OVERHEAD_BYTES
+        }
+        Mutation::Enqueue { message, .. } => {
+            last_queued = Some(message);
+            encoded_bytes_max(mutation)
+        }
+        _ => {
+            last_queued = None;
+            encoded_bytes_max(mutation)
+        }
+    });
+    bytes.sum()
+}
+
+/// No record of this mutation, body included, is longer.
+fn encoded_bytes_max(mutation: &Mutation) -> usize {
     let body = |message: &Message| {
         let publisher = &message.publisher;
         message.topic().as_str().len()

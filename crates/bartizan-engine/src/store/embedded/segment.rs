@@ -32,6 +32,8 @@ pub struct Segment {
     file: File,
     /// Its file, for errors.
     pub path: PathBuf,
+    /// The first group it has or will have.
+    pub first_group: u64,
     salt: u32,
     end: u64,
     size: u64,
@@ -67,6 +69,12 @@ fn fill(file: &File, size: u64) -> io::Result<()> {
         }
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// What is free for this process where this directory is.
+pub fn free_bytes(dir: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(dir)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 /// Makes renames and removals in a directory durable.
@@ -111,17 +119,12 @@ impl Segment {
         let path = dir.join(file_name(first_group));
         std::fs::rename(&from, &path)?;
         sync_dir(dir)?;
-        Ok(Segment { file, path, salt, end: HEADER_BYTES as u64, size })
+        Ok(Segment { file, path, first_group, salt, end: HEADER_BYTES as u64, size })
     }
 
     /// True if a group with so long a payload fits.
     pub fn has_room(&self, payload_bytes: usize) -> bool {
         self.size.saturating_sub(self.end) >= (HEADER_BYTES + payload_bytes + ALIGNMENT) as u64
-    }
-
-    /// True if nothing was written to it.
-    pub fn is_empty(&self) -> bool {
-        self.end == HEADER_BYTES as u64
     }
 
     /// Writes one group. `frame` is `HEADER_BYTES` of anything, then the payload.
