@@ -58,5 +58,11 @@ class CertificateUnusable(BartizanError):
     exit_code = 2
 
 
+class StartRefused(BartizanError):
+    """The engine cannot start as it is told to. To do: what the message says."""
+
+    exit_code = 2
+
+
 class EngineUnavailable(BartizanError):
     """The native engine is not built or not running. To do: build it (`make build`)."""

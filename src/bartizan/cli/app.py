@@ -12,9 +12,11 @@ from cyclopts import App, CycloptsError
 from bartizan.errors import BartizanError
 
 VERBS: tuple[tuple[str, str], ...] = (
+    ("up", "bartizan.cli.up:up"),
     ("enrol", "bartizan.cli.enrol:enrol"),
     ("passwd", "bartizan.cli.passwd:passwd"),
     ("policy", "bartizan.cli.policy:app"),
+    ("clients", "bartizan.cli.clients:clients"),
     ("doctor", "bartizan.cli.doctor:doctor"),
     ("pub", "bartizan.cli.publish:publish"),
     ("sub", "bartizan.cli.subscribe:subscribe"),

@@ -1,0 +1,11 @@
+"""The doors that speak HTTP: metrics and health for monitoring, control for the command line.
+
+app      the routes
+metrics  counters, risks and expiries in Prometheus' form
+serve    the Unix socket in the data directory (0600), and loopback TCP where `[http] bind` says so
+socket   a Unix socket at a path of any length
+"""
+
+from bartizan.api.serve import ControlServer
+
+__all__ = ["ControlServer"]

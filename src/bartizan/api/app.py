@@ -1,0 +1,106 @@
+"""The routes. Monitoring reads; control (Unix socket only) acts. Whoever may open the socket is the operator."""
+
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from bartizan.api.metrics import exposition
+from bartizan.broker import Broker
+from bartizan.broker.app import State
+from bartizan.broker.chores import installed_version
+from bartizan.config import dangers
+
+CLIENTS_PER_PAGE_MAX = 1_000
+ADMINISTRATIVE_ACTION = 0x98
+"""The Reason Code of a DISCONNECT that an operator ordered, unless the request names another."""
+
+REASONS = frozenset({0x87, 0x89, 0x8B, 0x8E, 0x98, 0x9C, 0x9D})
+"""Reason Codes that an operator may order."""
+
+
+def monitoring(broker: Broker) -> Starlette:
+    """`/metrics` and `/health/*`: reads only."""
+    return Starlette(routes=_monitoring(broker))
+
+
+def control(broker: Broker) -> Starlette:
+    """Monitoring, and what the command line asks of a running broker."""
+    return Starlette(routes=[*_monitoring(broker), *_control(broker)])
+
+
+def _monitoring(broker: Broker) -> list[Route]:
+    async def metrics(request: Request) -> Response:
+        text, content_type = exposition(broker, request.headers.get("accept", ""))
+        return Response(text, headers={"content-type": content_type})
+
+    async def live(_request: Request) -> Response:
+        return PlainTextResponse("live\n")
+
+    async def ready(_request: Request) -> Response:
+        state = "store failed" if broker.store_failed else broker.state.value
+        well = state == State.READY.value
+        return PlainTextResponse(f"{state}\n", HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    return [Route("/metrics", metrics), Route("/health/live", live), Route("/health/ready", ready)]
+
+
+def _control(broker: Broker) -> list[Route]:
+    async def clients(request: Request) -> Response:
+        limit = _number(request, "limit", CLIENTS_PER_PAGE_MAX)
+        page = broker.engine.clients(request.query_params.get("after", ""), min(limit, CLIENTS_PER_PAGE_MAX))
+        return Response(page, media_type="application/json")
+
+    async def disconnect(request: Request) -> Response:
+        reason = _number(request, "reason", ADMINISTRATIVE_ACTION)
+        if reason not in REASONS:
+            raise HTTPException(HTTPStatus.BAD_REQUEST, f"reason {reason:#04x} is none a server sends by order")
+        if not broker.engine.disconnect(request.path_params["client_id"], reason):
+            raise HTTPException(HTTPStatus.NOT_FOUND, "no client of this Client Identifier is connected")
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    async def reload(_request: Request) -> Response:
+        report = await broker.reload()
+        return JSONResponse(report.as_dict(), HTTPStatus.UNPROCESSABLE_ENTITY if report.refused else HTTPStatus.OK)
+
+    async def status(_request: Request) -> Response:
+        return JSONResponse(_status(broker))
+
+    return [
+        Route("/v1/clients", clients),
+        Route("/v1/clients/{client_id:path}/disconnect", disconnect, methods=["POST"]),
+        Route("/v1/reload", reload, methods=["POST"]),
+        Route("/v1/status", status),
+    ]
+
+
+def _status(broker: Broker) -> dict[str, object]:
+    return {
+        "state": broker.state.value,
+        "version": installed_version(),
+        "uptime_s": broker.uptime_s(),
+        "listeners": [
+            {"name": bound.name, "address": bound.address, "transport": bound.transport}
+            for bound in broker.engine.listeners()
+        ],
+        "policy": {"digest": broker.in_force.policy.digest, "epoch": broker.in_force.epoch},
+        "identities": len(broker.directory),
+        "dangers": [danger.setting for danger in dangers(broker.settings)],
+        "numbers": broker.chores.numbers(),
+    }
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    try:
+        number = int(text, 0)
+    except ValueError:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, f"{name}={text!r} is no number") from None
+    if number < 0:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, f"{name} is below zero")
+    return number

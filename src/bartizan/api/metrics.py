@@ -1,0 +1,113 @@
+"""Prometheus: Mosquitto's exporter names for what it knows (dashboards exist), `bartizan_*` for the rest.
+
+No label carries anything a client chose: the network could grow it without bound.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from bartizan.broker import Broker
+from bartizan.broker.app import State
+from bartizan.broker.certificates import expiries
+from bartizan.broker.chores import installed_version
+from bartizan.broker.status import TOTALS
+from bartizan.config import dangers
+
+GAUGES_OF_OURS = frozenset(
+    {
+        "clients_connected",
+        "sessions",
+        "clients_disconnected",
+        "subscriptions",
+        "shared_subscriptions",
+        "queued_messages",
+        "queued_bytes",
+        "retained_messages",
+        "retained_bytes",
+        "authentications_pending",
+        "shards",
+        "shards_alive",
+        "store_full",
+        "store_failed",
+        "epoch",
+    }
+)
+"""Counters of the engine that go down as well as up; every other one only grows."""
+
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9_]")
+
+
+def exporter_name(topic: str) -> str:
+    """Mosquitto's exporter: `clients/connected` below `$SYS/broker/` becomes `broker_clients_connected`."""
+    return "broker_" + _NOT_IN_NAMES.sub("_", topic)
+
+
+class BrokerCollector(Collector):
+    """Reads one broker whenever it is scraped."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric, now."""
+        yield from self._mosquitto()
+        yield from self._engine()
+        yield from self._posture()
+
+    def _mosquitto(self) -> Iterator[Metric]:
+        for topic, value in self._broker.chores.numbers().items():
+            # "unknown": Prometheus' library would add `_total` to a counter, and the name is the contract.
+            kind = "unknown" if topic in TOTALS or topic == "uptime" else "gauge"
+            metric = Metric(exporter_name(topic), f"$SYS/broker/{topic}", kind)
+            metric.add_sample(metric.name, {}, value)
+            yield metric
+
+    def _engine(self) -> Iterator[Metric]:
+        for counter, value in sorted(self._broker.engine.metrics().items()):
+            name = f"bartizan_{_NOT_IN_NAMES.sub('_', counter)}"
+            if counter in GAUGES_OF_OURS:
+                yield GaugeMetricFamily(name, f"Engine: {counter.replace('_', ' ')}.", value=value)
+            else:
+                yield CounterMetricFamily(name, f"Engine: {counter.replace('_', ' ')}.", value=value)
+
+    def _posture(self) -> Iterator[Metric]:
+        broker = self._broker
+        yield _labelled("bartizan_build", "The version that runs.", {"version": installed_version()}, 1)
+        policy = {"digest": broker.in_force.policy.digest}
+        yield _labelled("bartizan_policy", "The policy in force.", policy, 1)
+        yield GaugeMetricFamily("bartizan_identities", "Identities on record.", value=len(broker.directory))
+        yield GaugeMetricFamily("bartizan_dangers", "Settings danger_* in force.", value=len(dangers(broker.settings)))
+        yield GaugeMetricFamily("bartizan_ready", "1 while clients are accepted.", value=broker.state is State.READY)
+        ends = GaugeMetricFamily(
+            "bartizan_certificate_expiry_timestamp_seconds",
+            "When a certificate of this broker ends.",
+            labels=["certificate", "listener"],
+        )
+        for (certificate, listener), at in sorted(expiries(broker.settings, broker.data).items()):
+            ends.add_metric([certificate, listener], _unix(at))
+        yield ends
+
+
+def _labelled(name: str, text: str, labels: dict[str, str], value: float) -> Metric:
+    metric = GaugeMetricFamily(name, text, labels=list(labels))
+    metric.add_metric(list(labels.values()), value)
+    return metric
+
+
+def _unix(at: datetime) -> float:
+    return at.timestamp()
+
+
+def exposition(broker: Broker, accept: str) -> tuple[bytes, str]:
+    """The text of `/metrics` in the form the scraper accepts, and its content type."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(BrokerCollector(broker))
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type

@@ -1,0 +1,117 @@
+"""Serves the routes inside the broker's own event loop."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from ipaddress import IPv6Address
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from starlette.applications import Starlette
+
+from bartizan.api.app import control, monitoring
+from bartizan.api.socket import BACKLOG, FILE, bind_private
+from bartizan.broker import Broker
+from bartizan.config.listener import bound_address
+from bartizan.errors import ConfigurationError
+
+CONNECTIONS_MAX = 64
+KEEP_ALIVE_S = 5
+GOODBYE_S = 1
+
+
+class ControlServer:
+    """The control socket while the broker runs, and `[http] bind` if it is set."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._stack = AsyncExitStack()
+        self.http_address: str | None = None
+        """Where metrics are, with the port the system chose."""
+
+    async def __aenter__(self) -> Self:
+        root = self._broker.data.root
+        async with AsyncExitStack() as stack:
+            listening = bind_private(root)
+            stack.callback((root / FILE).unlink, missing_ok=True)
+            await stack.enter_async_context(_Serving(control(self._broker), listening))
+            bind = self._broker.settings.http.bind
+            if bind is not None:
+                public, self.http_address = _bind(bind)
+                await stack.enter_async_context(_Serving(monitoring(self._broker), public))
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+
+class _Embedded(uvicorn.Server):
+    """A server that leaves the process's signals alone."""
+
+    @contextmanager
+    # pyrefly: ignore[missing-override-decorator]  Python 3.11 has none
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Serving:
+    """One application on one socket."""
+
+    def __init__(self, app: Starlette, listening: socket.socket) -> None:
+        self._listening = listening
+        self._server = _Embedded(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=CONNECTIONS_MAX,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=GOODBYE_S,
+            )
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._listening]))
+        # The socket listens already, so a request that comes before the server has begun waits for it.
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+        self._listening.close()
+
+
+def _bind(bind: str) -> tuple[socket.socket, str]:
+    if bind.startswith("unix:"):
+        raise ConfigurationError("http needs an address and a port", "http.bind", "the control socket serves it too")
+    address, port = bound_address(bind), int(bind.rpartition(":")[2])
+    family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((str(address), port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise ConfigurationError(
+            f"metrics and health cannot listen: {os.strerror(error.errno or 0)}",
+            f"http.bind = {bind}",
+            "choose another address: --set http.bind=ADDRESS:PORT",
+        ) from None
+    host, bound_port = listening.getsockname()[:2]
+    return listening, f"[{host}]:{bound_port}" if ":" in host else f"{host}:{bound_port}"

@@ -1,0 +1,19 @@
+"""The composition root: owns the engine, answers its questions, hands it policy, identities and certificates.
+
+app           Broker: start, run, reload, stop; the only module here that imports `_engine`
+ports         what the broker needs of an engine, as values and a Protocol
+pump          the engine's wake descriptor -> questions answered, events written
+authenticate  one question -> one answer, in time, never "allow" by accident
+directory     all identities in memory, refreshed from the store
+apply         policy file + identities -> the engine, whole or not at all
+certificates  TLS material: read, kept fresh, replaced in place
+status        counters -> `$SYS/broker/...` in Mosquitto's names, with moving averages
+log           events as lines, for eyes or for machines
+reload        what a changed configuration can change while the broker runs
+lock          one broker per data directory
+"""
+
+from bartizan.broker.app import Broker
+from bartizan.broker.reload import ReloadReport
+
+__all__ = ["Broker", "ReloadReport"]

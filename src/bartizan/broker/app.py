@@ -1,0 +1,322 @@
+"""The broker as a whole, and its engine: the only module of this room that knows `_engine`."""
+
+import asyncio
+import json
+import re
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bartizan import _engine
+from bartizan.authn import Certificate, ConnectRequest, default_chain
+from bartizan.broker.apply import InForce, read_policy
+from bartizan.broker.authenticate import Desk
+from bartizan.broker.certificates import Certificates, read_material
+from bartizan.broker.chores import Chores
+from bartizan.broker.directory import LiveDirectory
+from bartizan.broker.lock import DirectoryLock
+from bartizan.broker.log import Journal
+from bartizan.broker.ports import Allow, Answer, Bound, EnginePort, Question
+from bartizan.broker.pump import Pump
+from bartizan.broker.reload import ReloadReport, needs_restart
+from bartizan.config import DataDirectory, Settings, dangers, engine_config
+from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationError, StartRefused
+from bartizan.policy import CompiledPolicy
+from bartizan.store.ports import IdentityStore
+
+
+class State(StrEnum):
+    """Where in its life a broker is."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+
+
+class Broker:
+    """One broker: `async with Broker(...) as broker: await broker.run()`.
+
+    Entering checks everything, then binds everything, or raises with nothing left behind. The caller
+    keeps `store` and `journal`; the broker opens and closes the rest.
+    """
+
+    engine: EnginePort
+    directory: LiveDirectory
+    certificates: Certificates
+    in_force: InForce
+    chores: Chores
+    _pump: Pump
+
+    def __init__(
+        self,
+        settings: Settings,
+        data: DataDirectory,
+        *,
+        store: IdentityStore,
+        journal: Journal,
+        reread: Callable[[], Settings] | None = None,
+        make_engine: Callable[[bytes], EnginePort] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.data = data
+        self.store = store
+        self.journal = journal
+        self.state = State.STARTING
+        self.started_at = datetime.now(UTC)
+        self._reread = reread or (lambda: settings)
+        self._make_engine = make_engine or NativeEngine
+        self._stack = AsyncExitStack()
+        self._reloading = asyncio.Lock()
+        self._ended = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            stack.enter_context(DirectoryLock(self.data.root))
+            policy = await asyncio.to_thread(read_policy, self.policy_file(self.settings))
+            self.directory = LiveDirectory(self.store)
+            await self.directory.load()
+            chain = default_chain(self.settings, self.directory)
+            self.engine = self._make_engine(json.dumps(engine_config(self.settings, self.data)).encode())
+            self.certificates = Certificates(self.engine, self.data, self.directory)
+            self.certificates.assume(self.settings)
+            self.in_force = InForce(self.engine, self.directory, policy)
+            await self.in_force.begin()
+            stack.push_async_callback(asyncio.to_thread, self.engine.stop, self.settings.broker.drain_timeout_s)
+            self._pump = Pump(self.engine, Desk(chain, self.in_force.settled), self.journal.events)
+            self.chores = Chores(self)
+            self._stack = stack.pop_all()
+        self._tell_start()
+        self._pump.start()
+        self.chores.start()
+        self.state = State.READY
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.state = State.DRAINING
+        self.journal.note("draining", grace_s=self.settings.broker.drain_timeout_s)
+        await self.chores.stop()
+        try:
+            # The engine stops while the pump still writes what it tells.
+            await self._stack.aclose()
+        finally:
+            await self._pump.stop()
+            self.state = State.STOPPED
+            self.journal.note("stopped")
+
+    def handle_signals(self) -> None:
+        """SIGTERM and SIGINT end `run`, SIGHUP reloads. Only in the main thread."""
+        loop = asyncio.get_running_loop()
+        for ending in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(ending, self.end)
+        loop.add_signal_handler(signal.SIGHUP, self.chores.reload)
+
+    def end(self) -> None:
+        """Lets `run` return."""
+        self._ended.set()
+
+    async def run(self) -> None:
+        """Returns when a signal, or `end`, says so."""
+        await self._ended.wait()
+
+    async def reload(self) -> ReloadReport:
+        """Reads configuration, certificates and policy again. What cannot be used changes nothing."""
+        async with self._reloading:
+            try:
+                settings, policy, material = await asyncio.to_thread(self._read_again)
+            except BartizanError as error:
+                where = error.where if isinstance(error, ConfigurationError) else ""
+                self.journal.note("configuration_refused", where=where, reason=str(error))
+                return ReloadReport(refused=(str(error),), epoch=self.in_force.epoch)
+            self.journal.level = settings.log.level
+            refused = await self._replace(material)
+            epoch = await self.in_force.put(policy)
+            later = needs_restart(self.settings, settings)
+            for setting in later:
+                self.journal.note("needs_restart", setting=setting)
+            self.journal.note("reloaded", policy=policy.digest, epoch=epoch)
+            return ReloadReport(
+                applied=("policy", *(["certificates"] if not refused else [])),
+                refused=refused,
+                needs_restart=later,
+                epoch=epoch,
+            )
+
+    async def care_for_certificates(self) -> None:
+        """Renews what is due and gives it to the engine."""
+        if await asyncio.to_thread(self.certificates.care, datetime.now(UTC)):
+            await self._replace(await asyncio.to_thread(read_material, self.settings, self.data))
+
+    def policy_file(self, settings: Settings) -> Path:
+        """The policy file in force."""
+        return settings.policy.file or self.data.policy
+
+    @property
+    def store_failed(self) -> bool:
+        """Whether the engine's store failed: QoS 1 and 2 are refused from then on."""
+        return bool(self.engine.metrics().get("store_failed", 0))
+
+    def uptime_s(self) -> int:
+        """Whole seconds since the start."""
+        return int((datetime.now(UTC) - self.started_at).total_seconds())
+
+    def _read_again(self) -> tuple[Settings, CompiledPolicy, dict[str, bytes]]:
+        settings = self._reread()
+        policy = read_policy(self.policy_file(settings))
+        self.certificates.care(datetime.now(UTC))
+        material = read_material(settings, self.data)
+        # A listener that is new or gone waits for the next start.
+        running = {name for name, listener in self.settings.listeners.items() if listener.tls}
+        return settings, policy, {name: pem for name, pem in material.items() if name in running}
+
+    async def _replace(self, material: Mapping[str, bytes]) -> tuple[str, ...]:
+        replaced, refused = await asyncio.to_thread(self.certificates.replace, material)
+        for listener in replaced:
+            self.journal.note("certificates_replaced", listener=listener)
+        for listener, why in refused.items():
+            self.journal.note("certificates_refused", listener=listener, reason=why)
+        return tuple(f"listener {listener}: {why}" for listener, why in refused.items())
+
+    def _tell_start(self) -> None:
+        listeners = [f"{bound.name} {bound.address}" for bound in self.engine.listeners()]
+        for danger in dangers(self.settings):
+            self.journal.note("danger", setting=danger.setting, reason=danger.reason, effect=danger.effect)
+        self.journal.note("started", listeners=listeners, policy=self.in_force.policy.digest)
+
+
+class NativeEngine(EnginePort):
+    """`EnginePort` on the native engine: conversion, and its errors in our words."""
+
+    def __init__(self, config: bytes) -> None:
+        try:
+            self._engine = _engine.Engine(config=config)
+        except (_engine.EngineConfigError, _engine.TlsError) as error:
+            raise StartRefused(str(error)) from None
+
+    @property
+    def wake_fd(self) -> int:
+        """See `EnginePort`."""
+        return self._engine.wake_fd
+
+    def start(self, policy: CompiledPolicy, identities: bytes) -> None:
+        """See `EnginePort`."""
+        try:
+            self._engine.start(policy=_native(policy), identities=identities)
+        except _engine.ListenerError as error:
+            raise StartRefused(str(error) + _how_to_move(str(error))) from None
+        except (_engine.TlsError, RuntimeError) as error:
+            raise StartRefused(str(error)) from None
+
+    def stop(self, grace_s: float) -> None:
+        """See `EnginePort`."""
+        self._engine.stop(grace_s=grace_s)
+
+    def apply(self, policy: CompiledPolicy, identities: bytes) -> int:
+        """See `EnginePort`."""
+        return self._engine.apply(policy=_native(policy), identities=identities)
+
+    def set_tls(self, listener: str, material: bytes) -> None:
+        """See `EnginePort`."""
+        try:
+            self._engine.set_tls(listener=listener, material=material)
+        except _engine.TlsError as error:
+            raise CertificateUnusable(str(error)) from None
+
+    def disconnect(self, client_id: str, reason: int) -> bool:
+        """See `EnginePort`."""
+        return self._engine.disconnect(client_id=client_id, reason=reason)
+
+    def clients(self, after: str, limit: int) -> bytes:
+        """See `EnginePort`."""
+        return self._engine.clients(after=after, limit=limit)
+
+    def metrics(self) -> Mapping[str, int]:
+        """See `EnginePort`."""
+        return json.loads(self._engine.metrics())
+
+    def listeners(self) -> Sequence[Bound]:
+        """See `EnginePort`."""
+        return [
+            Bound(item["name"], item["address"], item["transport"]) for item in json.loads(self._engine.listeners())
+        ]
+
+    def publish_status(self, topics: Mapping[str, str]) -> None:
+        """See `EnginePort`."""
+        self._engine.publish_status(topics=json.dumps(topics).encode())
+
+    def take_questions(self, limit: int) -> Sequence[Question]:
+        """See `EnginePort`."""
+        return [_question(asked) for asked in self._engine.take_auth_requests(limit=limit)]
+
+    def answer(self, answers: Sequence[Answer]) -> None:
+        """See `EnginePort`."""
+        self._engine.answer(verdicts=[_verdict(answer) for answer in answers])
+
+    def take_events(self, limit: int) -> Sequence[Mapping[str, Any]]:
+        """See `EnginePort`."""
+        return [json.loads(line) for line in self._engine.take_events(limit=limit).splitlines()]
+
+
+def _native(policy: CompiledPolicy) -> _engine.CompiledPolicy:
+    return _engine.CompiledPolicy.load(image=policy.image)
+
+
+def _how_to_move(text: str) -> str:
+    named = re.match(r"listener (\S+) on ", text)
+    return f" (--set listeners.{named[1]}.bind=ADDRESS:PORT)" if named else ""
+
+
+def _question(asked: _engine.AuthRequest) -> Question:
+    return Question(
+        asked.token,
+        ConnectRequest(
+            client_id=asked.client_id,
+            listener=asked.listener,
+            address=asked.address,
+            version=asked.version,
+            user_name=asked.user_name,
+            password=asked.password,
+            certificate=None if asked.certificate is None else _certificate(json.loads(asked.certificate)),
+            authentication_method=asked.auth_method,
+            authentication_data=asked.auth_data,
+        ),
+        again=asked.again,
+    )
+
+
+def _certificate(fields: Mapping[str, Any]) -> Certificate:
+    not_after_s = fields.get("not_after_s")
+    return Certificate(
+        fingerprint_sha256=fields["fingerprint_sha256"],
+        serial_hex=fields["serial"],
+        common_name=fields.get("common_name"),
+        san_uris=tuple(fields.get("san_uri", ())),
+        san_dns=tuple(fields.get("san_dns", ())),
+        san_emails=tuple(fields.get("san_email", ())),
+        issuer=fields.get("issuer") or "",
+        not_after=None if not_after_s is None else datetime.fromtimestamp(not_after_s, UTC),
+    )
+
+
+def _verdict(answer: Answer) -> _engine.AuthVerdict:
+    if not isinstance(answer, Allow):
+        return _engine.AuthVerdict.deny(token=answer.token, reason=int(answer.reason), why=answer.why)
+    principal = answer.principal
+    return _engine.AuthVerdict.allow(
+        token=answer.token,
+        identity=principal.identity,
+        roles=list(principal.roles),
+        attributes=dict(principal.attributes),
+        method=principal.method,
+        managed=answer.managed,
+        client_id=answer.assigned_client_id,
+        ends_at_ms=None if answer.ends_at is None else int(answer.ends_at.timestamp() * 1000),
+        data=answer.data,
+    )

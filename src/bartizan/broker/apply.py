@@ -1,0 +1,75 @@
+"""Policy and identities -> the engine: whole or not at all, one at a time, newest last."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from bartizan.broker.directory import LiveDirectory, enabled_json
+from bartizan.broker.ports import EnginePort
+from bartizan.config.load import read_file
+from bartizan.errors import ConfigurationError
+from bartizan.model.principal import Identity
+from bartizan.policy import CompiledPolicy, check
+
+
+def read_policy(file: Path) -> CompiledPolicy:
+    """The compiled policy of a file, or a `ConfigurationError` with line and column of the first mistake."""
+    result = check(read_file(file, "the policy file"), str(file))
+    if result.compiled is not None:
+        return result.compiled
+    first = result.errors[0]
+    more = len(result.errors) - 1
+    others = f"; then {more} more (bartizan policy check {file})" if more else ""
+    raise ConfigurationError(
+        first.message,
+        f"{first.origin}:{first.line}:{first.column}",
+        (first.hint or "correct the policy") + others,
+    )
+
+
+class InForce:
+    """What the engine decides by: one policy, one state of the identities."""
+
+    def __init__(self, engine: EnginePort, directory: LiveDirectory, policy: CompiledPolicy) -> None:
+        self._engine = engine
+        self._directory = directory
+        self._turn = asyncio.Lock()
+        self._level = asyncio.Event()
+        self._revision = -1
+        self.policy = policy
+        self.epoch = 0
+
+    async def begin(self) -> None:
+        """Starts the engine with both. Raises what `EnginePort.start` raises."""
+        async with self._turn:
+            identities, revision = self._directory.snapshot()
+            await asyncio.to_thread(self._start, identities)
+            self.epoch = self._engine.metrics().get("epoch", 0)
+            self._reached(revision)
+
+    async def put(self, policy: CompiledPolicy | None = None) -> int:
+        """Puts a new policy (or the one there is) and the identities as they are in force; the epoch."""
+        async with self._turn:
+            chosen = policy or self.policy
+            identities, revision = self._directory.snapshot()
+            self.epoch = await asyncio.to_thread(self._apply, chosen, identities)
+            self.policy = chosen
+            self._reached(revision)
+            return self.epoch
+
+    async def settled(self) -> None:
+        """Returns once the engine knows every identity that the directory knows now."""
+        wanted = self._directory.revision
+        while self._revision < wanted:
+            self._level.clear()
+            await self._level.wait()
+
+    def _start(self, identities: Sequence[Identity]) -> None:
+        self._engine.start(self.policy, enabled_json(identities))
+
+    def _apply(self, policy: CompiledPolicy, identities: Sequence[Identity]) -> int:
+        return self._engine.apply(policy, enabled_json(identities))
+
+    def _reached(self, revision: int) -> None:
+        self._revision = revision
+        self._level.set()

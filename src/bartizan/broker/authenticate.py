@@ -1,0 +1,66 @@
+"""One question of the engine -> one answer: in time, and never "allow" by accident (I6)."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from bartizan.authn.base import ConnectRequest, Verdict
+from bartizan.broker.ports import Allow, Answer, Deny, Question
+from bartizan.model.reason import ReasonCode
+
+DEADLINE_S = 5.0
+"""An authenticator that takes longer has not answered: 0x88. The engine gives up a little later."""
+
+ASSIGNED_BYTES = 8
+
+
+class Decider(Protocol):
+    """What decides: `authn.Chain`, or a chain of the embedder's own."""
+
+    async def decide(self, request: ConnectRequest) -> Verdict:
+        """The verdict on one CONNECT."""
+        ...
+
+
+class Desk:
+    """Answers questions by asking a chain of authenticators.
+
+    `settled` waits until the engine knows the identities that the chain decides by: a client that was
+    enrolled a moment ago is not let in before the engine has its roles.
+    """
+
+    def __init__(self, chain: Decider, settled: Callable[[], Awaitable[None]], deadline_s: float = DEADLINE_S) -> None:
+        self._chain = chain
+        self._settled = settled
+        self._deadline_s = deadline_s
+
+    async def answer(self, question: Question) -> Answer:
+        """The answer. Whatever goes wrong on the way is a refusal."""
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                verdict = await self._chain.decide(question.request)
+                if verdict.allowed:
+                    await self._settled()
+        except TimeoutError:
+            return Deny(question.token, ReasonCode.SERVER_UNAVAILABLE, "authentication took too long")
+        except Exception as error:  # noqa: BLE001  a bug in an authenticator must not let anyone in
+            return Deny(question.token, ReasonCode.SERVER_UNAVAILABLE, f"authentication failed: {type(error).__name__}")
+        return _answer(question, verdict)
+
+
+def _answer(question: Question, verdict: Verdict) -> Answer:
+    if verdict.principal is None:
+        reason = verdict.reason if verdict.reason is not ReasonCode.SUCCESS else ReasonCode.SERVER_UNAVAILABLE
+        return Deny(question.token, reason, verdict.why)
+    assigned = None
+    if verdict.assigned_prefix is not None:
+        # Unguessable, so that nobody can lie in wait for somebody else's Session.
+        assigned = verdict.assigned_prefix + secrets.token_hex(ASSIGNED_BYTES)
+    return Allow(
+        question.token,
+        verdict.principal,
+        managed=verdict.principal.method != "anonymous",
+        assigned_client_id=assigned,
+        ends_at=verdict.expires_at,
+    )

@@ -1,0 +1,83 @@
+"""TLS material of the listeners: read, kept fresh, replaced in place without a dropped connection."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from bartizan.broker.directory import LiveDirectory
+from bartizan.broker.ports import EnginePort
+from bartizan.config.engine import tls_material
+from bartizan.config.layout import DataDirectory
+from bartizan.config.schema import Settings
+from bartizan.errors import BartizanError
+from bartizan.pki.ca import Authority, load_certificate
+from bartizan.pki.crl import ensure_crl
+from bartizan.pki.server import ensure_server_certificate
+
+CARE_INTERVAL = timedelta(hours=1)
+"""How often certificates and CRLs are looked after while the broker runs."""
+
+
+class Certificates:
+    """The certificates of one broker."""
+
+    def __init__(self, engine: EnginePort, data: DataDirectory, directory: LiveDirectory) -> None:
+        self._engine = engine
+        self._data = data
+        self._directory = directory
+        self._in_force: dict[str, bytes] = {}
+
+    def assume(self, settings: Settings) -> None:
+        """Remembers what the engine was started with."""
+        self._in_force = read_material(settings, self._data)
+
+    def replace(self, material: Mapping[str, bytes]) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Gives the engine what changed: the listeners replaced, and why others were refused."""
+        replaced: list[str] = []
+        refused: dict[str, str] = {}
+        for listener, wanted in material.items():
+            if self._in_force.get(listener) == wanted:
+                continue
+            try:
+                self._engine.set_tls(listener, wanted)
+            except BartizanError as error:
+                refused[listener] = str(error)
+            else:
+                self._in_force[listener] = wanted
+                replaced.append(listener)
+        return tuple(replaced), refused
+
+    def care(self, at: datetime) -> bool:
+        """Renews the own server certificate and CRL where it is time, or where a certificate was revoked.
+
+        True if a file was written.
+        """
+        if not self._data.ca_key.exists():
+            return False
+        authority = Authority.load(self._data.ca_certificate, self._data.ca_key)
+        renewed = ensure_server_certificate(self._data, authority, at=at)
+        return ensure_crl(self._data, authority, self._directory.certificates(), at=at) or renewed
+
+
+def read_material(settings: Settings, data: DataDirectory) -> dict[str, bytes]:
+    """What each TLS listener needs, read now; `ConfigurationError` names a file that cannot be read."""
+    return {
+        name: json.dumps(tls_material(listener, data)).encode()
+        for name, listener in settings.listeners.items()
+        if listener.tls
+    }
+
+
+def expiries(settings: Settings, data: DataDirectory) -> dict[tuple[str, str], datetime]:
+    """When the CA, and the server certificate of each TLS listener, ends. Unreadable ones are left out."""
+    files = {("ca", ""): data.ca_certificate}
+    for name, listener in settings.listeners.items():
+        if listener.tls:
+            files["server", name] = listener.certificate_file or data.server_certificate
+    found: dict[tuple[str, str], datetime] = {}
+    for key, file in files.items():
+        try:
+            found[key] = load_certificate(file).not_valid_after_utc
+        except BartizanError:
+            continue
+    return found

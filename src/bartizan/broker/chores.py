@@ -1,0 +1,105 @@
+"""What a broker does beside its clients: watches identities, looks after certificates, publishes `$SYS`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from bartizan.broker.certificates import CARE_INTERVAL
+from bartizan.broker.directory import POLL_INTERVAL_S
+from bartizan.broker.status import Loads, numbers, status_topics
+from bartizan.errors import BartizanError
+
+if TYPE_CHECKING:
+    from bartizan.broker.app import Broker
+
+SAMPLE_INTERVAL_S = 10.0
+"""How often moving averages advance where `$SYS` is not published."""
+
+APPLY_PAUSE_S = 0.1
+"""Identities enrolled one after the other are applied together, at most this often."""
+
+
+class Chores:
+    """The background tasks of one broker. One that fails is told and goes on."""
+
+    def __init__(self, broker: "Broker") -> None:
+        self._broker = broker
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._loads = Loads.begin({}, 0.0)
+
+    def start(self) -> None:
+        """Begins all of them."""
+        loop = asyncio.get_running_loop()
+        self._loads = Loads.begin(self._broker.engine.metrics(), loop.time())
+        interval_s = self._broker.settings.broker.sys_interval_s
+        self._spawn(self._every(POLL_INTERVAL_S, self._broker.directory.refresh))
+        self._spawn(self._apply_identities())
+        self._spawn(self._every(CARE_INTERVAL.total_seconds(), self._broker.care_for_certificates))
+        self._spawn(self._every(interval_s or SAMPLE_INTERVAL_S, self._sample))
+        if interval_s:
+            self._publish_status()
+
+    async def stop(self) -> None:
+        """Ends all of them."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def reload(self) -> None:
+        """Reloads in the background: what SIGHUP does."""
+        self._spawn(self._broker.reload())
+
+    def numbers(self) -> dict[str, float]:
+        """Every number of `$SYS`, as of now."""
+        broker = self._broker
+        return numbers(broker.engine.metrics(), self._loads, broker.uptime_s())
+
+    def _spawn(self, work: Awaitable[object]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _every(self, interval_s: float, work: Callable[[], Awaitable[object]]) -> None:
+        while True:
+            await asyncio.sleep(interval_s)
+            with self._told():
+                await work()
+
+    async def _apply_identities(self) -> None:
+        directory = self._broker.directory
+        while True:
+            await directory.changed.wait()
+            directory.changed.clear()
+            with self._told():
+                await self._broker.in_force.put()
+                await self._broker.care_for_certificates()
+            await asyncio.sleep(APPLY_PAUSE_S)
+
+    async def _sample(self) -> None:
+        self._loads = self._loads.advance(self._broker.engine.metrics(), asyncio.get_running_loop().time())
+        if self._broker.settings.broker.sys_interval_s:
+            self._publish_status()
+
+    def _publish_status(self) -> None:
+        broker = self._broker
+        broker.engine.publish_status(
+            status_topics(broker.engine.metrics(), self._loads, broker.uptime_s(), installed_version())
+        )
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tells an error that the next turn may not meet, and goes on."""
+        try:
+            yield
+        except (BartizanError, OSError) as error:
+            self._broker.journal.note("chore_failed", reason=str(error))
+
+
+def installed_version() -> str:
+    """The version of this Bartizan."""
+    try:
+        return version("bartizan")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,128 @@
+"""Events as lines on standard error: for eyes (`human`) or for machines (`json`), one line each.
+
+What a peer chose (Client Identifiers, topics) is in them, so control characters are escaped: nobody
+writes a line of their own into this log, or moves a reader's cursor. Lines go out by a thread: a
+reader that stands still cannot stop the broker; what does not fit the queue is counted and told.
+"""
+
+import json
+import queue
+import threading
+import unicodedata
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Literal, TextIO
+
+from structlog.dev import ConsoleRenderer
+
+from bartizan.config.schema import LogSettings
+
+Level = Literal["debug", "info", "warning", "error"]
+
+LINES_MAX = 10_000
+"""Batches of lines that wait for a slow reader; further ones are dropped and counted."""
+
+CLOSE_TIMEOUT_S = 2.0
+
+RANK: Mapping[str, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3}
+
+LEVELS: Mapping[str, Level] = {
+    "refused": "warning",
+    "denied": "warning",
+    "limit_met": "warning",
+    "repeated": "warning",
+    "policy_refused": "error",
+    "certificates_refused": "error",
+    "configuration_refused": "error",
+    "danger": "warning",
+    "needs_restart": "warning",
+    "chore_failed": "error",
+    "store_failed": "error",
+}
+"""The severity of each kind of event; `info` for the rest."""
+
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def escaped(text: str) -> str:
+    """The text with controls, line breaks and invisible marks spelt out, on one line."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_spelt(char) if unicodedata.category(char) in _INVISIBLE else char for char in text)
+
+
+def _spelt(char: str) -> str:
+    return char.encode("unicode_escape").decode()
+
+
+def _clean(value: Any) -> Any:  # noqa: ANN401  whatever JSON holds
+    if isinstance(value, str):
+        return escaped(value)
+    if isinstance(value, Sequence):
+        return [_clean(item) for item in value]
+    return value
+
+
+class Journal:
+    """The broker's log. `level` may be changed while it runs."""
+
+    def __init__(self, stream: TextIO, settings: LogSettings, *, colours: bool = False) -> None:
+        self._stream = stream
+        self._json = settings.format == "json"
+        self._console = ConsoleRenderer(colors=colours, sort_keys=False, pad_event_to=14, pad_level=False)
+        self.level: Level = settings.level
+        self._lines: queue.Queue[str | None] = queue.Queue(LINES_MAX)
+        self._lost = 0
+        self._thread = threading.Thread(target=self._write, name="bartizan-log", daemon=True)
+        self._thread.start()
+
+    def note(self, kind: str, /, **fields: object) -> None:
+        """One event of the broker's own life, now."""
+        now = datetime.now(UTC)
+        self.events([{"event": kind, "at_ms": int(now.timestamp() * 1000), **fields}])
+
+    def events(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Events as the engine tells them: `event`, `at_ms` and their fields."""
+        rendered = [line for event in events if (line := self._render(event))]
+        if rendered:
+            self._put("".join(rendered))
+
+    def close(self) -> None:
+        """Writes what waits, for a moment at most."""
+        with suppress(queue.Full):
+            self._lines.put(None, timeout=CLOSE_TIMEOUT_S)
+        self._thread.join(CLOSE_TIMEOUT_S)
+
+    def _render(self, event: Mapping[str, Any]) -> str | None:
+        kind = str(event.get("event", "unknown"))
+        level = LEVELS.get(kind, "info")
+        if RANK[level] < RANK[self.level]:
+            return None
+        at = datetime.fromtimestamp(event.get("at_ms", 0) / 1000, UTC).isoformat(timespec="milliseconds")
+        fields = {key: value for key, value in event.items() if key not in {"event", "at_ms"} and value is not None}
+        if self._json:
+            # ASCII only: no terminal and no collector reads anything into it.
+            line = {"at": at, "level": level, "event": kind, **fields}
+            return json.dumps(line, separators=(",", ":"), default=str) + "\n"
+        shown = {key: _clean(value) for key, value in fields.items() if value != ""}
+        rendered = self._console(None, "", {"timestamp": at, "level": level, "event": escaped(kind), **shown})
+        return f"{rendered}\n"
+
+    def _put(self, text: str) -> None:
+        try:
+            if self._lost:
+                self._lines.put_nowait(f"{self._lost} batches of log lines were lost: their reader is too slow\n")
+                self._lost = 0
+            self._lines.put_nowait(text)
+        except queue.Full:
+            self._lost += 1
+
+    def _write(self) -> None:
+        while (text := self._lines.get()) is not None:
+            try:
+                self._stream.write(text)
+                self._stream.flush()
+            except (OSError, ValueError):
+                # The reader went away. The broker works on without a log; `/metrics` still speaks.
+                continue

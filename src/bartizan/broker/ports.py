@@ -1,0 +1,114 @@
+"""What the broker needs of an engine: values and one Protocol. `app` adapts the native one to it.
+
+Values in, values out, no callbacks: a descriptor says when to look.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from bartizan.authn.base import ConnectRequest
+from bartizan.model.principal import Principal
+from bartizan.policy import CompiledPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A CONNECT, or an AUTH that goes on with one, that waits for an answer."""
+
+    token: int
+    request: ConnectRequest
+    again: bool = False
+    """True for re-authentication of a client that is connected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Lets the client in as this principal, until `ends_at` if that is set."""
+
+    token: int
+    principal: Principal
+    managed: bool
+    """True if the identity store keeps the principal, so that a change there reaches this client."""
+    assigned_client_id: str | None = None
+    ends_at: datetime | None = None
+    data: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """Refuses the client. `why` is for the log, never for the client."""
+
+    token: int
+    reason: int
+    why: str
+
+
+Answer = Allow | Deny
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A listener as it is: with the port the system chose."""
+
+    name: str
+    address: str
+    transport: str
+
+
+class EnginePort(Protocol):
+    """The engine, from the broker's side. All calls are quick but `start`, `stop` and `apply`."""
+
+    @property
+    def wake_fd(self) -> int:
+        """Readable when there are questions or events. `take_questions` silences it: call that one first."""
+        ...
+
+    def start(self, policy: CompiledPolicy, identities: bytes) -> None:
+        """Binds all listeners and restores the Sessions, or raises `StartRefused` with nothing half-started."""
+        ...
+
+    def stop(self, grace_s: float) -> None:
+        """Says goodbye to all clients, commits the store and ends. Blocks for up to `grace_s`."""
+        ...
+
+    def apply(self, policy: CompiledPolicy, identities: bytes) -> int:
+        """Puts both in force at once; the epoch they opened."""
+        ...
+
+    def set_tls(self, listener: str, material: bytes) -> None:
+        """Replaces a listener's certificates; `CertificateUnusable` changes nothing."""
+        ...
+
+    def disconnect(self, client_id: str, reason: int) -> bool:
+        """Ends a connection; False if there is none."""
+        ...
+
+    def clients(self, after: str, limit: int) -> bytes:
+        """JSON array of connected clients in order of Client Identifier, behind `after`."""
+        ...
+
+    def metrics(self) -> Mapping[str, int]:
+        """Every counter by name."""
+        ...
+
+    def listeners(self) -> Sequence[Bound]:
+        """What listens where."""
+        ...
+
+    def publish_status(self, topics: Mapping[str, str]) -> None:
+        """Publishes `$SYS/...` topics, retained."""
+        ...
+
+    def take_questions(self, limit: int) -> Sequence[Question]:
+        """Questions that wait, oldest first."""
+        ...
+
+    def answer(self, answers: Sequence[Answer]) -> None:
+        """Answers questions; a token the engine has given up on is passed over."""
+        ...
+
+    def take_events(self, limit: int) -> Sequence[Mapping[str, Any]]:
+        """What happened, oldest first."""
+        ...

@@ -1,0 +1,110 @@
+"""Drives the engine's two lanes from the event loop: questions are answered, events written.
+
+The engine makes `wake_fd` readable; nothing is polled. Questions in work are bounded: when the bound is
+met no more are taken, the engine's own bounded queue fills, and its deadline refuses what waits too long.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from bartizan.broker.authenticate import Desk
+from bartizan.broker.ports import Answer, EnginePort, Question
+
+QUESTIONS_MAX = 1_024
+"""CONNECTs in work at once."""
+
+EVENTS_PER_TURN = 512
+"""Events taken before other work gets its turn."""
+
+WriteEvents = Callable[[Sequence[Mapping[str, Any]]], None]
+
+
+class Pump:
+    """Between `start` and `stop`, nothing the engine asks or tells is left lying."""
+
+    def __init__(self, engine: EnginePort, desk: Desk, write: WriteEvents) -> None:
+        self._engine = engine
+        self._desk = desk
+        self._write = write
+        self._in_work: set[asyncio.Task[None]] = set()
+        self._answers: list[Answer] = []
+        self._running = False
+        self._watching = False
+        self._turn_is_due = False
+
+    def start(self) -> None:
+        """Begins to listen to the engine."""
+        self._running = True
+        self._watch()
+        self._turn()
+
+    async def stop(self) -> None:
+        """Ends: what is in work is dropped (the engine denies it), events are written to the last one."""
+        self._running = False
+        self._unwatch()
+        for task in tuple(self._in_work):
+            task.cancel()
+        await asyncio.gather(*self._in_work, return_exceptions=True)
+        self._flush()
+        while self._take_events():
+            pass
+
+    def _watch(self) -> None:
+        if not self._watching:
+            asyncio.get_running_loop().add_reader(self._engine.wake_fd, self._turn)
+            self._watching = True
+
+    def _unwatch(self) -> None:
+        if self._watching:
+            asyncio.get_running_loop().remove_reader(self._engine.wake_fd)
+            self._watching = False
+
+    def _turn(self) -> None:
+        self._turn_is_due = False
+        if not self._running:
+            return
+        # Questions first: taking them silences the descriptor, so what comes in between makes it readable again.
+        room = QUESTIONS_MAX - len(self._in_work)
+        questions = self._engine.take_questions(room) if room else ()
+        more = self._take_events()
+        for question in questions:
+            task = asyncio.get_running_loop().create_task(self._work(question))
+            self._in_work.add(task)
+            task.add_done_callback(self._done)
+        if len(self._in_work) >= QUESTIONS_MAX:
+            # A readable descriptor that nobody may drain would spin the loop.
+            self._unwatch()
+        elif more or (questions and len(questions) == room):
+            self._turn_later()
+
+    def _take_events(self) -> bool:
+        """Writes a turn's worth; whether there may be more."""
+        events = self._engine.take_events(EVENTS_PER_TURN)
+        if events:
+            self._write(events)
+        return len(events) >= EVENTS_PER_TURN
+
+    async def _work(self, question: Question) -> None:
+        answer = await self._desk.answer(question)
+        if not self._answers:
+            # Answers of one turn of the loop go together.
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._answers.append(answer)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._in_work.discard(task)
+        if self._running and not self._watching and len(self._in_work) <= QUESTIONS_MAX // 2:
+            self._watch()
+            self._turn_later()
+
+    def _turn_later(self) -> None:
+        if not self._turn_is_due:
+            self._turn_is_due = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _flush(self) -> None:
+        answers = tuple(self._answers)
+        self._answers.clear()
+        if answers:
+            self._engine.answer(answers)

@@ -1,0 +1,221 @@
+"""`bartizan clients`: who is connected, and how much they send and receive."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import httpx2
+from cyclopts import Parameter
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from bartizan.api.socket import FILE, reachable
+from bartizan.broker.log import escaped
+from bartizan.cli.opening import DEFAULT_DATA, existing
+from bartizan.errors import EngineUnavailable
+
+PAGE = 1_000
+SAMPLE_S = 1.0
+"""Time between the two looks that a rate is made of."""
+
+TIMEOUT_S = 10.0
+SHOWN_MAX = 200
+"""Rows of a table; `--json` has no such bound."""
+
+WIDE = 110
+"""Columns of a terminal from which octets and queues are shown as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One connected client. Rates are per second."""
+
+    client_id: str
+    identity: str
+    method: str
+    roles: tuple[str, ...]
+    listener: str
+    address: str
+    port: int
+    version: str
+    connected_at: str
+    subscriptions: int
+    queued: int
+    inflight: int
+    messages_in: int
+    messages_out: int
+    messages_in_per_s: float
+    messages_out_per_s: float
+    bytes_in_per_s: float
+    bytes_out_per_s: float
+
+    @classmethod
+    def between(cls, before: Mapping[str, Any] | None, now: Mapping[str, Any], elapsed_s: float) -> Self:
+        """From two looks at it; rates are 0 for one that was not there at the first."""
+        same = before is not None and before["connected_at_ms"] == now["connected_at_ms"]
+
+        def rate(key: str) -> float:
+            return round((now[key] - before[key]) / elapsed_s, 2) if same and before is not None else 0.0
+
+        plain = {key: now[key] for key in _PLAIN}
+        return cls(
+            **plain,
+            roles=tuple(now["roles"]),
+            version=_VERSIONS.get(now["version"], now["version"]),
+            connected_at=datetime.fromtimestamp(now["connected_at_ms"] / 1000, UTC).isoformat(timespec="seconds"),
+            messages_in_per_s=rate("messages_in"),
+            messages_out_per_s=rate("messages_out"),
+            bytes_in_per_s=rate("bytes_in"),
+            bytes_out_per_s=rate("bytes_out"),
+        )
+
+
+_PLAIN = (
+    "client_id",
+    "identity",
+    "method",
+    "listener",
+    "address",
+    "port",
+    "subscriptions",
+    "queued",
+    "inflight",
+    "messages_in",
+    "messages_out",
+)
+_VERSIONS = {"V31": "3.1", "V311": "3.1.1", "V5": "5.0"}
+
+
+def clients(
+    *,
+    data: Path = DEFAULT_DATA,
+    watch: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    json_output: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False,
+) -> int:
+    """Show who is connected, with rates over one second.
+
+    Examples:
+
+        bartizan clients
+
+        bartizan clients --watch
+
+        bartizan clients --json
+
+    Parameters
+    ----------
+    data
+        The data directory of a running broker.
+    watch
+        Look again and again, until Ctrl-C. With --json: one JSON array a line.
+    json_output
+        Print a JSON array.
+    """
+    directory = existing(Path.cwd() / data)
+    with _running(directory.root) as broker:
+        looks = _looks(broker)
+        if watch:
+            _watch(looks, json_output=json_output)
+        elif json_output:
+            print(_json(next(looks)))
+        else:
+            console = Console(highlight=False)
+            console.print(_table(next(looks), wide=console.width >= WIDE))
+    return 0
+
+
+@contextmanager
+def _running(root: Path) -> Iterator[httpx2.Client]:
+    with (
+        reachable(root) as path,
+        httpx2.Client(transport=httpx2.HTTPTransport(uds=path), base_url="http://control", timeout=TIMEOUT_S) as client,
+    ):
+        try:
+            yield client
+        except httpx2.TransportError as error:
+            raise EngineUnavailable(
+                f"no broker answers at {root / FILE} ({error}): start it with `bartizan up --data {root}`"
+            ) from None
+
+
+def _looks(broker: httpx2.Client) -> Iterator[list[Client]]:
+    """A list a second, from the second look on."""
+    before, looked_at = _all(broker), time.monotonic()
+    while True:
+        time.sleep(SAMPLE_S)
+        now, now_at = _all(broker), time.monotonic()
+        yield [Client.between(before.get(key), now[key], now_at - looked_at) for key in now]
+        before, looked_at = now, now_at
+
+
+def _all(broker: httpx2.Client) -> dict[str, Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    after = ""
+    while True:
+        answer = broker.get("/v1/clients", params={"after": after, "limit": PAGE})
+        answer.raise_for_status()
+        page = answer.json()
+        found.update((client["client_id"], client) for client in page)
+        if len(page) < PAGE:
+            return found
+        after = page[-1]["client_id"]
+
+
+def _watch(looks: Iterator[list[Client]], *, json_output: bool) -> None:
+    if json_output or not sys.stdout.isatty():
+        for look in looks:
+            print(_json(look) if json_output else _plain(look), flush=True)
+        return
+    console = Console(highlight=False)
+    with Live(console=console, auto_refresh=False, screen=False) as live:
+        for look in looks:
+            live.update(_table(look, wide=console.width >= WIDE), refresh=True)
+
+
+def _json(look: Sequence[Client]) -> str:
+    return json.dumps([asdict(client) for client in look])
+
+
+def _plain(look: Sequence[Client]) -> str:
+    return "\n".join(
+        f"{escaped(client.client_id)} {client.address} "
+        f"{client.messages_in_per_s:g}/s in {client.messages_out_per_s:g}/s out"
+        for client in look
+    )
+
+
+def _table(look: Sequence[Client], *, wide: bool) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", caption_justify="left")
+    for column in ("client id", "identity", "listener", "address"):
+        table.add_column(column, overflow="fold")
+    for column in ("since", "in/s", "out/s", *(("B in/s", "B out/s", "queued") if wide else ())):
+        table.add_column(column, justify="right", no_wrap=True)
+    for client in look[:SHOWN_MAX]:
+        chosen = (client.client_id, client.identity, client.listener, f"{client.address}:{client.port}")
+        figures = [client.messages_in_per_s, client.messages_out_per_s]
+        if wide:
+            figures += [client.bytes_in_per_s, client.bytes_out_per_s, client.queued]
+        table.add_row(
+            *(escape(escaped(text)) for text in chosen),
+            _ago(datetime.now(UTC) - datetime.fromisoformat(client.connected_at)),
+            *(f"{figure:g}" for figure in figures),
+        )
+    more = f", {len(look) - SHOWN_MAX} not shown (--json shows all)" if len(look) > SHOWN_MAX else ""
+    table.caption = f"{len(look)} connected{more}"
+    return table
+
+
+def _ago(time_since: timedelta) -> str:
+    seconds = max(0, int(time_since.total_seconds()))
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"

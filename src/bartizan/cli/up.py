@@ -1,0 +1,119 @@
+"""`bartizan up`: starts the broker; makes what is missing at the first start."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, TextIO
+
+from cyclopts import Parameter
+
+from bartizan.api import ControlServer
+from bartizan.broker import Broker
+from bartizan.broker.log import Journal
+from bartizan.cli.enrol import address_of
+from bartizan.cli.first_run import Prepared, prepare
+from bartizan.cli.opening import DEFAULT_DATA, identities, settings_of
+from bartizan.cli.summary import Summary, colourful, show, show_secret
+from bartizan.config.layout import DataDirectory
+from bartizan.config.load import load_settings
+from bartizan.config.schema import Settings
+
+
+def up(
+    *,
+    data: Path = DEFAULT_DATA,
+    config: Path | None = None,
+    set_: Annotated[Sequence[str], Parameter(name="--set", negative=(), show_default=False)] = (),
+    name: Annotated[Sequence[str], Parameter(negative=(), show_default=False)] = (),
+    json_output: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False,
+) -> int:
+    """Start the broker. The first start makes a CA, a policy, an administrator and two demo identities.
+
+    It runs in the foreground: SIGTERM or Ctrl-C ends it, SIGHUP reads policy, certificates and
+    configuration again. The log goes to standard error.
+
+    Examples:
+
+        bartizan up
+
+        bartizan up --data /var/lib/bartizan --name mqtt.example.com
+
+        bartizan up --set listeners.mqtts.bind=127.0.0.1:8883
+
+    Parameters
+    ----------
+    data
+        The data directory; made if it does not exist.
+    config
+        The configuration file. Default: bartizan.toml of the data directory.
+    set_
+        A setting over the file, section.key=value; may be given several times.
+    name
+        A further name or address of this server, for its certificate; may be given several times.
+    json_output
+        Print the summary as one JSON object.
+    """
+    overrides = tuple(set_)
+    root = Path.cwd() / data
+    # Wrong settings are told before anything is made.
+    settings = _settings(root, config, overrides)
+    return asyncio.run(_up(root, settings, config, overrides, tuple(name), json_output=json_output))
+
+
+def _settings(root: Path, config: Path | None, overrides: Sequence[str]) -> Settings:
+    directory = DataDirectory(root)
+    if config is None and not directory.configuration.exists():
+        return load_settings(None, overrides)
+    return settings_of(directory, config, overrides)
+
+
+async def _up(
+    root: Path,
+    settings: Settings,
+    config: Path | None,
+    overrides: Sequence[str],
+    names: Sequence[str],
+    *,
+    json_output: bool,
+) -> int:
+    prepared = await prepare(root, at=datetime.now(UTC), names=names, address=address_of(settings))
+    journal = Journal(sys.stderr, settings.log, colours=colourful(sys.stderr))
+    told = False
+    try:
+        async with (
+            identities(prepared.data) as store,
+            Broker(
+                settings,
+                prepared.data,
+                store=store,
+                journal=journal,
+                reread=lambda: settings_of(prepared.data, config, overrides),
+            ) as broker,
+            ControlServer(broker) as server,
+        ):
+            broker.handle_signals()
+            summary = Summary.of(prepared, settings, broker.engine.listeners(), server.http_address)
+            _print(summary, sys.stdout, json_output=json_output)
+            told = True
+            await broker.run()
+    finally:
+        journal.close()
+        if not told:
+            # Shown once means once: also when what followed the first run has failed.
+            _print_secret(prepared)
+    return 0
+
+
+def _print(summary: Summary, stream: TextIO, *, json_output: bool) -> None:
+    # A reader that went away must not stop the broker.
+    with suppress(BrokenPipeError):
+        show(summary, stream, json_output=json_output)
+        stream.flush()
+
+
+def _print_secret(prepared: Prepared) -> None:
+    if prepared.administrator_secret is not None:
+        show_secret(prepared, sys.stdout)
