@@ -132,8 +132,7 @@ class Broker:
             try:
                 settings, policy, material = await asyncio.to_thread(self._read_again)
             except BartizanError as error:
-                where = error.where if isinstance(error, ConfigurationError) else ""
-                self.journal.note("configuration_refused", where=where, reason=str(error))
+                self._tell_refused(error)
                 return ReloadReport(refused=(str(error),), epoch=self.in_force.epoch)
             self.journal.level = settings.log.level
             refused = await self._replace(material)
@@ -183,6 +182,11 @@ class Broker:
         for listener, why in refused.items():
             self.journal.note("certificates_refused", listener=listener, reason=why)
         return tuple(f"listener {listener}: {why}" for listener, why in refused.items())
+
+    def _tell_refused(self, error: BartizanError) -> None:
+        where = error.where if isinstance(error, ConfigurationError) else ""
+        of_policy = where.startswith(str(self.policy_file(self.settings)))
+        self.journal.note("policy_refused" if of_policy else "configuration_refused", reason=str(error))
 
     def _tell_start(self) -> None:
         listeners = [f"{bound.name} {bound.address}" for bound in self.engine.listeners()]
