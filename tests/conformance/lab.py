@@ -35,7 +35,13 @@ LISTENER = (
     'danger_plaintext = "conformance on loopback", danger_anonymous = "conformance on loopback", {more} }}'
 )
 # What the `tight` listener grants, so that a test can ask for more.
-TIGHT = {"receive_max": 2, "topic_alias_max": 2, "packet_bytes_max": 1024}
+TIGHT = {
+    "receive_max": 2,
+    "topic_alias_max": 2,
+    "packet_bytes_max": 1024,
+    "keep_alive_max_s": 2,
+    "session_expiry_max_s": 2,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,17 +57,29 @@ def lasting(lab: Lab, *filters: Wanted, suffix: str = "s", dialect: Dialect = v5
     return client
 
 
-def returned(lab: Lab, suffix: str = "s", *, dialect: Dialect = v5, session_present: bool = True) -> Wire:
-    """The same client again, without clean start."""
+def returned(
+    lab: Lab, suffix: str = "s", *, dialect: Dialect = v5, session_present: bool = True, props: Props = None
+) -> Wire:
+    """The same client again, without clean start; `props` instead of those that keep the Session."""
     client = lab.dial(dialect)
-    client.send(dialect.connect(lab.name(suffix), clean=False, props=kept(dialect)))
+    client.send(dialect.connect(lab.name(suffix), clean=False, props=props or kept(dialect)))
     client.expect(Connack, reason=0, session_present=session_present)
     return client
 
 
-def published(client: Wire, topic: str, payload: bytes, qos: int = 1, *, pid: int = 1, retain: bool = False) -> None:
+def published(
+    client: Wire,
+    topic: str,
+    payload: bytes = b"x",
+    qos: int = 1,
+    *,
+    pid: int = 1,
+    retain: bool = False,
+    props: Props = None,
+) -> None:
     """PUBLISH, taken: the exchange its QoS asks for, to its end."""
-    client.send(client.dialect.publish(topic, payload, qos=qos, pid=pid if qos else None, retain=retain))
+    packet = client.dialect.publish(topic, payload, qos=qos, pid=pid if qos else None, retain=retain, props=props)
+    client.send(packet)
     if qos == 1:
         _good(client.expect(Puback, pid=pid))
     if qos == 2:
@@ -88,6 +100,34 @@ def poured(client: Wire, topic: str, count: int, qos: int) -> None:
         client.send(*(dialect.pubrel(pid) for pid in pids))
         for pid in pids:
             _good(client.expect(Pubcomp, pid=pid))
+
+
+def published_meanwhile(lab: Lab, topic: str, payload: bytes = b"x", qos: int = 1, *, props: Props = None) -> None:
+    """The same, by a client `m` that comes for it and goes."""
+    client = lab.client("m")
+    published(client, topic, payload, qos, props=props)
+    client.disconnect()
+
+
+def forget(client: Wire, *topics: str) -> None:
+    """Remove the Retained Messages of these topics: a test leaves nothing behind."""
+    for topic in topics:
+        client.send(client.dialect.publish(topic, b"", retain=True))
+
+
+def identifier(publish: Publish) -> int:
+    """The Packet Identifier of a message with a QoS."""
+    assert publish.pid is not None
+    return publish.pid
+
+
+def cramped(lab: Lab, suffix: str = "a") -> tuple[Wire, int]:
+    """A client with no room for explanations: its Maximum Packet Size, given too, is its CONNACK's size."""
+    first = lab.dial()
+    first.send(v5.connect(lab.name(suffix)))
+    size = first.expect(Connack, reason=0).size
+    first.disconnect()
+    return lab.client(suffix, props={"maximum_packet_size": size}), size
 
 
 def taken(client: Wire, **fields: object) -> Publish:
