@@ -93,6 +93,9 @@ pub struct ListenerSection {
     pub websocket_path: String,
     /// True when clients without a credential are admitted.
     pub anonymous: bool,
+    /// True when a User Name and Password are not looked at: every client is anonymous.
+    #[serde(default)]
+    pub ignore_credentials: bool,
     /// Refuses to bind anything but loopback.
     #[serde(default)]
     pub loopback_only: bool,
@@ -253,6 +256,7 @@ impl ListenerSection {
             name: Arc::from(self.name.as_str()),
             versions,
             anonymous: self.anonymous,
+            ignores_credentials: self.anonymous && self.ignore_credentials,
             denied_publish_v3: self.denied_publish_v311,
             response_information: self.response_information.as_deref().map(Arc::from),
             limits: Arc::new(self.limits.clone()),

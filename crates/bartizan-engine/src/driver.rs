@@ -64,7 +64,9 @@ pub struct Driver {
     pub is_readable: bool,
     /// The socket took less than offered: wait for it.
     pub is_blocked: bool,
-    /// The peer has ended its half.
+    /// The peer has ended its half; what it sent before is still to be read.
+    pub is_half_closed: bool,
+    /// The end was read.
     pub is_ended: bool,
     /// It stands in the list of those to be looked at.
     pub is_ready: bool,
@@ -86,6 +88,7 @@ impl Driver {
             deadline,
             is_readable: true,
             is_blocked: false,
+            is_half_closed: false,
             is_ended: false,
             is_ready: false,
             discarded: 0,

@@ -53,9 +53,10 @@ impl Server {
         };
         let Some(connection) = self.connections.get_mut(key) else { return };
         let peer = connection.peer.clone();
-        let anonymous_allowed = self.listeners.get(peer.listener).is_some_and(|rules| rules.anonymous);
-        let has_credential = request.user_name.is_some()
-            || request.password.is_some()
+        let rules = self.listeners.get(peer.listener);
+        let anonymous_allowed = rules.is_some_and(|rules| rules.anonymous);
+        let ignored = rules.is_some_and(|rules| rules.ignores_credentials);
+        let has_credential = (!ignored && (request.user_name.is_some() || request.password.is_some()))
             || request.auth_method.is_some()
             || peer.certificate.is_some();
         connection.phase = Phase::Authenticating(Box::new(AuthExchange::new(request)));

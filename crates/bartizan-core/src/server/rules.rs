@@ -124,6 +124,8 @@ pub struct ListenerRules {
     pub versions: Vec<Version>,
     /// True when `danger_anonymous` admits clients without a credential.
     pub anonymous: bool,
+    /// True when `danger_ignore_credentials` admits clients whatever User Name they present.
+    pub ignores_credentials: bool,
     /// What a denied 3.1.1 PUBLISH gets.
     pub denied_publish_v3: DeniedPublish,
     /// Response Information, `{client_id}` in it replaced; none is sent without.
@@ -138,6 +140,7 @@ impl Default for ListenerRules {
             name: Arc::from("test"),
             versions: vec![Version::V311, Version::V5],
             anonymous: false,
+            ignores_credentials: false,
             denied_publish_v3: DeniedPublish::Close,
             response_information: None,
             limits: Arc::new(Limits::default()),

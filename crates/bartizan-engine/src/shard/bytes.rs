@@ -61,7 +61,8 @@ impl Shard {
             }
             Ok(count) => {
                 // A short read has drained the socket: no second read to be told so.
-                driver.is_readable = count == READ_BYTES || driver.transport.may_have_buffered();
+                driver.is_readable =
+                    count == READ_BYTES || driver.is_half_closed || driver.transport.may_have_buffered();
                 self.handle(key, connection, count, now);
                 if self.drivers.get(key).is_some_and(|driver| driver.is_readable) {
                     self.queue(key);

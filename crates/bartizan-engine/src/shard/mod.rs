@@ -154,12 +154,14 @@ impl Shard {
     /// One round: everything that is there, each connection its share; then what follows from it.
     fn round(&mut self, now: Time) {
         self.handshakes = accept::HANDSHAKES_PER_ROUND;
-        self.collect_mail(now);
-        self.accept_all(now);
         self.look_at_store(now);
+        // Before mail and new connections: what a client sent on its old connection is handled
+        // before its new one takes the Session over.
         if !self.is_congested() {
             self.look_at_ready(now);
         }
+        self.collect_mail(now);
+        self.accept_all(now);
         self.server.tick(now, &mut self.fx);
         self.check_deadlines(now);
         self.settle(now);
@@ -210,8 +212,13 @@ impl Shard {
             }
             let key = DriverKey::of(token);
             let Some(driver) = self.drivers.get_mut(key) else { continue };
-            if event.is_readable() || event.is_read_closed() || event.is_error() {
+            if event.is_readable() || event.is_error() {
                 driver.is_readable = true;
+            }
+            if event.is_read_closed() {
+                // No further edge will tell of the end: a short read proves nothing any more.
+                driver.is_readable = true;
+                driver.is_half_closed = true;
             }
             if event.is_writable() {
                 driver.is_blocked = false;
