@@ -77,8 +77,11 @@ impl Server {
                 encode::pubrec(&mut connection.out, version, id, reason, say(text));
                 if reason.is_error() {
                     open.inbound_open = open.inbound_open.saturating_sub(1);
-                } else if let Some(session) = self.sessions.get_mut(session) {
-                    session.received.insert(id.get(), Received::Held);
+                } else if let Some(received) =
+                    self.sessions.get_mut(session).and_then(|session| session.received.get_mut(&id.get()))
+                {
+                    // Gone already when the client sent PUBREL without waiting for this.
+                    *received = Received::Held;
                 }
             }
             OwedPacket::Pubcomp(id, reason) => {

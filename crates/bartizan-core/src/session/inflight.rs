@@ -2,9 +2,9 @@
 //!
 //! Identifiers are handed out in order and acknowledged nearly in order, so the slot of an
 //! identifier is its distance from the oldest one: no map, no search. A slot acknowledged out
-//! of order stays as `Done` until those before it are done, which bounds the ring: it never
-//! spans more than `SPAN` identifiers, and the window waits when a client leaves the oldest
-//! unacknowledged that long.
+//! of order stays as `Done` until those before it are done. A client that leaves one
+//! unacknowledged while `SPAN` others pass has it set aside: the ring goes on without it, and
+//! its identifier is not handed out again [MQTT-2.2.1-4].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::message::Message;
 use crate::wire::{PacketId, QoS};
 
-/// How far the newest identifier may run ahead of the oldest unacknowledged one.
+/// How far the newest identifier may run ahead of the oldest one in the ring.
 const SPAN: usize = 32_768;
 
 /// Where a message of the window stands (4.3.2, 4.3.3).
@@ -60,13 +60,30 @@ pub struct Inflight {
     ring: VecDeque<Slot>,
     /// Identifier of the ring's first slot, 1 to 65,535.
     base: u16,
+    /// Unacknowledged ones that the ring went on without, oldest first.
+    aside: Vec<(PacketId, Slot)>,
     live: usize,
     on_wire: usize,
 }
 
 impl Default for Inflight {
     fn default() -> Self {
-        Inflight { ring: VecDeque::new(), base: 1, live: 0, on_wire: 0 }
+        Inflight { ring: VecDeque::new(), base: 1, aside: Vec::new(), live: 0, on_wire: 0 }
+    }
+}
+
+/// What stands where nothing awaits an acknowledgement.
+fn done() -> Slot {
+    Slot {
+        seq: 0,
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        phase: Phase::Done,
+        on_wire: false,
+        sent_before: false,
+        message: None,
+        subscription_ids: Box::default(),
+        group: None,
     }
 }
 
@@ -92,7 +109,7 @@ impl Inflight {
     /// True when another identifier may be handed out.
     #[must_use]
     pub fn has_identifier(&self) -> bool {
-        self.ring.len() < SPAN
+        self.live < 65_535 - SPAN
     }
 
     /// Hands the next identifier to a message. `None` when none is free.
@@ -100,11 +117,34 @@ impl Inflight {
         if !self.has_identifier() {
             return None;
         }
-        let id = PacketId::new(advance(self.base, self.ring.len()))?;
+        if self.ring.len() >= SPAN {
+            self.set_aside();
+        }
+        let mut id = PacketId::new(advance(self.base, self.ring.len()))?;
+        while self.aside.iter().any(|(taken, _)| *taken == id) {
+            self.ring.push_back(done());
+            id = PacketId::new(advance(self.base, self.ring.len()))?;
+        }
         self.on_wire += usize::from(slot.on_wire);
         self.ring.push_back(slot);
         self.live += 1;
         Some(id)
+    }
+
+    /// Takes the oldest message out of the ring, which then begins behind it.
+    fn set_aside(&mut self) {
+        if let (Some(id), Some(slot)) = (PacketId::new(self.base), self.ring.pop_front()) {
+            self.base = advance(self.base, 1);
+            self.aside.push((id, slot));
+            self.trim();
+        }
+    }
+
+    fn trim(&mut self) {
+        while self.ring.front().is_some_and(|slot| slot.phase == Phase::Done) {
+            self.ring.pop_front();
+            self.base = advance(self.base, 1);
+        }
     }
 
     /// Puts back a message with the identifier it had before a restart. Calls come in the
@@ -119,17 +159,7 @@ impl Inflight {
             return false;
         }
         while self.ring.len() < index {
-            self.ring.push_back(Slot {
-                seq: 0,
-                qos: QoS::AtLeastOnce,
-                retain: false,
-                phase: Phase::Done,
-                on_wire: false,
-                sent_before: false,
-                message: None,
-                subscription_ids: Box::default(),
-                group: None,
-            });
+            self.ring.push_back(done());
         }
         self.ring.push_back(slot);
         self.live += 1;
@@ -142,32 +172,35 @@ impl Inflight {
 
     /// The unacknowledged message of an identifier.
     pub fn get_mut(&mut self, id: PacketId) -> Option<&mut Slot> {
+        if let Some(at) = self.aside.iter().position(|(taken, _)| *taken == id) {
+            return self.aside.get_mut(at).map(|(_, slot)| slot);
+        }
         let index = self.distance(id);
         self.ring.get_mut(index).filter(|slot| slot.phase != Phase::Done)
     }
 
     /// The unacknowledged message of an identifier, and the identifier is free again.
     pub fn finish(&mut self, id: PacketId) -> Option<Slot> {
-        let slot = self.get_mut(id)?;
-        let done = Slot { message: slot.message.take(), group: slot.group.take(), ..slot.clone() };
-        slot.phase = Phase::Done;
+        let finished = match self.aside.iter().position(|(taken, _)| *taken == id) {
+            Some(at) => self.aside.remove(at).1,
+            None => std::mem::replace(self.get_mut(id)?, done()),
+        };
         self.live -= 1;
-        self.on_wire -= usize::from(done.on_wire);
-        while self.ring.front().is_some_and(|slot| slot.phase == Phase::Done) {
-            self.ring.pop_front();
-            self.base = advance(self.base, 1);
-        }
-        Some(done)
+        self.on_wire -= usize::from(finished.on_wire);
+        self.trim();
+        Some(finished)
     }
 
     /// Unacknowledged messages with their identifiers, oldest first.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (PacketId, &mut Slot)> {
         let base = self.base;
-        self.ring
+        let ring = self
+            .ring
             .iter_mut()
             .enumerate()
             .filter(|(_, slot)| slot.phase != Phase::Done)
-            .filter_map(move |(index, slot)| Some((PacketId::new(advance(base, index))?, slot)))
+            .filter_map(move |(index, slot)| Some((PacketId::new(advance(base, index))?, slot)));
+        self.aside.iter_mut().map(|(id, slot)| (*id, slot)).chain(ring)
     }
 
     /// Messages that occupy the client's Receive Maximum on the present connection.
@@ -187,7 +220,7 @@ impl Inflight {
     /// A new connection: nothing of the window has been sent on it.
     pub fn connection_ended(&mut self) {
         self.on_wire = 0;
-        for slot in &mut self.ring {
+        for slot in self.ring.iter_mut().chain(self.aside.iter_mut().map(|(_, slot)| slot)) {
             slot.on_wire = false;
         }
     }
@@ -233,17 +266,27 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_never_acknowledges_the_oldest_stops_its_own_window() {
+    fn an_identifier_that_is_never_acknowledged_is_not_handed_out_again() {
         let mut window = Inflight::default();
         let first = window.push(slot(0)).unwrap();
-        let mut handed_out = 1;
-        while let Some(id) = window.push(slot(handed_out)) {
-            window.finish(id).unwrap();
-            handed_out += 1;
+        for seq in 1..200_000 {
+            let id = window.push(slot(seq)).unwrap();
+            assert_ne!(id, first);
+            assert_eq!(window.finish(id).unwrap().seq, seq);
         }
-        assert_eq!(handed_out as usize, SPAN);
-        window.finish(first).unwrap();
-        assert!(window.push(slot(handed_out)).is_some());
+        assert_eq!(window.iter_mut().map(|(id, slot)| (id, slot.seq)).collect::<Vec<_>>(), [(first, 0)]);
+        assert_eq!((window.len(), window.on_wire()), (1, 1));
+        assert_eq!(window.finish(first).unwrap().seq, 0);
+        assert!(window.is_empty() && window.finish(first).is_none());
+    }
+
+    #[test]
+    fn a_client_that_acknowledges_nothing_stops_its_own_window() {
+        let mut window = Inflight::default();
+        let handed_out = (0..).take_while(|seq| window.push(slot(*seq)).is_some()).count();
+        assert_eq!(handed_out, 65_535 - SPAN);
+        let ids: Vec<_> = window.iter_mut().map(|(id, _)| id).collect();
+        assert!(ids.iter().enumerate().all(|(at, id)| usize::from(id.get()) == at + 1));
     }
 
     #[test]
