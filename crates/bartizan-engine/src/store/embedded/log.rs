@@ -333,31 +333,83 @@ fn next_group(batches: &mut VecDeque<Batch>) -> (Vec<Batch>, usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{File, OpenOptions};
     use std::sync::mpsc;
 
     use super::*;
     use crate::store::port::{Committed, Mutation, Ticket};
 
-    #[test]
-    fn a_disk_that_refuses_stops_the_watermark_and_says_so() {
+    fn batch() -> Vec<Mutation> {
+        vec![Mutation::SessionDelete { client_id: "c".into() }]
+    }
+
+    /// What the shards see after one batch went to a log on this file and the store was closed.
+    fn after_one_batch(durability: Durability, file: impl FnOnce(&Segment) -> File) -> Arc<Inbox> {
         let dir = tempfile::tempdir().unwrap();
-        let config = StoreConfig::at(dir.path(), 1);
+        let config = StoreConfig { durability, ..StoreConfig::at(dir.path(), 1) };
         allocate(dir.path(), SPARE, config.segment_bytes).unwrap();
         let mut segment = Segment::begin(dir.path(), SPARE, 1, 7).unwrap();
-        segment.break_file();
+        let file = file(&segment);
+        segment.put_on(file);
         let inbox = Arc::new(Inbox::new(1, usize::MAX, Arc::new(|_| {})));
         let (checkpoints, _jobs) = mpsc::channel();
         let start = Start { segment, salt: 7, next_group: 1, next_body: 0 };
         let log = Log::new(inbox.clone(), config, checkpoints, start);
-        let batch = || vec![Mutation::SessionDelete { client_id: "c".into() }];
-
         assert_eq!(inbox.submit(0, batch()), Ticket(1));
+        inbox.close();
         log.run();
+        inbox
+    }
 
+    fn read_only(segment: &Segment) -> File {
+        File::open(&segment.path).unwrap()
+    }
+
+    /// It takes every write, and refuses to sync.
+    fn unsyncable(_: &Segment) -> File {
+        OpenOptions::new().write(true).open("/dev/null").unwrap()
+    }
+
+    #[test]
+    fn a_write_that_fails_stops_the_watermark_and_is_told() {
+        let inbox = after_one_batch(Durability::Os, read_only);
         assert_eq!(inbox.committed(0), Committed { ticket: Ticket(0), failed: true });
         let told = inbox.failure().unwrap().to_string();
         assert!(told.contains("could not write") && told.contains(".wal"), "{told}");
+    }
+
+    #[test]
+    fn a_sync_that_fails_stops_the_watermark_before_it_moved() {
+        let inbox = after_one_batch(Durability::Fsync, unsyncable);
+        assert_eq!(inbox.committed(0), Committed { ticket: Ticket(0), failed: true });
+        assert!(inbox.failure().unwrap().to_string().contains("could not sync"));
+    }
+
+    #[test]
+    fn without_fsync_a_batch_counts_once_it_is_written() {
+        for durability in [Durability::Os, Durability::Interval(60_000)] {
+            let inbox = after_one_batch(durability, unsyncable);
+            // The sync at the end fails; the promise was only that it is written.
+            assert_eq!(inbox.committed(0), Committed { ticket: Ticket(1), failed: true });
+        }
+    }
+
+    #[test]
+    fn after_a_failure_nothing_is_kept_for_later() {
+        let inbox = Inbox::new(1, usize::MAX, Arc::new(|_| {}));
+        inbox.submit(0, batch());
+        inbox.fail(StoreError::Stopped);
         inbox.submit(0, batch());
         assert!(inbox.take(Some(Instant::now())).batches.is_empty());
+        assert_eq!(inbox.committed(0), Committed { ticket: Ticket(0), failed: true });
+    }
+
+    #[test]
+    fn a_group_closes_at_its_bounds_and_one_batch_may_exceed_them() {
+        let of = |bytes_max| Batch { lane: 0, ticket: Ticket(1), mutations: Vec::new(), bytes_max };
+        let group = |sizes: &[usize]| next_group(&mut sizes.iter().map(|size| of(*size)).collect()).0.len();
+        assert_eq!(group(&[GROUP_BYTES_MAX / 2, GROUP_BYTES_MAX / 2, 1]), 2);
+        assert_eq!(group(&[GROUP_BYTES_MAX * 3, 1]), 1);
+        assert_eq!(group(&[1; GROUP_BATCHES_MAX + 1]), GROUP_BATCHES_MAX);
     }
 }

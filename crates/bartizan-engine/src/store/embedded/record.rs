@@ -257,3 +257,84 @@ fn encoded_bytes_max(mutation: &Mutation) -> usize {
     };
     varying + OVERHEAD_BYTES
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every kind of record, with values that show where each field is.
+    fn one_of_each() -> Vec<RecordV1<'static>> {
+        let (client, id): (Arc<str>, _) = ("cl".into(), PacketId::new(300).unwrap());
+        let body = BodyV1 {
+            topic: "a/b",
+            properties: b"\x01\x01",
+            payload: b"pay",
+            qos: 1,
+            retain: true,
+            expires_at_ms: Some(1_000),
+            identity: "id",
+            client_id: "pub",
+        };
+        let session = SessionV1 {
+            identity: "id".into(),
+            version: 5,
+            session_expiry_s: 60,
+            disconnected_at_ms: Some(7),
+            state: vec![0xAA, 0xBB],
+        };
+        let queued = QueuedV1::new(9, QoS::ExactlyOnce, true, [1, 128].into(), Some(id)).moved_on(None, true);
+        vec![
+            RecordV1::Body(9, body),
+            RecordV1::SessionPut(client.clone(), session),
+            RecordV1::SessionDelete(client.clone()),
+            RecordV1::SubscriptionPut(
+                client.clone(),
+                "a/#".into(),
+                SubscriptionV1 { options: 0x2D, subscription_id: Some(5) },
+            ),
+            RecordV1::SubscriptionDelete(client.clone(), "a/#".into()),
+            RecordV1::Enqueue(client.clone(), 4, queued),
+            RecordV1::Assign(client.clone(), 4, id),
+            RecordV1::Released(client.clone(), 4),
+            RecordV1::Dequeue(client.clone(), 4),
+            RecordV1::ReceivedPut(client.clone(), id),
+            RecordV1::ReceivedDelete(client.clone(), id),
+            RecordV1::RetainedPut("a/b".into(), 9),
+            RecordV1::RetainedDelete("a/b".into()),
+            RecordV1::WillPut(client.clone(), WillV1::new(9, Some(Time(8)), 30)),
+            RecordV1::WillDelete(client),
+        ]
+    }
+
+    #[test]
+    fn version_1_is_these_octets_for_ever() {
+        let octets = one_of_each().into_iter().flat_map(|record| postcard::to_stdvec(&record).unwrap());
+        let hex: String = octets.map(|octet| format!("{octet:02x}")).collect();
+        assert_eq!(hex, VERSION_1);
+        let mut octets = Vec::new();
+        for at in (0..VERSION_1.len()).step_by(2) {
+            octets.push(u8::from_str_radix(&VERSION_1[at..at + 2], 16).unwrap());
+        }
+        let (mut rest, mut read) = (&octets[..], Vec::new());
+        while !rest.is_empty() {
+            let (record, after) = postcard::take_from_bytes::<RecordV1<'_>>(rest).unwrap();
+            rest = after;
+            read.push(record);
+        }
+        assert_eq!(read, one_of_each());
+    }
+
+    #[test]
+    fn no_octets_make_a_record_that_panics() {
+        for n in 0..20_000_u32 {
+            let octets = n.wrapping_mul(0x9E37_79B9).to_le_bytes().repeat(4);
+            if let Ok((RecordV1::Body(_, body), _)) = postcard::take_from_bytes::<RecordV1<'_>>(&octets) {
+                drop(body.message());
+            }
+        }
+    }
+
+    const VERSION_1: &str = "000903612f6202010103706179010101e807026964037075620102636c026964053c010702aabb0202636c0302636c03\
+        612f232d01050402636c03612f230502636c040902010201800101ac02010602636c04ac020702636c040802636c0409\
+        02636cac020a02636cac020b03612f62090c03612f620d02636c0901081e0e02636c";
+}

@@ -153,10 +153,10 @@ impl Segment {
         self.file.sync_data()
     }
 
-    /// A segment that cannot be written, to see what a failing disk does.
+    /// The same segment on another file, to see what a failing disk does.
     #[cfg(test)]
-    pub fn break_file(&mut self) {
-        self.file = File::open(&self.path).expect("the segment is there");
+    pub fn put_on(&mut self, file: File) {
+        self.file = file;
     }
 }
 
