@@ -53,10 +53,20 @@ def test_mqtt_3_1_2_1_another_protocol_name_is_not_processed(lab: Lab, older: Wi
 
 
 @clause("MQTT-3.1.2-2", v=311)
-@pytest.mark.parametrize("level", [0, 1, 2, 6, 127, 255])
+@pytest.mark.parametrize("level", [0, 1, 2, 3, 6, 127, 255])
 def test_mqtt_3_1_2_2_another_protocol_level_is_told_0x01(older: Wire, level: int) -> None:
     older.send(v311.connect("a", level=level))
     older.expect_refusal(Connack, 0x01)
+
+
+@clause("MQTT-3.1.2-2", v=311)
+def test_mqtt_3_1_2_2_mqtt_3_1_is_served_only_where_it_is_named(lab: Lab) -> None:
+    named, unnamed = lab.dial(v311), lab.dial_tight(v311)
+    for wire in (named, unnamed):
+        wire.send(v311.connect(lab.name("a"), name="MQIsdp", level=3))
+    named.expect_bytes("20 02 00 00")
+    unnamed.expect_bytes("20 02 00 01")
+    unnamed.expect_close()
 
 
 @clause("MQTT-3.1.2-3", v=311)
