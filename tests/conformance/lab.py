@@ -39,6 +39,7 @@ TIGHT = {
     "receive_max": 2,
     "topic_alias_max": 2,
     "packet_bytes_max": 1024,
+    "property_bytes_max": 1024,
     "keep_alive_max_s": 2,
     "session_expiry_max_s": 2,
 }
