@@ -121,13 +121,13 @@ def identifier(publish: Publish) -> int:
     return publish.pid
 
 
-def cramped(lab: Lab, suffix: str = "a") -> tuple[Wire, int]:
-    """A client with no room for explanations: its Maximum Packet Size, given too, is its CONNACK's size."""
+def cramped(lab: Lab, *, room: int = 0) -> tuple[Wire, int]:
+    """A client with no room for explanations: its Maximum Packet Size, given too, is its CONNACK's size, or `room`."""
     first = lab.dial()
-    first.send(v5.connect(lab.name(suffix)))
-    size = first.expect(Connack, reason=0).size
+    first.send(v5.connect(lab.name("a")))
+    size = max(first.expect(Connack, reason=0).size, room)
     first.disconnect()
-    return lab.client(suffix, props={"maximum_packet_size": size}), size
+    return lab.client(props={"maximum_packet_size": size}), size
 
 
 def taken(client: Wire, **fields: object) -> Publish:

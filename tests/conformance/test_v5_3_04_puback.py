@@ -18,6 +18,10 @@ EXPLAINED: dict[str, str | list[tuple[str, str]]] = {
 }
 
 
+# A topic no client of the open lab may publish to.
+DENIED = "$SYS/broker/conformance"
+
+
 def offered(lab: Lab) -> tuple[Wire, int]:
     """A subscriber who takes one message at a time, and the first of two that wait for it."""
     topic = lab.topic("x")
@@ -43,6 +47,18 @@ def test_mqtt_3_4_2_1_a_message_that_nobody_gets_may_say_so(lab: Lab) -> None:
     publisher.send(v5.publish(lab.topic("nobody"), b"x", qos=1, pid=9))
     reason = publisher.expect(Puback, pid=9).reason
     assert reason == 0x10 or (reason == 0x00 and not lab.target.strict)
+
+
+@clause("MQTT-3.4.2-1", v=5)
+def test_mqtt_3_4_2_1_a_message_that_is_not_allowed_is_told_so(lab: Lab) -> None:
+    watcher = lab.client("w")
+    watcher.send(v5.subscribe(1, DENIED))
+    watcher.next_packet()
+    publisher = lab.client("p")
+    publisher.send(v5.publish(DENIED, b"x", qos=1, pid=9))
+    assert publisher.expect(Puback, pid=9).reason == 0x87 or not lab.target.strict
+    publisher.expect_alive()
+    watcher.expect_nothing(for_s=0.1)
 
 
 @clause("MQTT-3.4.2-1", v=5)
@@ -135,6 +151,7 @@ def test_mqtt_3_4_2_2_a_puback_fits_the_clients_maximum_packet_size(lab: Lab) ->
         [
             v5.publish(lab.topic("nobody"), b"x", qos=1, pid=1),
             v5.publish(lab.topic("nobody"), b"\xff", qos=1, pid=2, props={"payload_format_indicator": 1}),
+            v5.publish(DENIED, b"x", qos=1, pid=3),
         ],
         start=1,
     ):

@@ -14,6 +14,10 @@ from tests.conformance.wire import Wire
 REFUSALS = (0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99)
 
 
+# A topic no client of the open lab may publish to.
+DENIED = "$SYS/broker/conformance"
+
+
 def offered(lab: Lab) -> tuple[Wire, int]:
     """A subscriber who takes one message at a time, and the first of two that wait for it."""
     topic = lab.topic("x")
@@ -42,6 +46,16 @@ def test_mqtt_3_5_2_1_a_message_that_nobody_gets_may_say_so(lab: Lab) -> None:
     # It is below 0x80, so the exchange goes on.
     publisher.send(v5.pubrel(9))
     publisher.expect(Pubcomp, pid=9, reason=0)
+
+
+@clause("MQTT-3.5.2-1", v=5)
+def test_mqtt_3_5_2_1_a_message_that_is_not_allowed_is_told_so(lab: Lab) -> None:
+    publisher = lab.client("p")
+    publisher.send(v5.publish(DENIED, b"x", qos=2, pid=9))
+    assert publisher.expect(Pubrec, pid=9).reason == 0x87 or not lab.target.strict
+    if lab.target.strict:  # and with that the exchange is over [MQTT-4.3.3-9]
+        publisher.send(v5.pubrel(9))
+        publisher.expect(Pubcomp, pid=9, reason=0x92)
 
 
 @clause("MQTT-3.5.2-1", v=5)

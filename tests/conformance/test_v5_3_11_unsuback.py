@@ -12,7 +12,7 @@ from tests.conformance.steps import cramped, subscriber
 @clause("MQTT-3.11.2-1", "MQTT-3.11.2-2", v=5)
 @pytest.mark.parametrize("count", [1, 4])
 def test_mqtt_3_11_2_1_an_unsuback_fits_the_clients_maximum_packet_size(lab: Lab, count: int) -> None:
-    client, limit = cramped(lab)
+    client, limit = cramped(lab, room=5 + count)
     client.send(v5.unsubscribe(1, *[lab.topic(str(number)) for number in range(count)]))
     assert client.expect(Unsuback, pid=1, reasons=(0x11,) * count).size <= limit
 
