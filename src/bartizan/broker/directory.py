@@ -89,6 +89,9 @@ class LiveDirectory(IdentityDirectory):
         return len(self._identities)
 
     async def _look_again(self) -> bool:
+        if self._refreshing.locked():
+            async with self._refreshing:
+                return True  # another's look is ours as well
         if asyncio.get_running_loop().time() - self._looked_at < UNKNOWN_INTERVAL_S:
             return False
         return await self.refresh()

@@ -12,7 +12,6 @@ subscribe   `bartizan sub`
 completion  shell completion
 first_run   what `up` makes in an empty data directory (no verb of its own)
 summary     what `up` prints
-bundle      the files a client gets
 client      the connection of pub and sub
 opening     opens a data directory: settings, CA, identities
 """

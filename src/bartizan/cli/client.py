@@ -11,9 +11,9 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from bartizan.cli.bundle import Bundle
 from bartizan.config.load import read_file
 from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationError
+from bartizan.pki.bundle import Bundle
 
 VERSIONS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQTTv5}
 

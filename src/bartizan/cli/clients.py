@@ -102,7 +102,7 @@ def clients(
 ) -> int:
     """Show who is connected, with rates over one second.
 
-    Examples:
+    For example:
 
         bartizan clients
 

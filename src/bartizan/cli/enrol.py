@@ -3,9 +3,7 @@
 import asyncio
 import json
 import shlex
-import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,38 +11,15 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from bartizan.cli.bundle import Bundle, write_bundle
 from bartizan.cli.opening import DEFAULT_DATA, existing, identities, settings_of
 from bartizan.config.layout import DataDirectory
 from bartizan.config.listener import is_local
 from bartizan.config.schema import Settings
-from bartizan.errors import AlreadyExists
-from bartizan.identity.passwords import generate_secret
-from bartizan.identity.register import Register, certificate_credential, new_identity, password_credential
-from bartizan.model.credential import Credential
+from bartizan.identity.register import new_identity
 from bartizan.model.ids import parse_attribute
 from bartizan.model.principal import Identity
 from bartizan.pki.ca import Authority
-from bartizan.pki.client import issue_client_certificate
-from bartizan.pki.profiles import certificate_pem
-from bartizan.store.ports import IdentityStore
-
-
-@dataclass(frozen=True, slots=True)
-class Enrolled:
-    """What an enrolment made. The password is here this once."""
-
-    identity: Identity
-    bundle: Path
-    password: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a client reaches the broker."""
-
-    host: str
-    port: int
+from bartizan.pki.enrolment import Address, Enrolled, enrol_device, enrol_with_password
 
 
 def address_of(settings: Settings, host: str | None = None, port: int | None = None) -> Address:
@@ -55,70 +30,6 @@ def address_of(settings: Settings, host: str | None = None, port: int | None = N
     binds = [listener.bind for listener in listeners]
     chosen = next((bind for bind in binds if not is_local(bind)), binds[0] if binds else ":8883")
     return Address(host or "localhost", port or int(chosen.rpartition(":")[2]))
-
-
-async def enrol_device(
-    store: IdentityStore,
-    authority: Authority,
-    identity: Identity,
-    out: Path,
-    address: Address,
-    *,
-    at: datetime,
-) -> Enrolled:
-    """An identity that proves itself by certificate.
-
-    The bundle is written first: if the power goes between the two, a bundle without identity is
-    left, which nothing accepts, and not an identity whose key nobody has.
-    """
-    await _refuse_duplicate(store, identity)
-    issued = issue_client_certificate(authority, identity.name, at=at)
-    bundle = Bundle(
-        identity.name,
-        address.host,
-        address.port,
-        certificate=f"{identity.name}.crt",
-        key=f"{identity.name}.key",
-    )
-    write_bundle(out, bundle, certificate_pem(authority.certificate), issued)
-    credential = certificate_credential(
-        fingerprint_sha256=issued.fingerprint_sha256,
-        serial_hex=issued.serial_hex,
-        not_after=issued.not_after,
-        at=at,
-    )
-    return await _store(store, identity, credential, Enrolled(identity, out))
-
-
-async def enrol_with_password(
-    store: IdentityStore,
-    authority: Authority,
-    identity: Identity,
-    out: Path,
-    address: Address,
-    *,
-    at: datetime,
-) -> Enrolled:
-    """An identity that proves itself by a generated password; its bundle holds the CA, not the password."""
-    await _refuse_duplicate(store, identity)
-    password = generate_secret()
-    write_bundle(out, Bundle(identity.name, address.host, address.port), certificate_pem(authority.certificate), None)
-    credential = password_credential(password, at=at)
-    return await _store(store, identity, credential, Enrolled(identity, out, password))
-
-
-async def _refuse_duplicate(store: IdentityStore, identity: Identity) -> None:
-    if await store.get(identity.name) is not None:
-        raise AlreadyExists(f"an identity {identity.name!r} exists already: choose another name")
-
-
-async def _store(store: IdentityStore, identity: Identity, credential: Credential, enrolled: Enrolled) -> Enrolled:
-    try:
-        stored = await Register(store).add(replace(identity, credentials=(credential,)))
-    except BaseException:
-        shutil.rmtree(enrolled.bundle, ignore_errors=True)
-        raise
-    return replace(enrolled, identity=stored)
 
 
 def enrol(

@@ -15,15 +15,15 @@ from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
-from bartizan.cli.bundle import DESCRIPTION
-from bartizan.cli.enrol import Address, enrol_device
 from bartizan.config.layout import DataDirectory
 from bartizan.errors import ConfigurationError, NotFound, StoreUnavailable
 from bartizan.identity.passwords import generate_secret
 from bartizan.identity.register import Register, new_identity, password_credential
 from bartizan.model.credential import CertificateCredential
+from bartizan.pki.bundle import DESCRIPTION
 from bartizan.pki.ca import Authority
 from bartizan.pki.crl import ensure_crl
+from bartizan.pki.enrolment import Address, enrol_device
 from bartizan.pki.files import DIRECTORY, PRIVATE, make_directory, write_durably
 from bartizan.pki.server import ensure_server_certificate
 from bartizan.policy import default_policy_text

@@ -13,11 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from bartizan.broker.ports import Bound
-from bartizan.cli.bundle import OPTIONS_FILES, Bundle
 from bartizan.cli.first_run import ADMINISTRATOR, DEMO_SITE, Prepared
 from bartizan.config.danger import Danger, dangers
 from bartizan.config.schema import Settings
 from bartizan.errors import BartizanError
+from bartizan.pki.bundle import OPTIONS_FILES, Bundle
 
 DEMO_TOPIC = f"data/{DEMO_SITE}/hall-2/press-01/temperature"
 DEMO_FILTER = f"data/{DEMO_SITE}/+/+/temperature"

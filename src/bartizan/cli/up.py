@@ -35,7 +35,7 @@ def up(
     It runs in the foreground: SIGTERM or Ctrl-C ends it, SIGHUP reads policy, certificates and
     configuration again. The log goes to standard error.
 
-    Examples:
+    For example:
 
         bartizan up
 

@@ -4,6 +4,8 @@ profiles  what a CA, server and client certificate of ours contains
 ca        the CA: made once, then loaded
 server    the server certificate: made, and renewed before it ends
 client    certificates of identities
+enrolment an identity, its credential and its bundle, all or none
+bundle    the files a client gets
 crl       Certificate Revocation Lists
 files     atomic, durable writing of key and certificate files
 """

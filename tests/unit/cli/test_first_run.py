@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from bartizan.cli import first_run
-from bartizan.cli.bundle import Bundle
 from bartizan.cli.first_run import prepare
 from bartizan.config import DataDirectory, engine_config, load_settings
 from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationError, StoreUnavailable
 from bartizan.identity.passwords import verify_password
 from bartizan.model.credential import PasswordCredential
 from bartizan.model.principal import Identity
+from bartizan.pki.bundle import Bundle
 from bartizan.policy import check
 from bartizan.store import SqliteIdentityStore
 

@@ -1,0 +1,83 @@
+"""An engine in memory: it asks what a test puts in, and remembers what it was told."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from bartizan.broker.ports import Answer, Bound, EnginePort, Question
+from bartizan.policy import CompiledPolicy
+
+
+class FakeEngine(EnginePort):
+    """`EnginePort` without sockets. `ask` and `tell` make `wake_fd` readable, as the real one does."""
+
+    def __init__(self) -> None:
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
+        self._questions: list[Question] = []
+        self._events: list[Mapping[str, Any]] = []
+        self.answers: list[Answer] = []
+        self.applied: list[tuple[CompiledPolicy, bytes]] = []
+        self.tls: list[tuple[str, bytes]] = []
+        self.status: dict[str, str] = {}
+        self.counters: dict[str, int] = {"epoch": 1}
+
+    def close(self) -> None:
+        os.close(self._wake_fd)
+
+    def ask(self, *questions: Question) -> None:
+        self._questions += questions
+        os.eventfd_write(self._wake_fd, 1)
+
+    def tell(self, *events: Mapping[str, Any]) -> None:
+        self._events += events
+        os.eventfd_write(self._wake_fd, 1)
+
+    @property
+    def wake_fd(self) -> int:
+        return self._wake_fd
+
+    def start(self, policy: CompiledPolicy, identities: bytes) -> None:
+        self.applied.append((policy, identities))
+
+    def stop(self, grace_s: float) -> None:
+        pass
+
+    def apply(self, policy: CompiledPolicy, identities: bytes) -> int:
+        self.applied.append((policy, identities))
+        return len(self.applied)
+
+    def set_tls(self, listener: str, material: bytes) -> None:
+        self.tls.append((listener, material))
+
+    def disconnect(self, client_id: str, reason: int) -> bool:
+        return False
+
+    def clients(self, after: str, limit: int) -> bytes:
+        return b"[]"
+
+    def metrics(self) -> Mapping[str, int]:
+        return self.counters
+
+    def listeners(self) -> Sequence[Bound]:
+        return [Bound("mqtts", "127.0.0.1:8883", "mqtts")]
+
+    def publish_status(self, topics: Mapping[str, str]) -> None:
+        self.status |= topics
+
+    def take_questions(self, limit: int) -> Sequence[Question]:
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._wake_fd)
+        taken, self._questions = self._questions[:limit], self._questions[limit:]
+        if self._questions:
+            os.eventfd_write(self._wake_fd, 1)
+        return taken
+
+    def answer(self, answers: Sequence[Answer]) -> None:
+        self.answers += answers
+
+    def take_events(self, limit: int) -> Sequence[Mapping[str, Any]]:
+        taken, self._events = self._events[:limit], self._events[limit:]
+        if self._events:
+            os.eventfd_write(self._wake_fd, 1)
+        return taken
