@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::connect::append_within;
 use super::effects::Deferred;
 use super::{AckRef, Effects, Server};
 use crate::durable::Mutation;
@@ -60,21 +61,21 @@ impl Server {
     fn send_owed(&mut self, key: ConnectionKey, owed: Owed, now: Time, fx: &mut Effects) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let crate::session::Phase::Open(open) = &mut connection.phase else { return };
-        let (version, session) = (open.version, open.session);
+        let (version, session, most) = (open.version, open.session, open.maximum_packet_size);
         let say = |text: Option<&'static str>| text.filter(|_| open.problem_information);
+        let out = &mut connection.out;
         let mut then = Then::Nothing;
-        match owed.packet {
+        let fits = match owed.packet {
             OwedPacket::Connack(octets) => {
-                connection.out.extend_from_slice(&octets);
                 open.is_live = true;
                 then = Then::Resume;
+                append_within(out, most, None, |out, _| out.extend_from_slice(&octets))
             }
             OwedPacket::Puback(id, reason, text) => {
-                encode::puback(&mut connection.out, version, id, reason, say(text));
                 open.inbound_open = open.inbound_open.saturating_sub(1);
+                append_within(out, most, say(text), |out, text| encode::puback(out, version, id, reason, text))
             }
             OwedPacket::Pubrec(id, reason, text) => {
-                encode::pubrec(&mut connection.out, version, id, reason, say(text));
                 if reason.is_error() {
                     open.inbound_open = open.inbound_open.saturating_sub(1);
                 } else if let Some(received) =
@@ -83,16 +84,25 @@ impl Server {
                     // Gone already when the client sent PUBREL without waiting for this.
                     *received = Received::Held;
                 }
+                append_within(out, most, say(text), |out, text| encode::pubrec(out, version, id, reason, text))
             }
             OwedPacket::Pubcomp(id, reason) => {
-                encode::pubcomp(&mut connection.out, version, id, reason, None);
                 open.inbound_open = open.inbound_open.saturating_sub(1);
+                append_within(out, most, None, |out, _| encode::pubcomp(out, version, id, reason, None))
             }
-            OwedPacket::Suback(octets, retained) => {
-                connection.out.extend_from_slice(&octets);
+            OwedPacket::Suback(id, codes, text, retained) => {
                 then = Then::Retained(retained);
+                append_within(out, most, say(text), |out, text| encode::suback(out, version, id, &codes, text))
             }
-            OwedPacket::Unsuback(octets) => connection.out.extend_from_slice(&octets),
+            OwedPacket::Unsuback(id, codes) => {
+                append_within(out, most, None, |out, _| encode::unsuback(out, version, id, &codes, None))
+            }
+            OwedPacket::Unknown => true,
+        };
+        if !fits {
+            let why = "an answer larger than the client's Maximum Packet Size";
+            self.close(key, ReasonCode::PacketTooLarge, why, now, fx);
+            return;
         }
         self.counters().messages_sent.add(1);
         self.mark_dirty(key, fx);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::connect::append_within;
 use super::{Effects, Server, Timer};
 use crate::durable::Mutation;
 use crate::event::What;
@@ -42,13 +43,16 @@ impl Server {
             Phase::Open(open) => {
                 // Before CONNACK there is nothing a DISCONNECT could end.
                 if open.is_live {
-                    encode::disconnect(&mut connection.out, open.version, reason, Some(why), None);
+                    let (version, most) = (open.version, open.maximum_packet_size);
+                    append_within(&mut connection.out, most, Some(why), |out, why| {
+                        encode::disconnect(out, version, reason, why, None);
+                    });
                     self.counters().messages_sent.add(1);
                     self.mark_dirty(key, fx);
                 }
                 self.end_open(key, (reason.name(), "server", why), fate, now, fx);
             }
-            Phase::Closed => {}
+            Phase::Moving | Phase::Closed => {}
             Phase::AwaitConnect | Phase::Authenticating(_) => self.refuse(key, Some(reason), why, now, fx),
         }
     }
@@ -61,7 +65,7 @@ impl Server {
                 self.end_open(key, ("Connection lost", "transport", why), WillFate::Publish, now, fx);
             }
             Phase::AwaitConnect | Phase::Authenticating(_) => self.refuse(key, None, why, now, fx),
-            Phase::Closed => {}
+            Phase::Moving | Phase::Closed => {}
         }
     }
 

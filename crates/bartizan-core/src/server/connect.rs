@@ -44,6 +44,10 @@ type Refusal = (ReasonCode, &'static str);
 
 impl Server {
     pub(crate) fn on_connect(&mut self, key: ConnectionKey, connect: &Connect<'_>, now: Time, fx: &mut Effects) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            let properties = ConnectProperties::read(connect.properties);
+            connection.maximum_packet_size = properties.maximum_packet_size.unwrap_or(u32::MAX);
+        }
         let request = match self.read_connect(key, connect) {
             Ok(request) => request,
             Err((reason, why)) => {
@@ -232,12 +236,14 @@ impl Server {
         }
         let home = self.home_of(&connect.client_id);
         let principal = Arc::new(principal);
+        let Some(connection) = self.connections.get_mut(key) else { return };
         let adoption =
             Box::new(Adoption { peer, opened_at, connect, assigned, principal, ends_at, auth_data });
         if home == self.shard {
             self.open(key, *adoption, now, fx);
         } else {
-            self.connections.remove(key);
+            // The engine forgets it once it has moved the socket: until then its key is taken.
+            connection.phase = Phase::Moving;
             fx.moves.push((key, home, adoption));
         }
     }
@@ -362,6 +368,8 @@ impl Server {
         }
     }
 
+    /// Refuses with CONNACK. 3.1.1 has codes for a few reasons only; for the rest it is closed
+    /// without a word, as for any packet that breaks the protocol.
     pub(crate) fn refuse_as(
         &mut self,
         key: ConnectionKey,
@@ -371,7 +379,9 @@ impl Server {
         now: Time,
         fx: &mut Effects,
     ) {
-        self.write_connack(key, version, reason, Some(why), fx);
+        if version.is_v5() || has_v3_code(reason) {
+            self.write_connack(key, version, reason, Some(why), fx);
+        }
         self.end_refused(key, reason.name(), why, now, fx);
     }
 
@@ -384,8 +394,14 @@ impl Server {
         fx: &mut Effects,
     ) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let properties = ConnackProperties { reason_string: why, ..ConnackProperties::default() };
-        encode::connack(&mut connection.out, version, false, reason, &properties);
+        let most = match &connection.phase {
+            Phase::Authenticating(exchange) => exchange.connect.maximum_packet_size,
+            _ => connection.maximum_packet_size,
+        };
+        append_within(&mut connection.out, most, why, |out, reason_string| {
+            let properties = ConnackProperties { reason_string, ..ConnackProperties::default() };
+            encode::connack(out, version, false, reason, &properties);
+        });
         self.counters().messages_sent.add(1);
         self.mark_dirty(key, fx);
     }
@@ -411,4 +427,41 @@ impl Server {
         let qos: QoS = will.message.qos;
         grants.publish(&will.message.topic(), qos, will.message.retain)
     }
+}
+
+/// Reasons for which 3.1.1 has a Connect Return Code (3.1.1, 3.2.2.3).
+fn has_v3_code(reason: ReasonCode) -> bool {
+    use ReasonCode as R;
+    matches!(
+        reason,
+        R::UnsupportedProtocolVersion
+            | R::ClientIdentifierNotValid
+            | R::BadUserNameOrPassword
+            | R::NotAuthorized
+            | R::Banned
+            | R::ServerUnavailable
+            | R::ServerBusy
+            | R::ServerShuttingDown
+            | R::QuotaExceeded
+            | R::ConnectionRateExceeded
+    )
+}
+
+/// Appends a packet that fits the client's Maximum Packet Size, without its reason string if
+/// need be [MQTT-3.2.2-19]. False, and nothing appended, when even that is too large.
+pub(crate) fn append_within(
+    out: &mut Vec<u8>,
+    most: u32,
+    text: Option<&str>,
+    encode: impl Fn(&mut Vec<u8>, Option<&str>),
+) -> bool {
+    let start = out.len();
+    for text in [text, None] {
+        encode(out, text);
+        if out.len() - start <= most as usize {
+            return true;
+        }
+        out.truncate(start);
+    }
+    false
 }

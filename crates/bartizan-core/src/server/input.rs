@@ -38,6 +38,7 @@ impl Server {
             ),
             // Packets that a client sends behind its CONNECT wait for the CONNACK.
             Phase::Open(open) => (Some(open.version), open.is_live),
+            Phase::Moving => return None,
             Phase::Closed => return Some(buf.len()),
         };
         if !ready {
@@ -87,7 +88,7 @@ impl Server {
                 );
             }
             (Phase::Open(_), packet) => self.handle_open(key, packet, now, fx),
-            (Phase::Closed, _) => {}
+            (Phase::Moving | Phase::Closed, _) => {}
         }
     }
 
@@ -129,7 +130,7 @@ impl Server {
             Phase::Open(_) => self.close(key, error.reason, error.what, now, fx),
             Phase::Authenticating(_) => self.refuse(key, Some(error.reason), error.what, now, fx),
             Phase::AwaitConnect => self.refuse_unread(key, error, now, fx),
-            Phase::Closed => {}
+            Phase::Moving | Phase::Closed => {}
         }
     }
 }

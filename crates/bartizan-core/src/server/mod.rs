@@ -173,7 +173,7 @@ impl Server {
                     Phase::AwaitConnect => true,
                     Phase::Authenticating(exchange) => exchange.turn == Turn::Challenged,
                     Phase::Open(open) => open.is_live,
-                    Phase::Closed => false,
+                    Phase::Moving | Phase::Closed => false,
                 }
         })
     }

@@ -10,7 +10,6 @@ use crate::message::Time;
 use crate::session::connection::OwedPacket;
 use crate::session::{ConnectionKey, SessionKey, Subscription};
 use crate::topic::{TopicFilter, parse_subscription};
-use crate::wire::encode;
 use crate::wire::{QoS, ReasonCode, Subscribe, SubscribeProperties, SubscriptionOptions, Unsubscribe};
 
 /// What one filter of a SUBSCRIBE led to.
@@ -30,7 +29,7 @@ impl Granted {
 
 impl Server {
     pub(crate) fn on_subscribe(&mut self, key: ConnectionKey, subscribe: &Subscribe<'_>, now: Time, fx: &mut Effects) {
-        let Some((session_key, version)) = self.speaker(key) else { return };
+        let Some((session_key, _)) = self.speaker(key) else { return };
         let limits = self.limits_for(key);
         if let Err((reason, why)) = check_filters(subscribe) {
             self.counters().protocol_errors.add(1);
@@ -53,22 +52,15 @@ impl Server {
             }
         }
         let denied = codes.contains(&ReasonCode::NotAuthorized);
-        let why = (denied && self.problem_information(key))
-            .then_some("the policy does not permit a subscription that wide");
-        let mut octets = Vec::new();
-        encode::suback(&mut octets, version, subscribe.packet_id, &codes, why);
-        let packet = OwedPacket::Suback(octets, retained);
+        let why = denied.then_some("the policy does not permit a subscription that wide");
+        let packet = OwedPacket::Suback(subscribe.packet_id, codes, why, retained);
         self.fill_owed(key, owed, packet, waits, fx.mutations.len() > before, now, fx);
-    }
-
-    fn problem_information(&self, key: ConnectionKey) -> bool {
-        self.connections.get(key).and_then(|c| c.open()).is_some_and(|open| open.problem_information)
     }
 
     /// Owes a packet that is not known yet; it waits until it is.
     fn reserve_owed(&mut self, key: ConnectionKey) -> Option<u64> {
         let open = self.connections.get_mut(key)?.open_mut()?;
-        Some(open.owe(1, OwedPacket::Unsuback(Vec::new())))
+        Some(open.owe(1, OwedPacket::Unknown))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -230,7 +222,7 @@ impl Server {
         now: Time,
         fx: &mut Effects,
     ) {
-        let Some((session_key, version)) = self.speaker(key) else { return };
+        let Some((session_key, _)) = self.speaker(key) else { return };
         let before = fx.mutations.len();
         let mut codes = Vec::new();
         for text in unsubscribe.filters() {
@@ -241,9 +233,7 @@ impl Server {
             let existed = self.remove_subscription(session_key, text, fx);
             codes.push(if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted });
         }
-        let mut octets = Vec::new();
-        encode::unsuback(&mut octets, version, unsubscribe.packet_id, &codes, None);
-        self.owe(key, OwedPacket::Unsuback(octets), 0, fx.mutations.len() > before, now, fx);
+        self.owe(key, OwedPacket::Unsuback(unsubscribe.packet_id, codes), 0, fx.mutations.len() > before, now, fx);
     }
 
     /// Ends a Subscription. False when there was none.

@@ -86,7 +86,7 @@ impl Server {
             Phase::Authenticating(_) => {
                 self.refuse(key, Some(ReasonCode::ServerUnavailable), "authentication took too long", now, fx);
             }
-            Phase::Open(_) | Phase::Closed => {}
+            Phase::Open(_) | Phase::Moving | Phase::Closed => {}
         }
     }
 

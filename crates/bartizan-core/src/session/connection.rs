@@ -76,6 +76,8 @@ pub struct Connection {
     pub last_seen: Time,
     /// Input is left unread until then: it came faster than its limits allow.
     pub paused_until: Option<Time>,
+    /// The client's Maximum Packet Size, as soon as its CONNECT is read.
+    pub maximum_packet_size: u32,
     /// Packets and octets, for `bartizan clients`.
     pub traffic: Traffic,
 }
@@ -104,6 +106,8 @@ pub enum Phase {
     Authenticating(Box<AuthExchange>),
     /// CONNACK 0x00 is sent or owed.
     Open(Box<Open>),
+    /// On its way to the shard of its Session; what it sent behind CONNECT goes with it.
+    Moving,
     /// Nothing is read any more; what is owed is still written.
     Closed,
 }
@@ -196,10 +200,12 @@ pub enum OwedPacket {
     Pubrec(PacketId, ReasonCode, Option<&'static str>),
     /// PUBCOMP.
     Pubcomp(PacketId, ReasonCode),
-    /// SUBACK, encoded, and the Subscriptions that want their Retained Messages.
-    Suback(Vec<u8>, Vec<Arc<str>>),
-    /// UNSUBACK, encoded.
-    Unsuback(Vec<u8>),
+    /// SUBACK, and the Subscriptions that want their Retained Messages.
+    Suback(PacketId, Vec<ReasonCode>, Option<&'static str>, Vec<Arc<str>>),
+    /// UNSUBACK.
+    Unsuback(PacketId, Vec<ReasonCode>),
+    /// Not known yet: it keeps its place in the order.
+    Unknown,
 }
 
 impl Connection {
@@ -214,6 +220,7 @@ impl Connection {
             opened_at: now,
             last_seen: now,
             paused_until: None,
+            maximum_packet_size: u32::MAX,
             traffic: Traffic::default(),
         }
     }

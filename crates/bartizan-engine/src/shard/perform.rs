@@ -80,8 +80,9 @@ impl Shard {
 
     /// A connection goes to the shard of its Session, with what was read from it.
     fn move_away(&mut self, connection: ConnectionKey, home: usize, adoption: Box<Adoption>) {
-        let Some(key) = self.by_connection.remove(connection) else { return };
-        let Some(mut driver) = self.drivers.remove(key) else { return };
+        let key = self.by_connection.remove(connection);
+        self.server.forget(connection);
+        let Some(mut driver) = key.and_then(|key| self.drivers.remove(key)) else { return };
         let _ = self.poll.registry().deregister(&mut driver.transport);
         let Some(mailbox) = self.shared.mailboxes.get(home) else { return };
         let mail = Mail::Adopt(adoption, Box::new(driver.transport), driver.place, driver.pending);
