@@ -32,7 +32,8 @@ START_WITHIN_S = 15.0
 # One more listener of the open lab, as a value of `--set listeners.NAME=...`.
 LISTENER = (
     '{{ bind = "127.0.0.1:{port}", loopback_only = true, mqtt_versions = ["3.1.1", "5.0"], '
-    'danger_plaintext = "conformance on loopback", danger_anonymous = "conformance on loopback", {more} }}'
+    'danger_plaintext = "conformance on loopback", danger_anonymous = "conformance on loopback", '
+    'danger_ignore_credentials = "conformance on loopback", {more} }}'
 )
 # What the `tight` listener grants, so that a test can ask for more.
 TIGHT = {

@@ -24,6 +24,7 @@ class Danger:
 EFFECTS = {
     "danger_plaintext": "no TLS: everyone on the way can read and change messages and passwords",
     "danger_anonymous": "clients that present nothing are let in with the role `anonymous`",
+    "danger_ignore_credentials": "User Names and Passwords are not checked: every client is `anonymous`",
     "danger_public_http": "metrics and health can be read without login from other machines",
 }
 """One line of effect for each `danger_*` key of the schema; a test keeps it complete."""

@@ -18,6 +18,7 @@ def engine_config(settings: Settings, data: DataDirectory) -> dict[str, Any]:
                 "name": name,
                 "unix_mode": int(listener.unix_mode, 8),
                 "anonymous": listener.danger_anonymous is not None,
+                "ignore_credentials": listener.danger_ignore_credentials is not None,
                 "tls": tls_material(listener, data) if listener.tls else None,
                 "limits": settings.limits_of(name).model_dump(mode="json"),
             }
@@ -37,6 +38,7 @@ _PLAIN = {
     "origins",
     "websocket_path",
     "loopback_only",
+    "response_information",
 }
 
 

@@ -107,6 +107,21 @@ class Listener(BaseModel):
             "which grants nothing until the policy says so."
         ),
     )
+    danger_ignore_credentials: Reason | None = Field(
+        None,
+        description=(
+            "Lets every client in as `anonymous`, whatever User Name and Password it presents; the value is the "
+            "reason. Needs `danger_anonymous`. Certificates are still looked at."
+        ),
+    )
+    response_information: Annotated[str, Field(min_length=1, max_length=1024)] | None = Field(
+        None,
+        description=(
+            "What a client gets that asks for Response Information (MQTT 5, 3.2.2.3.15), as a base for its "
+            'Response Topics; `{client_id}` in it is replaced, as in "responses/{client_id}". The policy must '
+            "permit these topics. Default: none is sent."
+        ),
+    )
     loopback_only: bool = Field(
         default=False,
         description=(
@@ -198,6 +213,8 @@ class Listener(BaseModel):
                 'client_certificates = "off" makes client_ca_file and crl_files useless: remove them, or '
                 "allow certificates"
             )
+        if self.danger_ignore_credentials is not None and self.danger_anonymous is None:
+            raise ValueError("danger_ignore_credentials needs danger_anonymous: set both, each with its reason")
         if self.client_certificates == "required" and self.danger_anonymous is not None:
             raise ValueError('danger_anonymous contradicts client_certificates = "required": remove one of the two')
         if self.loopback_only and not is_local(self.bind):
