@@ -148,6 +148,7 @@ def running(directory: Path, *settings: str) -> Generator[Target]:
         *("--config", str(ROOT / "examples/open-lab/bartizan.toml")),
         *("--data", str(directory)),
         *("--set", f"listeners.mqtt.bind=127.0.0.1:{port}"),
+        *("--set", "broker.sys_interval_s=1"),
         *("--set", "listeners.ws=" + LISTENER.format(port=websocket, more='protocol = "websocket"')),
         *("--set", "listeners.tight=" + LISTENER.format(port=tight, more=f"limits = {{ {limits} }}")),
         *(part for setting in settings for part in ("--set", setting)),
