@@ -2,7 +2,7 @@
 
 import json
 import os
-import select
+import selectors
 import signal
 import subprocess
 import sys
@@ -76,8 +76,9 @@ def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
             process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=log, text=True)
         started.append(process)
         assert process.stdout is not None
-        readable, _, _ = select.select([process.stdout], [], [], START_WITHIN_S)
-        line = process.stdout.readline() if readable else ""
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            line = process.stdout.readline() if selector.select(START_WITHIN_S) else ""
         assert line, log_file.read_text(encoding="utf-8")
         return Up(process, data, json.loads(line), log_file)
 

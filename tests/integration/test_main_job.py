@@ -3,7 +3,7 @@
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
@@ -36,16 +36,18 @@ class Client:
         self.paho.on_publish = lambda _c, _u, _m, reason, _p: self._tell("puback", reason.value)
         self.paho.on_subscribe = lambda _c, _u, _m, reasons, _p: self._tell("suback", reasons[0].value)
         self.paho.on_disconnect = lambda _c, _u, _f, reason, _p: self._tell("disconnect", reason.value)
-        self.paho.on_message = lambda _c, _u, message: self._tell("message", message)
+        self.paho.on_message = lambda _c, _u, message: self._receive(message)
         self.paho.connect(broker.host, broker.port)
         self.paho.loop_start()
 
     def _tell(self, what: str, value: object) -> None:
         with self._told:
-            if what == "message":
-                self.messages.append(value)
-            else:
-                setattr(self, what, value)
+            setattr(self, what, value)
+            self._told.notify_all()
+
+    def _receive(self, message: mqtt.MQTTMessage) -> None:
+        with self._told:
+            self.messages.append(message)
             self._told.notify_all()
 
     def wait(self, what: str) -> object:
@@ -65,7 +67,7 @@ class Client:
 
 
 @pytest.fixture
-def connect(broker: Broker) -> Iterator:
+def connect(broker: Broker) -> Iterator[Callable[..., Client]]:
     opened: list[Client] = []
 
     def open_one(bundle: Bundle, client_id: str | None = None) -> Client:

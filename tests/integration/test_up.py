@@ -8,9 +8,12 @@ import socket
 import stat
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bartizan.pki.ca import Authority
+from bartizan.pki.profiles import build_leaf, certificate_pem, key_pem, new_key, server_name
 from tests.integration.conftest import BINDS, run
 
 
@@ -94,6 +97,43 @@ def test_wrong_settings_are_refused_before_anything_is_made(tmp_path, setting, s
     line = one_line(run("up", "--data", tmp_path / "data", *BINDS, "--set", setting, *more))
     assert said in line
     assert not (tmp_path / "data").exists()
+
+
+def test_a_monitoring_port_in_use_stops_the_start_before_a_client_gets_in(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = run("up", "--data", tmp_path / "data", *BINDS, "--set", f"http.bind={address}")
+    assert done.returncode == 2
+    assert f"http.bind = {address}" in one_line(done)
+
+
+def test_a_directory_that_cannot_be_made_is_refused():
+    assert "/proc/nowhere" in one_line(run("up", "--data", "/proc/nowhere", *BINDS))
+
+
+def test_an_expired_certificate_is_refused(up, tmp_path):
+    first = up()
+    first.stop()
+    data = first.data
+    authority = Authority.load(data / "pki" / "ca.crt", data / "pki" / "ca.key")
+    key = new_key()
+    expired = build_leaf(
+        issuer=authority.certificate,
+        issuer_key=authority.key,
+        key=key.public_key(),
+        common_name="localhost",
+        names=[server_name("localhost")],
+        server=True,
+        at=datetime.now(UTC) - timedelta(days=10),
+        lifetime=timedelta(days=9),
+    )
+    (tmp_path / "old.crt").write_bytes(certificate_pem(expired))
+    (tmp_path / "old.key").write_bytes(key_pem(key))
+    files = [f"listeners.mqtts.certificate_file={tmp_path}/old.crt", f"listeners.mqtts.key_file={tmp_path}/old.key"]
+    words = [word for setting in files for word in ("--set", setting)]
+    line = one_line(run("up", "--data", data, *BINDS, *words))
+    assert "mqtts" in line
+    assert "expired" in line
 
 
 def test_a_bad_policy_is_refused_at_start_with_line_and_column(up):

@@ -6,6 +6,6 @@ serve    the Unix socket in the data directory (0600), and loopback TCP where `[
 socket   a Unix socket at a path of any length
 """
 
-from bartizan.api.serve import ControlServer
+from bartizan.api.serve import ControlServer, address_of, bind_monitoring
 
-__all__ = ["ControlServer"]
+__all__ = ["ControlServer", "address_of", "bind_monitoring"]

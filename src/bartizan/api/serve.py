@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from bartizan.api.app import control, monitoring
 from bartizan.api.socket import BACKLOG, FILE, bind_private
 from bartizan.broker import Broker
+from bartizan.config import Settings
 from bartizan.config.listener import bound_address
 from bartizan.errors import ConfigurationError
 
@@ -24,13 +25,12 @@ GOODBYE_S = 1
 
 
 class ControlServer:
-    """The control socket while the broker runs, and `[http] bind` if it is set."""
+    """The control socket while the broker runs, and monitoring on `public` if there is one."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, public: socket.socket | None = None) -> None:
         self._broker = broker
+        self._public = public
         self._stack = AsyncExitStack()
-        self.http_address: str | None = None
-        """Where metrics are, with the port the system chose."""
 
     async def __aenter__(self) -> Self:
         root = self._broker.data.root
@@ -38,10 +38,8 @@ class ControlServer:
             listening = bind_private(root)
             stack.callback((root / FILE).unlink, missing_ok=True)
             await stack.enter_async_context(_Serving(control(self._broker), listening))
-            bind = self._broker.settings.http.bind
-            if bind is not None:
-                public, self.http_address = _bind(bind)
-                await stack.enter_async_context(_Serving(monitoring(self._broker), public))
+            if self._public is not None:
+                await stack.enter_async_context(_Serving(monitoring(self._broker), self._public))
             self._stack = stack.pop_all()
         return self
 
@@ -96,9 +94,15 @@ class _Serving:
         self._listening.close()
 
 
-def _bind(bind: str) -> tuple[socket.socket, str]:
+def bind_monitoring(settings: Settings) -> socket.socket | None:
+    """The socket of `[http] bind`, or None without one. Bound before a broker starts: a port in use stops it."""
+    bind = settings.http.bind
+    if bind is None:
+        return None
     if bind.startswith("unix:"):
-        raise ConfigurationError("http needs an address and a port", "http.bind", "the control socket serves it too")
+        raise ConfigurationError(
+            "monitoring needs an address and a port", "http.bind", "control.sock serves it as well"
+        )
     address, port = bound_address(bind), int(bind.rpartition(":")[2])
     family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
@@ -111,7 +115,12 @@ def _bind(bind: str) -> tuple[socket.socket, str]:
         raise ConfigurationError(
             f"metrics and health cannot listen: {os.strerror(error.errno or 0)}",
             f"http.bind = {bind}",
-            "choose another address: --set http.bind=ADDRESS:PORT",
+            "stop the other process, or choose another address: --set http.bind=ADDRESS:PORT",
         ) from None
-    host, bound_port = listening.getsockname()[:2]
-    return listening, f"[{host}]:{bound_port}" if ":" in host else f"{host}:{bound_port}"
+    return listening
+
+
+def address_of(listening: socket.socket) -> str:
+    """Where a socket listens, with the port the system chose."""
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -10,16 +10,18 @@ from typing import Annotated, TextIO
 
 from cyclopts import Parameter
 
-from bartizan.api import ControlServer
+from bartizan.api import ControlServer, address_of, bind_monitoring
 from bartizan.broker import Broker
 from bartizan.broker.log import Journal
-from bartizan.cli.enrol import address_of
+from bartizan.cli.enrol import address_of as client_address
 from bartizan.cli.first_run import Prepared, prepare
 from bartizan.cli.opening import DEFAULT_DATA, identities, settings_of
 from bartizan.cli.summary import Summary, colourful, show, show_secret
 from bartizan.config.layout import DataDirectory
 from bartizan.config.load import load_settings
 from bartizan.config.schema import Settings
+from bartizan.errors import ConfigurationError
+from bartizan.pki.enrolment import Address
 
 
 def up(
@@ -79,10 +81,12 @@ async def _up(
     *,
     json_output: bool,
 ) -> int:
-    prepared = await prepare(root, at=datetime.now(UTC), names=names, address=address_of(settings))
+    prepared = await _prepare(root, names, client_address(settings))
     journal = Journal(sys.stderr, settings.log, colours=colourful(sys.stderr))
     told = False
     try:
+        # Everything is bound or nothing: this one first, because the engine binds its own all at once.
+        monitoring = bind_monitoring(settings)
         async with (
             identities(prepared.data) as store,
             Broker(
@@ -92,10 +96,11 @@ async def _up(
                 journal=journal,
                 reread=lambda: settings_of(prepared.data, config, overrides),
             ) as broker,
-            ControlServer(broker) as server,
+            ControlServer(broker, monitoring),
         ):
             broker.handle_signals()
-            summary = Summary.of(prepared, settings, broker.engine.listeners(), server.http_address)
+            metrics = None if monitoring is None else address_of(monitoring)
+            summary = Summary.of(prepared, settings, broker.engine.listeners(), metrics)
             _print(summary, sys.stdout, json_output=json_output)
             told = True
             await broker.run()
@@ -105,6 +110,17 @@ async def _up(
             # Shown once means once: also when what followed the first run has failed.
             _print_secret(prepared)
     return 0
+
+
+async def _prepare(root: Path, names: Sequence[str], address: Address) -> Prepared:
+    try:
+        return await prepare(root, at=datetime.now(UTC), names=names, address=address)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the data directory cannot be made or used: {error.strerror}",
+            str(error.filename or root),
+            "correct its rights, or name another with --data",
+        ) from None
 
 
 def _print(summary: Summary, stream: TextIO, *, json_output: bool) -> None:
