@@ -57,10 +57,7 @@ pub enum Mutation {
         subscription_id: Option<u32>,
     },
     /// Ends a Subscription; messages already queued for it stay (3.10.4).
-    SubscriptionDelete {
-        client_id: Arc<str>,
-        filter: Arc<str>,
-    },
+    SubscriptionDelete { client_id: Arc<str>, filter: Arc<str> },
     /// Queues a message for a Session. `seq` must not be one that is still queued for it.
     Enqueue {
         client_id: Arc<str>,
@@ -72,36 +69,21 @@ pub enum Mutation {
         packet_id: Option<PacketId>,
     },
     /// The queued message was given a Packet Identifier: it is in flight.
-    Assign {
-        client_id: Arc<str>,
-        seq: u64,
-        packet_id: PacketId,
-    },
+    Assign { client_id: Arc<str>, seq: u64, packet_id: PacketId },
     /// PUBREC was seen: from now on only PUBREL may be sent for it [MQTT-4.3.3-4].
     Released { client_id: Arc<str>, seq: u64 },
     /// The queued message is done with: acknowledged, expired or dropped.
     Dequeue { client_id: Arc<str>, seq: u64 },
     /// An inbound QoS 2 Packet Identifier is in use until its PUBREL [MQTT-4.3.3-10].
-    ReceivedPut {
-        client_id: Arc<str>,
-        packet_id: PacketId,
-    },
+    ReceivedPut { client_id: Arc<str>, packet_id: PacketId },
     /// PUBREL was seen: the Packet Identifier is free.
-    ReceivedDelete {
-        client_id: Arc<str>,
-        packet_id: PacketId,
-    },
+    ReceivedDelete { client_id: Arc<str>, packet_id: PacketId },
     /// Sets the Retained Message of the message's topic.
     RetainedPut { message: Arc<Message> },
     /// Removes the Retained Message of a topic.
     RetainedDelete { topic: Arc<str> },
     /// Sets a client's Will; `due` once it has been triggered and waits for its delay.
-    WillPut {
-        client_id: Arc<str>,
-        due: Option<Time>,
-        will: Arc<Message>,
-        delay_s: u32,
-    },
+    WillPut { client_id: Arc<str>, due: Option<Time>, will: Arc<Message>, delay_s: u32 },
     /// The Will was published or cancelled.
     WillDelete { client_id: Arc<str> },
 }

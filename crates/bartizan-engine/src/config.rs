@@ -10,9 +10,7 @@ use bartizan_core::wire::Version;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::listener::{
-    Bind, ClientCertificates, ListenerConfig, TlsSettings, TlsVersion, WebSocketSettings,
-};
+use crate::listener::{Bind, ClientCertificates, ListenerConfig, TlsSettings, TlsVersion, WebSocketSettings};
 use crate::store::{Durability, StoreConfig};
 use crate::tls::TlsMaterial;
 

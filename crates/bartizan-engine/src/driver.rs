@@ -153,13 +153,7 @@ impl Driver {
                 not_after_s: identity.not_after_unix_s,
             })
         });
-        Peer {
-            listener: self.listener,
-            address: address.into(),
-            port,
-            transport: self.transport.kind(),
-            certificate,
-        }
+        Peer { listener: self.listener, address: address.into(), port, transport: self.transport.kind(), certificate }
     }
 }
 

@@ -353,11 +353,7 @@ impl Drop for Engine {
 }
 
 /// Asks every shard, and gives back the answers that came in time.
-fn ask_all<T>(
-    shared: &Shared,
-    within: Duration,
-    mail: impl Fn(std::sync::mpsc::SyncSender<T>) -> Mail,
-) -> Vec<T> {
+fn ask_all<T>(shared: &Shared, within: Duration, mail: impl Fn(std::sync::mpsc::SyncSender<T>) -> Mail) -> Vec<T> {
     let shards = shared.mailboxes.len();
     let (sender, receiver) = sync_channel(shards);
     for mailbox in &shared.mailboxes {

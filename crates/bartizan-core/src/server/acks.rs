@@ -138,10 +138,8 @@ impl Server {
         let Some((session_key, _)) = self.speaker(key) else { return };
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         // An acknowledgement of what was not sent is ignored: it can change nothing.
-        let expected = session
-            .inflight
-            .get_mut(id)
-            .is_some_and(|slot| slot.qos == qos && slot.phase == phase && slot.on_wire);
+        let expected =
+            session.inflight.get_mut(id).is_some_and(|slot| slot.qos == qos && slot.phase == phase && slot.on_wire);
         if !expected {
             return;
         }
@@ -216,10 +214,8 @@ impl Server {
         let known = session.received.remove(&ack.packet_id.get()).is_some();
         let stored = session.stored;
         if known && stored {
-            fx.mutations.push(Mutation::ReceivedDelete {
-                client_id: Arc::clone(&session.client_id),
-                packet_id: ack.packet_id,
-            });
+            fx.mutations
+                .push(Mutation::ReceivedDelete { client_id: Arc::clone(&session.client_id), packet_id: ack.packet_id });
         }
         let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
         if !known && let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) {

@@ -200,8 +200,8 @@ impl Server {
         let properties = AuthProperties::read(auth.properties);
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Phase::Authenticating(exchange) = &mut connection.phase else { return };
-        let in_turn = exchange.response(properties.authentication_method)
-            && auth.reason == ReasonCode::ContinueAuthentication;
+        let in_turn =
+            exchange.response(properties.authentication_method) && auth.reason == ReasonCode::ContinueAuthentication;
         if !in_turn {
             self.refuse(key, Some(ReasonCode::ProtocolError), "AUTH out of turn or by another method", now, fx);
             return;
@@ -237,8 +237,7 @@ impl Server {
         let home = self.home_of(&connect.client_id);
         let principal = Arc::new(principal);
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let adoption =
-            Box::new(Adoption { peer, opened_at, connect, assigned, principal, ends_at, auth_data });
+        let adoption = Box::new(Adoption { peer, opened_at, connect, assigned, principal, ends_at, auth_data });
         if home == self.shard {
             self.open(key, *adoption, now, fx);
         } else {

@@ -47,8 +47,7 @@ impl Server {
         let mut ids = Vec::new();
         for part in parts.iter().filter(|part| !(is_own && part.no_local)) {
             let (qos, as_published, decide) = wanted.unwrap_or((part.qos, part.retain_as_published, true));
-            wanted =
-                Some((qos.max(part.qos), as_published || part.retain_as_published, decide && part.per_delivery));
+            wanted = Some((qos.max(part.qos), as_published || part.retain_as_published, decide && part.per_delivery));
             ids.extend(part.id);
         }
         let Some((qos, as_published, decide)) = wanted else { return };
@@ -100,14 +99,7 @@ impl Server {
         }
     }
 
-    fn deliver_qos0(
-        &mut self,
-        key: SessionKey,
-        delivery: &Delivery,
-        out: &Outgoing<'_>,
-        now: Time,
-        fx: &mut Effects,
-    ) {
+    fn deliver_qos0(&mut self, key: SessionKey, delivery: &Delivery, out: &Outgoing<'_>, now: Time, fx: &mut Effects) {
         let Some(session) = self.sessions.get(key) else { return };
         let Some(connection_key) = session.connection else { return };
         let room = self.connections.get(connection_key).map_or(0, |c| self.out_buffer_bytes_max(c.peer.listener));
@@ -374,12 +366,8 @@ impl Server {
     /// [MQTT-4.4.0-1] [MQTT-4.6.0-1], as far as the window admits.
     pub(crate) fn resend(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let due: Vec<(PacketId, InflightPhase)> = session
-            .inflight
-            .iter_mut()
-            .filter(|(_, slot)| !slot.on_wire)
-            .map(|(id, slot)| (id, slot.phase))
-            .collect();
+        let due: Vec<(PacketId, InflightPhase)> =
+            session.inflight.iter_mut().filter(|(_, slot)| !slot.on_wire).map(|(id, slot)| (id, slot.phase)).collect();
         for (id, phase) in due {
             if !self.window_is_open(key) {
                 return;
@@ -399,10 +387,7 @@ impl Server {
 
     /// What waits after an acknowledgement: first what must be sent again, then the queue.
     pub(crate) fn proceed(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
-        let behind = self
-            .sessions
-            .get(key)
-            .is_some_and(|session| session.inflight.on_wire() < session.inflight.len());
+        let behind = self.sessions.get(key).is_some_and(|session| session.inflight.on_wire() < session.inflight.len());
         if behind {
             self.resend(key, now, fx);
         }
@@ -416,8 +401,7 @@ impl Server {
             let Some(next) = session.backlog.front() else { return };
             let (qos, held_back) = (next.qos, !session.queue.is_empty());
             let connection = session.connection.and_then(|key| self.connections.get(key));
-            let has_room =
-                connection.is_some_and(|c| c.out.len() < self.out_buffer_bytes_max(c.peer.listener) / 2);
+            let has_room = connection.is_some_and(|c| c.out.len() < self.out_buffer_bytes_max(c.peer.listener) / 2);
             let ready = has_room && (qos == QoS::AtMostOnce || (!held_back && self.window_is_open(key)));
             if !ready {
                 return;

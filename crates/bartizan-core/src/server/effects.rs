@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::remote::{AckRef, Adoption, Forward};
 use crate::durable::Mutation;
 use crate::event::Event;
-use crate::session::{ConnectionKey, PeerIdentity, SessionKey};
 use crate::session::auth_exchange::Secret;
+use crate::session::{ConnectionKey, PeerIdentity, SessionKey};
 use crate::wire::{PacketId, Version};
 
 /// The sink.

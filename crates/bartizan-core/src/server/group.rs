@@ -87,8 +87,7 @@ impl Server {
             Some(key) => *key,
             None => {
                 let Ok((Some(_), filter)) = parse_subscription(name) else { return };
-                let group =
-                    Group { name: Arc::clone(name), filter: filter.to_buf(), members: Vec::new(), next: 0 };
+                let group = Group { name: Arc::clone(name), filter: filter.to_buf(), members: Vec::new(), next: 0 };
                 let key = self.groups.insert(group);
                 self.by_group.insert(Arc::clone(name), key);
                 self.index.insert(&filter, Receiver::Group(key), no_part());
@@ -257,9 +256,10 @@ impl Server {
     /// A member's connection has ended: what it has not acknowledged goes to another one.
     pub(crate) fn hand_over(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let waiting = session.queue.iter().filter_map(|queued| {
-            Some((queued.seq, Arc::clone(queued.group.as_ref()?), Arc::clone(&queued.message)))
-        });
+        let waiting = session
+            .queue
+            .iter()
+            .filter_map(|queued| Some((queued.seq, Arc::clone(queued.group.as_ref()?), Arc::clone(&queued.message))));
         let mut due: Vec<(u64, Arc<str>, Arc<Message>)> = waiting.collect();
         due.extend(session.inflight.iter_mut().filter_map(|(_, slot)| {
             let unacknowledged = slot.qos == QoS::AtLeastOnce && slot.phase == InflightPhase::Publish;

@@ -32,10 +32,9 @@ impl Server {
         }
         let (version, ready) = match &connection.phase {
             Phase::AwaitConnect => (None, true),
-            Phase::Authenticating(exchange) => (
-                Some(exchange.connect.version),
-                exchange.turn == crate::session::auth_exchange::Turn::Challenged,
-            ),
+            Phase::Authenticating(exchange) => {
+                (Some(exchange.connect.version), exchange.turn == crate::session::auth_exchange::Turn::Challenged)
+            }
             // Packets that a client sends behind its CONNECT wait for the CONNACK.
             Phase::Open(open) => (Some(open.version), open.is_live),
             Phase::Moving => return None,
@@ -111,11 +110,7 @@ impl Server {
             Packet::Disconnect(disconnect) => self.on_disconnect(key, &disconnect, now, fx),
             Packet::Auth(auth) => self.on_reauthenticate(key, &auth, now, fx),
             // A second CONNECT is a Protocol Error [MQTT-3.1.0-2]; the rest a server sends only.
-            Packet::Connect(_)
-            | Packet::Connack(_)
-            | Packet::Suback(_)
-            | Packet::Unsuback(_)
-            | Packet::Pingresp => {
+            Packet::Connect(_) | Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
                 self.counters().protocol_errors.add(1);
                 self.close(key, ReasonCode::ProtocolError, "a packet that a client may not send now", now, fx);
             }

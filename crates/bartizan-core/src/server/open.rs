@@ -12,9 +12,7 @@ use crate::policy::Grants;
 use crate::session::alias::{InboundAliases, OutboundAliases};
 use crate::session::auth_exchange::ConnectRequest;
 use crate::session::connection::{Admitted, OwedPacket};
-use crate::session::{
-    Connection, ConnectionKey, Inflight, Open, Phase, Principal, Session, SessionKey, Will,
-};
+use crate::session::{Connection, ConnectionKey, Inflight, Open, Phase, Principal, Session, SessionKey, Will};
 use crate::wire::ReasonCode;
 use crate::wire::encode::{self, ConnackProperties};
 
@@ -107,7 +105,14 @@ impl Server {
         let Some(key) = self.by_client_id.get(client_id).copied() else { return (None, false) };
         if let Some(old) = self.sessions.get(key).and_then(|session| session.connection) {
             let why = "another connection took the Session over";
-            self.close_with(old, ReasonCode::SessionTakenOver, why, super::close::WillFate::TakenOver(connect.clean_start), now, fx);
+            self.close_with(
+                old,
+                ReasonCode::SessionTakenOver,
+                why,
+                super::close::WillFate::TakenOver(connect.clean_start),
+                now,
+                fx,
+            );
         }
         // The end of its connection may have ended the Session too.
         let Some(session) = self.sessions.get(key) else { return (None, false) };
@@ -279,8 +284,7 @@ impl Server {
         let properties = ConnackProperties {
             session_expiry_s: (expiry_s != connect.session_expiry_s).then_some(expiry_s),
             receive_maximum: (limits.receive_max < u16::MAX).then_some(limits.receive_max),
-            maximum_packet_size: (limits.packet_bytes_max < PACKET_BYTES_MAX)
-                .then_some(limits.packet_bytes_max),
+            maximum_packet_size: (limits.packet_bytes_max < PACKET_BYTES_MAX).then_some(limits.packet_bytes_max),
             assigned_client_id: assigned.then_some(&open.client_id),
             topic_alias_maximum: (limits.topic_alias_max > 0).then_some(limits.topic_alias_max),
             server_keep_alive_s: (open.keep_alive_s != connect.keep_alive_s).then_some(open.keep_alive_s),
@@ -307,10 +311,10 @@ fn make_open(
     now: Time,
 ) -> Open {
     let publisher = Arc::new(Publisher { identity: Arc::clone(&principal.id), client_id: Arc::clone(client_id) });
-    let will = connect.will.clone().map(|will| Will {
-        message: Arc::new(will.message.published_by(Arc::clone(&publisher))),
-        ..will
-    });
+    let will = connect
+        .will
+        .clone()
+        .map(|will| Will { message: Arc::new(will.message.published_by(Arc::clone(&publisher))), ..will });
     let bucket = |rate: u64, burst: u64| {
         let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         (rate > 0).then(|| TokenBucket::new(narrow(rate), narrow(burst.max(rate)), now))

@@ -144,10 +144,10 @@ impl Server {
             return Err(fatal(ReasonCode::TopicAliasInvalid, "Topic Alias above our maximum [MQTT-3.3.2-9]"));
         }
         if publish.topic.is_empty() {
-            let topic = open.aliases_in.get(alias).ok_or(fatal(
-                ReasonCode::ProtocolError,
-                "Topic Alias without a mapping [MQTT-3.3.2-12]",
-            ))?;
+            let topic = open
+                .aliases_in
+                .get(alias)
+                .ok_or(fatal(ReasonCode::ProtocolError, "Topic Alias without a mapping [MQTT-3.3.2-12]"))?;
             resolved.extend_from_slice(topic.as_bytes());
         } else {
             TopicName::parse(publish.topic).map_err(|_| fatal(ReasonCode::TopicNameInvalid, "not a Topic Name"))?;
@@ -205,7 +205,9 @@ impl Server {
         fx: &mut Effects,
     ) {
         let before = fx.mutations.len();
-        if admitted.retain && let Err(why) = self.retain(key, out, now, fx) {
+        if admitted.retain
+            && let Err(why) = self.retain(key, out, now, fx)
+        {
             self.reject(key, admitted, &refusal(ReasonCode::QuotaExceeded, why), now, fx);
             return;
         }
@@ -340,8 +342,8 @@ fn check_topic<'a>(
     limits: &Limits,
 ) -> Result<TopicName<'a>, Rejection> {
     let text = std::str::from_utf8(resolved).unwrap_or_default();
-    let topic = TopicName::parse(text)
-        .map_err(|_| fatal(ReasonCode::TopicNameInvalid, "not a Topic Name [MQTT-3.3.2-2]"))?;
+    let topic =
+        TopicName::parse(text).map_err(|_| fatal(ReasonCode::TopicNameInvalid, "not a Topic Name [MQTT-3.3.2-2]"))?;
     if text.len() > limits.topic_bytes_max as usize {
         return Err(refusal(ReasonCode::TopicNameInvalid, "the Topic Name is longer than topic_bytes_max"));
     }

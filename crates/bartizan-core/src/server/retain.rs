@@ -64,18 +64,11 @@ impl Server {
     }
 
     /// The Session's new Subscriptions get the Retained Messages that match.
-    pub(crate) fn send_retained_for(
-        &mut self,
-        key: SessionKey,
-        filters: &[Arc<str>],
-        now: Time,
-        fx: &mut Effects,
-    ) {
+    pub(crate) fn send_retained_for(&mut self, key: SessionKey, filters: &[Arc<str>], now: Time, fx: &mut Effects) {
         for filter in filters {
             let Some(session) = self.sessions.get(key) else { return };
             let Some(subscription) = session.subscriptions.get(filter) else { continue };
-            let (options, id, per_delivery) =
-                (subscription.options, subscription.id, subscription.per_delivery);
+            let (options, id, per_delivery) = (subscription.options, subscription.id, subscription.per_delivery);
             let filter = subscription.filter.clone();
             let client_id = Arc::clone(&session.client_id);
             let mut after: Option<Box<str>> = None;
@@ -120,7 +113,10 @@ impl super::common::Retained {
         let all = self.store.len() as u64 + u64::from(replaced.is_none());
         let checks = [
             (all > limits.retained_messages_max, "retained_messages_max"),
-            (self.store.bytes() - old_all.min(self.store.bytes()) + weight > limits.retained_bytes_max, "retained_bytes_max"),
+            (
+                self.store.bytes() - old_all.min(self.store.bytes()) + weight > limits.retained_bytes_max,
+                "retained_bytes_max",
+            ),
             (count - old_own.0 + 1 > limits.retained_messages_per_identity_max, "retained_messages_per_identity_max"),
             (octets - old_own.1 + weight > limits.retained_bytes_per_identity_max, "retained_bytes_per_identity_max"),
         ];

@@ -87,8 +87,10 @@ impl Limits {
     pub fn for_roles(&self, roles: &RoleLimits) -> Limits {
         let mut limits = self.clone();
         let wide = |role: Option<u64>, listener: u64| role.unwrap_or(listener);
-        let narrow32 = |role: Option<u64>, listener: u32| role.map_or(listener, |n| u32::try_from(n).unwrap_or(u32::MAX));
-        let narrow16 = |role: Option<u64>, listener: u16| role.map_or(listener, |n| u16::try_from(n).unwrap_or(u16::MAX));
+        let narrow32 =
+            |role: Option<u64>, listener: u32| role.map_or(listener, |n| u32::try_from(n).unwrap_or(u32::MAX));
+        let narrow16 =
+            |role: Option<u64>, listener: u16| role.map_or(listener, |n| u16::try_from(n).unwrap_or(u16::MAX));
         limits.connections_per_identity_max = wide(roles.connections_max, self.connections_per_identity_max);
         limits.publish_rate_per_s = wide(roles.publish_rate_per_s, self.publish_rate_per_s);
         limits.publish_bytes_per_s = wide(roles.publish_bytes_per_s, self.publish_bytes_per_s);
