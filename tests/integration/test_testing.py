@@ -1,6 +1,7 @@
 """`bartizan.testing`: quick, closed by default, and a restart on one directory forgets nothing."""
 
 import time
+from typing import Any
 
 import paho.mqtt.client as mqtt
 import paho.mqtt.publish
@@ -29,24 +30,23 @@ def test_two_at_once_do_not_meet():
         assert one.port != other.port
 
 
-def tls(bundle: Bundle) -> dict[str, str | None]:
-    return {"ca_certs": bundle.ca_file, "certfile": bundle.certificate_file, "keyfile": bundle.key_file}
+def place(broker: Broker, bundle: Bundle) -> dict[str, Any]:
+    tls = {"ca_certs": bundle.ca_file, "certfile": bundle.certificate_file, "keyfile": bundle.key_file}
+    return {"hostname": broker.host, "port": broker.port, "client_id": bundle.client_id, "tls": tls}
 
 
 def test_a_second_broker_on_the_directory_has_what_the_first_acknowledged(tmp_path):
     with Broker(directory=tmp_path) as first:
         press = first.enrol("press-01", role="press", site="chicago")
         dash = first.enrol("dash-01", role="dashboard", site="chicago")
-        place = {"hostname": first.host, "port": first.port, "tls": tls(press)}
-        paho.mqtt.publish.single(TOPIC, "71.5", qos=1, retain=True, client_id="press-01", **place)
+        paho.mqtt.publish.single(TOPIC, "71.5", qos=1, retain=True, **place(first, press))
     with Broker(directory=tmp_path) as second:
-        place = {"hostname": second.host, "port": second.port, "tls": tls(dash)}
-        assert payload(paho.mqtt.subscribe.simple(TOPIC, client_id="dash-01", **place)) == b"71.5"
+        assert payload(paho.mqtt.subscribe.simple(TOPIC, **place(second, dash))) == b"71.5"
 
 
 def payload(message: object) -> bytes:
     assert isinstance(message, mqtt.MQTTMessage)
-    return message.payload
+    return bytes(message.payload)
 
 
 def test_an_open_listener_needs_its_reasons_and_a_policy_that_says_so():

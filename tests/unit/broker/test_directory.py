@@ -23,6 +23,7 @@ class CountingStore(MemoryIdentityStore):
         super().__init__()
         self.looks = 0
 
+    # pyrefly: ignore[missing-override-decorator]  Python 3.11 has none
     async def changes_since(self, revision):
         self.looks += 1
         return await super().changes_since(revision)

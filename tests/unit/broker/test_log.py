@@ -13,7 +13,7 @@ from bartizan.config.schema import LogSettings
 EVIL = "press\n2026-01-01 [info] forged\x1b[2J\u202e\u2028\u200b\x85"
 
 
-def lines(settings: LogSettings, *events: dict) -> list[str]:
+def lines(settings: LogSettings, *events: dict[str, object]) -> list[str]:
     stream = io.StringIO()
     journal = Journal(stream, settings)
     journal.events(events)
@@ -60,6 +60,7 @@ def test_a_reader_that_stands_still_stops_nobody_and_what_was_lost_is_told(monke
     may_write, stream = threading.Event(), io.StringIO()
 
     class Slow(io.StringIO):
+        # pyrefly: ignore[missing-override-decorator]  Python 3.11 has none
         def write(self, text: str) -> int:
             may_write.wait(5)
             return stream.write(text)

@@ -55,7 +55,11 @@ async def until(done: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-def pumped(engine: FakeEngine, asked: Desk, work: Callable[[], Awaitable[None]], write=lambda events: None) -> None:
+def unwritten(events: object) -> None:
+    pass
+
+
+def pumped(engine: FakeEngine, asked: Desk, work: Callable[[], Awaitable[None]], write=unwritten) -> None:
     async def main() -> None:
         pump = Pump(engine, asked, write)
         pump.start()
