@@ -209,10 +209,8 @@ def test_clients_without_a_broker_says_how_to_start_one(up):
 def test_the_open_lab_lets_anyone_in_and_says_so(up, root, mosquitto_pub, mosquitto_sub):
     lab = root / "examples/open-lab/bartizan.toml"
     running = up("--config", lab, binds=("--set", "listeners.mqtt.bind=127.0.0.1:0"))
-    assert {danger["setting"] for danger in running.summary["dangers"]} == {
-        "listeners.mqtt.danger_plaintext",
-        "listeners.mqtt.danger_anonymous",
-    }
+    told = {danger["setting"] for danger in running.summary["dangers"]}
+    assert {"listeners.mqtt.danger_plaintext", "listeners.mqtt.danger_anonymous"} <= told
     running.wait_for("danger", setting="listeners.mqtt.danger_anonymous")
     assert pasted(running.summary["publish"], "-r").returncode == 0
     assert pasted(running.summary["subscribe"], "-C", "1", "-W", "8").stdout == "demo/hello world\n"

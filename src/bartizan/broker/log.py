@@ -65,15 +65,21 @@ def _clean(value: Any) -> Any:  # noqa: ANN401  whatever JSON holds
 
 
 class Journal:
-    """The broker's log. `level` may be changed while it runs."""
+    """The broker's log. `level` may be changed while it runs.
 
-    def __init__(self, stream: TextIO, settings: LogSettings, *, colours: bool = False) -> None:
+    One that is `held` writes nothing before `release`: what `up` prints first is not cut by log lines.
+    """
+
+    def __init__(self, stream: TextIO, settings: LogSettings, *, colours: bool = False, held: bool = False) -> None:
         self._stream = stream
         self._json = settings.format == "json"
         self._console = ConsoleRenderer(colors=colours, sort_keys=False, pad_event_to=14, pad_level=False)
         self.level: Level = settings.level
         self._lines: queue.Queue[str | None] = queue.Queue(LINES_MAX)
         self._lost = 0
+        self._released = threading.Event()
+        if not held:
+            self._released.set()
         self._thread = threading.Thread(target=self._write, name="bartizan-log", daemon=True)
         self._thread.start()
 
@@ -88,8 +94,13 @@ class Journal:
         if rendered:
             self._put("".join(rendered))
 
+    def release(self) -> None:
+        """Begins to write."""
+        self._released.set()
+
     def close(self) -> None:
         """Writes what waits, for a moment at most."""
+        self.release()
         with suppress(queue.Full):
             self._lines.put(None, timeout=CLOSE_TIMEOUT_S)
         self._thread.join(CLOSE_TIMEOUT_S)
@@ -119,6 +130,7 @@ class Journal:
             self._lost += 1
 
     def _write(self) -> None:
+        self._released.wait()
         while (text := self._lines.get()) is not None:
             try:
                 self._stream.write(text)

@@ -61,7 +61,7 @@ class Summary:
         return cls(
             first=prepared.first,
             data=str(data.root),
-            policy=str(settings.policy.file or data.policy),
+            policy=str((settings.policy.file or data.policy).absolute()),
             ca_file=str(data.ca_certificate),
             ca_fingerprint=prepared.ca_fingerprint,
             places=places,
@@ -80,7 +80,7 @@ def _place(bound: Bound, settings: Settings) -> Place:
     proofs = {"required": ["certificate"], "optional": ["certificate", "password"], "off": ["password"]}
     proof = list(proofs[listener.client_certificates] if listener.tls else ["password"])
     if listener.danger_anonymous is not None:
-        proof.append("nothing")
+        proof = ["nothing"] if listener.danger_ignore_credentials else [*proof, "nothing"]
     what = f"{carried}, TLS" if listener.tls else f"{carried}, Unix socket" if listener.is_unix else carried
     return Place(bound.name, what, bound.address, listener.tls, " or ".join(proof))
 

@@ -82,7 +82,7 @@ async def _up(
     json_output: bool,
 ) -> int:
     prepared = await _prepare(root, names, client_address(settings))
-    journal = Journal(sys.stderr, settings.log, colours=colourful(sys.stderr))
+    journal = Journal(sys.stderr, settings.log, colours=colourful(sys.stderr), held=True)
     told = False
     try:
         # Everything is bound or nothing: this one first, because the engine binds its own all at once.
@@ -103,6 +103,7 @@ async def _up(
             summary = Summary.of(prepared, settings, broker.engine.listeners(), metrics)
             _print(summary, sys.stdout, json_output=json_output)
             told = True
+            journal.release()
             await broker.run()
     finally:
         journal.close()

@@ -23,8 +23,8 @@ def lines(settings: LogSettings, *events: dict[str, object]) -> list[str]:
 
 @pytest.mark.parametrize("form", ["human", "json"])
 def test_a_peer_cannot_write_a_line_or_move_the_cursor(form):
-    event = {"event": "denied", "at_ms": 1_000, "client_id": EVIL, "topic": EVIL}
-    (line,) = lines(LogSettings(format=form), event)
+    event: dict[str, object] = {"event": "denied", "at_ms": 1_000, "client_id": EVIL, "topic": EVIL}
+    (line,) = lines(LogSettings.model_validate({"format": form}), event)
     assert "forged" in line
     assert line.isprintable()
 
@@ -75,3 +75,12 @@ def test_a_reader_that_stands_still_stops_nobody_and_what_was_lost_is_told(monke
     journal.close()
     assert "batches of log lines were lost" in stream.getvalue()
     assert "stopped" in stream.getvalue()
+
+
+def test_a_held_log_writes_nothing_before_it_is_released():
+    stream = io.StringIO()
+    journal = Journal(stream, LogSettings(), held=True)
+    journal.note("started")
+    assert stream.getvalue() == ""
+    journal.close()
+    assert "started" in stream.getvalue()
