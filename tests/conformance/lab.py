@@ -84,11 +84,11 @@ class Lab:
             pytest.skip("needs a listener of Bartizan's open lab")
         return self._dial(tcp(self.target.host, self.target.tight), dialect)
 
-    def upgrade(self, path: str = "/mqtt", *, offers: str | None = "mqtt") -> WebSocket:
+    def upgrade(self, path: str = "/mqtt", *, offers: str | None = "mqtt", origin: str | None = None) -> WebSocket:
         """A WebSocket, whatever the broker answered to the request."""
         if self.target.websocket is None:
             pytest.skip(f"{WEBSOCKET} names no listener")
-        websocket = WebSocket(*self.target.websocket, path, offers=offers)
+        websocket = WebSocket(*self.target.websocket, path, offers=offers, origin=origin)
         self._websockets.append(websocket)
         return websocket
 

@@ -130,9 +130,9 @@ def cramped(lab: Lab, *, room: int = 0) -> tuple[Wire, int]:
     return lab.client(props={"maximum_packet_size": size}), size
 
 
-def taken(client: Wire, **fields: object) -> Publish:
+def taken(client: Wire, *, within_s: float = 2.0, **fields: object) -> Publish:
     """The next packet is such a PUBLISH, and it is acknowledged as its QoS asks."""
-    publish = client.expect(Publish, **fields)
+    publish = client.expect(Publish, within_s=within_s, **fields)
     pid = publish.pid or 0
     if publish.qos == 1:
         client.send(client.dialect.puback(pid))

@@ -76,7 +76,7 @@ def test_mqtt_3_3_1_6_a_new_subscription_is_sent_each_retained_message(lab: Lab,
     topics = [lab.topic("a"), lab.topic("b"), lab.topic("b/c"), lab.topic("d/c")]
     for topic in topics:
         published(publisher, topic, topic.encode(), retain=True)
-    wanted = {
+    wanted: dict[str, list[str]] = {
         lab.topic("#"): topics,
         lab.topic("+"): topics[:2],
         lab.topic("+/c"): topics[2:],

@@ -97,7 +97,8 @@ def test_mqtt_3_8_4_3_the_flow_is_not_interrupted(lab: Lab, client: Wire) -> Non
     for at in range(0, 100, 20):
         publisher.send(*messages[at : at + 20])
         client.send(v311.subscribe(at + 1, topic))
-    payloads, answers = [], 0
+    payloads: list[int] = []
+    answers = 0
     while len(payloads) < 100 or answers < 5:
         packet = client.next_packet()
         if isinstance(packet, Publish):

@@ -137,7 +137,8 @@ def test_mqtt_4_2_0_1_packets_may_come_all_at_once(lab: Lab) -> None:
     client.send(v5.connect(lab.name("a")), v5.subscribe(1, (topic, 0)), *messages)
     client.expect(Connack, reason=0)
     client.expect(Suback, pid=1)
-    acknowledged, payloads = [], []
+    acknowledged: list[int] = []
+    payloads: list[int] = []
     for _ in range(400):
         packet = client.next_packet()
         if isinstance(packet, Puback):

@@ -184,3 +184,10 @@ def test_mqtt_6_0_0_3_a_client_that_does_not_offer_mqtt_is_not_served(lab: Lab, 
 def test_mqtt_6_0_0_4_another_path_is_not_upgraded(lab: Lab) -> None:
     if lab.target.strict:  # the path is ours to choose
         assert lab.upgrade("/other").upgrade.status == 404
+
+
+def test_a_browser_of_an_origin_not_listed_is_not_served(lab: Lab) -> None:
+    # The open lab lists none; a client that is no browser sends none, as in all tests above.
+    upgrade = lab.upgrade(origin="https://elsewhere.example").upgrade
+    if lab.target.strict:
+        assert upgrade.status == 403

@@ -25,13 +25,15 @@ class Upgrade:
 class WebSocket:
     """One connection, from the request to the last frame."""
 
-    def __init__(self, host: str, port: int, path: str = "/mqtt", *, offers: str | None = "mqtt") -> None:
+    def __init__(
+        self, host: str, port: int, path: str = "/mqtt", *, offers: str | None = "mqtt", origin: str | None = None
+    ) -> None:
         self._socket = socket.create_connection((host, port), timeout=5)
         self._raw = b""
         self.pongs: list[bytes] = []
         self.statuses: list[int | None] = []
         self.frame_sizes: list[int] = []
-        self.upgrade = self._request(f"{host}:{port}", path, offers)
+        self.upgrade = self._request(f"{host}:{port}", path, {"Sec-WebSocket-Protocol": offers, "Origin": origin})
 
     def send_frame(self, opcode: int, payload: bytes = b"", *, final: bool = True, masked: bool = True) -> None:
         """One frame, masked as a client's has to be (RFC 6455, 5.3)."""
@@ -81,7 +83,7 @@ class WebSocket:
     def close(self) -> None:
         self._socket.close()
 
-    def _request(self, host: str, path: str, offers: str | None) -> Upgrade:
+    def _request(self, host: str, path: str, more: dict[str, str | None]) -> Upgrade:
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [
             f"GET {path} HTTP/1.1",
@@ -91,8 +93,7 @@ class WebSocket:
             f"Sec-WebSocket-Key: {key}",
             "Sec-WebSocket-Version: 13",
         ]
-        if offers is not None:
-            lines.append(f"Sec-WebSocket-Protocol: {offers}")
+        lines += [f"{name}: {value}" for name, value in more.items() if value is not None]
         self._socket.sendall("\r\n".join([*lines, "", ""]).encode())
         while b"\r\n\r\n" not in self._raw:
             octets = self._socket.recv(4096)
