@@ -51,6 +51,7 @@ impl Server {
         loop {
             let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return };
             if open.owed.front().is_none_or(|owed| owed.waits > 0) {
+                self.unstall(key, fx);
                 return;
             }
             let Some(owed) = open.owed.pop_front() else { return };

@@ -32,6 +32,10 @@ impl Server {
         for key in sessions {
             self.refresh(key, now, fx);
         }
+        // Once for all shards.
+        if self.shard > 0 {
+            return;
+        }
         let what = What::PolicyApplied { epoch: self.epoch, digest: self.image.digest().to_owned() };
         fx.events.push(Event::new(now, Subject::default(), what));
     }
@@ -67,7 +71,6 @@ impl Server {
         if let Some(open) = connection.and_then(|key| self.connections.get_mut(key)).and_then(|c| c.open_mut()) {
             open.principal = principal;
             open.grants = grants;
-            open.last_admitted.topic.clear();
         }
         self.sweep_session(key, now, fx);
     }

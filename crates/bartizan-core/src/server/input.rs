@@ -5,6 +5,11 @@ use crate::message::Time;
 use crate::session::{ConnectionKey, Phase};
 use crate::wire::{self, DecodeError, Packet, ReasonCode, Role};
 
+/// Acknowledgements that may wait for one connection; a 3.1.1 client knows no Receive Maximum.
+const OWED_MAX: usize = 4_096;
+/// Retained Messages that may wait for one Session before its next packet is handled.
+const BACKLOG_MAX: usize = 65_536;
+
 impl Server {
     /// Handles the packets at the front of `buf`. Returns how many octets are done with; the
     /// rest comes again with more behind it, or once the connection is named in `fx.resumed`.
@@ -30,6 +35,13 @@ impl Server {
         if connection.paused_until.is_some() {
             return None;
         }
+        if self.must_wait(key) {
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.is_stalled = true;
+            }
+            return None;
+        }
+        let connection = self.connections.get(key)?;
         let (version, ready) = match &connection.phase {
             Phase::AwaitConnect => (None, true),
             Phase::Authenticating(exchange) => {
@@ -63,6 +75,26 @@ impl Server {
             Err(error) => self.bad_packet(key, &error, now, fx),
         }
         Some(taken)
+    }
+
+    /// True while a client has been sent, or is owed, as much as may wait for it: what it asks
+    /// for on top of that is read once it has taken some (I7).
+    fn must_wait(&self, key: ConnectionKey) -> bool {
+        let Some(connection) = self.connections.get(key) else { return false };
+        let Some(open) = connection.open() else { return false };
+        connection.out.len() > self.out_buffer_bytes_max(connection.peer.listener)
+            || open.owed.len() > OWED_MAX
+            || self.sessions.get(open.session).is_some_and(|session| session.backlog.len() > BACKLOG_MAX)
+    }
+
+    /// Lets a connection go on whose input waited, if nothing holds it any more.
+    pub(crate) fn unstall(&mut self, key: ConnectionKey, fx: &mut Effects) {
+        if self.connections.get(key).is_some_and(|connection| connection.is_stalled) && !self.must_wait(key) {
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.is_stalled = false;
+            }
+            fx.resumed.push(key);
+        }
     }
 
     fn handle(&mut self, key: ConnectionKey, packet: Packet<'_>, now: Time, fx: &mut Effects) {

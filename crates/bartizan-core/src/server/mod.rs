@@ -150,11 +150,18 @@ impl Server {
     pub fn written(&mut self, key: ConnectionKey, octets: usize, now: Time, fx: &mut Effects) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.traffic.bytes_out += octets as u64;
+        if connection.is_stalled {
+            // A client that takes what it is sent is alive, though its packets are not read.
+            connection.last_seen = now;
+        }
         self.counters().bytes_sent.add(octets as u64);
-        let Some(session) = self.connections.get(key).and_then(|c| c.open()).map(|open| open.session) else { return };
-        if self.sessions.get(session).is_some_and(|s| !s.queue.is_empty() || !s.backlog.is_empty()) {
+        let session = self.connections.get(key).and_then(|c| c.open()).map(|open| open.session);
+        if let Some(session) = session
+            && self.sessions.get(session).is_some_and(|s| !s.queue.is_empty() || !s.backlog.is_empty())
+        {
             self.pump(session, now, fx);
         }
+        self.unstall(key, fx);
     }
 
     /// The engine has closed the socket: nothing of the connection is left.
@@ -169,6 +176,7 @@ impl Server {
         use crate::session::auth_exchange::Turn;
         self.connections.get(key).is_some_and(|connection| {
             connection.paused_until.is_none()
+                && !connection.is_stalled
                 && match &connection.phase {
                     Phase::AwaitConnect => true,
                     Phase::Authenticating(exchange) => exchange.turn == Turn::Challenged,

@@ -11,7 +11,7 @@ use crate::message::{Publisher, Time};
 use crate::policy::Grants;
 use crate::session::alias::{InboundAliases, OutboundAliases};
 use crate::session::auth_exchange::ConnectRequest;
-use crate::session::connection::{Admitted, OwedPacket};
+use crate::session::connection::OwedPacket;
 use crate::session::{Connection, ConnectionKey, Inflight, Open, Phase, Principal, Session, SessionKey, Will};
 use crate::wire::ReasonCode;
 use crate::wire::encode::{self, ConnackProperties};
@@ -142,6 +142,7 @@ impl Server {
             next_seq: 1,
             pending_will: None,
             ends_at: None,
+            will_expiry_s: None,
             queued_messages_max: 0,
             queued_bytes_max: 0,
         });
@@ -209,13 +210,15 @@ impl Server {
             .and_then(|key| self.connections.get(key))
             .and_then(|connection| connection.open())
             .and_then(|open| open.will.clone());
+        let pending = session.pending_will.as_ref().map(|pending| &pending.will);
+        let will_expiry_s = will.as_ref().or(pending).and_then(|will| will.expiry_s);
         fx.mutations.push(Mutation::SessionPut(SessionRecord {
             client_id: Arc::clone(&session.client_id),
             identity: Arc::clone(&session.principal.id),
             version: session.version,
             session_expiry_s: session.expiry_s,
             disconnected_at: session.connection.is_none().then_some(now),
-            state: super::restore::state_of(&session.principal, will.as_ref().and_then(|will| will.expiry_s)),
+            state: super::restore::state_of(&session.principal, will_expiry_s),
         }));
         if let Some(will) = will {
             fx.mutations.push(Mutation::WillPut {
@@ -344,7 +347,6 @@ fn make_open(
         auth_method: connect.auth_method.clone(),
         reauthenticating: false,
         ends_at,
-        last_admitted: Admitted::default(),
     }
 }
 

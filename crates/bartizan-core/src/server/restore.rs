@@ -79,20 +79,33 @@ impl Server {
     }
 
     fn restore_session(&mut self, record: SessionRecord, now: Time) {
-        let principal = match serde_json::from_slice::<State>(&record.state) {
-            Ok(State::V1 { principal, .. }) => principal,
+        let (principal, will_expiry_s) = match serde_json::from_slice::<State>(&record.state) {
+            Ok(State::V1 { principal, will_expiry_s }) => (principal, will_expiry_s),
             // Without its state the Session still has its owner; it may do nothing until that
             // one comes back.
-            Err(_) => Principal {
-                id: Arc::clone(&record.identity),
-                roles: Vec::new(),
-                attributes: Vec::new(),
-                method: Arc::from("unknown"),
-                managed: true,
-            },
+            Err(_) => {
+                let unknown = Principal {
+                    id: Arc::clone(&record.identity),
+                    roles: Vec::new(),
+                    attributes: Vec::new(),
+                    method: Arc::from("unknown"),
+                    managed: true,
+                };
+                (unknown, None)
+            }
         };
-        let principal = self.identities.get(&principal.id).cloned().unwrap_or_else(|| Arc::new(principal));
-        let grants = self.bind(&principal, &record.client_id);
+        let (principal, grants) = match self.identities.get(&principal.id).cloned() {
+            Some(known) if principal.managed => {
+                let grants = self.bind(&known, &record.client_id);
+                (known, grants)
+            }
+            // Nobody may act for an identity that is gone or disabled.
+            None if principal.managed => (Arc::new(principal), Arc::new(self.image.no_grants())),
+            _ => {
+                let grants = self.bind(&principal, &record.client_id);
+                (Arc::new(principal), grants)
+            }
+        };
         let limits = self.limits_of(0).for_roles(grants.limits());
         // A connection that was open when the process died ends now.
         let ended = record.disconnected_at.unwrap_or(now);
@@ -115,6 +128,7 @@ impl Server {
             next_seq: 1,
             pending_will: None,
             ends_at,
+            will_expiry_s,
             queued_messages_max: limits.queued_messages_max as usize,
             queued_bytes_max: usize::try_from(limits.queued_bytes_max).unwrap_or(usize::MAX),
         });
@@ -185,7 +199,8 @@ impl Server {
         // A client that was connected when the process died has lost its connection now.
         let due = due.unwrap_or_else(|| now.plus_ms(u64::from(delay_s) * 1000));
         let due = session.ends_at.map_or(due, |end| due.min(end));
-        session.pending_will = Some(PendingWill { will: Will { message, expiry_s: None, delay_s }, due });
+        session.pending_will =
+            Some(PendingWill { will: Will { message, expiry_s: session.will_expiry_s, delay_s }, due });
         self.timers.set(due, Timer::Will(key));
     }
 }

@@ -11,7 +11,7 @@ use crate::durable::Mutation;
 use crate::message::{Message, Time};
 use crate::session::session::Backlogged;
 use crate::session::{ConnectionKey, SessionKey};
-use crate::topic::{PageEnd, RetainedPage};
+use crate::topic::{PageEnd, RetainedPage, TopicName};
 
 /// Most Retained Messages copied under one lock.
 const PAGE: usize = 1024;
@@ -61,6 +61,32 @@ impl Server {
         }
         fx.mutations.push(Mutation::RetainedPut { message });
         Ok(())
+    }
+
+    /// Submits a batch so that what it says of Retained Messages is what is retained now. Another
+    /// shard may have set the same topic since: whichever batch is later in the log then says the
+    /// same, and a restart finds what was last seen.
+    pub fn submit<T>(&self, mut batch: Vec<Mutation>, submit: impl FnOnce(Vec<Mutation>) -> T) -> T {
+        let is_retained =
+            |change: &Mutation| matches!(change, Mutation::RetainedPut { .. } | Mutation::RetainedDelete { .. });
+        if self.common.shards() == 1 || !batch.iter().any(is_retained) {
+            return submit(batch);
+        }
+        // Held until the batch is in the log's order: nobody sets anything meanwhile.
+        let retained = self.common.retained();
+        for change in &mut batch {
+            let topic: Arc<str> = match change {
+                Mutation::RetainedPut { message } => Arc::from(message.topic().as_str()),
+                Mutation::RetainedDelete { topic } => Arc::clone(topic),
+                _ => continue,
+            };
+            let current = TopicName::parse(&topic).ok().and_then(|name| retained.store.get(&name).cloned());
+            *change = match current {
+                Some(message) => Mutation::RetainedPut { message },
+                None => Mutation::RetainedDelete { topic },
+            };
+        }
+        submit(batch)
     }
 
     /// The Session's new Subscriptions get the Retained Messages that match.

@@ -16,7 +16,7 @@ use super::will::Will;
 use crate::limits::TokenBucket;
 use crate::message::{Publisher, Time};
 use crate::policy::Grants;
-use crate::wire::{PacketId, QoS, ReasonCode, Version};
+use crate::wire::{PacketId, ReasonCode, Version};
 
 new_key_type! {
     /// Names a Network Connection of this shard; never reused for another one.
@@ -74,6 +74,8 @@ pub struct Connection {
     pub opened_at: Time,
     /// When the last packet came.
     pub last_seen: Time,
+    /// Input is left unread until what it led to has been sent or is durable.
+    pub is_stalled: bool,
     /// Input is left unread until then: it came faster than its limits allow.
     pub paused_until: Option<Time>,
     /// The client's Maximum Packet Size, as soon as its CONNECT is read.
@@ -163,19 +165,6 @@ pub struct Open {
     pub reauthenticating: bool,
     /// When the credential ends: the connection ends with it.
     pub ends_at: Option<Time>,
-    /// The topic of the last admitted PUBLISH: the same one again needs no new decision.
-    pub last_admitted: Admitted,
-}
-
-/// The last PUBLISH the policy admitted on a connection.
-#[derive(Debug, Default)]
-pub struct Admitted {
-    /// Its Topic Name; empty for none.
-    pub topic: String,
-    /// QoS and RETAIN it was admitted with.
-    pub qos: QoS,
-    /// RETAIN flag it was admitted with.
-    pub retain: bool,
 }
 
 /// An acknowledgement that may only be sent once what it claims is true (I3).
@@ -219,6 +208,7 @@ impl Connection {
             is_dirty: false,
             opened_at: now,
             last_seen: now,
+            is_stalled: false,
             paused_until: None,
             maximum_packet_size: u32::MAX,
             traffic: Traffic::default(),

@@ -105,6 +105,8 @@ pub struct Session {
     pub pending_will: Option<PendingWill>,
     /// When the Session ends, while no connection is open.
     pub ends_at: Option<Time>,
+    /// Message Expiry Interval of the Will that the store gave back.
+    pub will_expiry_s: Option<u32>,
     /// Most messages the queue holds.
     pub queued_messages_max: usize,
     /// Most octets the queue holds.

@@ -49,7 +49,8 @@ impl Shard {
             return;
         }
         let batch = std::mem::take(&mut self.fx.mutations);
-        let ticket = self.shared.store.submit(self.lane, batch);
+        let (store, lane) = (&self.shared.store, self.lane);
+        let ticket = self.server.submit(batch, |batch| store.submit(lane, batch));
         self.deferred.extend(self.fx.deferred.drain(..).map(|deferred| (ticket, deferred)));
     }
 
