@@ -38,10 +38,10 @@ impl Desk {
     ///
     /// # Errors
     /// The question itself, which must then be refused.
-    pub fn put(&self, shard: usize, request: AuthRequest) -> Result<(), AuthRequest> {
+    pub fn put(&self, shard: usize, request: AuthRequest) -> Result<(), Box<AuthRequest>> {
         let mut inner = self.inner();
         if inner.asked.len() >= WAITING_MAX {
-            return Err(request);
+            return Err(Box::new(request));
         }
         inner.next += 1;
         let token = inner.next;

@@ -86,6 +86,8 @@ pub struct Engine {
     config: EngineConfig,
     bell: Bell,
     running: Mutex<Option<Running>>,
+    /// What the last run left: its events can still be taken.
+    stopped: Mutex<Option<Arc<Shared>>>,
 }
 
 impl Engine {
@@ -99,7 +101,7 @@ impl Engine {
             listener.socket(1)?;
             listener.rules()?;
         }
-        Ok(Engine { config, bell: Bell::new()?, running: Mutex::new(None) })
+        Ok(Engine { config, bell: Bell::new()?, running: Mutex::new(None), stopped: Mutex::new(None) })
     }
 
     fn running(&self) -> MutexGuard<'_, Option<Running>> {
@@ -201,6 +203,8 @@ impl Engine {
             let _ = thread.join();
         }
         running.shared.store.close();
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.shared);
+        self.bell.ring();
     }
 
     /// Swaps policy and identities. Returns the new epoch once every shard has swept its Sessions.
@@ -333,7 +337,8 @@ impl Engine {
     /// What happened, oldest first.
     #[must_use]
     pub fn take_events(&self, limit: usize) -> Vec<Event> {
-        let Some(shared) = self.shared() else { return Vec::new() };
+        let stopped = || self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(shared) = self.shared().or_else(stopped) else { return Vec::new() };
         let taken = shared.events.take(limit);
         if taken.len() == limit {
             self.bell.ring();
@@ -372,7 +377,9 @@ fn ask_all<T>(shared: &Shared, within: Duration, mail: impl Fn(std::sync::mpsc::
     answers
 }
 
-fn parse_identities(json: &[u8]) -> Result<Arc<HashMap<Arc<str>, Arc<Principal>>>, EngineError> {
+type Identities = Arc<HashMap<Arc<str>, Arc<Principal>>>;
+
+fn parse_identities(json: &[u8]) -> Result<Identities, EngineError> {
     let entries: Vec<IdentityEntry> =
         serde_json::from_slice(json).map_err(|error| EngineError::Identities(error.to_string()))?;
     let principals = entries.into_iter().map(|entry| {

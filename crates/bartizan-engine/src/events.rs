@@ -143,7 +143,7 @@ impl Floods {
         let most = if matches!(kind, "connected" | "disconnected") { 64 * ALIKE_MAX } else { ALIKE_MAX };
         let count = self.counts.entry((kind, subject)).or_default();
         *count += 1;
-        if *count > most { false } else { true }
+        *count <= most
     }
 
     fn close_window(&mut self, now: Time, out: &mut Vec<Event>) {

@@ -133,6 +133,7 @@ impl Server {
     pub fn accepted(&mut self, peer: Peer, now: Time) -> ConnectionKey {
         let timeout_s = self.limits_of(peer.listener).connect_timeout_s;
         let key = self.connections.insert(Connection::new(peer, now));
+        self.counters().sockets_accepted.add(1);
         // At most a day: a float of seconds always fits.
         let timeout_ms = (timeout_s.clamp(0.001, 86_400.0) * 1000.0) as u64;
         self.timers.set(now.plus_ms(timeout_ms), Timer::ConnectDeadline(key));

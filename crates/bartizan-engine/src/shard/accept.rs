@@ -105,36 +105,28 @@ impl Shard {
 
     /// Drives the handshake on; hands the connection to core when it is done.
     pub(super) fn handshake(&mut self, key: DriverKey, now: Time) {
-        loop {
-            let Some(driver) = self.drivers.get_mut(key) else { return };
-            match driver.transport.advance() {
-                Ok(Handshake::Pending) => return,
-                Ok(Handshake::Addressed) => {
-                    let peer = driver.transport.peer_addr();
-                    let Some(mut taken) = self.drivers.remove(key) else { return };
-                    // The key changes, and with it the token: register anew.
-                    let _ = self.poll.registry().deregister(&mut taken.transport);
-                    if !self.admit(&mut taken, peer, now) {
-                        return;
-                    }
+        let Some(driver) = self.drivers.get_mut(key) else { return };
+        match driver.transport.advance() {
+            Ok(Handshake::Pending) => {}
+            Ok(Handshake::Addressed) => {
+                let peer = driver.transport.peer_addr();
+                let Some(mut taken) = self.drivers.remove(key) else { return };
+                // The key changes, and with it the token: register anew.
+                let _ = self.poll.registry().deregister(&mut taken.transport);
+                if self.admit(&mut taken, peer, now) {
                     self.readmit(taken, now);
-                    return;
-                }
-                Ok(Handshake::Done) => {
-                    let peer = driver.peer();
-                    let connection = self.server.accepted(peer, now);
-                    driver.stage = Stage::Open(connection);
-                    driver.deadline = None;
-                    driver.is_readable = true;
-                    self.by_connection.insert(connection, key);
-                    self.read(key, now);
-                    return;
-                }
-                Err(error) => {
-                    self.handshake_failed(key, &error.to_string(), now);
-                    return;
                 }
             }
+            Ok(Handshake::Done) => {
+                let peer = driver.peer();
+                let connection = self.server.accepted(peer, now);
+                driver.stage = Stage::Open(connection);
+                driver.deadline = None;
+                driver.is_readable = true;
+                self.by_connection.insert(connection, key);
+                self.read(key, now);
+            }
+            Err(error) => self.handshake_failed(key, &error.to_string(), now),
         }
     }
 

@@ -53,10 +53,9 @@ impl Shard {
     /// Tells whoever drains that all are gone, or that time is up.
     pub(super) fn check_drain(&mut self, now: Time) {
         let Some((deadline, _)) = &self.drain else { return };
-        if (self.drivers.is_empty() && self.deferred.is_empty()) || *deadline <= now {
-            if let Some((_, done)) = self.drain.take() {
-                let _ = done.try_send(());
-            }
+        let is_over = (self.drivers.is_empty() && self.deferred.is_empty()) || *deadline <= now;
+        if is_over && let Some((_, done)) = self.drain.take() {
+            let _ = done.try_send(());
         }
     }
 }
