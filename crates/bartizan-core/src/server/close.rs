@@ -138,7 +138,7 @@ impl Server {
         session.inflight.connection_ended();
         session.ends_at = session.end_after(now);
         let ends_with_connection = session.is_transient();
-        self.tell_groups(key, false, fx);
+        self.tell_groups(key, fx);
         self.hand_over(key, now, fx);
         let Some(will) = open.will else { return };
         match fate {

@@ -138,7 +138,7 @@ impl Server {
     }
 
     /// Tells a Session's groups whether it is connected, and whether its Session is stored.
-    pub(crate) fn tell_groups(&mut self, key: SessionKey, _online: bool, fx: &mut Effects) {
+    pub(crate) fn tell_groups(&mut self, key: SessionKey, fx: &mut Effects) {
         let Some(session) = self.sessions.get(key) else { return };
         let shared: Vec<(Arc<str>, Subscription)> = session
             .subscriptions
@@ -151,7 +151,8 @@ impl Server {
         }
     }
 
-    /// Gives a message to one member of a group. Returns how many other shards will confirm.
+    /// Gives a message to one member of a group. Returns how many other shards will confirm;
+    /// `None` when there is nobody to give it to.
     pub(crate) fn deliver_to_group(
         &mut self,
         key: GroupKey,
@@ -160,13 +161,13 @@ impl Server {
         except: Option<(usize, SessionKey)>,
         now: Time,
         fx: &mut Effects,
-    ) -> u32 {
-        let Some(group) = self.groups.get_mut(key) else { return 0 };
-        let Some(member) = group.choose(except, except.is_some()) else { return 0 };
+    ) -> Option<u32> {
+        let group = self.groups.get_mut(key)?;
+        let member = group.choose(except, except.is_some())?;
         let name = Arc::clone(&group.name);
         if member.shard == self.shard {
             self.deliver_to_member(member.session, &name, &member, out, now, fx);
-            return 0;
+            return Some(0);
         }
         let forward = Forward::ToMember {
             session: member.session,
@@ -178,7 +179,7 @@ impl Server {
             ack,
         };
         fx.forwards.push((member.shard, forward));
-        u32::from(ack.is_some())
+        Some(u32::from(ack.is_some()))
     }
 
     fn deliver_to_member(
@@ -241,9 +242,10 @@ impl Server {
         let mut taken = false;
         if let Some(key) = self.by_group.get(group).copied() {
             self.frame.clear();
-            taken = self.groups.get_mut(key).is_some_and(|group| group.choose(Some(except), true).is_some());
             let mut out = Outgoing::held(message);
-            waits = self.deliver_to_group(key, &mut out, ack, Some(except), now, fx);
+            let given = self.deliver_to_group(key, &mut out, ack, Some(except), now, fx);
+            taken = given.is_some();
+            waits = given.unwrap_or(0);
         }
         // A member on another shard confirms for itself; one here, with this round's batch.
         // Where nobody takes a handed message, its holder keeps it.

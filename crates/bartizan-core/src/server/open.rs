@@ -187,7 +187,7 @@ impl Server {
             connection.phase = Phase::Open(Box::new(open));
         }
         self.store_session(session_key, now, fx);
-        self.tell_groups(session_key, true, fx);
+        self.tell_groups(session_key, fx);
         let counters = self.counters();
         counters.clients_connected.add(1);
         counters.connects_accepted.add(1);

@@ -282,7 +282,7 @@ impl Server {
         let mut waits = 0;
         for group in &route.groups {
             *found = true;
-            waits += self.deliver_to_group(*group, out, ack, None, now, fx);
+            waits += self.deliver_to_group(*group, out, ack, None, now, fx).unwrap_or(0);
         }
         waits
     }

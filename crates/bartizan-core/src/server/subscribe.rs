@@ -223,13 +223,14 @@ impl Server {
         fx: &mut Effects,
     ) {
         let Some((session_key, _)) = self.speaker(key) else { return };
+        if unsubscribe.filters().any(|text| parse_subscription(text).is_err()) {
+            self.counters().protocol_errors.add(1);
+            self.close(key, ReasonCode::TopicFilterInvalid, "not a Topic Filter [MQTT-4.7.1-1]", now, fx);
+            return;
+        }
         let before = fx.mutations.len();
         let mut codes = Vec::new();
         for text in unsubscribe.filters() {
-            if parse_subscription(text).is_err() {
-                self.close(key, ReasonCode::TopicFilterInvalid, "not a Topic Filter", now, fx);
-                return;
-            }
             let existed = self.remove_subscription(session_key, text, fx);
             codes.push(if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted });
         }
