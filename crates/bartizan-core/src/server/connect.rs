@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::effects::AuthRequest;
 use super::{Adoption, Effects, Server};
-use crate::event::{Subject, What};
+use crate::event::What;
 use crate::message::{Message, Time};
 use crate::session::auth_exchange::{AuthExchange, ConnectRequest, Secret, Turn};
 use crate::session::{ConnectionKey, Phase, Principal, Will};
@@ -47,6 +47,7 @@ impl Server {
         if let Some(connection) = self.connections.get_mut(key) {
             let properties = ConnectProperties::read(connect.properties);
             connection.maximum_packet_size = properties.maximum_packet_size.unwrap_or(u32::MAX);
+            connection.client_id = (!connect.client_id.is_empty()).then(|| Arc::from(connect.client_id));
         }
         let request = match self.read_connect(key, connect) {
             Ok(request) => request,
@@ -407,17 +408,9 @@ impl Server {
 
     fn end_refused(&mut self, key: ConnectionKey, reason: &'static str, why: &str, now: Time, fx: &mut Effects) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let client_id = match &connection.phase {
-            Phase::Authenticating(exchange) if !exchange.connect.client_id.is_empty() => {
-                Some(Arc::from(exchange.connect.client_id.as_str()))
-            }
-            _ => None,
-        };
         connection.phase = Phase::Closed;
         self.counters().connects_refused.add(1);
-        let subject = Subject { client_id, ..self.subject_of(key) };
-        let what = What::Refused { reason, why: why.to_owned() };
-        fx.events.push(crate::event::Event::new(now, subject, what));
+        self.tell(key, now, What::Refused { reason, why: why.to_owned() }, fx);
         fx.closed.push(key);
     }
 

@@ -219,10 +219,9 @@ impl Server {
 
     pub(crate) fn subject_of(&self, key: ConnectionKey) -> Subject {
         let Some(connection) = self.connections.get(key) else { return Subject::default() };
-        let open = connection.open();
         Subject {
-            identity: open.map(|open| Arc::clone(&open.principal.id)),
-            client_id: open.map(|open| Arc::clone(&open.client_id)),
+            identity: connection.identity.clone(),
+            client_id: connection.client_id.clone(),
             address: Some(Arc::clone(&connection.peer.address)),
             listener: self.listeners.get(connection.peer.listener).map(|rules| Arc::clone(&rules.name)),
         }

@@ -35,6 +35,11 @@ impl Server {
         let version = connect.version;
         let client_id: Arc<str> = Arc::from(connect.client_id.as_str());
         let grants = self.bind(&principal, &client_id);
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.identity = Some(Arc::clone(&principal.id));
+            connection.client_id = Some(Arc::clone(&client_id));
+            connection.maximum_packet_size = connect.maximum_packet_size;
+        }
         if let Err((reason, why)) = self.may_open(key, &connect, &principal, &grants, now, fx) {
             self.refuse_as(key, version, reason, why, now, fx);
             return;
@@ -42,7 +47,9 @@ impl Server {
         let listener = self.connections.get(key).map_or(0, |c| c.peer.listener);
         let limits = self.limits_of(listener).for_roles(grants.limits());
         let (session, present) = self.claim_session(&connect, &client_id, &principal, now, fx);
-        if !self.common.admit_connection(&principal.id, limits.connections_per_identity_max) {
+        // `anonymous` is nobody: its clients are not one another's.
+        let most = if principal.is_anonymous() { u64::MAX } else { limits.connections_per_identity_max };
+        if !self.common.admit_connection(&principal.id, most) {
             self.limit_met(key, "connections_per_identity_max", "refused", now, fx);
             self.refuse_as(key, version, ReasonCode::QuotaExceeded, "too many connections of this identity", now, fx);
             return;

@@ -78,6 +78,10 @@ pub struct Connection {
     pub is_stalled: bool,
     /// Input is left unread until then: it came faster than its limits allow.
     pub paused_until: Option<Time>,
+    /// The identity, once it is proved.
+    pub identity: Option<Arc<str>>,
+    /// The Client Identifier, as soon as its CONNECT is read; none while it is empty.
+    pub client_id: Option<Arc<str>>,
     /// The client's Maximum Packet Size, as soon as its CONNECT is read.
     pub maximum_packet_size: u32,
     /// Packets and octets, for `bartizan clients`.
@@ -210,6 +214,8 @@ impl Connection {
             last_seen: now,
             is_stalled: false,
             paused_until: None,
+            identity: None,
+            client_id: None,
             maximum_packet_size: u32::MAX,
             traffic: Traffic::default(),
         }

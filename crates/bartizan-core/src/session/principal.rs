@@ -20,6 +20,12 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// True for clients that a listener admits without any credential.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        !self.managed && &*self.method == "anonymous"
+    }
+
     /// The principal of clients that a listener admits without any credential.
     #[must_use]
     pub fn anonymous() -> Principal {
