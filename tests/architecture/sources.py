@@ -37,6 +37,11 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def is_test(path: Path) -> bool:
+    """A file of tests beside the code it tests; a contract is the suite that every adapter of a port runs."""
+    return path.stem in {"tests", "contract"} or path.stem.endswith("_tests")
+
+
 def bare_rust(text: str) -> str:
     """The text with strings, characters and comments blanked, its line breaks kept."""
     return _NOISE.sub(lambda hit: "\n" * hit.group().count("\n"), text)

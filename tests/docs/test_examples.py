@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from bartizan.config.schema import Settings
+from bartizan.policy import check
 from tests.docs.markdown import ROOT, Block, blocks
 
 
@@ -21,14 +23,12 @@ def test_toml_parses(block: Block) -> None:
 
 @pytest.mark.parametrize("block", blocks(language="toml", mark="policy"), ids=str)
 def test_a_marked_policy_compiles(block: Block) -> None:
-    policy = pytest.importorskip("bartizan.policy")
-    assert policy.check(block.text, origin=str(block)).errors == ()
+    assert check(block.text, origin=str(block)).errors == ()
 
 
 @pytest.mark.parametrize("block", blocks(language="toml", mark="config"), ids=str)
 def test_marked_settings_are_accepted(block: Block) -> None:
-    schema = pytest.importorskip("bartizan.config.schema")
-    assert schema.Settings.model_validate(tomllib.loads(block.text))
+    assert Settings.model_validate(tomllib.loads(block.text))
 
 
 @pytest.mark.parametrize("block", [*blocks(language="python", mark="run"), *blocks(language="sh", mark="run")], ids=str)
