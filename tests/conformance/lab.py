@@ -149,6 +149,7 @@ def running(directory: Path, *settings: str) -> Generator[Target]:
         *("--data", str(directory)),
         *("--set", f"listeners.mqtt.bind=127.0.0.1:{port}"),
         *("--set", "broker.sys_interval_s=1"),
+        *("--set", "listeners.mqtt.denied_publish_v311=close"),  # the default, as everywhere but in the lab
         *("--set", "listeners.ws=" + LISTENER.format(port=websocket, more='protocol = "websocket"')),
         *("--set", "listeners.tight=" + LISTENER.format(port=tight, more=f"limits = {{ {limits} }}")),
         *(part for setting in settings for part in ("--set", setting)),

@@ -2,19 +2,23 @@
 
 import json
 import os
+import secrets
 import selectors
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bartizan.testing import Broker
+from tests.integration.recorder import Place, Recorder
 
 START_WITHIN_S = 20.0
 COMMAND = [sys.executable, "-c", "from bartizan.cli import main; main()"]
@@ -64,17 +68,18 @@ def run(*words: str | Path, within_s: float = 30.0) -> subprocess.CompletedProce
     )
 
 
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
-    """Starts `bartizan up --data ...` on ports the system chooses, as often as a test likes."""
-    started: list[subprocess.Popen[str]] = []
+@contextmanager
+def started() -> Iterator[Callable[..., Up]]:
+    """Starts brokers with `bartizan up`; they end with the block."""
+    processes: list[subprocess.Popen[str]] = []
 
-    def start(*words: str | Path, data: Path = tmp_path / "data", binds: tuple[str, ...] = BINDS) -> Up:
-        log_file = tmp_path / f"log-{len(started)}"
+    def start(directory: Path, *words: str | Path, data: Path | None = None, binds: Sequence[str] = BINDS) -> Up:
+        data = data or directory / "data"
+        log_file = directory / f"log-{len(processes)}"
         command = [*COMMAND, "up", "--json", "--data", data, *binds, "--set", "log.format=json", *words]
         with log_file.open("w") as log:
             process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=log, text=True)
-        started.append(process)
+        processes.append(process)
         assert process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
@@ -83,8 +88,103 @@ def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
         return Up(process, data, json.loads(line), log_file)
 
     yield start
-    for process in started:
+    for process in processes:
         process.kill()
         process.wait(10)
         if process.stdout is not None:
             process.stdout.close()
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
+    """Starts `bartizan up --data ...` on ports the system chooses, as often as a test likes."""
+    with started() as start:
+        yield partial(start, tmp_path)
+
+
+def port_of(place: dict[str, Any]) -> int:
+    """The port of a listener in a summary."""
+    return int(place["address"].rpartition(":")[2])
+
+
+# ---- the open lab, and clients of it ------------------------------------------------------------------
+
+LISTENER = (
+    '{bind = "127.0.0.1:0", loopback_only = true, danger_plaintext = "interoperability on loopback", '
+    'danger_anonymous = "interoperability on loopback", danger_ignore_credentials = "interoperability on loopback"'
+)
+TIGHT = "packet_bytes_max = 2048, property_bytes_max = 1024, receive_max = 3, topic_alias_max = 2, keep_alive_max_s = 5"
+
+
+@pytest.fixture(scope="session")
+def lab_places(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Place]]:
+    """The open lab, with a listener beside it whose limits are those of `TIGHT`."""
+    directory = tmp_path_factory.mktemp("lab")
+    config = root / "examples/open-lab/bartizan.toml"
+    more = ("--config", config, "--set", f"listeners.tight={LISTENER}, limits = {{{TIGHT}}}}}")
+    with started() as start:
+        running = start(directory, *more, binds=("--set", "listeners.mqtt.bind=127.0.0.1:0"))
+        yield {place["name"]: Place(port_of(place)) for place in running.summary["places"]}
+
+
+@pytest.fixture(scope="session")
+def lab(lab_places: dict[str, Place]) -> Place:
+    """Where the open lab listens."""
+    return lab_places["mqtt"]
+
+
+@pytest.fixture
+def name() -> str:
+    """A name no other test uses, fit for a Client Identifier and a topic level."""
+    return f"t{secrets.token_hex(6)}"
+
+
+@pytest.fixture
+def topic(name: str) -> str:
+    """A Topic Name no other test uses."""
+    return f"{name}/topic"
+
+
+@pytest.fixture
+def recorders() -> Iterator[Callable[..., Recorder]]:
+    """Makes clients and closes them at the end."""
+    made: list[Recorder] = []
+
+    def make(*words: Any, **more: Any) -> Recorder:
+        made.append(Recorder(*words, **more))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def open_client(lab: Place, name: str, recorders: Callable[..., Recorder]) -> Callable[..., Recorder]:
+    """Opens clients of the open lab under names of this test."""
+
+    def open_one(suffix: str = "a", place: Place = lab, **more: Any) -> Recorder:
+        return recorders(place, f"{name}-{suffix}", **more).open()
+
+    return open_one
+
+
+STRICT = """
+[roles.anonymous]
+permit = [{ action = "all", filter = "+/topic/#" }]
+forbid = [{ action = "subscribe", filter = "forbidden/#" }, { action = "publish", filter = "+/topic/forbidden" }]
+"""
+
+
+@pytest.fixture(scope="session")
+def strict_place() -> Iterator[Place]:
+    """An open listener whose policy forbids something."""
+    reason = "interoperability on loopback"
+    with Broker(STRICT, danger_plaintext=reason, danger_anonymous=reason) as broker:
+        yield Place(broker.port, broker.host)
+
+
+@pytest.fixture
+def strict_client(strict_place: Place, open_client: Callable[..., Recorder]) -> Callable[..., Recorder]:
+    """Opens clients there."""
+    return partial(open_client, place=strict_place)
