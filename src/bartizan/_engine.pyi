@@ -169,7 +169,7 @@ class Engine:
         """DISCONNECT 0x8B to all, at most `grace_s` for them to leave; then the store is closed."""
 
     def apply(self, *, policy: CompiledPolicy, identities: bytes) -> int:
-        """Swaps policy and enabled identities (JSON list of id, roles, attributes); the new epoch."""
+        """Swaps policy and enabled identities (JSON list of id, roles, attributes, revoked); the new epoch."""
 
     def set_tls(self, *, listener: str, material: bytes) -> None:
         """Swaps certificates, CA roots and CRLs in place; TlsError, and then nothing has changed."""

@@ -1,7 +1,7 @@
 //! Start, stop, apply: what the seam calls. Every method is callable from any thread and waits
 //! for nobody but the shards.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -70,6 +70,9 @@ struct IdentityEntry {
     id: String,
     roles: Vec<String>,
     attributes: HashMap<String, String>,
+    /// SHA-256 of its revoked certificates, hexadecimal.
+    #[serde(default)]
+    revoked: Vec<String>,
 }
 
 struct Running {
@@ -124,7 +127,7 @@ impl Engine {
             return Err(EngineError::State("the engine is running already"));
         }
         let shards = self.config.shards().max(1);
-        let identities = parse_identities(identities)?;
+        let (identities, revoked) = parse_identities(identities)?;
         let rules = self.config.listeners.iter().map(|l| l.rules()).collect::<Result<Vec<_>, _>>()?;
         let listeners = self.bind_all(shards)?;
         let mut polls = Vec::new();
@@ -145,7 +148,7 @@ impl Engine {
             admission: rules.iter().map(|_| Arc::new(Admission::default())).collect(),
         });
         let common = Arc::new(Common::new(shards));
-        let change = Change { image: policy, identities, epoch: 1 };
+        let change = Change { image: policy, identities, revoked, epoch: 1 };
         let servers = restore_all(&shared, &common, &rules, &change, shards)?;
         let slots = self.slots(&listeners);
         let bound = listeners.iter().map(describe).collect();
@@ -212,12 +215,12 @@ impl Engine {
     /// # Errors
     /// `Identities`; then nothing has changed.
     pub fn apply(&self, policy: Arc<Image>, identities: &[u8]) -> Result<u64, EngineError> {
-        let identities = parse_identities(identities)?;
+        let (identities, revoked) = parse_identities(identities)?;
         let (shared, change) = {
             let mut running = self.running();
             let running = running.as_mut().ok_or(EngineError::State("the engine is not running"))?;
             running.epoch += 1;
-            let change = Change { image: policy, identities, epoch: running.epoch };
+            let change = Change { image: policy, identities, revoked, epoch: running.epoch };
             (Arc::clone(&running.shared), change)
         };
         let epoch = change.epoch;
@@ -377,11 +380,13 @@ fn ask_all<T>(shared: &Shared, within: Duration, mail: impl Fn(std::sync::mpsc::
     answers
 }
 
-type Identities = Arc<HashMap<Arc<str>, Arc<Principal>>>;
+type Identities = (Arc<HashMap<Arc<str>, Arc<Principal>>>, Arc<HashSet<String>>);
 
+/// The enabled identities by name, and the fingerprints of their revoked certificates.
 fn parse_identities(json: &[u8]) -> Result<Identities, EngineError> {
     let entries: Vec<IdentityEntry> =
         serde_json::from_slice(json).map_err(|error| EngineError::Identities(error.to_string()))?;
+    let revoked = entries.iter().flat_map(|entry| entry.revoked.iter().cloned()).collect();
     let principals = entries.into_iter().map(|entry| {
         let principal = Principal {
             id: Arc::from(entry.id),
@@ -392,7 +397,7 @@ fn parse_identities(json: &[u8]) -> Result<Identities, EngineError> {
         };
         (Arc::clone(&principal.id), Arc::new(principal))
     });
-    Ok(Arc::new(principals.collect()))
+    Ok((Arc::new(principals.collect()), Arc::new(revoked)))
 }
 
 fn context(socket: &ListenerConfig, tls: &TlsSection) -> Result<Option<TlsSlot>, EngineError> {

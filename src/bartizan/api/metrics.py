@@ -70,12 +70,18 @@ class BrokerCollector(Collector):
             yield metric
 
     def _engine(self) -> Iterator[Metric]:
+        limits = CounterMetricFamily("bartizan_limits_met", "Limits met.", labels=["limit"])
         for counter, value in sorted(self._broker.engine.metrics().items()):
+            kind, _, limit = counter.partition("/")
+            if kind == "limits_met":
+                limits.add_metric([limit], value)
+                continue
             name = f"bartizan_{_NOT_IN_NAMES.sub('_', counter)}"
             if counter in GAUGES_OF_OURS:
                 yield GaugeMetricFamily(name, f"Engine: {counter.replace('_', ' ')}.", value=value)
             else:
                 yield CounterMetricFamily(name, f"Engine: {counter.replace('_', ' ')}.", value=value)
+        yield limits
 
     def _posture(self) -> Iterator[Metric]:
         broker = self._broker

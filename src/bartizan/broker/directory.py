@@ -100,8 +100,22 @@ class LiveDirectory(IdentityDirectory):
 def enabled_json(identities: Iterable[Identity]) -> bytes:
     """The enabled identities as the engine takes them: sorted, so that equal ones give equal bytes."""
     listed = [
-        {"id": identity.name, "roles": list(identity.roles), "attributes": dict(identity.attributes)}
+        {
+            "id": identity.name,
+            "roles": list(identity.roles),
+            "attributes": dict(identity.attributes),
+            "revoked": _revoked(identity),
+        }
         for identity in sorted(identities, key=lambda identity: identity.name)
         if identity.state is IdentityState.ENABLED
     ]
     return json.dumps(listed, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _revoked(identity: Identity) -> list[str]:
+    """Fingerprints of its revoked certificates: connections that one of them opened end."""
+    return sorted(
+        item.fingerprint_sha256
+        for item in identity.credentials
+        if isinstance(item, CertificateCredential) and item.revoked_at is not None
+    )

@@ -24,7 +24,7 @@ class Limits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     connections_max: Positive = Field(
-        10_000, description="Network Connections at once. Beyond it new ones are closed before TLS."
+        10_000, description="Network Connections of one listener at once. Beyond it new ones are closed before TLS."
     )
     connections_per_identity_max: Positive = Field(
         100,
@@ -59,6 +59,13 @@ class Limits(BaseModel):
         description=(
             "Time from the end of the handshake to a whole CONNECT, and for the answer of the "
             "authenticators. Then closed, or CONNACK 0x88."
+        ),
+    )
+    connect_bytes_max: Annotated[int, Field(strict=True, ge=128, le=268_435_460)] = Field(
+        64 * KIB,
+        description=(
+            "Size of CONNECT, and of AUTH before CONNACK: what a client may make the broker keep before it has "
+            "proved who it is. A larger one is refused with 0x95 as soon as its header is read."
         ),
     )
     packet_bytes_max: Annotated[int, Field(strict=True, ge=128, le=268_435_460)] = Field(
@@ -111,7 +118,7 @@ class Limits(BaseModel):
         1_000,
         description=(
             "PUBLISH packets per second of one Network Connection, on average. Beyond it the broker reads "
-            "it later; if that lasts, DISCONNECT 0x96."
+            "it later; if that lasts for publish_excess_max_s, DISCONNECT 0x96."
         ),
     )
     publish_burst: Positive = Field(2_000, description="PUBLISH packets that one Network Connection may send at once.")
@@ -119,6 +126,13 @@ class Limits(BaseModel):
         10 * MIB,
         description=(
             "Bytes of PUBLISH per second of one Network Connection, on average. Beyond it as for publish_rate_per_s."
+        ),
+    )
+    publish_excess_max_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = Field(
+        60.0,
+        description=(
+            "Time for which a client may send faster than its rates allow, so that it is held back most of "
+            "the time. Then DISCONNECT 0x96."
         ),
     )
     keep_alive_min_s: U16 = Field(
@@ -131,7 +145,8 @@ class Limits(BaseModel):
     keep_alive_max_s: U16 = Field(
         3_600,
         description=(
-            "Largest Keep Alive; 0 from the client counts as none and is lowered to it as well. 0 here sets no bound."
+            "Largest Keep Alive; 0 from the client counts as none and is lowered to it as well. A 3.1.1 client "
+            "cannot be told, so its own stands; TCP keepalive finds it when it is gone. 0 here sets no bound."
         ),
     )
     property_bytes_max: Annotated[int, Field(strict=True, ge=64, le=268_435_455)] = Field(

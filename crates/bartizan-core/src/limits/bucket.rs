@@ -46,6 +46,20 @@ impl TokenBucket {
         Err(missing.unsigned_abs().div_ceil(u64::from(self.rate_per_s)))
     }
 
+    /// Takes `n` tokens, there or not, and says how many milliseconds it takes to pay them back:
+    /// for what cannot be handed back, such as a packet that has been read.
+    #[must_use]
+    pub fn spend(&mut self, n: u64, now: Time) -> u64 {
+        self.fill(now);
+        let parts = i64::try_from(n).unwrap_or(i64::MAX).saturating_mul(PARTS);
+        self.level = self.level.saturating_sub(parts);
+        match (self.level, self.rate_per_s) {
+            (0.., _) => 0,
+            (_, 0) => u64::MAX,
+            (debt, rate) => debt.unsigned_abs().div_ceil(u64::from(rate)),
+        }
+    }
+
     /// Changes the rate and the burst; what was saved is kept as far as the new burst holds it.
     pub fn reshape(&mut self, rate_per_s: u32, burst: u32, now: Time) {
         self.fill(now);
@@ -76,6 +90,18 @@ impl TokenBucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_spent_unasked_is_paid_back_before_anything_else_passes() {
+        let mut bucket = TokenBucket::new(10, 2, Time(0));
+        assert_eq!((bucket.spend(1, Time(0)), bucket.spend(1, Time(0))), (0, 0));
+        assert_eq!(bucket.spend(1, Time(0)), 100);
+        assert_eq!(bucket.spend(0, Time(100)), 0);
+        assert_eq!(bucket.spend(1, Time(100)), 100);
+        let waits: u64 = (0..10).map(|second| bucket.spend(10, Time(1_000 * (second + 1)))).sum();
+        assert!(waits > 0, "ten a second, and no more, is what it lets through");
+        assert_eq!(TokenBucket::new(0, 1, Time(0)).spend(2, Time(0)), u64::MAX);
+    }
 
     #[test]
     fn a_burst_passes_and_then_the_rate() {

@@ -1,14 +1,15 @@
 //! A policy or identity change, swept over live Sessions (I12): grants are resolved anew, what
 //! is no longer covered is removed together with what is queued for it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::close::WillFate;
 use super::{Effects, Server};
 use crate::event::{Event, Subject, What};
 use crate::message::Time;
 use crate::policy::Image;
-use crate::session::{Principal, SessionKey};
+use crate::session::{ConnectionKey, Principal, SessionKey};
 use crate::wire::ReasonCode;
 
 /// A policy and the identities it is about, to take effect together.
@@ -18,6 +19,8 @@ pub struct Change {
     pub image: Arc<Image>,
     /// Every identity that may connect, by name. One that is missing is unknown or disabled.
     pub identities: Arc<HashMap<Arc<str>, Arc<Principal>>>,
+    /// Fingerprints of revoked certificates: a connection that one of them opened ends.
+    pub revoked: Arc<HashSet<String>>,
     /// The epoch it opens.
     pub epoch: u64,
 }
@@ -30,7 +33,7 @@ impl Server {
         self.epoch = change.epoch;
         let sessions: Vec<SessionKey> = self.sessions.keys().collect();
         for key in sessions {
-            self.refresh(key, now, fx);
+            self.refresh(key, &change.revoked, now, fx);
         }
         // Once for all shards.
         if self.shard > 0 {
@@ -46,7 +49,7 @@ impl Server {
         self.epoch
     }
 
-    fn refresh(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
+    fn refresh(&mut self, key: SessionKey, revoked: &HashSet<String>, now: Time, fx: &mut Effects) {
         let Some(session) = self.sessions.get(key) else { return };
         let old = Arc::clone(&session.principal);
         let (connection, client_id) = (session.connection, Arc::clone(&session.client_id));
@@ -55,14 +58,22 @@ impl Server {
             // How it was proved is the connection's; what it may do is the store's.
             Some(known) if old.managed => Arc::new(Principal { method: Arc::clone(&old.method), ..(*known).clone() }),
             None if old.managed => {
+                // First, so that its Will is decided by what it may do now: nothing.
+                self.strip(key, now, fx);
                 if let Some(connection) = connection {
                     self.close(connection, ReasonCode::NotAuthorized, "the identity is no longer enabled", now, fx);
                 }
-                self.strip(key, now, fx);
                 return;
             }
             _ => old,
         };
+        if let Some(connection) = connection.filter(|connection| self.is_revoked(*connection, revoked)) {
+            let why = "the certificate is revoked";
+            self.close_with(connection, ReasonCode::NotAuthorized, why, WillFate::Discard, now, fx);
+            if !self.sessions.contains_key(key) {
+                return;
+            }
+        }
         let grants = self.bind(&principal, &client_id);
         if let Some(session) = self.sessions.get_mut(key) {
             session.principal = Arc::clone(&principal);
@@ -73,6 +84,11 @@ impl Server {
             open.grants = grants;
         }
         self.sweep_session(key, now, fx);
+    }
+
+    fn is_revoked(&self, key: ConnectionKey, revoked: &HashSet<String>) -> bool {
+        let certificate = self.connections.get(key).and_then(|connection| connection.peer.certificate.as_ref());
+        certificate.is_some_and(|certificate| revoked.contains(&certificate.fingerprint_sha256))
     }
 
     /// An identity that may not connect: its Session keeps nothing that could be delivered.

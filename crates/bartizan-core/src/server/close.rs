@@ -202,8 +202,8 @@ impl Server {
                 if admitted.retain {
                     let limits = self.limits_of(0).for_roles(grants.limits());
                     let mut out = super::route::Outgoing::held(&admitted);
-                    if self.retain_within(&mut out, &limits, fx).is_err() {
-                        self.counters().limits_met.add(1);
+                    if let Err(limit) = self.retain_within(&mut out, &limits, fx) {
+                        self.limit_met_offline(key, limit, now, fx);
                     }
                 }
                 self.route_message(&admitted, now, fx);

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::met::LimitsMet;
 use crate::message::Message;
 use crate::topic::{Interest, RetainedStore};
 
@@ -13,6 +14,7 @@ use crate::topic::{Interest, RetainedStore};
 pub struct Common {
     interest: Vec<Interest>,
     counters: Vec<Counters>,
+    limits_met: Vec<LimitsMet>,
     retained: RwLock<Retained>,
     connections: Mutex<HashMap<Arc<str>, u64>>,
 }
@@ -33,6 +35,7 @@ impl Common {
         Common {
             interest: (0..shards).map(|_| Interest::default()).collect(),
             counters: (0..shards).map(|_| Counters::default()).collect(),
+            limits_met: (0..shards).map(|_| LimitsMet::default()).collect(),
             retained: RwLock::default(),
             connections: Mutex::default(),
         }
@@ -57,16 +60,22 @@ impl Common {
         self.counters.get(shard).unwrap_or_else(|| NOWHERE.get_or_init(Counters::default))
     }
 
+    /// A shard's counts of limits met.
+    #[must_use]
+    pub fn limits_met_of(&self, shard: usize) -> &LimitsMet {
+        static NOWHERE: std::sync::OnceLock<LimitsMet> = std::sync::OnceLock::new();
+        self.limits_met.get(shard).unwrap_or_else(|| NOWHERE.get_or_init(LimitsMet::default))
+    }
+
     /// All counters added up, by name.
     #[must_use]
     pub fn totals(&self) -> Vec<(&'static str, u64)> {
         let mut totals: Vec<(&'static str, u64)> = Vec::new();
-        for counters in &self.counters {
-            for (name, value) in counters.values() {
-                match totals.iter_mut().find(|(known, _)| *known == name) {
-                    Some((_, total)) => *total = total.saturating_add(value),
-                    None => totals.push((name, value)),
-                }
+        let counted = self.counters.iter().flat_map(Counters::values);
+        for (name, value) in counted.chain(self.limits_met.iter().flat_map(LimitsMet::values)) {
+            match totals.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, total)) => *total = total.saturating_add(value),
+                None => totals.push((name, value)),
             }
         }
         totals
@@ -195,8 +204,6 @@ counters! {
     publish_dropped,
     /// Actions the policy refused.
     denied,
-    /// Limits met.
-    limits_met,
     /// Messages waiting in queues.
     queued_messages,
     /// Octets waiting in queues.

@@ -113,9 +113,6 @@ impl Server {
         if connect.version == Version::V31 && !(1..=23).contains(&connect.client_id.chars().count()) {
             return Err((R::ClientIdentifierNotValid, "MQTT 3.1 wants a Client Identifier of 1 to 23 characters"));
         }
-        if connect.properties.raw.len() > limits.property_bytes_max as usize {
-            return Err((R::QuotaExceeded, "more properties than property_bytes_max"));
-        }
         let properties = ConnectProperties::read(connect.properties);
         let will = connect.will.as_ref().map(|will| self.read_will(will, limits)).transpose()?;
         let session_expiry_s = match connect.version {

@@ -162,12 +162,12 @@ impl Server {
             return;
         }
         let message = out.message();
-        if !straight && !session.has_room_for(message.weight_bytes()) {
+        if !straight && let Some(limit) = session.full_for(message.weight_bytes()) {
             let connection = session.connection;
             self.counters().publish_dropped.add(1);
             match connection {
-                Some(connection) => self.limit_met(connection, "queued_messages_max", "message dropped", now, fx),
-                None => self.limit_met_offline(key, "queued_messages_max", now, fx),
+                Some(connection) => self.limit_met(connection, limit, "message dropped", now, fx),
+                None => self.limit_met_offline(key, limit, now, fx),
             }
             return;
         }
@@ -185,8 +185,9 @@ impl Server {
         }
     }
 
-    fn limit_met_offline(&self, key: SessionKey, limit: &'static str, now: Time, fx: &mut Effects) {
-        self.counters().limits_met.add(1);
+    /// The same of a Session that may have no connection.
+    pub(crate) fn limit_met_offline(&self, key: SessionKey, limit: &'static str, now: Time, fx: &mut Effects) {
+        self.count_limit(limit);
         let Some(session) = self.sessions.get(key) else { return };
         let subject = crate::event::Subject {
             identity: Some(Arc::clone(&session.principal.id)),

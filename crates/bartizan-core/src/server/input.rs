@@ -3,12 +3,10 @@
 use super::{Effects, Server};
 use crate::message::Time;
 use crate::session::{ConnectionKey, Phase};
-use crate::wire::{self, DecodeError, Packet, ReasonCode, Role};
+use crate::wire::{self, DecodeError, Packet, ReasonCode, Role, Version};
 
 /// Acknowledgements that may wait for one connection; a 3.1.1 client knows no Receive Maximum.
 const OWED_MAX: usize = 4_096;
-/// Retained Messages that may wait for one Session before its next packet is handled.
-const BACKLOG_MAX: usize = 65_536;
 
 impl Server {
     /// Handles the packets at the front of `buf`. Returns how many octets are done with; the
@@ -55,19 +53,35 @@ impl Server {
         if !ready {
             return None;
         }
-        let packet_bytes_max = connection
-            .open()
-            .map_or_else(|| self.limits_of(connection.peer.listener).packet_bytes_max, |open| open.packet_bytes_max);
+        let limits = self.listeners.get(connection.peer.listener).map(|rules| &rules.limits);
+        let property_bytes_max = limits.map_or(0, |limits| limits.property_bytes_max) as usize;
+        let packet_bytes_max = match connection.open() {
+            Some(open) => open.packet_bytes_max,
+            // Nobody is known yet, so little is kept for anybody.
+            None => limits.map_or(0, |limits| limits.packet_bytes_max.min(limits.connect_bytes_max)),
+        };
         let frame = match wire::frame(buf, packet_bytes_max) {
             Ok(Some(frame)) => frame,
             Ok(None) => return None,
             Err(error) => {
+                if error.reason == ReasonCode::PacketTooLarge {
+                    let limit = match self.connections.get(key).and_then(|connection| connection.open()) {
+                        Some(_) => "packet_bytes_max",
+                        None => "connect_bytes_max",
+                    };
+                    self.limit_met(key, limit, "disconnected", now, fx);
+                }
                 self.bad_packet(key, &error, now, fx);
                 return Some(buf.len());
             }
         };
         let taken = frame.len;
         match wire::decode(frame, Role::Server, version) {
+            Ok(packet) if packet.property_bytes() > property_bytes_max => {
+                self.limit_met(key, "property_bytes_max", "disconnected", now, fx);
+                let version = version.or(Some(Version::V5));
+                self.bad_packet(key, &too_many_properties().spoken(version), now, fx);
+            }
             Ok(packet) => {
                 self.counters().messages_received.add(1);
                 self.handle(key, packet, now, fx);
@@ -82,9 +96,7 @@ impl Server {
     fn must_wait(&self, key: ConnectionKey) -> bool {
         let Some(connection) = self.connections.get(key) else { return false };
         let Some(open) = connection.open() else { return false };
-        connection.out.len() > self.out_buffer_bytes_max(connection.peer.listener)
-            || open.owed.len() > OWED_MAX
-            || self.sessions.get(open.session).is_some_and(|session| session.backlog.len() > BACKLOG_MAX)
+        connection.out.len() > self.out_buffer_bytes_max(connection.peer.listener) || open.owed.len() > OWED_MAX
     }
 
     /// Lets a connection go on whose input waited, if nothing holds it any more.
@@ -160,4 +172,9 @@ impl Server {
             Phase::Moving | Phase::Closed => {}
         }
     }
+}
+
+/// Only 5.0 has properties, so the peer speaks it.
+fn too_many_properties() -> DecodeError {
+    DecodeError::new(ReasonCode::PacketTooLarge, "more octets of properties than property_bytes_max")
 }

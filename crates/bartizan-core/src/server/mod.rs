@@ -36,6 +36,7 @@ pub mod effects;
 pub mod group;
 pub mod input;
 pub mod listing;
+pub mod met;
 pub mod open;
 pub mod publish;
 pub mod remote;
@@ -231,6 +232,11 @@ impl Server {
         fx.events.push(Event::new(now, self.subject_of(key), what));
     }
 
+    /// Counts a limit that was met here, or by the engine before it handed anything over.
+    pub fn count_limit(&self, limit: &str) {
+        self.common.limits_met_of(self.shard).add(limit);
+    }
+
     pub(crate) fn limit_met(
         &self,
         key: ConnectionKey,
@@ -239,7 +245,7 @@ impl Server {
         now: Time,
         fx: &mut Effects,
     ) {
-        self.counters().limits_met.add(1);
+        self.count_limit(limit);
         self.tell(key, now, What::LimitMet { limit, effect }, fx);
     }
 

@@ -351,17 +351,21 @@ fn make_open(
         next_owed: 0,
         message_rate: bucket(limits.publish_rate_per_s, limits.publish_burst),
         byte_rate: bucket(limits.publish_bytes_per_s, limits.publish_bytes_per_s),
+        excess: None,
         auth_method: connect.auth_method.clone(),
         reauthenticating: false,
         ends_at,
     }
 }
 
-/// The Keep Alive we hold the client to. MQTT 5 lets the server choose (3.2.2.3.14); to a
-/// 3.1.1 client it cannot be told, so its own stands.
+/// The Keep Alive we hold the client to. MQTT 5 lets the server choose (3.2.2.3.14); a 3.1.1
+/// client cannot be told, so it may be given more time than it asked for, never less.
 fn keep_alive_in_force(connect: &ConnectRequest, limits: &Limits) -> u16 {
     if !connect.version.is_v5() {
-        return connect.keep_alive_s;
+        return match connect.keep_alive_s {
+            0 => 0,
+            asked => asked.max(limits.keep_alive_min_s),
+        };
     }
     let most = if limits.keep_alive_max_s == 0 { u16::MAX } else { limits.keep_alive_max_s };
     match connect.keep_alive_s {

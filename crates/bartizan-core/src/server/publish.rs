@@ -9,7 +9,7 @@ use crate::event::What;
 use crate::message::{Message, Time};
 use crate::policy::{Authorized, Denied};
 use crate::session::ConnectionKey;
-use crate::session::connection::OwedPacket;
+use crate::session::connection::{Excess, OwedPacket};
 use crate::session::session::Received;
 use crate::topic::{TopicName, topic_hash};
 use crate::wire::{Publish, PublishProperties, QoS, ReasonCode, forwardable};
@@ -20,14 +20,22 @@ struct Rejection {
     why: &'static str,
     /// True when the connection ends, whatever the QoS.
     fatal: bool,
+    /// The limit that was met, if one was.
+    limit: Option<&'static str>,
 }
 
 const fn fatal(reason: ReasonCode, why: &'static str) -> Rejection {
-    Rejection { reason, why, fatal: true }
+    Rejection { reason, why, fatal: true, limit: None }
 }
 
 const fn refusal(reason: ReasonCode, why: &'static str) -> Rejection {
-    Rejection { reason, why, fatal: false }
+    Rejection { reason, why, fatal: false, limit: None }
+}
+
+impl Rejection {
+    const fn by(self, limit: &'static str) -> Rejection {
+        Rejection { limit: Some(limit), ..self }
+    }
 }
 
 impl Server {
@@ -39,7 +47,9 @@ impl Server {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.traffic.messages_in += 1;
         let limits = self.limits_of(self.connections.get(key).map_or(0, |c| c.peer.listener));
-        self.meter(key, publish, now, fx);
+        if !self.meter(key, publish, &limits, now, fx) {
+            return;
+        }
         if let Err(rejection) = self.count_inbound(key, publish) {
             self.reject(key, publish, &rejection, now, fx);
             return;
@@ -62,28 +72,46 @@ impl Server {
         self.scratch = resolved;
     }
 
-    /// Takes tokens for a message; without them, reading pauses until there are some again.
-    fn meter(&mut self, key: ConnectionKey, publish: &Publish<'_>, now: Time, fx: &mut Effects) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        let Some(open) = connection.open_mut() else { return };
+    /// Takes tokens for a message; without them, reading pauses until there are some again. False
+    /// when the client has been too fast for too long: its connection has ended.
+    fn meter(
+        &mut self,
+        key: ConnectionKey,
+        publish: &Publish<'_>,
+        limits: &Limits,
+        now: Time,
+        fx: &mut Effects,
+    ) -> bool {
+        let Some(connection) = self.connections.get_mut(key) else { return false };
+        let Some(open) = connection.open_mut() else { return false };
         let octets = publish.payload.len() as u64 + publish.topic.len() as u64;
-        let mut wait_ms = 0;
-        let mut limit = "publish_rate_per_s";
-        if let Some(Err(ms)) = open.message_rate.as_mut().map(|bucket| bucket.take(1, now)) {
-            wait_ms = ms;
-        }
-        if let Some(Err(ms)) = open.byte_rate.as_mut().map(|bucket| bucket.take(octets, now))
-            && ms > wait_ms
-        {
-            (wait_ms, limit) = (ms, "publish_bytes_per_s");
-        }
+        let by_number = open.message_rate.as_mut().map_or(0, |bucket| bucket.spend(1, now));
+        let by_octets = open.byte_rate.as_mut().map_or(0, |bucket| bucket.spend(octets, now));
+        let (wait_ms, limit) = match by_octets > by_number {
+            true => (by_octets, "publish_bytes_per_s"),
+            false => (by_number, "publish_rate_per_s"),
+        };
         if wait_ms == 0 {
-            return;
+            return true;
         }
+        let excess = open.excess.get_or_insert(Excess { since: now, paused_ms: 0 });
+        let elapsed_ms = now.since(excess.since);
+        // At most a day, as Python checks.
+        if elapsed_ms >= (limits.publish_excess_max_s.clamp(0.0, 86_400.0) * 1000.0) as u64 {
+            // Half of the time: a client at its rate is paused now and then, one above it always.
+            if excess.paused_ms >= elapsed_ms / 2 && elapsed_ms > 0 {
+                self.limit_met(key, "publish_excess_max_s", "disconnected", now, fx);
+                self.close(key, ReasonCode::MessageRateTooHigh, "faster than its rates for too long", now, fx);
+                return false;
+            }
+            *excess = Excess { since: now, paused_ms: 0 };
+        }
+        excess.paused_ms = excess.paused_ms.saturating_add(wait_ms);
         let until = now.plus_ms(wait_ms);
         connection.paused_until = Some(until);
         self.timers.set(until, super::Timer::Resume(key));
         self.limit_met(key, limit, "reading paused", now, fx);
+        true
     }
 
     /// The client may have at most our Receive Maximum under way [MQTT-3.3.4-7].
@@ -94,7 +122,8 @@ impl Server {
             && self.sessions.get(open.session).is_some_and(|session| session.received.contains_key(&id.get()));
         if !again {
             if open.version.is_v5() && open.inbound_open >= open.inbound_maximum {
-                return Err(fatal(ReasonCode::ReceiveMaximumExceeded, "more messages under way than Receive Maximum"));
+                return Err(fatal(ReasonCode::ReceiveMaximumExceeded, "more messages under way than Receive Maximum")
+                    .by("receive_max"));
             }
             open.inbound_open = open.inbound_open.saturating_add(1);
         }
@@ -141,7 +170,8 @@ impl Server {
         };
         let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return Ok(()) };
         if !open.aliases_in.admits(alias) {
-            return Err(fatal(ReasonCode::TopicAliasInvalid, "Topic Alias above our maximum [MQTT-3.3.2-9]"));
+            return Err(fatal(ReasonCode::TopicAliasInvalid, "Topic Alias above our maximum [MQTT-3.3.2-9]")
+                .by("topic_alias_max"));
         }
         if publish.topic.is_empty() {
             let topic = open
@@ -292,6 +322,10 @@ impl Server {
 
     fn reject(&mut self, key: ConnectionKey, publish: &Publish<'_>, why: &Rejection, now: Time, fx: &mut Effects) {
         let is_v5 = self.connections.get(key).and_then(|c| c.open()).is_some_and(|open| open.version.is_v5());
+        if let Some(limit) = why.limit {
+            let effect = if why.fatal || !is_v5 { "disconnected" } else { "message refused" };
+            self.limit_met(key, limit, effect, now, fx);
+        }
         // 3.1.1 cannot say no to a message: only closing tells the client that it was not taken.
         if why.fatal || !is_v5 {
             self.close(key, why.reason, why.why, now, fx);
@@ -345,16 +379,15 @@ fn check_topic<'a>(
     let topic =
         TopicName::parse(text).map_err(|_| fatal(ReasonCode::TopicNameInvalid, "not a Topic Name [MQTT-3.3.2-2]"))?;
     if text.len() > limits.topic_bytes_max as usize {
-        return Err(refusal(ReasonCode::TopicNameInvalid, "the Topic Name is longer than topic_bytes_max"));
+        return Err(refusal(ReasonCode::TopicNameInvalid, "the Topic Name is longer than topic_bytes_max")
+            .by("topic_bytes_max"));
     }
     if topic.level_count() > limits.topic_levels_max as usize {
-        return Err(refusal(ReasonCode::TopicNameInvalid, "the Topic Name has more levels than topic_levels_max"));
+        return Err(refusal(ReasonCode::TopicNameInvalid, "the Topic Name has more levels than topic_levels_max")
+            .by("topic_levels_max"));
     }
     if properties.payload_format_utf8 && std::str::from_utf8(publish.payload).is_err() {
         return Err(refusal(ReasonCode::PayloadFormatInvalid, "the payload is not the UTF-8 it says it is"));
-    }
-    if publish.properties.raw.len() > limits.property_bytes_max as usize {
-        return Err(refusal(ReasonCode::QuotaExceeded, "more properties than property_bytes_max"));
     }
     Ok(topic)
 }

@@ -94,6 +94,14 @@ impl Server {
         for filter in filters {
             let Some(session) = self.sessions.get(key) else { return };
             let Some(subscription) = session.subscriptions.get(filter) else { continue };
+            // Many filters of one SUBSCRIBE, each with all there is: one after the other is enough.
+            let (waiting, connection) = (session.backlog.len() as u64, session.connection);
+            if let Some(connection) = connection
+                && waiting > self.limits_for(connection).retained_messages_max
+            {
+                self.limit_met(connection, "retained_messages_max", "Retained Messages not sent", now, fx);
+                return;
+            }
             let (options, id, per_delivery) = (subscription.options, subscription.id, subscription.per_delivery);
             let filter = subscription.filter.clone();
             let client_id = Arc::clone(&session.client_id);

@@ -101,10 +101,8 @@ impl Server {
         let Ok((share, filter)) = parse_subscription(text) else {
             return Granted::refused(ReasonCode::TopicFilterInvalid);
         };
-        if filter.as_str().len() > limits.topic_bytes_max as usize
-            || filter.level_count() > limits.topic_levels_max as usize
-        {
-            self.limit_met(key, "topic_levels_max", "subscription refused", now, fx);
+        if let Some(limit) = over_limit(&filter, limits) {
+            self.limit_met(key, limit, "subscription refused", now, fx);
             return Granted::refused(ReasonCode::TopicFilterInvalid);
         }
         let Some(session) = self.sessions.get(session_key) else {
@@ -113,6 +111,11 @@ impl Server {
         let is_new = !session.subscriptions.contains_key(text);
         if is_new && session.subscriptions.len() >= limits.subscriptions_per_session_max as usize {
             self.limit_met(key, "subscriptions_per_session_max", "subscription refused", now, fx);
+            return Granted::refused(ReasonCode::QuotaExceeded);
+        }
+        // Subscribing again and again would make the same Retained Messages wait any number of times.
+        if session.backlog.len() as u64 > limits.retained_messages_max {
+            self.limit_met(key, "retained_messages_max", "subscription refused", now, fx);
             return Granted::refused(ReasonCode::QuotaExceeded);
         }
         let Some(per_delivery) = self.may_subscribe(key, session_key, &filter, now, fx) else {
@@ -280,6 +283,14 @@ pub(crate) fn part_of(subscription: &Subscription) -> Part {
         id: subscription.id,
         per_delivery: subscription.per_delivery,
     }
+}
+
+/// The limit that a filter does not keep.
+fn over_limit(filter: &TopicFilter<'_>, limits: &Limits) -> Option<&'static str> {
+    if filter.as_str().len() > limits.topic_bytes_max as usize {
+        return Some("topic_bytes_max");
+    }
+    (filter.level_count() > limits.topic_levels_max as usize).then_some("topic_levels_max")
 }
 
 /// What ends the connection before any filter is acted on.

@@ -163,12 +163,23 @@ pub struct Open {
     pub message_rate: Option<TokenBucket>,
     /// Octets of messages per second.
     pub byte_rate: Option<TokenBucket>,
+    /// Since when, and how much of that time, its reading was paused; none while it keeps its rates.
+    pub excess: Option<Excess>,
     /// The Authentication Method of the CONNECT packet.
     pub auth_method: Option<Arc<str>>,
     /// True while a re-authentication is under way (4.12.1).
     pub reauthenticating: bool,
     /// When the credential ends: the connection ends with it.
     pub ends_at: Option<Time>,
+}
+
+/// How long a client has been faster than its rates.
+#[derive(Clone, Copy, Debug)]
+pub struct Excess {
+    /// When reading was paused for the first time.
+    pub since: Time,
+    /// Milliseconds of pauses since then.
+    pub paused_ms: u64,
 }
 
 /// An acknowledgement that may only be sent once what it claims is true (I3).

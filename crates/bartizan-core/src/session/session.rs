@@ -142,11 +142,16 @@ impl Session {
         seq
     }
 
-    /// True when the queue's limits admit one more message of this weight.
+    /// The limit that keeps one more message of this weight out of the queue, if one does.
     #[must_use]
-    pub fn has_room_for(&self, weight_bytes: usize) -> bool {
-        self.queue.len() < self.queued_messages_max
-            && self.queued_bytes.saturating_add(weight_bytes) <= self.queued_bytes_max
+    pub fn full_for(&self, weight_bytes: usize) -> Option<&'static str> {
+        if self.queue.len() >= self.queued_messages_max {
+            Some("queued_messages_max")
+        } else if self.queued_bytes.saturating_add(weight_bytes) > self.queued_bytes_max {
+            Some("queued_bytes_max")
+        } else {
+            None
+        }
     }
 
     /// Appends to the queue.

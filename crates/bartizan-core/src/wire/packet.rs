@@ -79,6 +79,30 @@ pub enum Packet<'a> {
     Auth(Auth<'a>),
 }
 
+impl Packet<'_> {
+    /// Octets of its properties; of those of the Will too, if they are longer.
+    #[must_use]
+    pub fn property_bytes(&self) -> usize {
+        match self {
+            Packet::Connect(connect) => {
+                let will = connect.will.as_ref().map_or(0, |will| will.properties.raw.len());
+                connect.properties.raw.len().max(will)
+            }
+            Packet::Connack(packet) => packet.properties.raw.len(),
+            Packet::Publish(packet) => packet.properties.raw.len(),
+            Packet::Puback(ack) | Packet::Pubrec(ack) | Packet::Pubrel(ack) | Packet::Pubcomp(ack) => {
+                ack.properties.raw.len()
+            }
+            Packet::Subscribe(packet) => packet.properties.raw.len(),
+            Packet::Unsubscribe(packet) => packet.properties.raw.len(),
+            Packet::Suback(packet) | Packet::Unsuback(packet) => packet.properties.raw.len(),
+            Packet::Disconnect(packet) => packet.properties.raw.len(),
+            Packet::Auth(packet) => packet.properties.raw.len(),
+            Packet::Pingreq | Packet::Pingresp => 0,
+        }
+    }
+}
+
 /// CONNECT (3.1).
 #[derive(Clone, PartialEq)]
 pub struct Connect<'a> {

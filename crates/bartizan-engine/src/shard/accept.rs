@@ -96,6 +96,7 @@ impl Shard {
                 };
                 let subject =
                     Subject { address: Some(address), listener: Some(Arc::clone(&rules.name)), ..Subject::default() };
+                self.server.count_limit(refused.0);
                 let what = What::LimitMet { limit: refused.0, effect: "closed before TLS" };
                 self.fx.events.push(Event::new(now, subject, what));
                 false

@@ -211,7 +211,10 @@ impl Shard {
                 continue;
             }
             match driver.stage {
-                Stage::Handshaking => self.handshake_failed(key, "not done within handshake_timeout_s", now),
+                Stage::Handshaking => {
+                    self.server.count_limit("handshake_timeout_s");
+                    self.handshake_failed(key, "not done within handshake_timeout_s", now);
+                }
                 Stage::Lingering => self.drop_driver(key),
                 Stage::Open(_) => {}
             }
