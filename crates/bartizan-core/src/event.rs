@@ -107,6 +107,8 @@ pub enum What {
     Repeated {
         /// The kind: "refused", "denied" ...
         kind: &'static str,
+        /// What all of them are about: a reason, an action or a limit; empty where there is none.
+        about: &'static str,
         /// How many.
         count: u64,
         /// Over how many milliseconds.

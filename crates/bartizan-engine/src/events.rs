@@ -102,11 +102,24 @@ impl Events {
     }
 }
 
+/// What makes events alike: kind, what it is about, source.
+type Alike = (&'static str, &'static str, Subject);
+
+/// What an event is about, among those of its kind. Never anything that a peer chose.
+fn about(what: &What) -> &'static str {
+    match what {
+        What::Refused { reason, .. } => reason,
+        What::Denied { action, .. } => action,
+        What::LimitMet { limit, .. } => limit,
+        _ => "",
+    }
+}
+
 /// One shard's view of floods.
 #[derive(Debug, Default)]
 pub struct Floods {
     window_ends: Time,
-    counts: HashMap<(&'static str, Subject), u64>,
+    counts: HashMap<Alike, u64>,
     unsorted: u64,
 }
 
@@ -136,26 +149,27 @@ impl Floods {
             "denied" | "limit_met" => Subject { listener: None, ..event.subject.clone() },
             _ => Subject { address: event.subject.address.clone(), ..Subject::default() },
         };
-        if self.counts.len() >= FLOODS_MAX && !self.counts.contains_key(&(kind, subject.clone())) {
+        let alike = (kind, about(&event.what), subject);
+        if self.counts.len() >= FLOODS_MAX && !self.counts.contains_key(&alike) {
             self.unsorted += 1;
             return false;
         }
         let most = if matches!(kind, "connected" | "disconnected") { 64 * ALIKE_MAX } else { ALIKE_MAX };
-        let count = self.counts.entry((kind, subject)).or_default();
+        let count = self.counts.entry(alike).or_default();
         *count += 1;
         *count <= most
     }
 
     fn close_window(&mut self, now: Time, out: &mut Vec<Event>) {
-        for ((kind, subject), count) in self.counts.drain() {
+        for ((kind, about, subject), count) in self.counts.drain() {
             let most = if matches!(kind, "connected" | "disconnected") { 64 * ALIKE_MAX } else { ALIKE_MAX };
             if count > most {
-                let what = What::Repeated { kind, count: count - most, within_ms: WINDOW_MS };
+                let what = What::Repeated { kind, about, count: count - most, within_ms: WINDOW_MS };
                 out.push(Event::new(now, subject, what));
             }
         }
         if self.unsorted > 0 {
-            let what = What::Repeated { kind: "other", count: self.unsorted, within_ms: WINDOW_MS };
+            let what = What::Repeated { kind: "other", about: "", count: self.unsorted, within_ms: WINDOW_MS };
             out.push(Event::new(now, Subject::default(), what));
             self.unsorted = 0;
         }
@@ -187,8 +201,22 @@ mod tests {
         assert_eq!(out.len() as u64, ALIKE_MAX);
         floods.filter(&mut Vec::new(), Time(10 + WINDOW_MS), &mut out);
         let last = out.last().map(|event| event.what.clone());
-        assert_eq!(last, Some(What::Repeated { kind: "denied", count: 5_000 - ALIKE_MAX, within_ms: WINDOW_MS }));
+        let count = 5_000 - ALIKE_MAX;
+        assert_eq!(last, Some(What::Repeated { kind: "denied", about: "publish", count, within_ms: WINDOW_MS }));
         assert_eq!(floods.deadline(), None);
+    }
+
+    #[test]
+    fn a_flood_hides_nothing_of_another_reason() {
+        let refused = |reason| {
+            let subject = Subject { address: Some("192.0.2.1".into()), ..Subject::default() };
+            Event::new(Time(0), subject, What::Refused { reason, why: String::new() })
+        };
+        let (mut floods, mut out) = (Floods::default(), Vec::new());
+        let mut events: Vec<Event> = (0..100).map(|_| refused("Handshake failed")).collect();
+        events.push(refused("Not authorized"));
+        floods.filter(&mut events, Time(10), &mut out);
+        assert_eq!(out.len() as u64, ALIKE_MAX + 1);
     }
 
     #[test]

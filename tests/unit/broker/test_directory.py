@@ -67,7 +67,7 @@ async def test_a_flood_of_unknown_names_is_not_a_flood_of_queries():
 def test_only_enabled_identities_reach_the_engine():
     disabled = replace(new_identity("press-02", at=NOW), state=IdentityState.DISABLED)
     assert json.loads(enabled_json([disabled, PRESS])) == [
-        {"id": "press-01", "roles": ["press"], "attributes": {"site": "chicago"}}
+        {"id": "press-01", "roles": ["press"], "attributes": {"site": "chicago"}, "revoked": []}
     ]
 
 

@@ -64,7 +64,10 @@ impl Server {
             Phase::Open(_) => {
                 self.end_open(key, ("Connection lost", "transport", why), WillFate::Publish, now, fx);
             }
-            Phase::AwaitConnect | Phase::Authenticating(_) => self.refuse(key, None, why, now, fx),
+            Phase::AwaitConnect | Phase::Authenticating(_) => {
+                let why = if why.is_empty() { "it ended before CONNECT was accepted" } else { why };
+                self.refuse(key, None, why, now, fx);
+            }
             Phase::Moving | Phase::Closed => {}
         }
     }

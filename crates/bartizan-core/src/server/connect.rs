@@ -40,6 +40,9 @@ pub enum Verdict {
     },
 }
 
+/// The longest name of an identity, and so the most heads of a Client Identifier worth a look.
+const NAME_CHARS_MAX: usize = 128;
+
 type Refusal = (ReasonCode, &'static str);
 
 impl Server {
@@ -64,13 +67,26 @@ impl Server {
         let has_credential = (!ignored && (request.user_name.is_some() || request.password.is_some()))
             || request.auth_method.is_some()
             || peer.certificate.is_some();
+        let client_id = request.client_id.clone();
         connection.phase = Phase::Authenticating(Box::new(AuthExchange::new(request)));
         if anonymous_allowed && !has_credential {
+            if self.belongs_to_an_identity(&client_id) {
+                let why = "the Client Identifier is in the namespace of an identity";
+                self.refuse(key, Some(ReasonCode::NotAuthorized), why, now, fx);
+                return;
+            }
             let principal = Principal::anonymous();
             self.verdict(key, Verdict::Allow { principal, client_id: None, ends_at: None, auth_data: None }, now, fx);
             return;
         }
         self.ask(key, fx);
+    }
+
+    /// True where a Client Identifier is an identity's name, or its name, `-` and more: it is
+    /// kept for whoever proves to be that identity.
+    fn belongs_to_an_identity(&self, client_id: &str) -> bool {
+        let heads = client_id.match_indices('-').filter_map(|(at, _)| client_id.get(..at));
+        heads.take(NAME_CHARS_MAX).chain([client_id]).any(|name| self.identities.contains_key(name))
     }
 
     /// Puts the question of an exchange to the authenticators.
