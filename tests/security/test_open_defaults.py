@@ -1,6 +1,5 @@
 """What a broker that nobody configured lets in: nothing without a proved identity, nothing in clear text."""
 
-import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +35,7 @@ def listening(pid: int) -> set[tuple[str, int]]:
     inodes = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            target = os.readlink(link)
+            target = str(link.readlink())
         except FileNotFoundError:
             continue
         if target.startswith("socket:["):

@@ -11,7 +11,6 @@ import pytest
 from bartizan.store.ports import Replace
 from tests.conformance.packets import v5, v311
 from tests.conformance.received import Puback, Publish, Suback
-from tests.conformance.wire import Wire
 from tests.security.party import NOT_AUTHORIZED, PLANT, Party, party
 from tests.security.process import running
 
@@ -183,7 +182,7 @@ def test_v311_clients_lose_a_subscription_too_and_stay_connected():
     with party(PLANT) as plant:
         plant.enrol("press-01", "press")
         plant.enrol("dash", "dashboard")
-        dash: Wire = plant.connect("dash", dialect=v311)
+        dash = plant.connect("dash", dialect=v311)
         dash.send(v311.subscribe(1, "data/+/temperature"))
         dash.expect(Suback, reasons=(0,))
         plant.broker.apply_policy(WITHOUT_DASHBOARD)

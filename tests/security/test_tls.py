@@ -60,19 +60,20 @@ def leaf(authority: Authority, directory: Path, name: str, *, at: datetime, life
 
 def refused_by_tls(to: Party, bundle: Bundle) -> None:
     """TLS 1.3 tells a client of its bad certificate after the handshake, at the first read."""
-    with pytest.raises((ssl.SSLError, ConnectionError)) as error:
+    try:
         stream = tls_stream(to, bundle)
         stream.sendall(v5.connect(bundle.client_id))
-        assert stream.recv(1) == b"", "a CONNACK came"
-        raise ConnectionResetError
-    assert "hostname" not in str(error.value)
+        said = stream.recv(1)
+    except (ssl.SSLError, ConnectionError):
+        said = b""
+    assert said == b"", "a CONNACK came"
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1], ids=["tls1.0", "tls1.1"])
 def test_old_tls_is_refused(plant: Party, version: ssl.TLSVersion):
     context = tls_context(plant.broker.ca_file)
     context.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
         context.minimum_version = context.maximum_version = version
     with pytest.raises((ssl.SSLError, ConnectionError)):
         tls_stream(plant, context=context)
