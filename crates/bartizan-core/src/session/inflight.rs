@@ -149,13 +149,20 @@ impl Inflight {
 
     /// Puts back a message with the identifier it had before a restart. Calls come in the
     /// order in which identifiers were handed out; gaps between them are acknowledged ones.
-    /// False when the identifier lies too far ahead to have been in one window with the first.
+    /// False when the identifier is taken.
     pub fn restore(&mut self, id: PacketId, slot: Slot) -> bool {
+        if self.get_mut(id).is_some() || !self.has_identifier() {
+            return false;
+        }
+        // Those that the ring had gone on without, it leaves behind again.
+        while !self.ring.is_empty() && self.distance(id) >= SPAN {
+            self.set_aside();
+        }
         if self.ring.is_empty() {
             self.base = id.get();
         }
         let index = self.distance(id);
-        if index < self.ring.len() || index >= SPAN {
+        if index < self.ring.len() {
             return false;
         }
         while self.ring.len() < index {
@@ -300,5 +307,25 @@ mod tests {
         assert_eq!(window.push(slot(4)), Some(id(3)));
         assert_eq!(window.finish(id(2)).unwrap().seq, 2);
         assert_eq!(window.finish(id(1)).map(|slot| slot.seq), None);
+    }
+
+    #[test]
+    fn a_window_with_one_set_aside_is_restored_whole() {
+        let mut before = Inflight::default();
+        let mut kept = Vec::new();
+        for seq in 0..70_000 {
+            let id = before.push(slot(seq)).unwrap();
+            // The first one, and a handful at the end, after identifiers have wrapped.
+            if seq == 0 || seq > 69_995 { kept.push((id, seq)) } else { before.finish(id).map(drop).unwrap() }
+        }
+        let mut after = Inflight::default();
+        for (id, seq) in &kept {
+            assert!(after.restore(*id, Slot { on_wire: false, ..slot(*seq) }), "{id}");
+        }
+        assert_eq!(after.len(), before.len());
+        assert_eq!(after.push(slot(70_000)), before.push(slot(70_000)));
+        for (id, seq) in kept {
+            assert_eq!(after.finish(id).map(|slot| slot.seq), Some(seq));
+        }
     }
 }
