@@ -11,7 +11,6 @@ use super::{AckRef, Effects, Server};
 use crate::durable::Mutation;
 use crate::message::Time;
 use crate::session::connection::{Owed, OwedPacket};
-use crate::session::session::Received;
 use crate::session::{ConnectionKey, InflightPhase, SessionKey};
 use crate::wire::encode;
 use crate::wire::{Ack, PacketId, QoS, ReasonCode, Version};
@@ -48,15 +47,12 @@ impl Server {
 
     /// Sends what is owed, from the front, as far as nothing waits.
     pub(crate) fn settle(&mut self, key: ConnectionKey, now: Time, fx: &mut Effects) {
-        loop {
-            let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return };
-            if open.owed.front().is_none_or(|owed| owed.waits > 0) {
-                self.unstall(key, fx);
-                return;
-            }
-            let Some(owed) = open.owed.pop_front() else { return };
+        while let Some(owed) =
+            self.connections.get_mut(key).and_then(|c| c.open_mut()).and_then(crate::session::Open::take_owed)
+        {
             self.send_owed(key, owed, now, fx);
         }
+        self.unstall(key, fx);
     }
 
     fn send_owed(&mut self, key: ConnectionKey, owed: Owed, now: Time, fx: &mut Effects) {
@@ -79,11 +75,6 @@ impl Server {
             OwedPacket::Pubrec(id, reason, text) => {
                 if reason.is_error() {
                     open.inbound_open = open.inbound_open.saturating_sub(1);
-                } else if let Some(received) =
-                    self.sessions.get_mut(session).and_then(|session| session.received.get_mut(&id.get()))
-                {
-                    // Gone already when the client sent PUBREL without waiting for this.
-                    *received = Received::Held;
                 }
                 append_within(out, most, say(text), |out, text| encode::pubrec(out, version, id, reason, text))
             }
@@ -113,7 +104,7 @@ impl Server {
                 fx.resumed.push(key);
                 self.proceed(session, now, fx);
             }
-            Then::Retained(filters) => self.send_retained_for(session, &filters, now, fx),
+            Then::Retained(filters) => self.send_retained_for(session, filters, now, fx),
         }
     }
 
@@ -139,8 +130,10 @@ impl Server {
         let Some((session_key, _)) = self.speaker(key) else { return };
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         // An acknowledgement of what was not sent is ignored: it can change nothing.
-        let expected =
-            session.inflight.get_mut(id).is_some_and(|slot| slot.qos == qos && slot.phase == phase && slot.on_wire);
+        let expected = session
+            .inflight
+            .get_mut(id)
+            .is_some_and(|slot| slot.qos == qos && slot.phase == phase && (slot.on_wire || slot.sent_before));
         if !expected {
             return;
         }
@@ -155,7 +148,11 @@ impl Server {
         let Some((session_key, version)) = self.speaker(key) else { return };
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         let stored = session.stored;
-        let slot = session.inflight.get_mut(ack.packet_id).filter(|slot| slot.qos == QoS::ExactlyOnce && slot.on_wire);
+        // What went out on an earlier connection may be acknowledged before it goes out again.
+        let slot = session
+            .inflight
+            .get_mut(ack.packet_id)
+            .filter(|slot| slot.qos == QoS::ExactlyOnce && (slot.on_wire || slot.sent_before));
         let Some(slot) = slot else {
             self.write_pubrel(key, version, ack.packet_id, ReasonCode::PacketIdentifierNotFound, fx);
             return;
@@ -208,24 +205,6 @@ impl Server {
         }
     }
 
-    /// PUBREL: the identifier is free once that is durable; PUBCOMP says so [MQTT-4.3.3-11].
-    pub(crate) fn on_pubrel(&mut self, key: ConnectionKey, ack: &Ack<'_>, now: Time, fx: &mut Effects) {
-        let Some((session_key, _)) = self.speaker(key) else { return };
-        let Some(session) = self.sessions.get_mut(session_key) else { return };
-        let known = session.received.remove(&ack.packet_id.get()).is_some();
-        let stored = session.stored;
-        if known && stored {
-            fx.mutations
-                .push(Mutation::ReceivedDelete { client_id: Arc::clone(&session.client_id), packet_id: ack.packet_id });
-        }
-        let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
-        if !known && let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) {
-            // PUBCOMP gives a place back; an unknown identifier took none.
-            open.inbound_open = open.inbound_open.saturating_add(1);
-        }
-        self.owe(key, OwedPacket::Pubcomp(ack.packet_id, reason), 0, known && stored, now, fx);
-    }
-
     /// The Session and protocol of an open connection.
     pub(crate) fn speaker(&self, key: ConnectionKey) -> Option<(SessionKey, Version)> {
         let open = self.connections.get(key)?.open()?;
@@ -236,13 +215,15 @@ impl Server {
     pub fn committed(&mut self, deferred: Deferred, now: Time, fx: &mut Effects) {
         match deferred {
             Deferred::Owed(key, id) => self.owed_done(key, id, now, fx),
+            Deferred::Confirm(ack) if ack.shard() == self.shard => self.on_confirm(ack, now, fx),
             Deferred::Confirm(ack) => self.confirm(Some(ack), false, fx),
             Deferred::Publish(session, id) => {
                 let is_live = self.is_live(session);
                 let Some(slot) = self.sessions.get_mut(session).and_then(|s| s.inflight.get_mut(id)) else { return };
                 if slot.phase == InflightPhase::Assigned {
                     slot.phase = InflightPhase::Publish;
-                    if is_live {
+                    // One that has no place in the window of a new connection waits for it.
+                    if is_live && slot.on_wire {
                         self.send_slot(session, id, now, fx);
                     }
                 }
@@ -252,7 +233,7 @@ impl Server {
                 let Some(slot) = self.sessions.get_mut(session).and_then(|s| s.inflight.get_mut(id)) else { return };
                 if slot.phase == InflightPhase::Releasing {
                     slot.phase = InflightPhase::Release;
-                    if is_live {
+                    if is_live && slot.on_wire {
                         self.send_pubrel(session, id, fx);
                     }
                 }
@@ -272,7 +253,11 @@ impl Server {
     pub(crate) fn on_confirm(&mut self, ack: AckRef, now: Time, fx: &mut Effects) {
         match ack {
             AckRef::Owed { connection, owed, .. } => self.owed_done(connection, owed, now, fx),
+            AckRef::Receipt { session, packet_id, nonce, .. } => {
+                self.receipt_confirmed(session, packet_id, nonce, now, fx);
+            }
             AckRef::Handed { session, seq, .. } => self.handed_over(session, seq, now, fx),
+            AckRef::Relayed { relay, .. } => self.relayed(relay, fx),
         }
     }
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::close::WillFate;
 use super::{Effects, Server};
 use crate::event::{Event, Subject, What};
-use crate::message::Time;
+use crate::message::{Message, Time};
 use crate::policy::Image;
-use crate::session::{ConnectionKey, Principal, SessionKey};
-use crate::wire::ReasonCode;
+use crate::session::{ConnectionKey, InflightPhase, Principal, SessionKey};
+use crate::wire::{QoS, ReasonCode};
 
 /// A policy and the identities it is about, to take effect together.
 #[derive(Clone)]
@@ -121,47 +121,62 @@ impl Server {
             }
         }
         for text in &lost {
-            self.remove_subscription(key, text, fx);
+            self.remove_subscription(key, text, None, fx);
         }
-        let dropped = self.purge(key, !lost.is_empty(), fx);
+        let dropped = self.purge(key, !lost.is_empty(), now, fx);
         self.report_lost(key, lost, dropped, now, fx);
+        if dropped > 0 {
+            // What was dropped may have been all that held the window.
+            self.proceed(key, now, fx);
+        }
     }
 
-    /// Drops queued messages that may not be received, or that no Subscription is left for.
-    fn purge(&mut self, key: SessionKey, check_subscriptions: bool, fx: &mut Effects) -> u64 {
+    /// Drops queued messages that may not be received, or that no Subscription is left for. What
+    /// came by a Shared Subscription goes to another member.
+    fn purge(&mut self, key: SessionKey, check_subscriptions: bool, now: Time, fx: &mut Effects) -> u64 {
         let Some(session) = self.sessions.get_mut(key) else { return 0 };
         let (grants, subscriptions) = (&session.grants, &session.subscriptions);
-        let keeps = |message: &crate::message::Message| {
+        let keeps = |message: &Message| {
             let topic = message.topic();
             grants.receive(&topic).allow
                 && (!check_subscriptions || subscriptions.values().any(|s| s.filter.as_filter().matches(&topic)))
         };
         let mut dropped: Vec<u64> = Vec::new();
+        let mut shared: Vec<(Arc<str>, Arc<Message>)> = Vec::new();
         let mut octets = 0;
         session.queue.retain(|queued| {
             let keep = keeps(&queued.message);
             if !keep {
                 dropped.push(queued.seq);
+                shared.extend(queued.group.clone().map(|group| (group, Arc::clone(&queued.message))));
                 octets += queued.message.weight_bytes();
             }
             keep
         });
         session.backlog.retain(|next| keeps(&next.message));
-        // What was sent already is out; what would be sent again is not.
+        // What was sent already is out; what would be sent again, or waits for its commit, is not.
         let resend: Vec<_> = session
             .inflight
             .iter_mut()
-            .filter(|(_, slot)| !slot.on_wire && slot.message.as_ref().is_some_and(|message| !keeps(message)))
+            .filter(|(_, slot)| !slot.on_wire || slot.phase == InflightPhase::Assigned)
+            .filter(|(_, slot)| slot.message.as_ref().is_some_and(|message| !keeps(message)))
             .map(|(id, _)| id)
             .collect();
         session.queued_bytes = session.queued_bytes.saturating_sub(octets);
         let queued = dropped.len() as u64;
-        dropped.extend(resend.into_iter().filter_map(|id| session.inflight.finish(id)).map(|slot| slot.seq));
-        for seq in &dropped {
-            self.forget_queued(key, *seq, fx);
+        for slot in resend.into_iter().filter_map(|id| session.inflight.finish(id)) {
+            let may_go_on = slot.qos == QoS::AtLeastOnce || slot.phase == InflightPhase::Assigned;
+            dropped.push(slot.seq);
+            shared.extend(slot.group.filter(|_| may_go_on).zip(slot.message));
         }
         self.counters().queued_messages.sub(queued);
         self.counters().queued_bytes.sub(octets as u64);
+        for seq in &dropped {
+            self.forget_queued(key, *seq, fx);
+        }
+        for (group, message) in shared {
+            self.give_back(key, group, message, None, now, fx);
+        }
         dropped.len() as u64
     }
 

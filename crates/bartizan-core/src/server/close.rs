@@ -142,7 +142,9 @@ impl Server {
         session.ends_at = session.end_after(now);
         let ends_with_connection = session.is_transient();
         self.tell_groups(key, fx);
-        self.hand_over(key, now, fx);
+        if !ends_with_connection {
+            self.hand_over(key, now, fx);
+        }
         let Some(will) = open.will else { return };
         match fate {
             WillFate::Discard => self.forget_will(key, fx),
@@ -235,8 +237,9 @@ impl Server {
         let filters: Vec<Arc<str>> =
             self.sessions.get(key).map_or_else(Vec::new, |session| session.subscriptions.keys().cloned().collect());
         for filter in filters {
-            self.remove_subscription(key, &filter, fx);
+            self.remove_subscription(key, &filter, None, fx);
         }
+        self.hand_down(key, now, fx);
         let Some(session) = self.sessions.remove(key) else { return };
         self.by_client_id.remove(&session.client_id);
         if session.stored {

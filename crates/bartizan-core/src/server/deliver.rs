@@ -7,7 +7,7 @@ use super::route::{Outgoing, Part, SharedFrame, expiry_s};
 use super::{Effects, Server};
 use crate::durable::Mutation;
 use crate::event::What;
-use crate::message::{Message, Time};
+use crate::message::Time;
 use crate::session::alias::Outbound;
 use crate::session::session::Queued;
 use crate::session::{Connection, InflightPhase, SessionKey, Slot};
@@ -181,7 +181,8 @@ impl Server {
         };
         self.enqueue(key, queued, fx);
         if straight {
-            self.pump(key, now, fx);
+            // The queue alone: this may be on behalf of the backlog, as deep as the window is wide.
+            self.pump_queue(key, now, fx);
         }
     }
 
@@ -265,7 +266,7 @@ impl Server {
     }
 
     /// True when the Session has a connection whose window admits one more message.
-    fn window_is_open(&self, key: SessionKey) -> bool {
+    pub(crate) fn window_is_open(&self, key: SessionKey) -> bool {
         let Some(session) = self.sessions.get(key) else { return false };
         let Some(connection) = session.connection.and_then(|key| self.connections.get(key)) else { return false };
         let Some(open) = connection.open() else { return false };
@@ -277,6 +278,11 @@ impl Server {
 
     /// Moves messages from queue and backlog to the wire while the window admits them.
     pub(crate) fn pump(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
+        self.pump_queue(key, now, fx);
+        self.pump_backlog(key, now, fx);
+    }
+
+    fn pump_queue(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
         while self.window_is_open(key) {
             let Some(session) = self.sessions.get_mut(key) else { return };
             let Some(queued) = session.dequeue() else { break };
@@ -290,7 +296,6 @@ impl Server {
             }
             self.assign(key, queued, now, fx);
         }
-        self.pump_backlog(key, now, fx);
     }
 
     /// A stored message is done with.
@@ -394,45 +399,6 @@ impl Server {
         }
         self.pump(key, now, fx);
     }
-
-    /// Sends Retained Messages that wait for a new Subscription.
-    fn pump_backlog(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
-        loop {
-            let Some(session) = self.sessions.get(key) else { return };
-            let Some(next) = session.backlog.front() else { return };
-            let (qos, held_back) = (next.qos, !session.queue.is_empty());
-            let connection = session.connection.and_then(|key| self.connections.get(key));
-            let has_room = connection.is_some_and(|c| c.out.len() < self.out_buffer_bytes_max(c.peer.listener) / 2);
-            let ready = has_room && (qos == QoS::AtMostOnce || (!held_back && self.window_is_open(key)));
-            if !ready {
-                return;
-            }
-            let Some(next) = self.sessions.get_mut(key).and_then(|session| session.backlog.pop_front()) else { return };
-            self.send_retained(key, &next, now, fx);
-        }
-    }
-
-    fn send_retained(
-        &mut self,
-        key: SessionKey,
-        next: &crate::session::session::Backlogged,
-        now: Time,
-        fx: &mut Effects,
-    ) {
-        if next.message.is_expired(now) {
-            return;
-        }
-        let message: Arc<Message> = Arc::clone(&next.message);
-        let mut out = Outgoing::held(&message);
-        if next.per_delivery && !self.may_receive(key, &out, now, fx) {
-            return;
-        }
-        let ids: Box<[u32]> = next.subscription_id.into_iter().collect();
-        // RETAIN is 1 on what a new Subscription brings [MQTT-3.3.1-8].
-        let delivery = Delivery { qos: next.qos, retain: true, ids, group: None };
-        self.frame.clear();
-        self.deliver_one(key, delivery, &mut out, now, fx);
-    }
 }
 
 /// Appends a PUBLISH to a connection's `out`, by alias where the client allows it.
@@ -450,7 +416,8 @@ fn send(
         return Sent::NoRoom;
     }
     let topic = head.topic;
-    let alias = open.aliases_out.outbound(topic);
+    let most = open.maximum_packet_size as usize;
+    let mut alias = open.aliases_out.outbound(topic);
     match alias {
         Outbound::Name => {}
         Outbound::Introduce(alias) => head.topic_alias = Some(alias),
@@ -459,7 +426,12 @@ fn send(
             head.topic_alias = Some(alias);
         }
     }
-    if encode::publish_len(open.version, &head, payload.len()) > open.maximum_packet_size as usize {
+    if matches!(alias, Outbound::Introduce(_)) && encode::publish_len(open.version, &head, payload.len()) > most {
+        // An introduction is three octets more than the name alone, which may fit.
+        alias = Outbound::Name;
+        head.topic_alias = None;
+    }
+    if encode::publish_len(open.version, &head, payload.len()) > most {
         return Sent::TooLarge;
     }
     if head.qos == QoS::AtMostOnce && head.topic_alias.is_none() && head.subscription_ids.is_empty() {

@@ -3,8 +3,8 @@
 //! A group lives on one shard, its home, found by hashing its full filter: there one member is
 //! chosen for each message, connected ones first, in turn. A message for a member on another
 //! shard goes there and comes back if the member is gone. When a member's connection ends, its
-//! unacknowledged and unsent QoS 1 messages, and its unsent QoS 2 ones, go to another connected
-//! member; QoS 2 messages that were sent wait for their own Session [MQTT-4.8.2-4].
+//! unacknowledged QoS 1 messages go to another connected member, while its QoS 2 messages wait
+//! for their own Session [MQTT-4.8.2-4]. When its Session ends, so do those it was not sent.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::remote::{AckRef, Forward, Member};
 use super::route::{Outgoing, Part, Receiver};
 use super::{Effects, GroupKey, Server};
 use crate::message::{Message, Time};
-use crate::session::{InflightPhase, SessionKey, Subscription};
+use crate::session::{InflightPhase, SessionKey};
 use crate::topic::{TopicFilterBuf, parse_subscription};
 use crate::wire::QoS;
 
@@ -54,23 +54,13 @@ impl Group {
 
 impl Server {
     /// A Session joins a group, or changes its options there. True when another shard confirms.
-    pub(crate) fn join(
-        &mut self,
-        key: SessionKey,
-        name: &Arc<str>,
-        subscription: &Subscription,
-        ack: Option<AckRef>,
-        fx: &mut Effects,
-    ) -> bool {
+    pub(crate) fn join(&mut self, key: SessionKey, name: &Arc<str>, ack: Option<AckRef>, fx: &mut Effects) -> bool {
         let Some(session) = self.sessions.get(key) else { return false };
         let member = Member {
             shard: self.shard,
             session: key,
             is_online: session.connection.is_some(),
             is_stored: session.stored,
-            options: subscription.options,
-            id: subscription.id,
-            per_delivery: subscription.per_delivery,
         };
         let home = self.home_of(name);
         if home == self.shard {
@@ -108,14 +98,15 @@ impl Server {
         }
     }
 
-    /// A Session leaves a group.
-    pub(crate) fn leave(&mut self, key: SessionKey, name: &Arc<str>, fx: &mut Effects) {
+    /// A Session leaves a group. True when another shard confirms.
+    pub(crate) fn leave(&mut self, key: SessionKey, name: &Arc<str>, ack: Option<AckRef>, fx: &mut Effects) -> bool {
         let home = self.home_of(name);
         if home == self.shard {
             self.dismiss_member(name, self.shard, key);
-        } else {
-            fx.forwards.push((home, Forward::Leave { group: Arc::clone(name), shard: self.shard, session: key }));
+            return false;
         }
+        fx.forwards.push((home, Forward::Leave { group: Arc::clone(name), shard: self.shard, session: key, ack }));
+        ack.is_some()
     }
 
     /// A member leaves a group at home here; the last one takes the group with it.
@@ -140,146 +131,169 @@ impl Server {
     /// Tells a Session's groups whether it is connected, and whether its Session is stored.
     pub(crate) fn tell_groups(&mut self, key: SessionKey, fx: &mut Effects) {
         let Some(session) = self.sessions.get(key) else { return };
-        let shared: Vec<(Arc<str>, Subscription)> = session
+        let shared: Vec<Arc<str>> = session
             .subscriptions
             .iter()
             .filter(|(_, subscription)| subscription.share.is_some())
-            .map(|(name, subscription)| (Arc::clone(name), subscription.clone()))
+            .map(|(name, _)| Arc::clone(name))
             .collect();
-        for (name, subscription) in shared {
-            self.join(key, &name, &subscription, None, fx);
+        for name in shared {
+            self.join(key, &name, None, fx);
         }
     }
 
-    /// Gives a message to one member of a group. Returns how many other shards will confirm;
-    /// `None` when there is nobody to give it to.
+    /// Gives a message to one member of a group. Returns how many other shards will confirm.
     pub(crate) fn deliver_to_group(
         &mut self,
         key: GroupKey,
         out: &mut Outgoing<'_>,
         ack: Option<AckRef>,
-        except: Option<(usize, SessionKey)>,
         now: Time,
         fx: &mut Effects,
-    ) -> Option<u32> {
-        let group = self.groups.get_mut(key)?;
-        let member = group.choose(except, except.is_some())?;
+    ) -> u32 {
+        let Some(group) = self.groups.get_mut(key) else { return 0 };
+        let Some(member) = group.choose(None, false) else { return 0 };
         let name = Arc::clone(&group.name);
         if member.shard == self.shard {
-            self.deliver_to_member(member.session, &name, &member, out, now, fx);
-            return Some(0);
+            self.deliver_to_member(member.session, &name, out, now, fx);
+            return 0;
         }
-        let forward = Forward::ToMember {
-            session: member.session,
-            group: name,
-            options: member.options,
-            id: member.id,
-            per_delivery: member.per_delivery,
-            message: out.message(),
-            ack,
-        };
-        fx.forwards.push((member.shard, forward));
-        Some(u32::from(ack.is_some()))
+        fx.forwards.push((member.shard, to_member(&member, name, out.message(), ack)));
+        u32::from(ack.is_some())
     }
 
+    /// Delivers by the Subscription as it is now. False when there is none: it has ended, or the
+    /// policy has removed it, while the message was on its way.
     fn deliver_to_member(
         &mut self,
         session: SessionKey,
         group: &Arc<str>,
-        member: &Member,
         out: &mut Outgoing<'_>,
         now: Time,
         fx: &mut Effects,
-    ) {
-        if member.per_delivery && !self.may_receive(session, out, now, fx) {
-            return;
-        }
+    ) -> bool {
+        let subscription = self.sessions.get(session).and_then(|session| session.subscriptions.get(group));
+        let Some(subscription) = subscription else { return false };
         let delivery = Delivery {
-            qos: member.options.qos.min(out.qos),
-            retain: out.retain && member.options.retain_as_published,
-            ids: member.id.into_iter().collect(),
+            qos: subscription.options.qos.min(out.qos),
+            retain: out.retain && subscription.options.retain_as_published,
+            ids: subscription.id.into_iter().collect(),
             group: Some(Arc::clone(group)),
         };
-        self.deliver_one(session, delivery, out, now, fx);
+        if !subscription.per_delivery || self.may_receive(session, out, now, fx) {
+            self.deliver_one(session, delivery, out, now, fx);
+        }
+        true
     }
 
     /// A message for a member here, chosen by its group's home.
-    pub(crate) fn on_member_message(
+    fn on_member_message(
         &mut self,
-        member: &Member,
+        (key, was_online): (SessionKey, bool),
         group: Arc<str>,
         message: Arc<Message>,
         ack: Option<AckRef>,
         now: Time,
         fx: &mut Effects,
     ) {
-        if !self.sessions.contains_key(member.session) {
-            let home = self.home_of(&group);
-            let qos = member.options.qos;
-            let except = (self.shard, member.session);
-            fx.forwards.push((home, Forward::ToGroup { group, message, qos, ack, except }));
-            return;
-        }
         let before = fx.mutations.len();
+        let next = self.sessions.get(key).map_or(0, |session| session.next_seq);
         self.frame.clear();
         let mut out = Outgoing::held(&message);
-        self.deliver_to_member(member.session, &group, member, &mut out, now, fx);
+        if !self.deliver_to_member(key, &group, &mut out, now, fx) {
+            self.give_back(key, group, message, ack, now, fx);
+            return;
+        }
         self.confirm(ack, fx.mutations.len() > before, fx);
+        // Its connection ended while the message was on its way: it goes after the others.
+        let Some(session) = self.sessions.get(key).filter(|s| was_online && s.connection.is_none()) else { return };
+        if session.queue.back().is_some_and(|last| last.seq == next && last.qos == QoS::AtLeastOnce) {
+            let ack = AckRef::Handed { shard: self.shard, session: key, seq: next };
+            self.give_back(key, group, message, Some(ack), now, fx);
+        }
     }
 
-    /// A message that a member could not keep, at its group's home.
-    pub(crate) fn on_group_message(
+    /// A member does not have, or need not have, a message: its group's home gives it to another.
+    pub(crate) fn give_back(
+        &mut self,
+        key: SessionKey,
+        group: Arc<str>,
+        message: Arc<Message>,
+        ack: Option<AckRef>,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        let except = (self.shard, key);
+        let home = self.home_of(&group);
+        if home == self.shard {
+            self.on_group_message(&group, message, ack, except, now, fx);
+        } else {
+            fx.forwards.push((home, Forward::ToGroup { group, message, ack, except }));
+        }
+    }
+
+    /// A message that a member could not keep, at its group's home. Whoever takes it confirms.
+    fn on_group_message(
         &mut self,
         group: &Arc<str>,
-        message: &Arc<Message>,
+        message: Arc<Message>,
         ack: Option<AckRef>,
         except: (usize, SessionKey),
         now: Time,
         fx: &mut Effects,
     ) {
-        let before = fx.mutations.len();
-        let mut waits = 0;
-        let mut taken = false;
-        if let Some(key) = self.by_group.get(group).copied() {
-            self.frame.clear();
-            let mut out = Outgoing::held(message);
-            let given = self.deliver_to_group(key, &mut out, ack, Some(except), now, fx);
-            taken = given.is_some();
-            waits = given.unwrap_or(0);
-        }
-        // A member on another shard confirms for itself; one here, with this round's batch.
-        // Where nobody takes a handed message, its holder keeps it.
-        let handed = matches!(ack, Some(AckRef::Handed { .. }));
-        if waits == 0 && (taken || !handed) {
-            self.confirm(ack, fx.mutations.len() > before, fx);
+        // As long as a member holds it, only one that is connected is better off with it.
+        let is_handed = matches!(ack, Some(AckRef::Handed { .. }));
+        let group = self.by_group.get(group).and_then(|key| self.groups.get_mut(*key));
+        let chosen = group.and_then(|group| Some((Arc::clone(&group.name), group.choose(Some(except), is_handed)?)));
+        match chosen {
+            Some((name, member)) if member.shard == self.shard => {
+                let before = fx.mutations.len();
+                self.frame.clear();
+                self.deliver_to_member(member.session, &name, &mut Outgoing::held(&message), now, fx);
+                self.confirm(ack, fx.mutations.len() > before, fx);
+            }
+            Some((name, member)) => fx.forwards.push((member.shard, to_member(&member, name, message, ack))),
+            None if is_handed => {}
+            None => self.confirm(ack, false, fx),
         }
     }
 
-    /// A member's connection has ended: what it has not acknowledged goes to another one.
+    /// A member's connection has ended, and its Session goes on: what is QoS 1 and not
+    /// acknowledged goes to another one, which confirms. QoS 2 waits for this Session.
     pub(crate) fn hand_over(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let waiting = session
-            .queue
-            .iter()
-            .filter_map(|queued| Some((queued.seq, Arc::clone(queued.group.as_ref()?), Arc::clone(&queued.message))));
-        let mut due: Vec<(u64, Arc<str>, Arc<Message>)> = waiting.collect();
+        for (seq, group, message) in self.shared_due(key, false) {
+            let ack = AckRef::Handed { shard: self.shard, session: key, seq };
+            self.give_back(key, group, message, Some(ack), now, fx);
+        }
+    }
+
+    /// A member's Session ends: what it leaves behind goes to another one, but for QoS 2 that it
+    /// was sent [MQTT-4.8.2-5].
+    pub(crate) fn hand_down(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
+        for (_, group, message) in self.shared_due(key, true) {
+            self.give_back(key, group, message, None, now, fx);
+        }
+    }
+
+    /// Messages of Shared Subscriptions that another member may have, in their order.
+    fn shared_due(&mut self, key: SessionKey, with_unsent_qos2: bool) -> Vec<(u64, Arc<str>, Arc<Message>)> {
+        let Some(session) = self.sessions.get_mut(key) else { return Vec::new() };
+        let waiting = session.queue.iter().filter(|queued| with_unsent_qos2 || queued.qos == QoS::AtLeastOnce);
+        let mut due: Vec<(u64, Arc<str>, Arc<Message>)> = waiting
+            .filter_map(|queued| Some((queued.seq, Arc::clone(queued.group.as_ref()?), Arc::clone(&queued.message))))
+            .collect();
         due.extend(session.inflight.iter_mut().filter_map(|(_, slot)| {
-            let unacknowledged = slot.qos == QoS::AtLeastOnce && slot.phase == InflightPhase::Publish;
-            let message = slot.message.as_ref().filter(|_| unacknowledged)?;
+            let is_due = match slot.phase {
+                InflightPhase::Publish => slot.qos == QoS::AtLeastOnce,
+                InflightPhase::Assigned => with_unsent_qos2,
+                _ => false,
+            };
+            let message = slot.message.as_ref().filter(|_| is_due)?;
             Some((slot.seq, Arc::clone(slot.group.as_ref()?), Arc::clone(message)))
         }));
         due.sort_by_key(|(seq, ..)| *seq);
-        for (seq, group, message) in due {
-            let ack = AckRef::Handed { shard: self.shard, session: key, seq };
-            let except = (self.shard, key);
-            let home = self.home_of(&group);
-            if home == self.shard {
-                self.on_group_message(&group, &message, Some(ack), except, now, fx);
-            } else {
-                let qos = message.qos;
-                fx.forwards.push((home, Forward::ToGroup { group, message, qos, ack: Some(ack), except }));
-            }
-        }
+        due
     }
 
     /// Another member has a message safe: this one need not keep it.
@@ -306,25 +320,30 @@ impl Server {
     pub fn on_forward(&mut self, forward: Forward, now: Time, fx: &mut Effects) {
         match forward {
             Forward::Publish(message, ack) => self.on_forwarded(&message, ack, now, fx),
-            Forward::ToMember { session, group, options, id, per_delivery, message, ack } => {
-                let (shard, is_online, is_stored) = (self.shard, true, false);
-                let member = Member { shard, session, is_online, is_stored, options, id, per_delivery };
-                self.on_member_message(&member, group, message, ack, now, fx);
+            Forward::ToMember { session, was_online, group, message, ack } => {
+                self.on_member_message((session, was_online), group, message, ack, now, fx);
             }
-            Forward::ToGroup { group, message, ack, except, .. } => {
-                self.on_group_message(&group, &message, ack, except, now, fx);
+            Forward::ToGroup { group, message, ack, except } => {
+                self.on_group_message(&group, message, ack, except, now, fx);
             }
             Forward::Join { group, member, ack } => {
                 self.admit_member(&group, member);
                 self.confirm(ack, false, fx);
             }
-            Forward::Leave { group, shard, session } => self.dismiss_member(&group, shard, session),
+            Forward::Leave { group, shard, session, ack } => {
+                self.dismiss_member(&group, shard, session);
+                self.confirm(ack, false, fx);
+            }
             Forward::Confirm(ack) => self.on_confirm(ack, now, fx),
             Forward::Adopt(adoption) => {
                 self.adopt(*adoption, now, fx);
             }
         }
     }
+}
+
+fn to_member(member: &Member, group: Arc<str>, message: Arc<Message>, ack: Option<AckRef>) -> Forward {
+    Forward::ToMember { session: member.session, was_online: member.is_online, group, message, ack }
 }
 
 /// A group's entry in the index says nothing itself: its members do.

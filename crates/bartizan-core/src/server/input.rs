@@ -5,8 +5,9 @@ use crate::message::Time;
 use crate::session::{ConnectionKey, Phase};
 use crate::wire::{self, DecodeError, Packet, ReasonCode, Role, Version};
 
-/// Acknowledgements that may wait for one connection; a 3.1.1 client knows no Receive Maximum.
-const OWED_MAX: usize = 4_096;
+/// Octets of memory that acknowledgements owed to one connection may take before its next packet
+/// is handled; a 3.1.1 client knows no Receive Maximum.
+const OWED_BYTES_MAX: usize = 512 * 1024;
 
 impl Server {
     /// Handles the packets at the front of `buf`. Returns how many octets are done with; the
@@ -96,7 +97,7 @@ impl Server {
     fn must_wait(&self, key: ConnectionKey) -> bool {
         let Some(connection) = self.connections.get(key) else { return false };
         let Some(open) = connection.open() else { return false };
-        connection.out.len() > self.out_buffer_bytes_max(connection.peer.listener) || open.owed.len() > OWED_MAX
+        connection.out.len() > self.out_buffer_bytes_max(connection.peer.listener) || open.owed_bytes > OWED_BYTES_MAX
     }
 
     /// Lets a connection go on whose input waited, if nothing holds it any more.

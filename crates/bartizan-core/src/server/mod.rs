@@ -9,6 +9,7 @@
 //! | `connect`      | CONNECT, AUTH, the authenticators' verdict                             |
 //! | `open`         | a Session opened, resumed or taken over; CONNACK                       |
 //! | `publish`      | PUBLISH from a client, and from the server itself                      |
+//! | `receipt`      | QoS 2 received: exactly once                                           |
 //! | `route`        | who gets a message, here and on other shards                           |
 //! | `deliver`      | one message to one Session: window, queue, wire                        |
 //! | `acks`         | PUBACK, PUBREC, PUBREL, PUBCOMP; what is owed and in which order       |
@@ -39,6 +40,7 @@ pub mod listing;
 pub mod met;
 pub mod open;
 pub mod publish;
+pub mod receipt;
 pub mod remote;
 pub mod restore;
 pub mod retain;
@@ -83,6 +85,7 @@ pub struct Server {
     pub(crate) routes: RouteCache<Arc<Route>>,
     pub(crate) groups: SlotMap<GroupKey, Group>,
     pub(crate) by_group: HashMap<Arc<str>, GroupKey>,
+    pub(crate) relays: SlotMap<remote::RelayKey, remote::Relay>,
     pub(crate) timers: Timers,
     pub(crate) image: Arc<Image>,
     pub(crate) epoch: u64,
@@ -111,6 +114,7 @@ impl Server {
             routes: RouteCache::default(),
             groups: SlotMap::with_key(),
             by_group: HashMap::new(),
+            relays: SlotMap::with_key(),
             timers: Timers::default(),
             image: Arc::new(Image::deny_all()),
             epoch: 0,
@@ -159,9 +163,10 @@ impl Server {
         self.counters().bytes_sent.add(octets as u64);
         let session = self.connections.get(key).and_then(|c| c.open()).map(|open| open.session);
         if let Some(session) = session
-            && self.sessions.get(session).is_some_and(|s| !s.queue.is_empty() || !s.backlog.is_empty())
+            && self.sessions.get(session).is_some_and(Session::awaits_room)
         {
-            self.pump(session, now, fx);
+            // What is to be sent again goes before what waits in the queue [MQTT-4.6.0-1].
+            self.proceed(session, now, fx);
         }
         self.unstall(key, fx);
     }

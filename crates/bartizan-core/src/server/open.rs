@@ -32,7 +32,12 @@ impl Server {
     /// Opens an authenticated connection: its Session, then CONNACK.
     pub(crate) fn open(&mut self, key: ConnectionKey, adoption: Adoption, now: Time, fx: &mut Effects) {
         let Adoption { connect, assigned, principal, ends_at, auth_data, .. } = adoption;
+        let before = fx.mutations.len();
         let version = connect.version;
+        let Some(principal) = self.as_known(principal) else {
+            self.refuse_as(key, version, ReasonCode::NotAuthorized, "the identity is not enabled", now, fx);
+            return;
+        };
         let client_id: Arc<str> = Arc::from(connect.client_id.as_str());
         let grants = self.bind(&principal, &client_id);
         if let Some(connection) = self.connections.get_mut(key) {
@@ -46,14 +51,16 @@ impl Server {
         }
         let listener = self.connections.get(key).map_or(0, |c| c.peer.listener);
         let limits = self.limits_of(listener).for_roles(grants.limits());
-        let (session, present) = self.claim_session(&connect, &client_id, &principal, now, fx);
+        // The one that is taken over makes room. Asked first: a CONNECT that is refused ends nothing.
         // `anonymous` is nobody: its clients are not one another's.
         let most = if principal.is_anonymous() { u64::MAX } else { limits.connections_per_identity_max };
-        if !self.common.admit_connection(&principal.id, most) {
+        let room = most.saturating_add(u64::from(self.is_connected(&client_id)));
+        if !self.common.admit_connection(&principal.id, room) {
             self.limit_met(key, "connections_per_identity_max", "refused", now, fx);
             self.refuse_as(key, version, ReasonCode::QuotaExceeded, "too many connections of this identity", now, fx);
             return;
         }
+        let (session, present) = self.claim_session(&connect, &client_id, &principal, now, fx);
         let session = match session {
             Some(session) => session,
             None => self.make_session(&client_id, &principal, &grants),
@@ -64,7 +71,24 @@ impl Server {
         if present {
             self.sweep_session(session, now, fx);
         }
-        self.welcome(key, session, connack, present, now, fx);
+        // CONNACK says what became of the Session of before: not before the store says it too.
+        let after_commit = fx.mutations.len() > before;
+        self.welcome(key, connack, present, after_commit, now, fx);
+    }
+
+    /// The principal as it is known now: a change may have come while it was authenticated, or
+    /// while its connection moved here (I12). `None` where it is unknown or disabled by now.
+    pub(crate) fn as_known(&self, principal: Arc<Principal>) -> Option<Arc<Principal>> {
+        if !principal.managed {
+            return Some(principal);
+        }
+        let known = self.identities.get(&principal.id)?;
+        Some(Arc::new(Principal { method: Arc::clone(&principal.method), managed: true, ..(**known).clone() }))
+    }
+
+    fn is_connected(&self, client_id: &str) -> bool {
+        let session = self.by_client_id.get(client_id).and_then(|key| self.sessions.get(*key));
+        session.is_some_and(|session| session.connection.is_some())
     }
 
     /// Whether a proved principal may have what it asks for.
@@ -144,6 +168,7 @@ impl Server {
             queue: VecDeque::new(),
             queued_bytes: 0,
             backlog: VecDeque::new(),
+            retained_due: VecDeque::new(),
             inflight: Inflight::default(),
             received: HashMap::new(),
             next_seq: 1,
@@ -256,9 +281,9 @@ impl Server {
     fn welcome(
         &mut self,
         key: ConnectionKey,
-        session: SessionKey,
         connack: Vec<u8>,
         session_present: bool,
+        after_commit: bool,
         now: Time,
         fx: &mut Effects,
     ) {
@@ -272,8 +297,7 @@ impl Server {
             keep_alive_s: open.keep_alive_s,
         };
         self.tell(key, now, what, fx);
-        let stored = self.sessions.get(session).is_some_and(|session| session.stored);
-        self.owe(key, OwedPacket::Connack(connack), 0, stored, now, fx);
+        self.owe(key, OwedPacket::Connack(connack), 0, after_commit, now, fx);
     }
 
     fn connack(
@@ -348,6 +372,7 @@ fn make_open(
         aliases_out: OutboundAliases::new(connect.topic_alias_maximum.min(limits.topic_alias_max)),
         will,
         owed: VecDeque::new(),
+        owed_bytes: 0,
         next_owed: 0,
         message_rate: bucket(limits.publish_rate_per_s, limits.publish_burst),
         byte_rate: bucket(limits.publish_bytes_per_s, limits.publish_bytes_per_s),

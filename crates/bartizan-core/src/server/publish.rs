@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::route::{Outgoing, Routed};
 use super::{AckRef, DeniedPublish, Effects, Limits, Server};
-use crate::durable::Mutation;
 use crate::event::What;
 use crate::message::{Message, Time};
 use crate::policy::{Authorized, Denied};
@@ -54,19 +53,18 @@ impl Server {
             self.reject(key, publish, &rejection, now, fx);
             return;
         }
-        if self.is_duplicate(key, publish, now, fx) {
-            return;
-        }
         let properties = PublishProperties::read(publish.properties);
         // The topic of an alias is copied out: the alias table may change before the message
         // has gone its way.
         let mut resolved = std::mem::take(&mut self.scratch);
         resolved.clear();
-        let outcome = self
-            .resolve_topic(key, publish, properties.topic_alias, &mut resolved)
-            .and_then(|()| check_topic(&resolved, publish, &properties, &limits));
-        match outcome {
-            Ok(topic) => self.admit(key, publish, topic, &properties, now, fx),
+        match self.resolve_topic(key, publish, properties.topic_alias, &mut resolved) {
+            // Also one that came before sets the alias it names.
+            Ok(()) if self.is_duplicate(key, publish, now, fx) => {}
+            Ok(()) => match check_topic(&resolved, publish, &properties, &limits) {
+                Ok(topic) => self.admit(key, publish, topic, &properties, now, fx),
+                Err(rejection) => self.reject(key, publish, &rejection, now, fx),
+            },
             Err(rejection) => self.reject(key, publish, &rejection, now, fx),
         }
         self.scratch = resolved;
@@ -137,23 +135,16 @@ impl Server {
         let Some((session_key, _)) = self.speaker(key) else { return false };
         let Some(session) = self.sessions.get(session_key) else { return false };
         match session.received.get(&id.get()) {
-            None => false,
+            None => return false,
             Some(Received::Held) => {
                 self.owe(key, OwedPacket::Pubrec(id, ReasonCode::Success, None), 0, false, now, fx);
-                true
             }
-            // Its commit is under way: writing it again makes this acknowledgement wait for
-            // that commit too, as batches become durable in order.
-            Some(Received::Pending) => {
-                if session.stored {
-                    let client_id = Arc::clone(&session.client_id);
-                    fx.mutations.push(Mutation::ReceivedPut { client_id, packet_id: id });
-                }
-                let stored = session.stored;
-                self.owe(key, OwedPacket::Pubrec(id, ReasonCode::Success, None), 0, stored, now, fx);
-                true
-            }
+            // The PUBREC that is owed on this connection answers both.
+            Some(Received::Pending(receipt)) if receipt.owed.0 == key => {}
+            // The first one came on a connection that is gone; what it waits for, this one does.
+            Some(Received::Pending(_)) => self.owe_receipt(key, session_key, id),
         }
+        true
     }
 
     /// The Topic Name, from the packet or from its alias (3.3.2.3.4).
@@ -246,33 +237,17 @@ impl Server {
             return;
         };
         let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return };
-        let session_key = open.session;
+        if admitted.qos == QoS::ExactlyOnce {
+            let session_key = open.session;
+            self.distribute_once((key, session_key), id, admitted, out, before, now, fx);
+            return;
+        }
         // Owed before it is routed, so that a shard that confirms finds it; one wait is held
         // until the number of waits is known.
-        let packet = match admitted.qos {
-            QoS::ExactlyOnce => OwedPacket::Pubrec(id, ReasonCode::Success, None),
-            _ => OwedPacket::Puback(id, ReasonCode::Success, None),
-        };
-        let owed = open.owe(1, packet);
-        if admitted.qos == QoS::ExactlyOnce {
-            self.remember_received(session_key, id, fx);
-        }
+        let owed = open.owe(1, OwedPacket::Puback(id, ReasonCode::Success, None));
         let ack = AckRef::Owed { shard: self.shard, connection: key, owed };
         let routed = self.route_publish(admitted, out, key, Some(ack), now, fx);
         self.set_waits(key, owed, routed, fx.mutations.len() > before, now, fx);
-    }
-
-    fn remember_received(
-        &mut self,
-        session_key: crate::session::SessionKey,
-        id: crate::wire::PacketId,
-        fx: &mut Effects,
-    ) {
-        let Some(session) = self.sessions.get_mut(session_key) else { return };
-        session.received.insert(id.get(), Received::Pending);
-        if session.stored {
-            fx.mutations.push(Mutation::ReceivedPut { client_id: Arc::clone(&session.client_id), packet_id: id });
-        }
     }
 
     fn set_waits(
@@ -288,13 +263,11 @@ impl Server {
         let version = open.version;
         if let Some(owed) = open.owed_mut(id) {
             owed.waits = routed.waits + u32::from(after_commit);
-            if !routed.found && version.is_v5() {
-                match &mut owed.packet {
-                    OwedPacket::Puback(_, reason, _) | OwedPacket::Pubrec(_, reason, _) => {
-                        *reason = ReasonCode::NoMatchingSubscribers;
-                    }
-                    _ => {}
-                }
+            if let OwedPacket::Puback(_, reason, _) = &mut owed.packet
+                && !routed.found
+                && version.is_v5()
+            {
+                *reason = ReasonCode::NoMatchingSubscribers;
             }
         }
         if after_commit {

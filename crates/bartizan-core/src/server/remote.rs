@@ -6,7 +6,12 @@ use crate::message::{Message, Time};
 use crate::policy::Authorized;
 use crate::session::auth_exchange::ConnectRequest;
 use crate::session::{ConnectionKey, Peer, Principal, SessionKey};
-use crate::wire::{QoS, SubscriptionOptions};
+use crate::wire::PacketId;
+
+slotmap::new_key_type! {
+    /// Names a `Relay` of a shard.
+    pub struct RelayKey;
+}
 
 /// An acknowledgement that another shard waits to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +25,17 @@ pub enum AckRef {
         /// Which one.
         owed: u64,
     },
+    /// A QoS 2 message that a Session has received.
+    Receipt {
+        /// The shard of the Session.
+        shard: usize,
+        /// The Session.
+        session: SessionKey,
+        /// The Packet Identifier.
+        packet_id: PacketId,
+        /// Tells it from an earlier one of the same identifier.
+        nonce: u64,
+    },
     /// A message of a Shared Subscription that a disconnected member still holds.
     Handed {
         /// The shard of the member.
@@ -29,6 +45,23 @@ pub enum AckRef {
         /// The message's place in its queue.
         seq: u64,
     },
+    /// A message that a shard was sent, and has sent on to members of its groups.
+    Relayed {
+        /// That shard.
+        shard: usize,
+        /// What it waits for.
+        relay: RelayKey,
+    },
+}
+
+/// A message that came from another shard and went on from here to members of Shared
+/// Subscriptions elsewhere: whoever waits is told once all of them have it safe.
+#[derive(Clone, Copy, Debug)]
+pub struct Relay {
+    /// Who waits.
+    pub ack: AckRef,
+    /// For how many.
+    pub waits: u32,
 }
 
 impl AckRef {
@@ -36,7 +69,10 @@ impl AckRef {
     #[must_use]
     pub fn shard(&self) -> usize {
         match self {
-            AckRef::Owed { shard, .. } | AckRef::Handed { shard, .. } => *shard,
+            AckRef::Owed { shard, .. }
+            | AckRef::Receipt { shard, .. }
+            | AckRef::Handed { shard, .. }
+            | AckRef::Relayed { shard, .. } => *shard,
         }
     }
 }
@@ -52,12 +88,6 @@ pub struct Member {
     pub is_online: bool,
     /// True when its Session outlives its connection.
     pub is_stored: bool,
-    /// Its Subscription's options.
-    pub options: SubscriptionOptions,
-    /// Its Subscription's identifier.
-    pub id: Option<u32>,
-    /// True when each delivery is decided by itself.
-    pub per_delivery: bool,
 }
 
 /// One shard to another.
@@ -69,14 +99,10 @@ pub enum Forward {
     ToMember {
         /// The member's Session.
         session: SessionKey,
+        /// True when it was connected as far as the group's home knew.
+        was_online: bool,
         /// The group, as its full filter.
         group: Arc<str>,
-        /// The member's options and identifier.
-        options: SubscriptionOptions,
-        /// The Subscription Identifier.
-        id: Option<u32>,
-        /// True when the delivery is decided by itself.
-        per_delivery: bool,
         /// The message.
         message: Arc<Message>,
         /// Who waits for it to be safe.
@@ -88,8 +114,6 @@ pub enum Forward {
         group: Arc<str>,
         /// The message.
         message: Arc<Message>,
-        /// Its QoS when it was handed out, at most.
-        qos: QoS,
         /// Who waits for it to be safe.
         ack: Option<AckRef>,
         /// The member that must not get it again.
@@ -112,6 +136,8 @@ pub enum Forward {
         shard: usize,
         /// The Session.
         session: SessionKey,
+        /// The UNSUBACK that waits.
+        ack: Option<AckRef>,
     },
     /// A message is safe where it was sent.
     Confirm(AckRef),

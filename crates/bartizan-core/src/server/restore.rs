@@ -123,6 +123,7 @@ impl Server {
             queue: VecDeque::new(),
             queued_bytes: 0,
             backlog: VecDeque::new(),
+            retained_due: VecDeque::new(),
             inflight: Inflight::default(),
             received: HashMap::new(),
             next_seq: 1,

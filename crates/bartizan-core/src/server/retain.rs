@@ -5,13 +5,15 @@
 
 use std::sync::Arc;
 
+use super::deliver::Delivery;
 use super::route::Outgoing;
 use super::{Effects, Server};
 use crate::durable::Mutation;
 use crate::message::{Message, Time};
-use crate::session::session::Backlogged;
+use crate::session::session::{Backlogged, RetainedDue};
 use crate::session::{ConnectionKey, SessionKey};
 use crate::topic::{PageEnd, RetainedPage, TopicName};
+use crate::wire::QoS;
 
 /// Most Retained Messages copied under one lock.
 const PAGE: usize = 1024;
@@ -90,46 +92,82 @@ impl Server {
     }
 
     /// The Session's new Subscriptions get the Retained Messages that match.
-    pub(crate) fn send_retained_for(&mut self, key: SessionKey, filters: &[Arc<str>], now: Time, fx: &mut Effects) {
+    pub(crate) fn send_retained_for(&mut self, key: SessionKey, filters: Vec<Arc<str>>, now: Time, fx: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
         for filter in filters {
-            let Some(session) = self.sessions.get(key) else { return };
-            let Some(subscription) = session.subscriptions.get(filter) else { continue };
-            // Many filters of one SUBSCRIBE, each with all there is: one after the other is enough.
-            let (waiting, connection) = (session.backlog.len() as u64, session.connection);
-            if let Some(connection) = connection
-                && waiting > self.limits_for(connection).retained_messages_max
-            {
-                self.limit_met(connection, "retained_messages_max", "Retained Messages not sent", now, fx);
-                return;
-            }
-            let (options, id, per_delivery) = (subscription.options, subscription.id, subscription.per_delivery);
-            let filter = subscription.filter.clone();
-            let client_id = Arc::clone(&session.client_id);
-            let mut after: Option<Box<str>> = None;
-            loop {
-                let mut found: Vec<Arc<Message>> = Vec::new();
-                let page = RetainedPage { after: after.as_deref(), messages_max: PAGE, visits_max: 16 * PAGE };
-                let end = self.common.retained().store.collect_page(&filter.as_filter(), page, &mut found);
-                let Some(session) = self.sessions.get_mut(key) else { return };
-                session.backlog.extend(
-                    found
-                        .into_iter()
-                        .filter(|message| !(options.no_local && message.publisher.client_id == client_id))
-                        .filter(|message| !message.is_expired(now))
-                        .map(|message| Backlogged {
-                            qos: options.qos.min(message.qos),
-                            message,
-                            subscription_id: id,
-                            per_delivery,
-                        }),
-                );
-                match end {
-                    PageEnd::More(name) => after = Some(name),
-                    PageEnd::Complete => break,
-                }
-            }
+            // Asked for again, they are sent again: from the beginning, and no longer from before.
+            session.retained_due.retain(|due| due.filter != filter);
+            session.retained_due.push_back(RetainedDue { filter, after: None });
         }
         self.pump(key, now, fx);
+    }
+
+    /// Sends Retained Messages that wait for a new Subscription.
+    pub(crate) fn pump_backlog(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
+        loop {
+            let Some(session) = self.sessions.get(key) else { return };
+            let (next, held_back) = (session.backlog.front().map(|next| next.qos), !session.queue.is_empty());
+            if next.is_none() && session.retained_due.is_empty() {
+                return;
+            }
+            let Some(connection) = session.connection.and_then(|key| self.connections.get(key)) else { return };
+            let has_room = connection.open().is_some_and(|open| open.is_live)
+                && connection.out.len() < self.out_buffer_bytes_max(connection.peer.listener) / 2;
+            if !has_room || next.is_some_and(|qos| qos > QoS::AtMostOnce && (held_back || !self.window_is_open(key))) {
+                return;
+            }
+            match self.sessions.get_mut(key).and_then(|session| session.backlog.pop_front()) {
+                Some(next) => self.send_retained(key, &next, now, fx),
+                None if self.turn_retained_page(key, now) => {}
+                None => return,
+            }
+        }
+    }
+
+    fn send_retained(&mut self, key: SessionKey, next: &Backlogged, now: Time, fx: &mut Effects) {
+        if next.message.is_expired(now) || !self.is_still_retained(&next.message) {
+            return;
+        }
+        let message: Arc<Message> = Arc::clone(&next.message);
+        let mut out = Outgoing::held(&message);
+        if next.per_delivery && !self.may_receive(key, &out, now, fx) {
+            return;
+        }
+        let ids: Box<[u32]> = next.subscription_id.into_iter().collect();
+        // RETAIN is 1 on what a new Subscription brings [MQTT-3.3.1-8].
+        let delivery = Delivery { qos: next.qos, retain: true, ids, group: None };
+        self.frame.clear();
+        self.deliver_one(key, delivery, &mut out, now, fx);
+    }
+
+    /// Copies the next page of Retained Messages that are due. False when none are.
+    pub(crate) fn turn_retained_page(&mut self, key: SessionKey, now: Time) -> bool {
+        let Some(session) = self.sessions.get_mut(key) else { return false };
+        let Some(due) = session.retained_due.pop_front() else { return false };
+        // An ended Subscription gets no more [MQTT-3.10.4-2].
+        let Some(subscription) = session.subscriptions.get(&due.filter) else { return true };
+        let (options, subscription_id, per_delivery) =
+            (subscription.options, subscription.id, subscription.per_delivery);
+        let mut found: Vec<Arc<Message>> = Vec::new();
+        let page = RetainedPage { after: due.after.as_deref(), messages_max: PAGE, visits_max: 16 * PAGE };
+        let end = self.common.retained().store.collect_page(&subscription.filter.as_filter(), page, &mut found);
+        let client_id = &session.client_id;
+        let wanted = found
+            .into_iter()
+            .filter(|message| !(options.no_local && message.publisher.client_id == *client_id))
+            .filter(|message| !message.is_expired(now))
+            .map(|message| Backlogged { qos: options.qos.min(message.qos), message, subscription_id, per_delivery });
+        session.backlog.extend(wanted);
+        if let PageEnd::More(name) = end {
+            session.retained_due.push_front(RetainedDue { after: Some(name), ..due });
+        }
+        true
+    }
+
+    /// False when another message has taken its place since its page was copied: that one went
+    /// to the Session when it came, and an old value never follows a new one.
+    pub(crate) fn is_still_retained(&self, message: &Arc<Message>) -> bool {
+        self.common.retained().store.get(&message.topic()).is_some_and(|kept| Arc::ptr_eq(kept, message))
     }
 }
 

@@ -233,10 +233,26 @@ impl Server {
     ) {
         let before = fx.mutations.len();
         let mut out = Outgoing::held(message);
+        let relay = ack.map(|ack| self.relays.insert(super::remote::Relay { ack, waits: 1 }));
+        let via = relay.map(|relay| AckRef::Relayed { shard: self.shard, relay });
         // Its publisher is at home elsewhere, so No Local cannot concern a Session here.
         let mut found = false;
-        self.route_here(&mut out, None, ack, now, fx, &mut found);
-        self.confirm(ack, fx.mutations.len() > before, fx);
+        let waits = self.route_here(&mut out, None, via, now, fx, &mut found);
+        if let Some(relay) = relay.and_then(|relay| self.relays.get_mut(relay)) {
+            relay.waits += waits;
+        }
+        self.confirm(via, fx.mutations.len() > before, fx);
+    }
+
+    /// One of those that a relayed message went on to has it safe.
+    pub(crate) fn relayed(&mut self, key: super::remote::RelayKey, fx: &mut Effects) {
+        let Some(relay) = self.relays.get_mut(key) else { return };
+        relay.waits = relay.waits.saturating_sub(1);
+        if relay.waits == 0
+            && let Some(relay) = self.relays.remove(key)
+        {
+            self.confirm(Some(relay.ack), false, fx);
+        }
     }
 
     fn route_remote(
@@ -282,17 +298,21 @@ impl Server {
         let mut waits = 0;
         for group in &route.groups {
             *found = true;
-            waits += self.deliver_to_group(*group, out, ack, None, now, fx).unwrap_or(0);
+            waits += self.deliver_to_group(*group, out, ack, now, fx);
         }
         waits
     }
 
     /// Tells the shard that waits that its message is safe: at once, or once this round's
     /// batch is durable.
-    pub(crate) fn confirm(&self, ack: Option<AckRef>, after_commit: bool, fx: &mut Effects) {
+    pub(crate) fn confirm(&mut self, ack: Option<AckRef>, after_commit: bool, fx: &mut Effects) {
         let Some(ack) = ack else { return };
         if after_commit {
             fx.deferred.push(super::Deferred::Confirm(ack));
+        } else if let AckRef::Relayed { relay, shard } = ack
+            && shard == self.shard
+        {
+            self.relayed(relay, fx);
         } else {
             fx.forwards.push((ack.shard(), Forward::Confirm(ack)));
         }

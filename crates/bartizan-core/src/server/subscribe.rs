@@ -47,7 +47,7 @@ impl Server {
             let granted = self.subscribe_one(key, session_key, text, options, id, owed, &limits, now, fx);
             codes.push(granted.code);
             waits += u32::from(granted.waits);
-            if granted.retained {
+            if granted.retained && !retained.iter().any(|filter: &Arc<str>| **filter == *text) {
                 retained.push(Arc::from(text));
             }
         }
@@ -75,10 +75,7 @@ impl Server {
         fx: &mut Effects,
     ) {
         let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return };
-        if let Some(owed) = open.owed_mut(id) {
-            owed.packet = packet;
-            owed.waits = waits + u32::from(after_commit);
-        }
+        open.fill_owed(id, waits + u32::from(after_commit), packet);
         if after_commit {
             fx.deferred.push(super::Deferred::Owed(key, id));
         }
@@ -208,7 +205,7 @@ impl Server {
         fx: &mut Effects,
     ) -> bool {
         if subscription.share.is_some() {
-            return self.join(key, text, subscription, ack, fx);
+            return self.join(key, text, ack, fx);
         }
         let filter = subscription.filter.as_filter();
         self.index.insert(&filter, Receiver::Session(key), part_of(subscription));
@@ -231,19 +228,30 @@ impl Server {
             self.close(key, ReasonCode::TopicFilterInvalid, "not a Topic Filter [MQTT-4.7.1-1]", now, fx);
             return;
         }
+        let Some(owed) = self.reserve_owed(key) else { return };
+        let ack = super::AckRef::Owed { shard: self.shard, connection: key, owed };
         let before = fx.mutations.len();
         let mut codes = Vec::new();
+        let mut waits = 0;
         for text in unsubscribe.filters() {
-            let existed = self.remove_subscription(session_key, text, fx);
-            codes.push(if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted });
+            let removed = self.remove_subscription(session_key, text, Some(ack), fx);
+            waits += u32::from(removed == Some(true));
+            codes.push(removed.map_or(ReasonCode::NoSubscriptionExisted, |_| ReasonCode::Success));
         }
-        self.owe(key, OwedPacket::Unsuback(unsubscribe.packet_id, codes), 0, fx.mutations.len() > before, now, fx);
+        let packet = OwedPacket::Unsuback(unsubscribe.packet_id, codes);
+        self.fill_owed(key, owed, packet, waits, fx.mutations.len() > before, now, fx);
     }
 
-    /// Ends a Subscription. False when there was none.
-    pub(crate) fn remove_subscription(&mut self, key: SessionKey, text: &str, fx: &mut Effects) -> bool {
-        let Some(session) = self.sessions.get_mut(key) else { return false };
-        let Some((text, subscription)) = session.subscriptions.remove_entry(text) else { return false };
+    /// Ends a Subscription. `None` when there was none, else whether another shard will confirm.
+    pub(crate) fn remove_subscription(
+        &mut self,
+        key: SessionKey,
+        text: &str,
+        ack: Option<super::AckRef>,
+        fx: &mut Effects,
+    ) -> Option<bool> {
+        let session = self.sessions.get_mut(key)?;
+        let (text, subscription) = session.subscriptions.remove_entry(text)?;
         if session.stored {
             fx.mutations.push(Mutation::SubscriptionDelete {
                 client_id: Arc::clone(&session.client_id),
@@ -252,15 +260,14 @@ impl Server {
         }
         self.counters().subscriptions.sub(1);
         if subscription.share.is_some() {
-            self.leave(key, &text, fx);
-            return true;
+            return Some(self.leave(key, &text, ack, fx));
         }
         let filter = subscription.filter.as_filter();
         self.index.remove(&filter, Receiver::Session(key));
         if let Some(interest) = self.common.interest_of(self.shard) {
             interest.remove(&filter);
         }
-        true
+        Some(false)
     }
 
     /// The limits of a connection: its listener's, as its roles change them.

@@ -3,7 +3,7 @@
 //! no timer operation (keep alive looks at `last_seen`).
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 
 use super::{Effects, Server};
 use crate::message::Time;
@@ -11,7 +11,7 @@ use crate::session::{ConnectionKey, Phase, SessionKey};
 use crate::wire::ReasonCode;
 
 /// What is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     /// CONNECT must have been accepted.
     ConnectDeadline(ConnectionKey),
@@ -31,7 +31,12 @@ pub enum Timer {
 #[derive(Debug, Default)]
 pub struct Timers {
     heap: BinaryHeap<Reverse<(Time, Timer)>>,
+    /// How many there may be before those that mean nothing any more are looked for.
+    sweep_at: usize,
 }
+
+/// As many timers are never worth a sweep.
+const SWEEP_MIN: usize = 4_096;
 
 impl Timers {
     /// Rings at that time or soon after.
@@ -43,6 +48,20 @@ impl Timers {
     #[must_use]
     pub fn next(&self) -> Option<Time> {
         self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Drops timers of what is gone, and all but the first of those alike. Clients that come and
+    /// go would else leave behind a timer each time, for as long as a Session may last.
+    fn sweep(&mut self, is_alive: impl Fn(Timer) -> bool) {
+        if self.heap.len() <= self.sweep_at.max(SWEEP_MIN) {
+            return;
+        }
+        let mut timers = std::mem::take(&mut self.heap).into_vec();
+        timers.sort_unstable_by_key(|Reverse(entry)| *entry);
+        let mut seen = HashSet::new();
+        timers.retain(|Reverse((_, timer))| is_alive(*timer) && seen.insert(*timer));
+        self.sweep_at = timers.len() * 2;
+        self.heap = BinaryHeap::from(timers);
     }
 
     fn pop_due(&mut self, now: Time) -> Option<Timer> {
@@ -62,6 +81,12 @@ impl Server {
 
     /// Does what is due. At most 1,024 timers a call, so that a storm of them stops no traffic.
     pub fn tick(&mut self, now: Time, fx: &mut Effects) {
+        let (connections, sessions) = (&self.connections, &self.sessions);
+        self.timers.sweep(|timer| match timer {
+            Timer::ConnectDeadline(key) => connections.get(key).is_some_and(|c| c.open().is_none()),
+            Timer::KeepAlive(key) | Timer::CredentialEnd(key) | Timer::Resume(key) => connections.contains_key(key),
+            Timer::SessionEnd(key) | Timer::Will(key) => sessions.contains_key(key),
+        });
         for _ in 0..1024 {
             let Some(timer) = self.timers.pop_due(now) else { return };
             match timer {
@@ -119,11 +144,14 @@ impl Server {
     }
 
     fn resume_reading(&mut self, key: ConnectionKey, now: Time, fx: &mut Effects) {
-        if let Some(connection) = self.connections.get_mut(key)
-            && connection.paused_until.is_some_and(|until| until <= now)
-        {
-            connection.paused_until = None;
-            fx.resumed.push(key);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        match connection.paused_until {
+            Some(until) if until > now => self.timers.set(until, Timer::Resume(key)),
+            Some(_) => {
+                connection.paused_until = None;
+                fx.resumed.push(key);
+            }
+            None => {}
         }
     }
 

@@ -157,6 +157,8 @@ pub struct Open {
     pub will: Option<Will>,
     /// Acknowledgements owed, in the order of what they acknowledge [MQTT-4.6.0-2].
     pub owed: VecDeque<Owed>,
+    /// Octets of memory that `owed` takes.
+    pub owed_bytes: usize,
     /// Names the next entry of `owed`.
     pub next_owed: u64,
     /// Messages per second.
@@ -212,6 +214,22 @@ pub enum OwedPacket {
     Unknown,
 }
 
+impl OwedPacket {
+    /// Octets of memory it takes.
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        let held = match self {
+            OwedPacket::Connack(octets) => octets.len(),
+            OwedPacket::Suback(_, codes, _, retained) => {
+                codes.len() + retained.iter().map(|filter| filter.len() + 32).sum::<usize>()
+            }
+            OwedPacket::Unsuback(_, codes) => codes.len(),
+            _ => 0,
+        };
+        held + std::mem::size_of::<Owed>()
+    }
+}
+
 impl Connection {
     /// A connection just accepted.
     #[must_use]
@@ -254,8 +272,26 @@ impl Open {
     pub fn owe(&mut self, waits: u32, packet: OwedPacket) -> u64 {
         let id = self.next_owed;
         self.next_owed += 1;
+        self.owed_bytes += packet.weight_bytes();
         self.owed.push_back(Owed { id, waits, packet });
         id
+    }
+
+    /// Says what an `Unknown` is, and for how many commits it waits.
+    pub fn fill_owed(&mut self, id: u64, waits: u32, packet: OwedPacket) {
+        let weight = packet.weight_bytes();
+        if let Some(owed) = self.owed_mut(id) {
+            let before = std::mem::replace(&mut owed.packet, packet).weight_bytes();
+            owed.waits = waits;
+            self.owed_bytes = self.owed_bytes.saturating_sub(before) + weight;
+        }
+    }
+
+    /// Takes the first one, if it waits for nothing.
+    pub fn take_owed(&mut self) -> Option<Owed> {
+        let owed = self.owed.pop_front_if(|owed| owed.waits == 0)?;
+        self.owed_bytes = self.owed_bytes.saturating_sub(owed.packet.weight_bytes());
+        Some(owed)
     }
 
     /// The entry of this name.

@@ -70,6 +70,16 @@ pub struct Backlogged {
     pub per_delivery: bool,
 }
 
+/// Retained Messages that a new Subscription is still to get, from where they are kept: they are
+/// copied a page at a time, so that asking for them again and again takes no memory.
+#[derive(Clone, Debug)]
+pub struct RetainedDue {
+    /// The Subscription, by its full filter.
+    pub filter: Arc<str>,
+    /// The Topic Name up to which they have been copied.
+    pub after: Option<Box<str>>,
+}
+
 /// A Session.
 #[derive(Debug)]
 pub struct Session {
@@ -93,8 +103,10 @@ pub struct Session {
     pub queue: VecDeque<Queued>,
     /// Octets in the queue.
     pub queued_bytes: usize,
-    /// Retained Messages still to be sent to new Subscriptions.
+    /// Retained Messages on their way to new Subscriptions: at most a page.
     pub backlog: VecDeque<Backlogged>,
+    /// Where more of them are: at most one for each Subscription.
+    pub retained_due: VecDeque<RetainedDue>,
     /// Messages sent and not yet acknowledged.
     pub inflight: Inflight,
     /// Packet Identifiers of QoS 2 messages received and not yet released (4.3.3).
@@ -117,9 +129,24 @@ pub struct Session {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
     /// Not durable everywhere yet: no PUBREC may be sent.
-    Pending,
+    Pending(Receipt),
     /// PUBREC may be sent, again and again.
     Held,
+}
+
+/// What has to happen before a QoS 2 message may be acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Tells it from an earlier one of the same Packet Identifier.
+    pub nonce: u64,
+    /// How many commits it waits for.
+    pub waits: u32,
+    /// True once the store was given the Packet Identifier.
+    pub is_recorded: bool,
+    /// The PUBREC, and the connection it is owed on.
+    pub owed: (ConnectionKey, u64),
+    /// The PUBCOMP, where PUBREL came before PUBREC went.
+    pub released: Option<(ConnectionKey, u64)>,
 }
 
 impl Session {
@@ -133,6 +160,15 @@ impl Session {
     #[must_use]
     pub fn end_after(&self, now: Time) -> Option<Time> {
         (self.expiry_s != NEVER_EXPIRES).then(|| now.plus_ms(u64::from(self.expiry_s) * 1000))
+    }
+
+    /// True when something waits for room in the window or on the connection.
+    #[must_use]
+    pub fn awaits_room(&self) -> bool {
+        !self.queue.is_empty()
+            || !self.backlog.is_empty()
+            || !self.retained_due.is_empty()
+            || self.inflight.on_wire() < self.inflight.len()
     }
 
     /// Takes the next place in the queue.
