@@ -271,6 +271,7 @@ class Recorder:
     def drop(self) -> None:
         """The line is cut: no DISCONNECT."""
         line = self.paho.socket()
+        line = getattr(line, "_socket", line)  # a WebSocket wraps one
         if isinstance(line, socket.socket):
             with suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)

@@ -179,7 +179,7 @@ class Listener(BaseModel):
         (),
         description=(
             'WebSocket: values of Origin that browsers may come from, such as "https://hmi.example". '
-            "Clients that send none are let in."
+            "Clients that send none, or the address they connect to, are let in."
         ),
     )
     websocket_path: Annotated[str, Field(pattern=r"^/[\x21-\x7e]*$")] = Field(

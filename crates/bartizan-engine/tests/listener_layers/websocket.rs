@@ -248,6 +248,34 @@ fn a_browser_comes_only_from_a_listed_origin() {
 }
 
 #[test]
+fn a_client_that_claims_the_address_it_connects_to_is_let_in_unless_a_name_server_could_have_made_it_so() {
+    let echo = Echo::start(&listening(), None);
+    let request = |origin: &str, host: &str| {
+        REQUEST.replace("Host: localhost\r\n", &format!("Origin: {origin}\r\nHost: {host}\r\n"))
+    };
+    let own = ["127.0.0.1:8443", "[::1]:8443", "[::1]", "localhost", "LOCALHOST:8443"].map(|host| ("http", host));
+    let mut streams = Vec::new();
+    for (scheme, host) in own.into_iter().chain([("https", "broker.example:8443"), ("HTTPS", "broker.example")]) {
+        let mut stream = tcp(echo.address());
+        stream.write_all(request(&format!("{scheme}://{host}"), host).as_bytes()).unwrap();
+        echo.opened();
+        streams.push(stream);
+    }
+    for (origin, host) in [
+        ("http://rebound.example:8080", "rebound.example:8080"),
+        ("http://127.0.0.1.example", "127.0.0.1.example"),
+        ("https://broker.example:8443", "broker.example:8444"),
+        ("https://broker.example", "broker.example.evil"),
+        ("https://", "localhost"),
+        ("http://localhost:8080", "localhost:8443"),
+        ("ws://localhost", "localhost"),
+    ] {
+        assert_eq!(answer(&echo, &request(origin, host)), "HTTP/1.1 403 Origin Not Allowed", "{origin}");
+        echo.failure();
+    }
+}
+
+#[test]
 fn requests_that_are_no_upgrade_get_a_short_answer() {
     let echo = Echo::start(&listening(), None);
     let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";

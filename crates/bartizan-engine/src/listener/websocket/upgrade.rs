@@ -25,7 +25,7 @@ pub enum Refusal {
     /// The sub-protocol `mqtt` is not offered: [MQTT-6.0.0-3].
     #[error("400 Sub-protocol mqtt required")]
     NoSubProtocol,
-    /// A browser page from an origin that is not listed.
+    /// A browser page from an origin that is neither listed nor this listener.
     #[error("403 Origin Not Allowed")]
     Origin,
     /// Another path.
@@ -178,11 +178,38 @@ fn check_upgrade(headers: &[Header<'_>], version: Option<u8>) -> Result<(), Refu
 
 /// A browser states its page's origin; without this check any page could use its user's network.
 fn check_origin(headers: &[Header<'_>], allowed: &[String]) -> Result<(), Refusal> {
+    let host = only(headers, "host")?.unwrap_or_default();
     match only(headers, "origin")? {
         None => Ok(()),
         Some(origin) if allowed.iter().any(|listed| listed.eq_ignore_ascii_case(origin)) => Ok(()),
+        Some(origin) if is_own_origin(origin, host) => Ok(()),
         Some(_) => Err(Refusal::Origin),
     }
+}
+
+/// Whether an origin is this listener itself, as libraries outside browsers claim (paho-mqtt always does).
+///
+/// No page comes from here, but one whose name was pointed here after it was loaded (DNS rebinding) would
+/// claim the same. Over TLS the certificate, which lacks that name, has stopped it, and a page of https may
+/// not open plaintext WebSockets. A page of http may: its origin counts only if it is no name of the DNS.
+fn is_own_origin(origin: &str, host: &str) -> bool {
+    let is = |scheme: &str| {
+        let authority = origin.split_at_checked(scheme.len()).filter(|(given, _)| given.eq_ignore_ascii_case(scheme));
+        authority.is_some_and(|(_, authority)| !host.is_empty() && authority.eq_ignore_ascii_case(host))
+    };
+    is("https://") || (is("http://") && is_literal(host))
+}
+
+/// An IP address or `localhost`, with or without a port: what no name server answers for.
+fn is_literal(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let v6 = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::Ipv4Addr>().is_ok()
+        || v6.is_some_and(|v6| v6.parse::<std::net::Ipv6Addr>().is_ok())
 }
 
 fn values<'a>(headers: &'a [Header<'_>], name: &'a str) -> impl Iterator<Item = Option<&'a str>> {
