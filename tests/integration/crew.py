@@ -95,7 +95,9 @@ class PahoClient(Client):
     """paho-mqtt."""
 
     def __init__(self, berth: Berth) -> None:
-        more = {} if berth.clean or berth.version != "5" else {"SessionExpiryInterval": SESSION_EXPIRY_S}
+        more: dict[str, Any] = {}
+        if berth.version == "5" and not berth.clean:
+            more["SessionExpiryInterval"] = SESSION_EXPIRY_S
         self._recorder = Recorder(
             berth.place,
             berth.client_id,
