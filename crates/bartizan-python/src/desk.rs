@@ -7,6 +7,7 @@ use bartizan_core::message::Time;
 use bartizan_core::server;
 use bartizan_core::server::connect::Verdict;
 use bartizan_core::session::Principal;
+use bartizan_core::session::auth_exchange::Secret;
 use bartizan_core::wire::{ReasonCode, Version};
 use bartizan_engine::desk::Token;
 use pyo3::exceptions::PyValueError;
@@ -64,6 +65,11 @@ impl AuthRequest {
     }
 
     #[getter]
+    fn state<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        self.inner.state.as_ref().map(|secret| PyBytes::new(py, secret.expose()))
+    }
+
+    #[getter]
     fn certificate<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let Some(certificate) = &self.inner.certificate else { return Ok(None) };
         let json = serde_json::to_vec(&**certificate).map_err(|error| PyValueError::new_err(error.to_string()))?;
@@ -110,7 +116,7 @@ pub struct AuthVerdict {
 enum Answer {
     Allow { principal: Principal, client_id: Option<String>, ends_at: Option<Time>, data: Option<Vec<u8>> },
     Deny { reason: ReasonCode, why: String },
-    Proceed(Vec<u8>),
+    Proceed(Vec<u8>, Option<Secret>),
 }
 
 #[pymethods]
@@ -148,18 +154,18 @@ impl AuthVerdict {
         Ok(AuthVerdict { token, answer: Answer::Deny { reason, why } })
     }
 
-    /// The exchange goes on: AUTH 0x18 with this data.
+    /// The exchange goes on: AUTH 0x18 with this data; `state` comes back with the client's answer.
     #[staticmethod]
-    #[pyo3(signature = (*, token, data))]
-    fn proceed(token: u64, data: Vec<u8>) -> AuthVerdict {
-        AuthVerdict { token, answer: Answer::Proceed(data) }
+    #[pyo3(signature = (*, token, data, state=None))]
+    fn proceed(token: u64, data: Vec<u8>, state: Option<&[u8]>) -> AuthVerdict {
+        AuthVerdict { token, answer: Answer::Proceed(data, state.map(Secret::new)) }
     }
 
     fn __repr__(&self) -> String {
         let word = match &self.answer {
             Answer::Allow { principal, .. } => format!("allow {}", principal.id),
             Answer::Deny { reason, .. } => format!("deny {}", reason.name()),
-            Answer::Proceed(_) => "proceed".to_owned(),
+            Answer::Proceed(..) => "proceed".to_owned(),
         };
         format!("<AuthVerdict {} {word}>", self.token)
     }
@@ -172,7 +178,7 @@ impl AuthVerdict {
                 Verdict::Allow { principal, client_id, ends_at, auth_data: data }
             }
             Answer::Deny { reason, why } => Verdict::Deny { reason, why },
-            Answer::Proceed(data) => Verdict::Continue(data),
+            Answer::Proceed(challenge, state) => Verdict::Continue { challenge, state },
         };
         (Token(self.token), verdict)
     }

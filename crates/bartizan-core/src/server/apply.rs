@@ -52,7 +52,7 @@ impl Server {
     fn refresh(&mut self, key: SessionKey, revoked: &HashSet<String>, now: Time, fx: &mut Effects) {
         let Some(session) = self.sessions.get(key) else { return };
         let old = Arc::clone(&session.principal);
-        let (connection, client_id) = (session.connection, Arc::clone(&session.client_id));
+        let connection = session.connection;
         let known = self.identities.get(&old.id).cloned();
         let principal = match known {
             // How it was proved is the connection's; what it may do is the store's.
@@ -74,6 +74,13 @@ impl Server {
                 return;
             }
         }
+        self.act_as(key, principal, now, fx);
+    }
+
+    /// From now on a Session acts as this principal: what it may not have any more is removed.
+    pub(crate) fn act_as(&mut self, key: SessionKey, principal: Arc<Principal>, now: Time, fx: &mut Effects) {
+        let Some(session) = self.sessions.get(key) else { return };
+        let (connection, client_id) = (session.connection, Arc::clone(&session.client_id));
         let grants = self.bind(&principal, &client_id);
         if let Some(session) = self.sessions.get_mut(key) {
             session.principal = Arc::clone(&principal);

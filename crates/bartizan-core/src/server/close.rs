@@ -38,22 +38,41 @@ impl Server {
         now: Time,
         fx: &mut Effects,
     ) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        match &connection.phase {
-            Phase::Open(open) => {
-                // Before CONNACK there is nothing a DISCONNECT could end.
-                if open.is_live {
-                    let (version, most) = (open.version, open.maximum_packet_size);
-                    append_within(&mut connection.out, most, Some(why), |out, why| {
-                        encode::disconnect(out, version, reason, why, None);
-                    });
-                    self.counters().messages_sent.add(1);
-                    self.mark_dirty(key, fx);
-                }
+        match self.connections.get(key).map(|connection| &connection.phase) {
+            Some(Phase::Open(_)) => {
+                self.say_goodbye(key, reason, why, fx);
                 self.end_open(key, (reason.name(), "server", why), fate, now, fx);
             }
-            Phase::Moving | Phase::Closed => {}
-            Phase::AwaitConnect | Phase::Authenticating(_) => self.refuse(key, Some(reason), why, now, fx),
+            Some(Phase::AwaitConnect | Phase::Authenticating(_)) => self.refuse(key, Some(reason), why, now, fx),
+            Some(Phase::Moving | Phase::Closed) | None => {}
+        }
+    }
+
+    /// Ends an open connection whose client is told less than the log.
+    pub(crate) fn close_told(
+        &mut self,
+        key: ConnectionKey,
+        (reason, told): (ReasonCode, &str),
+        why: &str,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        self.say_goodbye(key, reason, told, fx);
+        self.end_open(key, (reason.name(), "server", why), WillFate::Publish, now, fx);
+    }
+
+    /// DISCONNECT, to whom it can be sent.
+    fn say_goodbye(&mut self, key: ConnectionKey, reason: ReasonCode, why: &str, fx: &mut Effects) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Phase::Open(open) = &connection.phase else { return };
+        // Before CONNACK there is nothing a DISCONNECT could end.
+        if open.is_live {
+            let (version, most) = (open.version, open.maximum_packet_size);
+            append_within(&mut connection.out, most, Some(why), |out, why| {
+                encode::disconnect(out, version, reason, why, None);
+            });
+            self.counters().messages_sent.add(1);
+            self.mark_dirty(key, fx);
         }
     }
 

@@ -6,7 +6,7 @@ use super::effects::AuthRequest;
 use super::{Adoption, Effects, Server};
 use crate::event::What;
 use crate::message::{Message, Time};
-use crate::session::auth_exchange::{AuthExchange, ConnectRequest, Secret, Turn};
+use crate::session::auth_exchange::{AuthExchange, ConnectRequest, Secret};
 use crate::session::{ConnectionKey, Phase, Principal, Will};
 use crate::topic::TopicName;
 use crate::wire::encode::{self, AuthTail, ConnackProperties};
@@ -29,8 +29,13 @@ pub enum Verdict {
         /// Authentication Data to go with the answer.
         auth_data: Option<Vec<u8>>,
     },
-    /// The exchange goes on: AUTH 0x18 with this data.
-    Continue(Vec<u8>),
+    /// The exchange goes on by AUTH 0x18.
+    Continue {
+        /// Authentication Data for the client.
+        challenge: Vec<u8>,
+        /// What the authenticators want back with the client's answer.
+        state: Option<Secret>,
+    },
     /// No.
     Deny {
         /// The Reason Code.
@@ -90,9 +95,10 @@ impl Server {
     }
 
     /// Puts the question of an exchange to the authenticators.
-    fn ask(&self, key: ConnectionKey, fx: &mut Effects) {
-        let Some(connection) = self.connections.get(key) else { return };
-        let Phase::Authenticating(exchange) = &connection.phase else { return };
+    fn ask(&mut self, key: ConnectionKey, fx: &mut Effects) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Phase::Authenticating(exchange) = &mut connection.phase else { return };
+        let state = exchange.rounds.take_state();
         let connect = &exchange.connect;
         let rules = self.listeners.get(connection.peer.listener);
         fx.authenticate.push(AuthRequest {
@@ -103,6 +109,7 @@ impl Server {
             password: connect.password.clone(),
             auth_method: connect.auth_method.clone(),
             auth_data: connect.auth_data.clone(),
+            state,
             certificate: connection.peer.certificate.clone(),
             listener: rules.map_or_else(|| Arc::from(""), |rules| Arc::clone(&rules.name)),
             anonymous_allowed: rules.is_some_and(|rules| rules.anonymous),
@@ -180,8 +187,8 @@ impl Server {
     pub fn verdict(&mut self, key: ConnectionKey, verdict: Verdict, now: Time, fx: &mut Effects) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         match &mut connection.phase {
-            Phase::Authenticating(exchange) if exchange.turn == Turn::Asked => {}
-            Phase::Open(open) if open.reauthenticating => {
+            Phase::Authenticating(exchange) if exchange.rounds.is_asked() => {}
+            Phase::Open(open) if open.reauthentication.as_ref().is_some_and(|again| again.rounds.is_asked()) => {
                 self.reauthenticated(key, verdict, now, fx);
                 return;
             }
@@ -191,21 +198,25 @@ impl Server {
             Verdict::Allow { principal, client_id, ends_at, auth_data } => {
                 self.allow(key, principal, client_id, (ends_at, auth_data), now, fx);
             }
-            Verdict::Continue(data) => self.challenge(key, &data, now, fx),
+            Verdict::Continue { challenge, state } => self.challenge(key, &challenge, state, now, fx),
             Verdict::Deny { reason, why } => self.refuse_told(key, reason, &why, now, fx),
         }
     }
 
-    fn challenge(&mut self, key: ConnectionKey, data: &[u8], now: Time, fx: &mut Effects) {
+    fn challenge(&mut self, key: ConnectionKey, data: &[u8], state: Option<Secret>, now: Time, fx: &mut Effects) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Phase::Authenticating(exchange) = &mut connection.phase else { return };
         let method = exchange.connect.auth_method.clone();
-        let Some(method) = method.filter(|_| exchange.challenge()) else {
+        let most = exchange.connect.maximum_packet_size;
+        let Some(method) = method.filter(|_| exchange.rounds.challenge(state)) else {
             self.refuse(key, Some(ReasonCode::NotAuthorized), "the authentication took too many rounds", now, fx);
             return;
         };
-        let tail = AuthTail { method: &method, payload: Some(data), reason_string: None };
-        encode::auth(&mut connection.out, ReasonCode::ContinueAuthentication, &tail);
+        if !append_auth(&mut connection.out, most, ReasonCode::ContinueAuthentication, &method, Some(data)) {
+            self.refuse(key, Some(ReasonCode::PacketTooLarge), AUTH_TOO_LARGE, now, fx);
+            return;
+        }
+        self.counters().messages_sent.add(1);
         self.mark_dirty(key, fx);
         fx.resumed.push(key);
     }
@@ -274,71 +285,6 @@ impl Server {
             if !self.by_client_id.contains_key(id.as_str()) {
                 return id;
             }
-        }
-    }
-
-    /// AUTH 0x19 after CONNACK: authenticate again by the same method [MQTT-4.12.1-1].
-    pub(crate) fn on_reauthenticate(&mut self, key: ConnectionKey, auth: &Auth<'_>, now: Time, fx: &mut Effects) {
-        let properties = AuthProperties::read(auth.properties);
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        let peer = connection.peer.clone();
-        let Phase::Open(open) = &mut connection.phase else { return };
-        let same = open.auth_method.is_some() && open.auth_method.as_deref() == properties.authentication_method;
-        let in_turn = match auth.reason {
-            ReasonCode::ReAuthenticate => !open.reauthenticating,
-            ReasonCode::ContinueAuthentication => open.reauthenticating,
-            _ => false,
-        };
-        if !same || !in_turn {
-            self.counters().protocol_errors.add(1);
-            self.close(key, ReasonCode::ProtocolError, "AUTH by another method, or out of turn", now, fx);
-            return;
-        }
-        open.reauthenticating = true;
-        let request = AuthRequest {
-            connection: key,
-            again: true,
-            client_id: open.client_id.to_string(),
-            user_name: None,
-            password: None,
-            auth_method: open.auth_method.clone(),
-            auth_data: properties.authentication_data.map(Secret::new),
-            certificate: peer.certificate.clone(),
-            listener: self.listeners.get(peer.listener).map_or_else(|| Arc::from(""), |rules| Arc::clone(&rules.name)),
-            anonymous_allowed: false,
-            address: Arc::clone(&peer.address),
-            version: open.version,
-        };
-        fx.authenticate.push(request);
-    }
-
-    fn reauthenticated(&mut self, key: ConnectionKey, verdict: Verdict, now: Time, fx: &mut Effects) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        let Phase::Open(open) = &mut connection.phase else { return };
-        let method = open.auth_method.clone().unwrap_or_else(|| Arc::from(""));
-        let mut answer = |reason, payload: Option<&[u8]>| {
-            let tail = AuthTail { method: &method, payload, reason_string: None };
-            encode::auth(&mut connection.out, reason, &tail);
-        };
-        match verdict {
-            // Whoever proves to be somebody else does not get this connection.
-            Verdict::Allow { principal, ends_at, auth_data, .. } if principal.id == open.principal.id => {
-                open.reauthenticating = false;
-                open.ends_at = ends_at;
-                answer(ReasonCode::Success, auth_data.as_deref());
-                if let Some(at) = ends_at {
-                    self.timers.set(at, super::Timer::CredentialEnd(key));
-                }
-                self.mark_dirty(key, fx);
-            }
-            Verdict::Continue(data) => {
-                answer(ReasonCode::ContinueAuthentication, Some(&data));
-                self.mark_dirty(key, fx);
-            }
-            Verdict::Allow { .. } => {
-                self.close(key, ReasonCode::NotAuthorized, "re-authentication as another identity", now, fx);
-            }
-            Verdict::Deny { reason, .. } => self.close(key, reason, "re-authentication failed", now, fx),
         }
     }
 
@@ -450,6 +396,25 @@ fn has_v3_code(reason: ReasonCode) -> bool {
             | R::QuotaExceeded
             | R::ConnectionRateExceeded
     )
+}
+
+/// Why an exchange ends whose next AUTH the client would not take.
+pub(crate) const AUTH_TOO_LARGE: &str = "the authentication needs a packet larger than the client takes";
+
+/// Appends AUTH. It carries no Reason String and no User Property, so nothing could be left out of
+/// it [MQTT-3.15.2-2] [MQTT-3.15.2-3]: false, and nothing appended, when it is too large.
+pub(crate) fn append_auth(
+    out: &mut Vec<u8>,
+    most: u32,
+    reason: ReasonCode,
+    method: &str,
+    payload: Option<&[u8]>,
+) -> bool {
+    // Cut data would prove nothing.
+    payload.is_none_or(|data| u16::try_from(data.len()).is_ok())
+        && append_within(out, most, None, |out, reason_string| {
+            encode::auth(out, reason, &AuthTail { method, payload, reason_string });
+        })
 }
 
 /// Appends a packet that fits the client's Maximum Packet Size, without its reason string if

@@ -65,6 +65,8 @@ pub struct AuthRequest {
     pub auth_method: Option<Arc<str>>,
     /// The Authentication Data.
     pub auth_data: Option<Secret>,
+    /// What the authenticators wanted back with the answer to their challenge.
+    pub state: Option<Secret>,
     /// What TLS proved.
     pub certificate: Option<Arc<PeerIdentity>>,
     /// The listener's name.

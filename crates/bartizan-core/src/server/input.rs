@@ -43,9 +43,7 @@ impl Server {
         let connection = self.connections.get(key)?;
         let (version, ready) = match &connection.phase {
             Phase::AwaitConnect => (None, true),
-            Phase::Authenticating(exchange) => {
-                (Some(exchange.connect.version), exchange.turn == crate::session::auth_exchange::Turn::Challenged)
-            }
+            Phase::Authenticating(exchange) => (Some(exchange.connect.version), !exchange.rounds.is_asked()),
             // Packets that a client sends behind its CONNECT wait for the CONNACK.
             Phase::Open(open) => (Some(open.version), open.is_live),
             Phase::Moving => return None,

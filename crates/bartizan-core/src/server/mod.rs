@@ -40,6 +40,7 @@ pub mod listing;
 pub mod met;
 pub mod open;
 pub mod publish;
+pub mod reauth;
 pub mod receipt;
 pub mod remote;
 pub mod restore;
@@ -136,12 +137,10 @@ impl Server {
 
     /// A connection was accepted: CONNECT is awaited, until its deadline.
     pub fn accepted(&mut self, peer: Peer, now: Time) -> ConnectionKey {
-        let timeout_s = self.limits_of(peer.listener).connect_timeout_s;
+        let deadline = self.auth_deadline(peer.listener, now);
         let key = self.connections.insert(Connection::new(peer, now));
         self.counters().sockets_accepted.add(1);
-        // At most a day: a float of seconds always fits.
-        let timeout_ms = (timeout_s.clamp(0.001, 86_400.0) * 1000.0) as u64;
-        self.timers.set(now.plus_ms(timeout_ms), Timer::ConnectDeadline(key));
+        self.timers.set(deadline, Timer::ConnectDeadline(key));
         key
     }
 
@@ -180,13 +179,12 @@ impl Server {
     /// is being asked about it.
     #[must_use]
     pub fn awaits_rest(&self, key: ConnectionKey) -> bool {
-        use crate::session::auth_exchange::Turn;
         self.connections.get(key).is_some_and(|connection| {
             connection.paused_until.is_none()
                 && !connection.is_stalled
                 && match &connection.phase {
                     Phase::AwaitConnect => true,
-                    Phase::Authenticating(exchange) => exchange.turn == Turn::Challenged,
+                    Phase::Authenticating(exchange) => !exchange.rounds.is_asked(),
                     Phase::Open(open) => open.is_live,
                     Phase::Moving | Phase::Closed => false,
                 }

@@ -212,12 +212,10 @@ impl Server {
         if open.keep_alive_s > 0 {
             self.timers.set(now.plus_ms(u64::from(open.keep_alive_s) * 1500), Timer::KeepAlive(key));
         }
-        if let Some(at) = open.ends_at {
-            self.timers.set(at, Timer::CredentialEnd(key));
-        }
         if let Some(connection) = self.connections.get_mut(key) {
             connection.phase = Phase::Open(Box::new(open));
         }
+        self.set_auth_timer(key);
         self.store_session(session_key, now, fx);
         self.tell_groups(session_key, fx);
         let counters = self.counters();
@@ -378,8 +376,9 @@ fn make_open(
         byte_rate: bucket(limits.publish_bytes_per_s, limits.publish_bytes_per_s),
         excess: None,
         auth_method: connect.auth_method.clone(),
-        reauthenticating: false,
+        reauthentication: None,
         ends_at,
+        auth_timer: None,
     }
 }
 

@@ -17,8 +17,8 @@ pub enum Timer {
     ConnectDeadline(ConnectionKey),
     /// A packet must have come (3.1.2.10).
     KeepAlive(ConnectionKey),
-    /// The credential ends.
-    CredentialEnd(ConnectionKey),
+    /// The credential ends, or its renewal must be over.
+    Credential(ConnectionKey),
     /// Reading may go on.
     Resume(ConnectionKey),
     /// The Session ends.
@@ -84,7 +84,7 @@ impl Server {
         let (connections, sessions) = (&self.connections, &self.sessions);
         self.timers.sweep(|timer| match timer {
             Timer::ConnectDeadline(key) => connections.get(key).is_some_and(|c| c.open().is_none()),
-            Timer::KeepAlive(key) | Timer::CredentialEnd(key) | Timer::Resume(key) => connections.contains_key(key),
+            Timer::KeepAlive(key) | Timer::Credential(key) | Timer::Resume(key) => connections.contains_key(key),
             Timer::SessionEnd(key) | Timer::Will(key) => sessions.contains_key(key),
         });
         for _ in 0..1024 {
@@ -92,7 +92,7 @@ impl Server {
             match timer {
                 Timer::ConnectDeadline(key) => self.connect_deadline(key, now, fx),
                 Timer::KeepAlive(key) => self.keep_alive_due(key, now, fx),
-                Timer::CredentialEnd(key) => self.credential_end(key, now, fx),
+                Timer::Credential(key) => self.credential_due(key, now, fx),
                 Timer::Resume(key) => self.resume_reading(key, now, fx),
                 Timer::SessionEnd(key) => self.session_end_due(key, now, fx),
                 Timer::Will(key) => self.will_due(key, now, fx),
@@ -129,17 +129,6 @@ impl Server {
             self.close(key, ReasonCode::KeepAliveTimeout, "no packet within one and a half Keep Alive", now, fx);
         } else {
             self.timers.set(due, Timer::KeepAlive(key));
-        }
-    }
-
-    fn credential_end(&mut self, key: ConnectionKey, now: Time, fx: &mut Effects) {
-        let ends_at = self.connections.get(key).and_then(|c| c.open()).and_then(|open| open.ends_at);
-        match ends_at {
-            Some(at) if at <= now => {
-                self.close(key, ReasonCode::MaximumConnectTime, "the credential has expired", now, fx);
-            }
-            Some(at) => self.timers.set(at, Timer::CredentialEnd(key)),
-            None => {}
         }
     }
 

@@ -14,6 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::will::Will;
+use crate::message::Time;
 use crate::wire::Version;
 
 /// Octets that never show in a log.
@@ -92,41 +93,80 @@ pub enum Turn {
     Challenged,
 }
 
+/// Most challenges in one exchange: bounded, or a client could hold it open for ever.
+pub const ROUNDS_MAX: u32 = 8;
+
+/// Where an exchange stands: the same before CONNACK and in a re-authentication.
+#[derive(Debug)]
+pub struct Rounds {
+    turn: Turn,
+    challenges: u32,
+    state: Option<Secret>,
+}
+
+impl Rounds {
+    /// The authenticators have the word.
+    #[must_use]
+    pub fn begin() -> Rounds {
+        Rounds { turn: Turn::Asked, challenges: 0, state: None }
+    }
+
+    /// True while the authenticators have the word.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.turn == Turn::Asked
+    }
+
+    /// The authenticators answered with a challenge; what they want to remember of it lives and
+    /// ends with the connection. False when there were too many.
+    pub fn challenge(&mut self, state: Option<Secret>) -> bool {
+        self.challenges += 1;
+        self.turn = Turn::Challenged;
+        self.state = state;
+        self.challenges <= ROUNDS_MAX
+    }
+
+    /// The client's turn ends with AUTH 0x18. False when it was not its turn.
+    pub fn response(&mut self) -> bool {
+        std::mem::replace(&mut self.turn, Turn::Asked) == Turn::Challenged
+    }
+
+    /// What the authenticators wanted to remember, for their next word.
+    pub fn take_state(&mut self) -> Option<Secret> {
+        self.state.take()
+    }
+}
+
 /// A CONNECT that is not answered yet.
 #[derive(Debug)]
 pub struct AuthExchange {
     /// What the client asks for.
     pub connect: ConnectRequest,
-    /// Whose turn it is.
-    pub turn: Turn,
-    /// Rounds so far: bounded, or a client could hold the exchange open for ever.
-    pub rounds: u32,
+    /// How far it has come.
+    pub rounds: Rounds,
 }
-
-/// Most challenges in one exchange.
-pub const ROUNDS_MAX: u32 = 8;
 
 impl AuthExchange {
     /// The authenticators are asked about this CONNECT.
     #[must_use]
     pub fn new(connect: ConnectRequest) -> AuthExchange {
-        AuthExchange { connect, turn: Turn::Asked, rounds: 0 }
-    }
-
-    /// The authenticators answered with a challenge. False when there were too many.
-    pub fn challenge(&mut self) -> bool {
-        self.rounds += 1;
-        self.turn = Turn::Challenged;
-        self.rounds <= ROUNDS_MAX
+        AuthExchange { connect, rounds: Rounds::begin() }
     }
 
     /// The client answered the challenge by AUTH 0x18. False when it was not asked, or names
     /// another method [MQTT-4.12.0-5].
     pub fn response(&mut self, method: Option<&str>) -> bool {
-        let in_turn = self.turn == Turn::Challenged && method == self.connect.auth_method.as_deref();
-        self.turn = Turn::Asked;
-        in_turn
+        self.rounds.response() && method == self.connect.auth_method.as_deref()
     }
+}
+
+/// A re-authentication under way (4.12.1): the connection is open all the while.
+#[derive(Debug)]
+pub struct Reauthentication {
+    /// How far it has come.
+    pub rounds: Rounds,
+    /// When it must be over.
+    pub due: Time,
 }
 
 #[cfg(test)]
@@ -157,17 +197,27 @@ mod tests {
     fn only_a_challenged_client_may_answer_and_only_by_the_same_method() {
         let mut exchange = exchange();
         assert!(!exchange.response(Some("M")));
-        assert!(exchange.challenge());
+        assert!(exchange.rounds.challenge(None));
         assert!(!exchange.response(Some("other")));
-        assert!(exchange.challenge());
+        assert!(exchange.rounds.challenge(None));
         assert!(exchange.response(Some("M")));
     }
 
     #[test]
     fn an_exchange_ends_after_so_many_rounds() {
         let mut exchange = exchange();
-        let rounds = (0..).take_while(|_| exchange.challenge()).count();
+        let rounds = (0..).take_while(|_| exchange.rounds.challenge(None)).count();
         assert_eq!(rounds, ROUNDS_MAX as usize);
+    }
+
+    #[test]
+    fn what_is_remembered_is_given_back_once_and_never_shown() {
+        let mut rounds = Rounds::begin();
+        assert!(rounds.challenge(Some(Secret::new(b"nonce"))));
+        assert!(!format!("{rounds:?}").contains("nonce") && !format!("{rounds:?}").contains("110"));
+        assert!(rounds.response());
+        assert_eq!(rounds.take_state(), Some(Secret::new(b"nonce")));
+        assert_eq!(rounds.take_state(), None);
     }
 
     #[test]

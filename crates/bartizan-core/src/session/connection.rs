@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use slotmap::new_key_type;
 
 use super::alias::{InboundAliases, OutboundAliases};
-use super::auth_exchange::AuthExchange;
+use super::auth_exchange::{AuthExchange, Reauthentication};
 use super::principal::Principal;
 use super::session::SessionKey;
 use super::will::Will;
@@ -169,10 +169,13 @@ pub struct Open {
     pub excess: Option<Excess>,
     /// The Authentication Method of the CONNECT packet.
     pub auth_method: Option<Arc<str>>,
-    /// True while a re-authentication is under way (4.12.1).
-    pub reauthenticating: bool,
+    /// A re-authentication under way (4.12.1).
+    pub reauthentication: Option<Reauthentication>,
     /// When the credential ends: the connection ends with it.
     pub ends_at: Option<Time>,
+    /// When the next timer of this connection's credential or re-authentication rings. One is
+    /// enough: a client that re-authenticates all the time piles up none.
+    pub auth_timer: Option<Time>,
 }
 
 /// How long a client has been faster than its rates.
