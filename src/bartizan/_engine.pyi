@@ -109,6 +109,10 @@ class AuthRequest:
         """The Authentication Data. Secret."""
 
     @property
+    def state(self) -> bytes | None:
+        """What `AuthVerdict.proceed` asked to have back with the client's answer. Secret."""
+
+    @property
     def certificate(self) -> bytes | None:
         """JSON: common_name, san_dns, san_uri, san_email, fingerprint_sha256, serial, issuer, not_after_s."""
 
@@ -152,8 +156,8 @@ class AuthVerdict:
         """No: a Reason Code from 0x80 for the client, words for the log."""
 
     @staticmethod
-    def proceed(*, token: int, data: bytes) -> AuthVerdict:
-        """The exchange goes on: AUTH 0x18 with this data."""
+    def proceed(*, token: int, data: bytes, state: bytes | None = None) -> AuthVerdict:
+        """The exchange goes on: AUTH 0x18 with this data; `state` comes back with the client's answer."""
 
 @final
 class Engine:

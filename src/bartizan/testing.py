@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
+    from bartizan.authn import Authenticator
     from bartizan.broker.loopback import Loopback
     from bartizan.config.schema import Settings
 
@@ -50,7 +51,8 @@ class Broker:
     `policy` is a policy's text; by default the one that `bartizan up` writes at its first run.
     `directory` keeps identities, Sessions and messages for a second broker on it; by default all is
     in memory and gone at the end. `danger_plaintext` and `danger_anonymous` take a reason, as in the
-    configuration. `settings` are further settings, as `--set` takes them.
+    configuration. `settings` are further settings, as `--set` takes them. `authenticators` are your own,
+    asked beside the built-in ones.
     """
 
     _loop: asyncio.AbstractEventLoop
@@ -63,11 +65,13 @@ class Broker:
         danger_plaintext: str | None = None,
         danger_anonymous: str | None = None,
         settings: Sequence[str] = (),
+        authenticators: Sequence["Authenticator"] = (),
     ) -> None:
         self._policy = policy
         self._directory = directory
         self._dangers = {"danger_plaintext": danger_plaintext, "danger_anonymous": danger_anonymous}
         self._overrides = tuple(settings)
+        self._authenticators = tuple(authenticators)
         self._stack = ExitStack()
         self._loopback: Loopback | None = None
 
@@ -88,7 +92,8 @@ class Broker:
             stack.callback(thread.join, TIMEOUT_S)
             stack.callback(self._loop.call_soon_threadsafe, self._loop.stop)
             policy = default_policy_text() if self._policy is None else self._policy
-            loopback = Loopback(root, settings, policy, journal, durable=self._directory is not None)
+            durable = self._directory is not None
+            loopback = Loopback(root, settings, policy, journal, durable=durable, authenticators=self._authenticators)
             self._loopback = self._call(loopback.__aenter__())
             stack.callback(lambda: self._call(loopback.__aexit__(None, None, None)))
             self._stack = stack.pop_all()

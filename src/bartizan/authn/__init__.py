@@ -5,11 +5,11 @@ password     user name and password against argon2id hashes
 certificate  a verified client certificate against the identity store
 anonymous    nothing presented, on a listener that says `danger_anonymous`
 binding      which Client Identifiers an identity may use
-chain        any of several authenticators, then the binding
+chain        any of several authenticators of a method, then the binding
 """
 
 from bartizan.authn.anonymous import AnonymousAuthenticator
-from bartizan.authn.base import Authenticator, Certificate, ConnectRequest, Denied, Proof, Verdict
+from bartizan.authn.base import Authenticator, Certificate, Challenge, ConnectRequest, Denied, Proof, Verdict
 from bartizan.authn.certificate import CertificateAuthenticator
 from bartizan.authn.chain import Chain, default_chain
 from bartizan.authn.password import PasswordAuthenticator
@@ -20,6 +20,7 @@ __all__ = [
     "Certificate",
     "CertificateAuthenticator",
     "Chain",
+    "Challenge",
     "ConnectRequest",
     "Denied",
     "PasswordAuthenticator",

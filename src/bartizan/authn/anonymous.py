@@ -11,6 +11,8 @@ class AnonymousAuthenticator:
     password never ends here.
     """
 
+    method: None = None
+
     def __init__(self, listeners: Collection[str]) -> None:
         self._listeners = frozenset(listeners)
 
@@ -22,4 +24,5 @@ class AnonymousAuthenticator:
         return Proof(
             Principal(identity="anonymous", roles=(ANONYMOUS_ROLE,), method="anonymous"),
             may_use_any_client_id=True,
+            managed=False,
         )

@@ -4,9 +4,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, Self
 
-from bartizan.errors import BartizanError
+from bartizan.errors import BartizanError, InvalidValue
 from bartizan.model.principal import Principal
 from bartizan.model.reason import ReasonCode
+
+DATA_BYTES_MAX = 65_535
+"""Binary Data of MQTT has a length of two bytes (1.5.6)."""
+
+STATE_BYTES_MAX = 16_384
+"""What an exchange may have the engine keep for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,8 @@ class ConnectRequest:
     certificate: Certificate | None = None
     authentication_method: str | None = None
     authentication_data: bytes | None = field(default=None, repr=False)
+    exchange_state: bytes | None = field(default=None, repr=False)
+    """What the `Challenge` that this answers wanted to have back; None when nothing was asked yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,33 @@ class Proof:
     expires_at: datetime | None = None
     may_use_any_client_id: bool = False
     """For clients without a name of their own (anonymous); still never an identity's."""
+    managed: bool = True
+    """True if the identity store keeps the principal, so that a change or removal there reaches this client."""
+    data: bytes | None = field(default=None, repr=False)
+    """Authentication Data that goes with the success, where the method has some."""
+
+    def __post_init__(self) -> None:
+        if self.data is not None and len(self.data) > DATA_BYTES_MAX:
+            raise InvalidValue(f"Authentication Data holds at most {DATA_BYTES_MAX} bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Not proved yet: `data` goes to the client by AUTH, `state` comes back together with its answer.
+
+    The engine keeps `state` with the connection and drops it when the connection ends, so an
+    authenticator remembers nothing by itself. At most eight challenges make an exchange, and all of it
+    has to end within `connect_timeout_s`.
+    """
+
+    data: bytes = field(default=b"", repr=False)
+    state: bytes = field(default=b"", repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.data) > DATA_BYTES_MAX:
+            raise InvalidValue(f"a challenge holds at most {DATA_BYTES_MAX} bytes")
+        if len(self.state) > STATE_BYTES_MAX:
+            raise InvalidValue(f"the state of an exchange holds at most {STATE_BYTES_MAX} bytes")
 
 
 class Denied(BartizanError):  # noqa: N818  as in errors.py
@@ -60,8 +95,17 @@ class Denied(BartizanError):  # noqa: N818  as in errors.py
 class Authenticator(Protocol):
     """One way to prove an identity."""
 
-    async def authenticate(self, request: ConnectRequest) -> Proof | None:
-        """A proof; None if the request holds nothing of this kind; `Denied` if what it holds is wrong."""
+    @property
+    def method(self) -> str | None:
+        """The Authentication Method it speaks (MQTT 5, 4.12); None if it looks at a plain CONNECT."""
+        ...
+
+    async def authenticate(self, request: ConnectRequest) -> Proof | Challenge | None:
+        """A proof; None if the request holds nothing of this kind; `Denied` if what it holds is wrong.
+
+        With a method it is asked about CONNECTs, answers and re-authentications that name this method, and
+        only those; it may answer `Challenge` and is asked again. Without one it is asked about the others.
+        """
         ...
 
 
@@ -75,6 +119,10 @@ class Verdict:
     assigned_prefix: str | None = None
     """Set when the client sent no Client Identifier: an assigned one begins with it."""
     why: str = ""
+    managed: bool = True
+    data: bytes | None = field(default=None, repr=False)
+    challenge: Challenge | None = None
+    """Neither yes nor no: the exchange goes on."""
 
     @property
     def allowed(self) -> bool:
@@ -84,7 +132,19 @@ class Verdict:
     @classmethod
     def allow(cls, proof: Proof, assigned_prefix: str | None = None) -> Self:
         """Lets the client in."""
-        return cls(ReasonCode.SUCCESS, proof.principal, proof.expires_at, assigned_prefix)
+        return cls(
+            ReasonCode.SUCCESS,
+            proof.principal,
+            proof.expires_at,
+            assigned_prefix,
+            managed=proof.managed,
+            data=proof.data,
+        )
+
+    @classmethod
+    def proceed(cls, challenge: Challenge) -> Self:
+        """Asks the client on."""
+        return cls(ReasonCode.CONTINUE_AUTHENTICATION, challenge=challenge)
 
     @classmethod
     def deny(cls, reason: ReasonCode, why: str) -> Self:

@@ -29,6 +29,8 @@ def claimed_identity(certificate: Certificate) -> str | None:
 class CertificateAuthenticator:
     """Maps a certificate to a principal. The listener has checked chain, dates and CRL."""
 
+    method: None = None
+
     def __init__(self, directory: IdentityDirectory) -> None:
         self._directory = directory
 

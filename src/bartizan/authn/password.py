@@ -20,6 +20,8 @@ WAITING_MAX = 256
 class PasswordAuthenticator:
     """Checks passwords against the identity store, in threads of `executor` (None: the loop's)."""
 
+    method: None = None
+
     def __init__(self, directory: IdentityDirectory, executor: Executor | None = None) -> None:
         self._directory = directory
         self._executor = executor

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bartizan import _engine
-from bartizan.authn import Certificate, ConnectRequest, default_chain
+from bartizan.authn import Authenticator, Certificate, ConnectRequest, default_chain
 from bartizan.broker.apply import InForce, read_policy
 from bartizan.broker.authenticate import Desk
 from bartizan.broker.certificates import Certificates, read_material
@@ -21,11 +21,12 @@ from bartizan.broker.chores import Chores
 from bartizan.broker.directory import LiveDirectory
 from bartizan.broker.lock import DirectoryLock
 from bartizan.broker.log import Journal
-from bartizan.broker.ports import Allow, Answer, Bound, EnginePort, Question
+from bartizan.broker.ports import Allow, Answer, Bound, Deny, EnginePort, Proceed, Question
 from bartizan.broker.pump import Pump
 from bartizan.broker.reload import ReloadReport, needs_restart
 from bartizan.config import DataDirectory, Settings, dangers, engine_config
 from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationError, StartRefused
+from bartizan.model.reason import ReasonCode
 from bartizan.policy import CompiledPolicy
 from bartizan.store.ports import IdentityStore
 
@@ -43,7 +44,8 @@ class Broker:
     """One broker: `async with Broker(...) as broker: await broker.run()`.
 
     Entering checks everything, then binds everything, or raises with nothing left behind. The caller
-    keeps `store` and `journal`; the broker opens and closes the rest.
+    keeps `store` and `journal`; the broker opens and closes the rest. `authenticators` are asked beside
+    the built-in ones.
     """
 
     engine: EnginePort
@@ -53,7 +55,7 @@ class Broker:
     chores: Chores
     _pump: Pump
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what a composition root is given
         self,
         settings: Settings,
         data: DataDirectory,
@@ -62,6 +64,7 @@ class Broker:
         journal: Journal,
         reread: Callable[[], Settings] | None = None,
         make_engine: Callable[[bytes], EnginePort] | None = None,
+        authenticators: Sequence[Authenticator] = (),
     ) -> None:
         self.settings = settings
         self.data = data
@@ -71,6 +74,7 @@ class Broker:
         self.started_at = datetime.now(UTC)
         self._reread = reread or (lambda: settings)
         self._make_engine = make_engine or NativeEngine
+        self._authenticators = tuple(authenticators)
         self._stack = AsyncExitStack()
         self._reloading = asyncio.Lock()
         self._ended = asyncio.Event()
@@ -81,7 +85,7 @@ class Broker:
             policy = await asyncio.to_thread(read_policy, self.policy_file(self.settings))
             self.directory = LiveDirectory(self.store)
             await self.directory.load()
-            chain = default_chain(self.settings, self.directory)
+            chain = default_chain(self.settings, self.directory, self._authenticators)
             self.engine = self._make_engine(json.dumps(engine_config(self.settings, self.data)).encode())
             self.certificates = Certificates(self.engine, self.data, self.directory)
             self.certificates.assume(self.settings)
@@ -261,7 +265,7 @@ class NativeEngine(EnginePort):
 
     def answer(self, answers: Sequence[Answer]) -> None:
         """See `EnginePort`."""
-        self._engine.answer(verdicts=[_verdict(answer) for answer in answers])
+        self._engine.answer(verdicts=[_usable(answer) for answer in answers])
 
     def take_events(self, limit: int) -> Sequence[Mapping[str, Any]]:
         """See `EnginePort`."""
@@ -290,6 +294,7 @@ def _question(asked: _engine.AuthRequest) -> Question:
             certificate=None if asked.certificate is None else _certificate(json.loads(asked.certificate)),
             authentication_method=asked.auth_method,
             authentication_data=asked.auth_data,
+            exchange_state=asked.state,
         ),
         again=asked.again,
     )
@@ -309,9 +314,26 @@ def _certificate(fields: Mapping[str, Any]) -> Certificate:
     )
 
 
+def _usable(answer: Answer) -> _engine.AuthVerdict:
+    try:
+        return _verdict(answer)
+    except (TypeError, ValueError, OverflowError, AttributeError):
+        # What one authenticator made up wrongly must not cost the others their answers.
+        why = "an authenticator gave an answer that cannot be used"
+        return _engine.AuthVerdict.deny(token=answer.token, reason=int(ReasonCode.SERVER_UNAVAILABLE), why=why)
+
+
 def _verdict(answer: Answer) -> _engine.AuthVerdict:
-    if not isinstance(answer, Allow):
-        return _engine.AuthVerdict.deny(token=answer.token, reason=int(answer.reason), why=answer.why)
+    match answer:
+        case Deny():
+            return _engine.AuthVerdict.deny(token=answer.token, reason=int(answer.reason), why=answer.why)
+        case Proceed():
+            return _engine.AuthVerdict.proceed(token=answer.token, data=answer.data, state=answer.state)
+        case Allow():
+            return _allowed(answer)
+
+
+def _allowed(answer: Allow) -> _engine.AuthVerdict:
     principal = answer.principal
     return _engine.AuthVerdict.allow(
         token=answer.token,

@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from bartizan.authn.base import ConnectRequest, Verdict
-from bartizan.broker.ports import Allow, Answer, Deny, Question
+from bartizan.broker.ports import Allow, Answer, Deny, Proceed, Question
 from bartizan.model.reason import ReasonCode
 
 DEADLINE_S = 5.0
 """An authenticator that takes longer has not answered: 0x88. The engine gives up a little later."""
 
 ASSIGNED_BYTES = 8
+REFUSALS = frozenset(code for code in ReasonCode if code >= 0x80)  # noqa: PLR2004  the standard's line (2.4)
 
 
 class Decider(Protocol):
@@ -50,8 +51,11 @@ class Desk:
 
 
 def _answer(question: Question, verdict: Verdict) -> Answer:
+    if verdict.challenge is not None:
+        return Proceed(question.token, verdict.challenge.data, verdict.challenge.state)
     if verdict.principal is None:
-        reason = verdict.reason if verdict.reason is not ReasonCode.SUCCESS else ReasonCode.SERVER_UNAVAILABLE
+        # A refusal that is not spelt as one is one all the same.
+        reason = verdict.reason if verdict.reason in REFUSALS else ReasonCode.SERVER_UNAVAILABLE
         return Deny(question.token, reason, verdict.why)
     assigned = None
     if verdict.assigned_prefix is not None:
@@ -60,7 +64,8 @@ def _answer(question: Question, verdict: Verdict) -> Answer:
     return Allow(
         question.token,
         verdict.principal,
-        managed=verdict.principal.method != "anonymous",
+        managed=verdict.managed,
         assigned_client_id=assigned,
         ends_at=verdict.expires_at,
+        data=verdict.data,
     )

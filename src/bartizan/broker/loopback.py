@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from bartizan.authn import Authenticator
 from bartizan.broker.app import Broker
 from bartizan.broker.apply import read_policy
 from bartizan.broker.log import Journal
@@ -36,12 +37,22 @@ class Loopback:
     _store: IdentityStore
     _authority: Authority
 
-    def __init__(self, root: Path, settings: Settings, policy: str, journal: Journal, *, durable: bool) -> None:
+    def __init__(
+        self,
+        root: Path,
+        settings: Settings,
+        policy: str,
+        journal: Journal,
+        *,
+        durable: bool,
+        authenticators: Sequence[Authenticator] = (),
+    ) -> None:
         self.data = DataDirectory(root)
         self._settings = settings
         self._policy = policy
         self._journal = journal
         self._durable = durable
+        self._authenticators = tuple(authenticators)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -50,7 +61,13 @@ class Loopback:
             durable = await SqliteIdentityStore.open(self.data.identities) if self._durable else None
             self._store = durable or MemoryIdentityStore()
             stack.push_async_callback(self._store.close)
-            broker = Broker(self._settings, self.data, store=self._store, journal=self._journal)
+            broker = Broker(
+                self._settings,
+                self.data,
+                store=self._store,
+                journal=self._journal,
+                authenticators=self._authenticators,
+            )
             self.broker = await stack.enter_async_context(broker)
             self._stack = stack.pop_all()
         return self

@@ -45,7 +45,16 @@ class Deny:
     why: str
 
 
-Answer = Allow | Deny
+@dataclass(frozen=True, slots=True)
+class Proceed:
+    """Asks the client on by AUTH; the engine gives `state` back with its answer."""
+
+    token: int
+    data: bytes = field(repr=False)
+    state: bytes = field(default=b"", repr=False)
+
+
+Answer = Allow | Deny | Proceed
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ class ReasonCode(IntEnum):
     """The specification's names and values; the engine maps them for 3.1.1 clients."""
 
     SUCCESS = 0x00
+    CONTINUE_AUTHENTICATION = 0x18
     CLIENT_IDENTIFIER_NOT_VALID = 0x85
     BAD_USER_NAME_OR_PASSWORD = 0x86
     NOT_AUTHORIZED = 0x87

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bartizan.authn import Certificate, Chain, ConnectRequest, Proof, Verdict, default_chain
+from bartizan.authn import Certificate, Chain, Challenge, ConnectRequest, Proof, Verdict, default_chain
 from bartizan.config import load_settings
-from bartizan.errors import StoreUnavailable
+from bartizan.errors import InvalidValue, StoreUnavailable
 from bartizan.identity.register import Register, certificate_credential, new_identity, password_credential
 from bartizan.model.ids import AttributeName, RoleName
 from bartizan.model.principal import ANONYMOUS_ROLE, IdentityState, Principal
@@ -220,6 +220,8 @@ async def test_an_unknown_authentication_method_is_told(chain):
 
 
 class _Broken:
+    method: None = None
+
     def __init__(self, error: Exception) -> None:
         self.error = error
 
@@ -242,3 +244,64 @@ async def test_a_flood_of_passwords_is_told_to_come_back(chain, monkeypatch):
 def test_no_secret_in_repr():
     request = replace(by_password("dash", b"hunter2"), authentication_data=b"hunter3")
     assert "hunter" not in repr(request)
+
+
+class Own:
+    """An embedder's authenticator that answers as a test says, and remembers whom it was asked about."""
+
+    def __init__(self, method: str | None, answer: Proof | Challenge | None) -> None:
+        self.method = method
+        self.answer = answer
+        self.asked: list[ConnectRequest] = []
+
+    async def authenticate(self, request: ConnectRequest) -> Proof | Challenge | None:
+        self.asked.append(request)
+        return self.answer
+
+
+def by_method(method: str, **more) -> ConnectRequest:
+    return ConnectRequest(
+        client_id="ext-1", listener="mqtts", address="192.0.2.1", authentication_method=method, **more
+    )
+
+
+OUTSIDE = Proof(Principal("ext-1", method="own"), managed=False, data=b"welcome")
+
+
+async def test_a_method_is_decided_by_who_speaks_it_and_by_nobody_else(register):
+    speaks, other, plain = Own("M", OUTSIDE), Own("N", OUTSIDE), Own(None, OUTSIDE)
+    chain = Chain([plain, other, speaks], register._store)
+    verdict = await chain.decide(by_method("M", user_name="dash", password=b"first", certificate=CERTIFICATE))
+    assert verdict.principal == OUTSIDE.principal
+    assert (verdict.managed, verdict.data) == (False, b"welcome")
+    assert (len(speaks.asked), other.asked, plain.asked) == (1, [], [])
+
+
+async def test_a_plain_connect_is_not_shown_to_who_speaks_a_method(register):
+    speaks = Own("M", OUTSIDE)
+    verdict = await Chain([speaks], register._store).decide(by_password("dash"))
+    assert refused(verdict, ReasonCode.BAD_USER_NAME_OR_PASSWORD)
+    assert speaks.asked == []
+
+
+async def test_a_method_nobody_speaks_is_a_bad_one(register):
+    verdict = await Chain([Own("M", OUTSIDE)], register._store).decide(by_method("m"))
+    assert refused(verdict, ReasonCode.BAD_AUTHENTICATION_METHOD)
+
+
+async def test_a_challenge_is_neither_yes_nor_no(register):
+    verdict = await Chain([Own("M", Challenge(b"nonce", b"state"))], register._store).decide(by_method("M"))
+    assert (verdict.challenge, verdict.allowed) == (Challenge(b"nonce", b"state"), False)
+    assert "nonce" not in repr(verdict)
+    assert "state" not in repr(verdict.challenge)
+
+
+async def test_a_challenge_without_a_method_refuses(register):
+    verdict = await Chain([Own(None, Challenge(b"nonce"))], register._store).decide(by_password("dash"))
+    assert refused(verdict, ReasonCode.SERVER_UNAVAILABLE)
+
+
+@pytest.mark.parametrize(("data", "state"), [(65_536, 0), (0, 16_385)])
+def test_what_an_exchange_carries_is_bounded(data, state):
+    with pytest.raises(InvalidValue):
+        Challenge(bytes(data), bytes(state))

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from bartizan.authn import ConnectRequest, Proof, Verdict
+from bartizan.authn import Challenge, ConnectRequest, Proof, Verdict
 from bartizan.broker.authenticate import Desk
-from bartizan.broker.ports import Allow, Deny, Question
+from bartizan.broker.ports import Allow, Deny, Proceed, Question
 from bartizan.broker.pump import QUESTIONS_MAX, Pump
 from bartizan.model.principal import Principal
 from bartizan.model.reason import ReasonCode
@@ -73,6 +73,27 @@ def test_what_waited_before_the_pump_began_is_answered(engine):
     engine.ask(question(1))
     pumped(engine, desk(), lambda: until(lambda: len(engine.answers) == 1))
     assert engine.answers == [Allow(1, PRESS, managed=True)]
+
+
+@pytest.mark.parametrize("reason", [ReasonCode.SUCCESS, ReasonCode.CONTINUE_AUTHENTICATION, 0xEE])
+def test_a_refusal_that_names_no_refusal_is_one_all_the_same(engine, reason):
+    async def refuse(request: ConnectRequest) -> Verdict:
+        return Verdict.deny(reason, "why")
+
+    engine.ask(question(1))
+    pumped(engine, desk(refuse), lambda: until(lambda: len(engine.answers) == 1))
+    assert engine.answers == [Deny(1, ReasonCode.SERVER_UNAVAILABLE, "why")]
+
+
+def test_a_challenge_goes_out_and_says_nothing_in_its_repr(engine):
+    async def challenge(request: ConnectRequest) -> Verdict:
+        return Verdict.proceed(Challenge(b"nonce", b"remember"))
+
+    engine.ask(question(1))
+    pumped(engine, desk(challenge), lambda: until(lambda: len(engine.answers) == 1))
+    assert engine.answers == [Proceed(1, b"nonce", b"remember")]
+    assert "nonce" not in repr(engine.answers)
+    assert "remember" not in repr(engine.answers)
 
 
 def test_more_questions_than_may_be_in_work_are_all_answered(engine):
