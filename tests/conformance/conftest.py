@@ -1,10 +1,13 @@
 """Fixtures of the conformance suite: the broker, a test's `lab`, and one open `wire`."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.conformance.lab import Lab, Target, target
+from bartizan.testing import Broker
+from tests.conformance.challenge import challenging
+from tests.conformance.lab import TARGET, Lab, Target, target
 from tests.conformance.wire import Wire
 
 
@@ -31,3 +34,20 @@ def lab(broker: Target) -> Iterator[Lab]:
 def wire(lab: Lab) -> Wire:
     """An MQTT 5 connection on which nothing has been said."""
     return lab.dial()
+
+
+@pytest.fixture(scope="session")
+def challenging_broker() -> Iterator[tuple[Target, Broker]]:
+    """Our own broker with an Authentication Method, started once."""
+    if os.environ.get(TARGET):
+        pytest.skip("no foreign broker speaks our test's Authentication Method")
+    with challenging() as running:
+        yield running
+
+
+@pytest.fixture
+def method_lab(challenging_broker: tuple[Target, Broker]) -> Iterator[Lab]:
+    """Connections and names of one test at the broker that has an Authentication Method."""
+    one = Lab(challenging_broker[0])
+    yield one
+    one.close()
