@@ -106,7 +106,9 @@ conformance: .stamps/engine .stamps/dev ## run the conformance suite and write i
 
 docs: .stamps/runtime ## build the documentation into site/
 	$(SYNC) --group docs
-	.venv/bin/zensical build
+	rm -rf target/pages && mkdir -p target/pages
+	git ls-files -z '*.md' LICENSE docs/img examples | xargs -0 cp --parents --target-directory target/pages
+	.venv/bin/zensical build --strict
 
 clean: ## remove everything that was built or installed here
 	rm -rf .stamps .tools .venv target fuzz/target site tests/integration/node/node_modules
