@@ -290,9 +290,12 @@ class MqttJsClient(Client):
         self._gone()
 
     def close(self) -> None:
-        if self._process.poll() is None:
-            self._ask("end")
-        self._gone()
+        try:
+            if self._process.poll() is None:
+                self._ask("end")
+        finally:
+            self._process.kill()
+            self._gone()
 
     def _gone(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):

@@ -66,6 +66,7 @@ impl Server {
             None => self.make_session(&client_id, &principal, &grants),
         };
         let open = make_open(session, &connect, &client_id, &principal, &grants, &limits, ends_at, now);
+        let open = Open { is_resumed: present, ..open };
         let connack = self.connack(&connect, &open, &limits, (present, assigned, auth_data.as_deref()), listener);
         self.attach(key, session, open, &connect, &limits, now, fx);
         if present {
@@ -359,6 +360,7 @@ fn make_open(
         publisher,
         version: connect.version,
         is_live: false,
+        is_resumed: false,
         keep_alive_s: keep_alive_in_force(connect, limits),
         receive_maximum: connect.receive_maximum.min(limits.inflight_max).max(1),
         inbound_maximum: limits.receive_max,

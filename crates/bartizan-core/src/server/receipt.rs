@@ -131,7 +131,10 @@ impl Server {
             // PUBCOMP gives a place back; an unknown identifier took none.
             open.inbound_open = open.inbound_open.saturating_add(1);
         }
-        let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        // In a resumed Session the client repeats a PUBREL whose PUBCOMP was lost: what it asks for is done.
+        // 0x92 would be allowed, but clients take it for a failure (3.7.2.1: "not an error during recovery").
+        let done = known || open.is_resumed;
+        let reason = if done { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
         let owed = open.owe(1, OwedPacket::Pubcomp(id, reason));
         match self.receipt_mut(session_key, id) {
             // The client did not wait for PUBREC: it is over as soon as it could have.

@@ -135,6 +135,8 @@ pub struct Open {
     pub version: Version,
     /// False until CONNACK is written: nothing else may be sent before.
     pub is_live: bool,
+    /// True when the Session was there before: CONNACK said Session Present.
+    pub is_resumed: bool,
     /// Keep Alive in force, seconds; 0 is off.
     pub keep_alive_s: u16,
     /// The client's Receive Maximum, bounded by the listener's `inflight_max`.
