@@ -90,7 +90,7 @@ pub struct Engine {
     bell: Bell,
     running: Mutex<Option<Running>>,
     /// What the last run left: its events can still be taken.
-    stopped: Mutex<Option<Arc<Shared>>>,
+    stopped: Mutex<Option<Arc<Events>>>,
 }
 
 impl Engine {
@@ -142,7 +142,7 @@ impl Engine {
             clock: Clock::start(),
             mailboxes,
             desk: Desk::default(),
-            events: Events::default(),
+            events: Arc::new(Events::default()),
             bell: Bell::new_shared(&self.bell)?,
             store,
             admission: rules.iter().map(|_| Arc::new(Admission::default())).collect(),
@@ -206,7 +206,7 @@ impl Engine {
             let _ = thread.join();
         }
         running.shared.store.close();
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.shared);
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&running.shared.events));
         self.bell.ring();
     }
 
@@ -340,9 +340,10 @@ impl Engine {
     /// What happened, oldest first.
     #[must_use]
     pub fn take_events(&self, limit: usize) -> Vec<Event> {
+        let running = self.shared().map(|shared| Arc::clone(&shared.events));
         let stopped = || self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(shared) = self.shared().or_else(stopped) else { return Vec::new() };
-        let taken = shared.events.take(limit);
+        let Some(events) = running.or_else(stopped) else { return Vec::new() };
+        let taken = events.take(limit);
         if taken.len() == limit {
             self.bell.ring();
         }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Effects, Server, Timer};
 use crate::durable::{Loaded, SessionRecord};
 use crate::message::{Message, Time};
+use crate::policy::Grants;
 use crate::session::session::{Queued, Received};
 use crate::session::{Inflight, InflightPhase, PendingWill, Principal, Session, Slot, Subscription, Will};
 use crate::topic::parse_subscription;
@@ -78,7 +79,9 @@ impl Server {
         self.sessions.get_mut(key)
     }
 
-    fn restore_session(&mut self, record: SessionRecord, now: Time) {
+    /// Who a stored Session acts for, what the policy of now grants to that one, and the Message
+    /// Expiry Interval of its Will.
+    fn restore_owner(&self, record: &SessionRecord) -> (Arc<Principal>, Arc<Grants>, Option<u32>) {
         let (principal, will_expiry_s) = match serde_json::from_slice::<State>(&record.state) {
             Ok(State::V1 { principal, will_expiry_s }) => (principal, will_expiry_s),
             // Without its state the Session still has its owner; it may do nothing until that
@@ -106,6 +109,11 @@ impl Server {
                 (Arc::new(principal), grants)
             }
         };
+        (principal, grants, will_expiry_s)
+    }
+
+    fn restore_session(&mut self, record: SessionRecord, now: Time) {
+        let (principal, grants, will_expiry_s) = self.restore_owner(&record);
         let limits = self.limits_of(0).for_roles(grants.limits());
         // A connection that was open when the process died ends now.
         let ended = record.disconnected_at.unwrap_or(now);

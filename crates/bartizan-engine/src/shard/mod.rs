@@ -54,7 +54,7 @@ pub struct Shared {
     /// Questions for the authenticators.
     pub desk: Desk,
     /// What happened.
-    pub events: Events,
+    pub events: Arc<Events>,
     /// Tells Python to look at either.
     pub bell: Bell,
     /// The store.
