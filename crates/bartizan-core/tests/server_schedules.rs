@@ -12,6 +12,7 @@ mod server_world;
 
 use std::collections::HashMap;
 
+use bartizan_core::server::Limits;
 use bartizan_core::wire::{QoS, Version};
 use server_world::client::Client;
 use server_world::{Dice, World, wide};
@@ -37,13 +38,15 @@ struct Plan {
     steps: usize,
     may_crash: bool,
     members_may_leave: bool,
+    /// True where clients stop reading now and then, and little is buffered for them.
+    is_narrow: bool,
 }
 
 impl Scene {
     fn new(seed: u64, plan: Plan) -> Scene {
         let client = |name: &str, version| Client::new(name, "x", version);
         let mut scene = Scene {
-            world: World::new(plan.shards, wide(), IDENTITIES),
+            world: World::new(plan.shards, limits(plan), IDENTITIES),
             dice: Dice(seed),
             publishers: vec![client("p0", Version::V5), client("p1", Version::V311)],
             steady: vec![client("s0", Version::V5), client("s1", Version::V5), client("s2", Version::V311)],
@@ -76,6 +79,8 @@ impl Scene {
     /// Everyone connects, reads and answers until nothing happens any more.
     fn come_together(&mut self) {
         self.world.wake_authenticators();
+        self.world.sockets.iter_mut().for_each(|socket| socket.is_read = true);
+        self.world.flush_all();
         let shards = self.world.shards();
         for round in 0..50_000 {
             let (world, mut clients) = self.everyone();
@@ -117,6 +122,7 @@ impl Scene {
             95 => self.world.wake_authenticators(),
             96 => self.steal(),
             97 if plan.may_crash && self.dice.once_in(4) => self.crash(),
+            98 if plan.is_narrow => self.look_away(),
             _ => {}
         }
     }
@@ -167,6 +173,16 @@ impl Scene {
         let (world, clients) = self.everyone();
         if let Some(client) = clients.into_iter().find(|client| client.socket.is_none()) {
             client.connect(world, shard);
+        }
+    }
+
+    /// Somebody stops reading from the network, or begins again.
+    fn look_away(&mut self) {
+        let who = self.dice.below(8);
+        let (world, clients) = self.everyone();
+        if let Some(socket) = clients[who].socket {
+            world.sockets[socket].is_read = !world.sockets[socket].is_read;
+            world.flush(socket);
         }
     }
 
@@ -297,7 +313,12 @@ fn run(plan: Plan) {
     }
 }
 
-const CALM: Plan = Plan { shards: 1, steps: 3000, may_crash: false, members_may_leave: false };
+fn limits(plan: Plan) -> Limits {
+    let out_buffer_bytes_max = if plan.is_narrow { 64 } else { wide().out_buffer_bytes_max };
+    Limits { out_buffer_bytes_max, ..wide() }
+}
+
+const CALM: Plan = Plan { shards: 1, steps: 3000, may_crash: false, members_may_leave: false, is_narrow: false };
 
 #[test]
 fn one_shard_whose_clients_come_and_go() {
@@ -317,6 +338,11 @@ fn three_shards_with_members_that_stay() {
 #[test]
 fn three_shards_whose_clients_come_and_go() {
     run(Plan { shards: 3, members_may_leave: true, ..CALM });
+}
+
+#[test]
+fn two_shards_with_clients_that_are_slow_to_read() {
+    run(Plan { shards: 2, members_may_leave: true, is_narrow: true, ..CALM });
 }
 
 #[test]
