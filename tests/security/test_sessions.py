@@ -1,5 +1,7 @@
 """A Session belongs to the identity that made it (I11): nobody else resumes, wipes or kicks it."""
 
+from typing import Any
+
 import pytest
 
 from tests.conformance.packets import Dialect, Will, v5, v311
@@ -14,7 +16,7 @@ def refusal(dialect: Dialect) -> int:
     return NOT_AUTHORIZED if dialect is v5 else NOT_AUTHORIZED_V311
 
 
-def kept(dialect: Dialect) -> dict[str, object]:
+def kept(dialect: Dialect) -> dict[str, Any]:
     """Fields of a CONNECT whose Session outlives its connection."""
     return {"clean": False, "props": EXPIRY} if dialect is v5 else {"clean": False}
 

@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bartizan.identity.register import Register
+from bartizan.model.credential import CertificateCredential
 from bartizan.model.principal import IdentityState
 from bartizan.pki.ca import Authority, certificate_pem, key_pem
 from bartizan.pki.profiles import build_leaf
@@ -85,7 +86,9 @@ def test_modern_tls_is_spoken_with_forward_secrecy_and_no_stateless_ticket(plant
     context = tls_context(plant.broker.ca_file, plant.names["press-01"])
     context.minimum_version = context.maximum_version = version
     stream = tls_stream(plant, context=context)
-    name, _, bits = stream.cipher()
+    cipher = stream.cipher()
+    assert cipher is not None
+    name, _, bits = cipher
     assert bits >= 128
     assert name.startswith(("TLS_", "ECDHE-"))
     stream.close()
@@ -163,6 +166,7 @@ def revoke(to: Party, name: str) -> None:
     async def revoked() -> None:
         identity = await Register(store).get(name)
         for credential in identity.credentials:
+            assert isinstance(credential, CertificateCredential)
             await Register(store).revoke_certificate(name, credential.fingerprint_sha256, at=datetime.now(UTC))
 
     asyncio.run_coroutine_threadsafe(revoked(), loop).result(5)
