@@ -8,6 +8,7 @@ import pytest
 from bartizan.testing import Broker
 from tests.conformance.challenge import challenging
 from tests.conformance.lab import TARGET, Lab, Target, target
+from tests.conformance.steps import forget
 from tests.conformance.wire import Wire
 
 
@@ -34,6 +35,20 @@ def lab(broker: Target) -> Iterator[Lab]:
 def wire(lab: Lab) -> Wire:
     """An MQTT 5 connection on which nothing has been said."""
     return lab.dial()
+
+
+@pytest.fixture
+def topic(lab: Lab) -> Iterator[str]:
+    """A topic whose Retained Message is removed at the end."""
+    name = lab.topic("kept")
+    yield name
+    forget(lab.client("z"), name)
+
+
+@pytest.fixture
+def publisher(lab: Lab) -> Wire:
+    """Who causes what the other client sees."""
+    return lab.client("p")
 
 
 @pytest.fixture(scope="session")

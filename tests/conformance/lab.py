@@ -28,7 +28,7 @@ from tests.conformance.wire import Stream, Wire, tcp
 ROOT = Path(__file__).parents[2]
 TARGET = "BARTIZAN_CONFORMANCE_TARGET"
 WEBSOCKET = "BARTIZAN_CONFORMANCE_WEBSOCKET"
-START_WITHIN_S = 15.0
+START_WITHIN_S = 60.0
 # One more listener of the open lab, as a value of `--set listeners.NAME=...`.
 LISTENER = (
     '{{ bind = "127.0.0.1:{port}", loopback_only = true, mqtt_versions = ["3.1.1", "5.0"], '

@@ -22,6 +22,17 @@ from tests.conformance.received import (
 )
 from tests.conformance.wire import Wire
 
+BAD_PROPERTIES = pytest.mark.parametrize(
+    ("props", "reason"),
+    [
+        ([("reason_string", "a"), ("reason_string", "b")], 0x82),
+        ({"content_type": "x"}, 0x81),
+        (b"\x1f\x00\x01\xff", 0x81),
+    ],
+    ids=["twice", "content-type", "utf8"],
+)
+"""What no acknowledgement may carry: a Reason String twice, a property of another packet, a text that is none."""
+
 Wanted = str | bytes | tuple[str | bytes, int]
 KEPT_S = 30
 # For a test that proves the same of both versions.
@@ -128,6 +139,11 @@ def cramped(lab: Lab, *, room: int = 0) -> tuple[Wire, int]:
     size = max(first.expect(Connack, reason=0).size, room)
     first.disconnect()
     return lab.client(props={"maximum_packet_size": size}), size
+
+
+def newcomer(lab: Lab, topic: str, options: int = 0, suffix: str = "n") -> Wire:
+    """A new Subscription, whose Retained Messages are still to be read."""
+    return subscriber(lab, (topic, options), suffix=suffix)
 
 
 def taken(client: Wire, *, within_s: float = 2.0, **fields: object) -> Publish:

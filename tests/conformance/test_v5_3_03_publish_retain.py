@@ -1,33 +1,13 @@
 """MQTT 5, 3.3.1.3 RETAIN: what is stored, what replaces it, what removes it."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.conformance.clauses import clause
 from tests.conformance.lab import Lab
 from tests.conformance.packets import v311
 from tests.conformance.received import Publish
-from tests.conformance.steps import forget, published, subscriber
+from tests.conformance.steps import forget, newcomer, published, subscriber
 from tests.conformance.wire import Wire
-
-
-@pytest.fixture
-def topic(lab: Lab) -> Iterator[str]:
-    """A topic whose Retained Message is removed at the end."""
-    name = lab.topic("kept")
-    yield name
-    forget(lab.client("z"), name)
-
-
-@pytest.fixture
-def publisher(lab: Lab) -> Wire:
-    return lab.client("p")
-
-
-def newcomer(lab: Lab, topic: str, options: int = 0, suffix: str = "n") -> Wire:
-    """A new Subscription, whose Retained Messages are still to be read."""
-    return subscriber(lab, (topic, options), suffix=suffix)
 
 
 def then_live(client: Wire, publisher: Wire, topic: str) -> None:

@@ -7,7 +7,7 @@ from tests.conformance.lab import Lab
 from tests.conformance.packets import frame, v5
 from tests.conformance.properties import Props
 from tests.conformance.received import Disconnect, Pubcomp, Publish, Pubrec, Pubrel
-from tests.conformance.steps import cramped, identifier, lasting, published, returned, subscriber
+from tests.conformance.steps import BAD_PROPERTIES, cramped, identifier, lasting, published, returned, subscriber
 from tests.conformance.wire import Wire
 
 # Table 3-5, without Success and No matching subscribers.
@@ -109,15 +109,7 @@ def test_a_pubrec_may_be_explained(lab: Lab) -> None:
     client.expect(Publish, payload=b"second")
 
 
-@pytest.mark.parametrize(
-    ("props", "reason"),
-    [
-        ([("reason_string", "a"), ("reason_string", "b")], 0x82),
-        ({"content_type": "x"}, 0x81),
-        (b"\x1f\x00\x01\xff", 0x81),
-    ],
-    ids=["twice", "content-type", "utf8"],
-)
+@BAD_PROPERTIES
 def test_a_pubrec_with_bad_properties_is_refused(lab: Lab, props: Props, reason: int) -> None:
     # 3.5.2.2
     client, pid = offered(lab)

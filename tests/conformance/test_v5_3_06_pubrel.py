@@ -7,7 +7,7 @@ from tests.conformance.lab import Lab
 from tests.conformance.packets import frame, v5
 from tests.conformance.properties import Props
 from tests.conformance.received import Disconnect, Pubcomp, Publish, Pubrec, Pubrel
-from tests.conformance.steps import cramped, identifier, published, subscriber
+from tests.conformance.steps import BAD_PROPERTIES, cramped, identifier, published, subscriber
 from tests.conformance.wire import Wire
 
 
@@ -82,15 +82,7 @@ def test_a_pubrel_may_be_explained(lab: Lab) -> None:
     client.expect(Pubcomp, pid=9, reason=0)
 
 
-@pytest.mark.parametrize(
-    ("props", "reason"),
-    [
-        ([("reason_string", "a"), ("reason_string", "b")], 0x82),
-        ({"content_type": "x"}, 0x81),
-        (b"\x1f\x00\x01\xff", 0x81),
-    ],
-    ids=["twice", "content-type", "utf8"],
-)
+@BAD_PROPERTIES
 def test_a_pubrel_with_bad_properties_is_refused(lab: Lab, props: Props, reason: int) -> None:
     # 3.6.2.2
     client = received(lab)

@@ -1,7 +1,9 @@
-"""The connection of `bartizan pub` and `bartizan sub`: paho-mqtt, TLS unless danger is spelt."""
+"""What `bartizan pub` and `bartizan sub` share: how to connect (TLS unless danger is spelt), and one exchange."""
 
 import os
 import ssl
+import threading
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -92,6 +94,61 @@ def _tls(connection: Connection, bundle: Bundle | None) -> ssl.SSLContext:
     except (ssl.SSLError, OSError) as error:
         raise CertificateUnusable(f"certificate, key or CA cannot be used: {error}") from None
     return context
+
+
+class Exchange(ABC):
+    """What one run of a verb has to do with the broker; filled in by paho's thread."""
+
+    def __init__(self) -> None:
+        self._done = threading.Event()
+        self._failure: BaseException | None = None
+
+    def run(self, connection: Connection, timeout_s: float | None) -> bool:
+        """Connects, begins, and waits for the end; False if time is up. Raises what it failed by."""
+        client = open_client(connection)
+        client.on_connect = self._connected
+        client.on_disconnect = self._disconnected
+        self.listen(client)
+        client.loop_start()
+        try:
+            ended = self._done.wait(timeout_s)
+        finally:
+            client.disconnect()
+            client.loop_stop()
+        if self._failure is not None:
+            raise self._failure
+        return ended
+
+    @abstractmethod
+    def listen(self, client: Client) -> None:
+        """Names who is called for what the broker answers."""
+
+    @abstractmethod
+    def begin(self, client: Client) -> None:
+        """Once connected: asks for what this is about; `ValueError` if it cannot be asked."""
+
+    def end(self, failure: BaseException | None = None) -> None:
+        """It is over; what comes later changes nothing."""
+        if not self._done.is_set():
+            self._failure = failure
+            self._done.set()
+
+    def _connected(
+        self, client: Client, _userdata: object, _flags: object, reason: ReasonCode, _properties: object = None
+    ) -> None:
+        if reason.is_failure:
+            self.end(refusal("connection", reason))
+            return
+        try:
+            self.begin(client)
+        except ValueError as error:
+            self.end(ConnectionFailed(f"that cannot be sent: {error}"))
+
+    def _disconnected(
+        self, _client: Client, _userdata: object, _flags: object, reason: ReasonCode, _properties: object
+    ) -> None:
+        # A 3.1.1 broker has no other word for a refused PUBLISH [MQTT-3.3.5-2].
+        self.end(ConnectionFailed(f"the broker closed the connection: {reason}"))
 
 
 def refusal(verb: str, reason: ReasonCode) -> ConnectionFailed:

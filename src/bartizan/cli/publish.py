@@ -1,14 +1,13 @@
 """`bartizan pub`: publishes one message and waits for its acknowledgement."""
 
 import sys
-import threading
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from paho.mqtt.client import Client
 from paho.mqtt.reasoncodes import ReasonCode
 
-from bartizan.cli.client import Connection, ConnectionFailed, open_client, refusal
+from bartizan.cli.client import Connection, ConnectionFailed, Exchange, refusal
 
 _DEFAULT = Connection()
 
@@ -42,57 +41,25 @@ def publish(
         Give up after so many seconds.
     """
     payload = message.encode() if message is not None else sys.stdin.buffer.read()
-    client = open_client(connection)
-    attempt = _Attempt(topic, payload, qos, retain=retain)
-    client.on_connect = attempt.connected
-    client.on_publish = attempt.published
-    client.on_disconnect = attempt.disconnected
-    client.loop_start()
-    try:
-        if not attempt.done.wait(timeout_s):
-            raise ConnectionFailed(f"no acknowledgement within {timeout_s:g} s")
-    finally:
-        client.disconnect()
-        client.loop_stop()
-    if attempt.failure is not None:
-        raise attempt.failure
+    if not _Publishing(topic, payload, qos, retain=retain).run(connection, timeout_s):
+        raise ConnectionFailed(f"no acknowledgement within {timeout_s:g} s")
     return 0
 
 
-class _Attempt:
-    """One PUBLISH and what became of it; filled in by paho's thread."""
+class _Publishing(Exchange):
+    """One PUBLISH and what becomes of it."""
 
     def __init__(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> None:
+        super().__init__()
         self._message = (topic, payload, qos, retain)
-        self.done = threading.Event()
-        self.failure: ConnectionFailed | None = None
 
-    def connected(
-        self,
-        client: Client,
-        _userdata: object,
-        _flags: object,
-        reason: ReasonCode,
-        _properties: object = None,
+    def listen(self, client: Client) -> None:
+        client.on_publish = self._published
+
+    def begin(self, client: Client) -> None:
+        client.publish(*self._message)
+
+    def _published(
+        self, _client: Client, _userdata: object, _mid: int, reason: ReasonCode, _properties: object
     ) -> None:
-        if reason.is_failure:
-            self._end(refusal("connection", reason))
-            return
-        try:
-            client.publish(*self._message)
-        except ValueError as error:
-            self._end(ConnectionFailed(f"not a message: {error}"))
-
-    def published(self, _client: Client, _userdata: object, _mid: int, reason: ReasonCode, _properties: object) -> None:
-        self._end(refusal("message", reason) if reason.is_failure else None)
-
-    def disconnected(
-        self, _client: Client, _userdata: object, _flags: object, reason: ReasonCode, _properties: object
-    ) -> None:
-        # A 3.1.1 broker has no other word for a refused PUBLISH [MQTT-3.3.5-2].
-        self._end(ConnectionFailed(f"the broker closed the connection: {reason}"))
-
-    def _end(self, failure: ConnectionFailed | None) -> None:
-        if not self.done.is_set():
-            self.failure = failure
-            self.done.set()
+        self.end(refusal("message", reason) if reason.is_failure else None)

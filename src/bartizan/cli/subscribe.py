@@ -3,7 +3,6 @@
 import base64
 import json
 import sys
-import threading
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -11,7 +10,7 @@ from cyclopts import Parameter
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.reasoncodes import ReasonCode
 
-from bartizan.cli.client import Connection, ConnectionFailed, open_client, refusal
+from bartizan.cli.client import Connection, ConnectionFailed, Exchange
 
 _DEFAULT = Connection()
 
@@ -47,83 +46,49 @@ def subscribe(
     json_output
         Print one JSON object a line: topic, payload (or payload_base64), qos, retain.
     """
-    client = open_client(connection)
-    listening = _Listening(
-        list(topic), qos, count, style="json" if json_output else "verbose" if verbose else "payload"
-    )
-    client.on_connect = listening.connected
-    client.on_subscribe = listening.subscribed
-    client.on_message = listening.received
-    client.on_disconnect = listening.disconnected
-    client.loop_start()
-    try:
-        ended = listening.done.wait(timeout_s)
-    finally:
-        client.disconnect()
-        client.loop_stop()
-    if listening.failure is not None:
-        raise listening.failure
+    style = "json" if json_output else "verbose" if verbose else "payload"
+    ended = _Listening(list(topic), qos, count, style=style).run(connection, timeout_s)
     return 0 if ended or count is None else 1
 
 
-class _Listening:
-    """The Subscriptions of one run; filled in by paho's thread."""
+class _Listening(Exchange):
+    """The Subscriptions of one run, and what they bring."""
 
     def __init__(self, filters: list[str], qos: int, count: int | None, *, style: str) -> None:
+        super().__init__()
         self._filters = filters
         self._qos = qos
         self._left = count
         self._style = style
-        self.done = threading.Event()
-        self.failure: BaseException | None = None
 
-    def connected(
-        self,
-        client: Client,
-        _userdata: object,
-        _flags: object,
-        reason: ReasonCode,
-        _properties: object = None,
-    ) -> None:
-        if reason.is_failure:
-            self._end(refusal("connection", reason))
-            return
-        try:
-            client.subscribe([(item, self._qos) for item in self._filters])
-        except ValueError as error:
-            self._end(ConnectionFailed(f"not a subscription: {error}"))
+    def listen(self, client: Client) -> None:
+        client.on_subscribe = self._subscribed
+        client.on_message = self._received
 
-    def subscribed(
+    def begin(self, client: Client) -> None:
+        client.subscribe([(item, self._qos) for item in self._filters])
+
+    def _subscribed(
         self, _client: Client, _userdata: object, _mid: int, reasons: list[ReasonCode], _properties: object
     ) -> None:
         refused = [(item, reason) for item, reason in zip(self._filters, reasons, strict=False) if reason.is_failure]
         for item, reason in refused:
             print(f"bartizan: refused {item}: {reason} (0x{reason.value:02x})", file=sys.stderr)
         if len(refused) == len(self._filters):
-            self._end(ConnectionFailed("the broker refused every subscription"))
+            self.end(ConnectionFailed("the broker refused every subscription"))
 
-    def received(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+    def _received(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         if self._left is not None and self._left <= 0:
             return
         try:
             sys.stdout.write(_line(message, self._style))
             sys.stdout.flush()
         except BrokenPipeError as error:
-            self._end(error)
+            self.end(error)
         if self._left is not None:
             self._left -= 1
             if self._left <= 0:
-                self._end(None)
-
-    def disconnected(
-        self, _client: Client, _userdata: object, _flags: object, reason: ReasonCode, _properties: object
-    ) -> None:
-        self._end(ConnectionFailed(f"the broker closed the connection: {reason}"))
-
-    def _end(self, failure: BaseException | None) -> None:
-        if not self.done.is_set():
-            self.failure = failure
-            self.done.set()
+                self.end()
 
 
 def _line(message: MQTTMessage, style: str) -> str:
