@@ -28,7 +28,7 @@ impl Time {
 }
 
 /// Who published a message: kept with it for No Local, audit and Retained Message rules.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Publisher {
     /// The principal's identity; empty for the server itself.
     pub identity: Arc<str>,

@@ -65,7 +65,8 @@ class Limits(BaseModel):
         64 * KIB,
         description=(
             "Size of CONNECT, and of AUTH before CONNACK: what a client may make the broker keep before it has "
-            "proved who it is. A larger one is refused with 0x95 as soon as its header is read."
+            "proved who it is. A larger one is closed as soon as its header is read, which tells no version to "
+            "answer in."
         ),
     )
     packet_bytes_max: Annotated[int, Field(strict=True, ge=128, le=268_435_460)] = Field(

@@ -31,6 +31,7 @@ impl Server {
         self.image = change.image;
         self.identities = change.identities;
         self.epoch = change.epoch;
+        self.publishers.clear();
         let sessions: Vec<SessionKey> = self.sessions.keys().collect();
         for key in sessions {
             self.refresh(key, &change.revoked, now, fx);

@@ -9,14 +9,18 @@ use super::deliver::Delivery;
 use super::route::Outgoing;
 use super::{Effects, Server};
 use crate::durable::Mutation;
-use crate::message::{Message, Time};
+use crate::event::{Event, Subject, What};
+use crate::message::{Message, Publisher, Time};
+use crate::policy::Grants;
 use crate::session::session::{Backlogged, RetainedDue};
-use crate::session::{ConnectionKey, SessionKey};
+use crate::session::{ConnectionKey, Principal, SessionKey};
 use crate::topic::{PageEnd, RetainedPage, TopicName};
 use crate::wire::QoS;
 
 /// Most Retained Messages copied under one lock.
 const PAGE: usize = 1024;
+/// Publishers whose grants are remembered.
+const PUBLISHERS_MAX: usize = 16_384;
 
 impl Server {
     /// Sets, replaces or removes the Retained Message of a topic [MQTT-3.3.1-5] [MQTT-3.3.1-6].
@@ -91,6 +95,51 @@ impl Server {
         submit(batch)
     }
 
+    /// True while its publisher may publish a Retained Message: who lost that right, or is no
+    /// identity any more, does not go on speaking through what was kept (I12).
+    fn is_still_published(&mut self, message: &Message, now: Time, fx: &mut Effects) -> bool {
+        let publisher = &message.publisher;
+        if publisher.identity.is_empty() {
+            return true; // the server's own, as those of $SYS
+        }
+        let grants = match self.publishers.get(publisher) {
+            Some(grants) => Arc::clone(grants),
+            None => self.grants_of(publisher),
+        };
+        let decision = grants.publish(&message.topic(), message.qos, true);
+        if !decision.allow {
+            self.counters().denied.add(1);
+            let subject = Subject {
+                identity: Some(Arc::clone(&publisher.identity)),
+                client_id: Some(Arc::clone(&publisher.client_id)),
+                ..Subject::default()
+            };
+            let what = What::Denied {
+                action: "publish",
+                topic: message.topic().as_str().to_owned(),
+                rule: decision.rule.map(|rule| grants.image().rule_name(rule).to_owned()),
+                why: decision.why.as_str(),
+            };
+            fx.events.push(Event::new(now, subject, what));
+        }
+        decision.allow
+    }
+
+    /// What a publisher may do now, remembered until policy or identities change.
+    fn grants_of(&mut self, publisher: &Arc<Publisher>) -> Arc<Grants> {
+        let anonymous = Principal::anonymous();
+        let grants = match self.identities.get(&publisher.identity) {
+            Some(principal) => self.bind(&Arc::clone(principal), &publisher.client_id),
+            None if publisher.identity == anonymous.id => self.bind(&anonymous, &publisher.client_id),
+            None => Arc::new(self.image.no_grants()),
+        };
+        if self.publishers.len() >= PUBLISHERS_MAX {
+            self.publishers.clear();
+        }
+        self.publishers.insert(Arc::clone(publisher), Arc::clone(&grants));
+        grants
+    }
+
     /// The Session's new Subscriptions get the Retained Messages that match.
     pub(crate) fn send_retained_for(&mut self, key: SessionKey, filters: Vec<Arc<str>>, now: Time, fx: &mut Effects) {
         let Some(session) = self.sessions.get_mut(key) else { return };
@@ -126,6 +175,9 @@ impl Server {
 
     fn send_retained(&mut self, key: SessionKey, next: &Backlogged, now: Time, fx: &mut Effects) {
         if next.message.is_expired(now) || !self.is_still_retained(&next.message) {
+            return;
+        }
+        if !self.is_still_published(&next.message, now, fx) {
             return;
         }
         let message: Arc<Message> = Arc::clone(&next.message);

@@ -110,11 +110,6 @@ impl Server {
             self.limit_met(key, "subscriptions_per_session_max", "subscription refused", now, fx);
             return Granted::refused(ReasonCode::QuotaExceeded);
         }
-        // Subscribing again and again would make the same Retained Messages wait any number of times.
-        if session.backlog.len() as u64 > limits.retained_messages_max {
-            self.limit_met(key, "retained_messages_max", "subscription refused", now, fx);
-            return Granted::refused(ReasonCode::QuotaExceeded);
-        }
         let Some(per_delivery) = self.may_subscribe(key, session_key, &filter, now, fx) else {
             return Granted::refused(ReasonCode::NotAuthorized);
         };
