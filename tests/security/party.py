@@ -74,7 +74,7 @@ class Party:
         self.names[name] = self.broker.enrol(name, role, password=password, **attributes)
         return self.names[name]
 
-    def events(self, kind: str | None = None, **fields: object) -> list[dict[str, Any]]:
+    def events(self, kind: str | None = None, /, **fields: object) -> list[dict[str, Any]]:
         """What was logged so far, of one kind, with these fields."""
         lines = self._log.getvalue().splitlines()
         events = [json.loads(line) for line in lines]
@@ -89,7 +89,7 @@ class Party:
         """The log as written."""
         return self._log.getvalue()
 
-    def wait_for(self, kind: str, *, within_s: float = 5.0, **fields: object) -> dict[str, Any]:
+    def wait_for(self, kind: str, /, *, within_s: float = 5.0, **fields: object) -> dict[str, Any]:
         """The first such event, as soon as it is there."""
         ends = time.monotonic() + within_s
         while time.monotonic() < ends:

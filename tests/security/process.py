@@ -57,7 +57,7 @@ class Process:
         """What it wrote to standard error."""
         return self.log_file.read_text(encoding="utf-8")
 
-    def events(self, kind: str, **fields: object) -> list[dict[str, Any]]:
+    def events(self, kind: str, /, **fields: object) -> list[dict[str, Any]]:
         """Events of one kind with these fields."""
         events = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
         return [
@@ -66,7 +66,7 @@ class Process:
             if event["event"] == kind and all(event.get(key) == value for key, value in fields.items())
         ]
 
-    def wait_for(self, kind: str, *, within_s: float = 5.0, **fields: object) -> dict[str, Any]:
+    def wait_for(self, kind: str, /, *, within_s: float = 5.0, **fields: object) -> dict[str, Any]:
         """The first such event."""
         ends = time.monotonic() + within_s
         while time.monotonic() < ends:

@@ -11,6 +11,7 @@ status        counters -> `$SYS/broker/...` in Mosquitto's names, with moving av
 log           events as lines, for eyes or for machines
 reload        what a changed configuration can change while the broker runs
 lock          one broker per data directory
+descriptors   room for connections: the system's limit of open files
 """
 
 from bartizan.broker.app import Broker

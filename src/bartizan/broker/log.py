@@ -37,6 +37,7 @@ LEVELS: Mapping[str, Level] = {
     "configuration_refused": "error",
     "danger": "warning",
     "needs_restart": "warning",
+    "few_descriptors": "warning",
     "chore_failed": "error",
     "store_failed": "error",
 }

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from bartizan.api import ControlServer, address_of, bind_monitoring
 from bartizan.broker import Broker
+from bartizan.broker.descriptors import make_room
 from bartizan.broker.log import Journal
 from bartizan.cli.enrol import address_of as client_address
 from bartizan.cli.first_run import Prepared, prepare
@@ -99,6 +100,7 @@ async def _up(
             ControlServer(broker, monitoring),
         ):
             broker.handle_signals()
+            _tell_descriptors(journal, settings)
             metrics = None if monitoring is None else address_of(monitoring)
             summary = Summary.of(prepared, settings, broker.engine.listeners(), metrics)
             _print(summary, sys.stdout, json_output=json_output)
@@ -111,6 +113,14 @@ async def _up(
             # Shown once means once: also when what followed the first run has failed.
             _print_secret(prepared)
     return 0
+
+
+def _tell_descriptors(journal: Journal, settings: Settings) -> None:
+    """Connections beyond the system's limit would wait unaccepted: make room, or say so."""
+    fit = make_room()
+    wanted = sum(settings.limits_of(name).connections_max for name in settings.listeners)
+    if fit < wanted:
+        journal.note("few_descriptors", connections=fit, connections_max=wanted)
 
 
 async def _prepare(root: Path, names: Sequence[str], address: Address) -> Prepared:
