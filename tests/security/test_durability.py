@@ -2,7 +2,6 @@
 
 import os
 import random
-import ssl
 import subprocess
 import threading
 import time
@@ -52,7 +51,7 @@ def plant(data: Path) -> Iterator[Process]:
 def connect(stack: ExitStack, broker: Process, name: str, client_id: str, **more: object) -> Wire:
     """A connection of a demo identity whose Session is kept."""
     bundle = broker.data / "demo" / name
-    context: ssl.SSLContext = tls_context(str(broker.data / "pki" / "ca.crt"))
+    context = tls_context(str(broker.data / "pki" / "ca.crt"))
     context.load_cert_chain(str(bundle / f"{name}.crt"), str(bundle / f"{name}.key"))
     wire = Wire(context.wrap_socket(plain(broker.port("mqtts")), server_hostname=HOST))
     stack.callback(wire.drop)

@@ -1,7 +1,6 @@
 """SIGTERM: everybody is told, what was accepted is kept, and the next start goes on from there."""
 
 import signal
-import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,7 +29,7 @@ def demo(
 ) -> tuple[Wire, Connack]:
     """A connection of a demo identity."""
     bundle = broker.data / "demo" / name
-    context: ssl.SSLContext = tls_context(str(broker.data / "pki" / "ca.crt"))
+    context = tls_context(str(broker.data / "pki" / "ca.crt"))
     context.load_cert_chain(str(bundle / f"{name}.crt"), str(bundle / f"{name}.key"))
     wire = Wire(context.wrap_socket(plain(broker.port("mqtts")), server_hostname=HOST), dialect=dialect)
     stack.callback(wire.drop)
