@@ -5,5 +5,4 @@ topics      TopicName, TopicFilter (parsed by the engine, so that there is one i
 reason      the Reason Codes of MQTT 5 that the control plane answers with
 credential  what can prove an identity: password hash, certificate
 principal   Identity (what is stored) and Principal (who a connection is)
-event       what happened, as the log and `$SYS` tell it
 """
