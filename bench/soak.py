@@ -249,7 +249,18 @@ class Soak:
             await asyncio.sleep(0.05)
 
 
-HOSTILE = ("half_open", "half_open", "half_open", "slow_connect", "slow_connect", "malformed", "malformed", "flood", "flood", "deaf")
+HOSTILE = (
+    "half_open",
+    "half_open",
+    "half_open",
+    "slow_connect",
+    "slow_connect",
+    "malformed",
+    "malformed",
+    "flood",
+    "flood",
+    "deaf",
+)
 """Of ten; with more hostile connections the list is gone through again."""
 
 
@@ -320,7 +331,9 @@ async def run(connections: int, hostile: int, rate: float, quiet_s: float, soak_
     presses = good - dashboards
     names = {f"press-{number:04}": "press" for number in range(presses)}
     names |= {f"dash-{number:04}": "dashboard" for number in range(dashboards)}
-    names |= {f"hostile-{number}": "press" if HOSTILE[number % 10] != "deaf" else "dashboard" for number in range(hostile)}
+    names |= {
+        f"hostile-{number}": "press" if HOSTILE[number % 10] != "deaf" else "dashboard" for number in range(hostile)
+    }
     with tempfile.TemporaryDirectory(prefix="bartizan-soak-") as directory:
         data = Path(directory) / "data"
         process, port = await start(data)
@@ -329,9 +342,10 @@ async def run(connections: int, hostile: int, rate: float, quiet_s: float, soak_
             bundles = await enrol(data, names, ca_file)
             soak = Soak(port, ssl.create_default_context(cafile=str(ca_file)))
             ready = asyncio.Semaphore(CONNECTIONS_AT_ONCE)
-            tasks = []
-            for number in range(dashboards):
-                tasks.append(asyncio.create_task(soak.dashboard(bundles[f"dash-{number:04}"], f"hall-{number}", ready)))
+            tasks = [
+                asyncio.create_task(soak.dashboard(bundles[f"dash-{number:04}"], f"hall-{number}", ready))
+                for number in range(dashboards)
+            ]
             for number in range(presses):
                 bundle, hall = bundles[f"press-{number:04}"], f"hall-{number % dashboards}"
                 tasks.append(asyncio.create_task(soak.press(bundle, hall, presses / rate, ready)))
@@ -342,7 +356,9 @@ async def run(connections: int, hostile: int, rate: float, quiet_s: float, soak_
                 tasks.append(asyncio.create_task(soak.again(HOSTILE[number % 10], bundle)))
             loud = await phase(soak, process.pid, soak_s)
             soak.is_running = False
-            ended = [repr(task.exception()) for task in tasks if task.done() and not task.cancelled() and task.exception()]
+            ended = [
+                repr(task.exception()) for task in tasks if task.done() and not task.cancelled() and task.exception()
+            ]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
