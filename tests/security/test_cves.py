@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ def lab(_lab: Party) -> Iterator[Party]:
     assert _lab.number("bartizan_shards_alive") == 2
 
 
-def client(lab: Party, client_id: str = "c", *, name: str = "lab", dialect: Dialect = v5, **more: object) -> Wire:
+def client(lab: Party, client_id: str = "c", *, name: str = "lab", dialect: Dialect = v5, **more: Any) -> Wire:
     wire = lab.dial(listener=name, tls=False, dialect=dialect)
     wire.send(dialect.connect(client_id, **more))
     wire.expect(Connack, reason=0)
@@ -239,10 +240,12 @@ def test_cve_2021_41039_thousands_of_user_properties_cost_no_time(lab: Party):
     many: list[tuple[str, str | tuple[str, str]]] = [("user_property", ("k", "v"))] * 60_000
     wire = lab.dial(listener="wide", tls=False)
     began = time.monotonic()
+    # pyrefly: ignore[bad-argument-type]
     wire.send(v5.connect("many", props=many))
     wire.expect(Connack, reason=0, within_s=5)
     assert time.monotonic() - began < 3
     refused = lab.dial(listener="lab", tls=False)
+    # pyrefly: ignore[bad-argument-type]
     refused.send(v5.connect("many", props=many[:5_000]))
     refused.expect_refusal(Connack, 0x95)
 
@@ -251,6 +254,7 @@ def test_cve_2021_46434_a_name_that_exists_is_answered_like_one_that_does_not():
     """EMQX: the answer told which user names there are."""
     with party(PLANT) as plant:
         plant.enrol("dash", "dashboard", password=True)
+        # pyrefly: ignore[implicit-any-empty-container]
         answers, took_s = {}, {"dash": [], "nobody": []}
         for _ in range(6):
             for name, times in took_s.items():
@@ -418,10 +422,12 @@ def test_cve_2026_25627_a_websocket_frame_shorter_than_the_packet_it_begins(lab:
 def test_cve_2026_33215_a_client_id_is_no_key_to_somebody_elses_session(plant: Party, dialect: Dialect):
     """NATS: whoever named a Client Identifier got its Session and its messages."""
     kept = {"clean": False, "props": EXPIRY} if dialect is v5 else {"clean": False}
+    # pyrefly: ignore[bad-argument-type]
     owner = plant.connect("dash", client_id="dash-nats", dialect=dialect, **kept)
     owner.send(dialect.subscribe(1, ("data/+/temperature", 1)))
     owner.expect(Suback)
     thief = plant.dial(plant.names["press-01"], dialect=dialect)
+    # pyrefly: ignore[bad-argument-type]
     thief.send(dialect.connect("dash-nats", **kept))
     thief.expect_refusal(Connack, NOT_AUTHORIZED if dialect is v5 else 0x05)
     owner.expect_alive()

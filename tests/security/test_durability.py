@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ def plant(data: Path) -> Iterator[Process]:
         yield broker
 
 
-def connect(stack: ExitStack, broker: Process, name: str, client_id: str, **more: object) -> Wire:
+def connect(stack: ExitStack, broker: Process, name: str, client_id: str, **more: Any) -> Wire:
     """A connection of a demo identity whose Session is kept."""
     bundle = broker.data / "demo" / name
     context = tls_context(str(broker.data / "pki" / "ca.crt"))

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def lab(_lab: Party) -> Party:
     return _lab
 
 
-def client(lab: Party, name: str, client_id: str = "c", dialect: Dialect = v5, **more: object) -> Wire:
+def client(lab: Party, name: str, client_id: str = "c", dialect: Dialect = v5, **more: Any) -> Wire:
     wire = lab.dial(listener=name, tls=False, dialect=dialect)
     wire.send(dialect.connect(f"{name}.{client_id}.{dialect.level}", **more))
     wire.expect(Connack, reason=0)
@@ -107,7 +108,7 @@ def test_the_window_to_a_client_has_its_size(lab: Party, dialect: Dialect):
         publisher.expect(Puback)
     first, _ = subscriber.expect(Publish, payload=b"\x01"), subscriber.expect(Publish, payload=b"\x02")
     subscriber.expect_nothing()
-    subscriber.send(dialect.puback(first.pid))
+    subscriber.send(dialect.puback(first.pid or 0))
     subscriber.expect(Publish, payload=b"\x03")
     subscriber.expect_nothing(for_s=0.1)
 
@@ -129,9 +130,11 @@ def test_a_full_queue_takes_no_more_and_others_are_served(lab: Party, name: str,
         for pid in range(1, 8):
             publisher.send(v5.publish(f"{name}/t", payload, qos=1, pid=pid))
             publisher.expect(Puback, reason=0)
+            # pyrefly: ignore[bad-argument-type]
             awake.send(v5.puback(awake.expect(Publish).pid))
     sleeper = client(lab, name, "s", clean=False, props=EXPIRY)
     for _ in range(kept):
+        # pyrefly: ignore[bad-argument-type]
         sleeper.send(v5.puback(sleeper.expect(Publish).pid))
     with suppress(AssertionError):
         sleeper.expect(Publish, within_s=0.2)

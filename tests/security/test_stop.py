@@ -4,6 +4,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 def demo(
-    stack: ExitStack, broker: Process, name: str, client_id: str, dialect: Dialect = v5, **more: object
+    stack: ExitStack, broker: Process, name: str, client_id: str, dialect: Dialect = v5, **more: Any
 ) -> tuple[Wire, Connack]:
     """A connection of a demo identity."""
     bundle = broker.data / "demo" / name
