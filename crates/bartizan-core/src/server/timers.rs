@@ -165,3 +165,31 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slotmap::SlotMap;
+
+    #[test]
+    fn timers_of_what_is_gone_do_not_pile_up() {
+        let mut sessions: SlotMap<SessionKey, ()> = SlotMap::with_key();
+        let mut timers = Timers::default();
+        let kept = sessions.insert(());
+        timers.set(Time(7), Timer::SessionEnd(kept));
+        for n in 0..100_000 {
+            let gone = sessions.insert(());
+            timers.set(Time(1_000_000 + n), Timer::SessionEnd(gone));
+            timers.set(Time(1_000_000 + n), Timer::Will(kept));
+            sessions.remove(gone);
+            timers.sweep(|timer| match timer {
+                Timer::SessionEnd(key) | Timer::Will(key) => sessions.contains_key(key),
+                _ => false,
+            });
+            assert!(timers.heap.len() <= SWEEP_MIN + 2);
+        }
+        // The first of those alike is the one that stays: its handler sets a later one.
+        assert_eq!(timers.pop_due(Time(7)), Some(Timer::SessionEnd(kept)));
+        assert_eq!(timers.next(), Some(Time(1_000_000)));
+    }
+}
