@@ -82,7 +82,7 @@ impl Scene {
         self.world.sockets.iter_mut().for_each(|socket| socket.is_read = true);
         self.world.flush_all();
         let shards = self.world.shards();
-        for round in 0..50_000 {
+        for round in 0..5_000 {
             let (world, mut clients) = self.everyone();
             for client in &mut clients {
                 if client.socket.is_none() {
@@ -94,15 +94,19 @@ impl Scene {
             for client in &mut clients {
                 client.read(world);
                 is_quiet &= client.is_connected && client.answers_due() == 0 && client.under_way() == 0;
+                is_quiet &= client.unreleased() == 0;
                 client.answer(world, usize::MAX);
             }
             if is_quiet {
+                let [_, _, queued, received, _] = self.world.disk.counts();
+                assert_eq!((queued, received), (0, 0), "messages and identifiers that nobody is done with");
                 return;
             }
         }
         let (_, clients) = self.everyone();
         for client in clients {
-            println!("{}: {} {} {}", client.name, client.is_connected, client.answers_due(), client.under_way());
+            let open = [client.answers_due(), client.under_way(), client.unreleased()];
+            println!("{}: {} {open:?}", client.name, client.is_connected);
         }
         panic!("it does not come to rest");
     }

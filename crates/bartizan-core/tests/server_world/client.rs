@@ -178,6 +178,11 @@ impl Client {
         self.sending.len()
     }
 
+    /// QoS 2 messages received that the server has not released.
+    pub fn unreleased(&self) -> usize {
+        self.held.len()
+    }
+
     /// Answers owed to the server.
     pub fn answers_due(&self) -> usize {
         self.due.len()
