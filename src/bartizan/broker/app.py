@@ -24,6 +24,7 @@ from bartizan.broker.log import Journal
 from bartizan.broker.ports import Allow, Answer, Bound, Deny, EnginePort, Proceed, Question
 from bartizan.broker.pump import Pump
 from bartizan.broker.reload import ReloadReport, needs_restart
+from bartizan.broker.terminal import Terminal
 from bartizan.config import DataDirectory, Settings, dangers, engine_config
 from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationError, StartRefused
 from bartizan.model.reason import ReasonCode
@@ -116,11 +117,12 @@ class Broker:
             self.journal.note("stopped")
 
     def handle_signals(self) -> None:
-        """SIGTERM and SIGINT end `run`, SIGHUP reloads. Only in the main thread."""
+        """SIGTERM and SIGINT end `run`, SIGHUP reloads, or ends it with its terminal. Only in the main thread."""
         loop = asyncio.get_running_loop()
+        terminal = Terminal()
         for ending in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(ending, self.end)
-        loop.add_signal_handler(signal.SIGHUP, self.chores.reload)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self.end() if terminal.is_gone else self.chores.reload())
 
     def end(self) -> None:
         """Lets `run` return."""

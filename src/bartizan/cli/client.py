@@ -17,6 +17,7 @@ from bartizan.config.load import read_file
 from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationError
 from bartizan.pki.bundle import Bundle
 
+PORTS = 65_536
 VERSIONS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQTTv5}
 
 
@@ -61,6 +62,8 @@ def open_client(connection: Connection) -> Client:
         client.tls_set_context(_tls(connection, bundle))
     host = connection.host or (bundle.host if bundle else "localhost")
     port = connection.port or (bundle.port if bundle else 1883 if connection.danger_plaintext else 8883)
+    if not 0 < port < PORTS:  # a broker on `:0` has the port that the system chose, and a bundle made before does not
+        raise ConfigurationError(f"there is no port {port}", str(connection.as_ or "--port"), "name it with --port")
     try:
         client.connect(host, port, keepalive=60)
     except ssl.SSLCertVerificationError as error:
@@ -145,10 +148,13 @@ class Exchange(ABC):
             self.end(ConnectionFailed(f"that cannot be sent: {error}"))
 
     def _disconnected(
-        self, _client: Client, _userdata: object, _flags: object, reason: ReasonCode, _properties: object
+        self, client: Client, _userdata: object, _flags: object, reason: ReasonCode, _properties: object
     ) -> None:
-        # A 3.1.1 broker has no other word for a refused PUBLISH [MQTT-3.3.5-2].
-        self.end(ConnectionFailed(f"the broker closed the connection: {reason}"))
+        why = str(reason)
+        if client.protocol == MQTTProtocolVersion.MQTTv311:
+            # It has no other word for a refused PUBLISH [MQTT-3.3.5-2].
+            why = "MQTT 3.1.1 has no other way to refuse a message; with --mqtt 5 it would say why"
+        self.end(ConnectionFailed(f"the broker closed the connection: {why}"))
 
 
 def refusal(verb: str, reason: ReasonCode) -> ConnectionFailed:

@@ -71,11 +71,16 @@ class _Listening(Exchange):
     def _subscribed(
         self, _client: Client, _userdata: object, _mid: int, reasons: list[ReasonCode], _properties: object
     ) -> None:
-        refused = [(item, reason) for item, reason in zip(self._filters, reasons, strict=False) if reason.is_failure]
-        for item, reason in refused:
-            print(f"bartizan: refused {item}: {reason} (0x{reason.value:02x})", file=sys.stderr)
+        refused = [
+            f"{item}: {reason} (0x{reason.value:02x})"
+            for item, reason in zip(self._filters, reasons, strict=False)
+            if reason.is_failure
+        ]
         if len(refused) == len(self._filters):
-            self.end(ConnectionFailed("the broker refused every subscription"))
+            self.end(ConnectionFailed(f"the broker refused to subscribe {'; '.join(refused)}"))
+            return
+        for line in refused:
+            print(f"bartizan: the broker refused to subscribe {line}; the rest holds", file=sys.stderr)
 
     def _received(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         if self._left is not None and self._left <= 0:

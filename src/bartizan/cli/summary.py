@@ -20,6 +20,10 @@ from bartizan.errors import BartizanError
 from bartizan.pki.bundle import OPTIONS_FILES, Bundle
 
 DEMO_TOPIC = f"data/{DEMO_SITE}/hall-2/press-01/temperature"
+LABEL = 14
+"""Columns of the labels."""
+WIDE = 120
+"""Columns from which nothing has to be broken."""
 DEMO_FILTER = f"data/{DEMO_SITE}/+/+/temperature"
 
 
@@ -143,8 +147,8 @@ def show(summary: Summary, stream: TextIO, *, json_output: bool) -> None:
     console.print()
     console.print(_places(summary))
     console.print()
-    for label, value in _facts(summary):
-        console.print(f"  [dim]{label:14}[/]{escape(value)}")
+    for label, value in _facts(summary, console.width if console.is_terminal else WIDE):
+        console.print(f"  [dim]{label:{LABEL}}[/]{escape(value)}")
     for danger in summary.dangers:
         console.print()
         console.print(f"  [bold red]{escape(danger.setting)}[/]  {escape(danger.where)}")
@@ -160,12 +164,16 @@ def show(summary: Summary, stream: TextIO, *, json_output: bool) -> None:
     console.print()
 
 
-def _facts(summary: Summary) -> Iterator[tuple[str, str]]:
+def _facts(summary: Summary, width: int) -> Iterator[tuple[str, str]]:
     yield "data", summary.data
     yield "policy", summary.policy
     if any(place.tls for place in summary.places):
         yield "CA", summary.ca_file
-        yield "fingerprint", f"SHA-256 {summary.ca_fingerprint}"
+        fingerprint = summary.ca_fingerprint
+        if width < WIDE:  # broken in the middle rather than anywhere
+            half = (len(fingerprint) + 1) // 2
+            fingerprint = f"{fingerprint[:half]}\n{'':{LABEL + 10}}{fingerprint[half:]}"
+        yield "fingerprint", f"SHA-256 {fingerprint}"
     if summary.metrics:
         yield "metrics", f"http://{summary.metrics}/metrics"
 
@@ -179,9 +187,8 @@ def _places(summary: Summary) -> Table:
 
 
 def _secret(console: Console, secret: str, data: str) -> None:
-    console.print(f"  [bold]{ADMINISTRATOR}[/]          one-time secret, shown only now:  [bold yellow]{secret}[/]")
-    where = shlex.quote(data)
-    console.print(f"                set a password with:  bartizan passwd {ADMINISTRATOR} --data {where}", markup=False)
+    console.print(f"  [bold]{ADMINISTRATOR:{LABEL}}[/][bold yellow]{secret}[/]   shown only now")
+    console.print(f"{'':{LABEL + 2}}then: bartizan passwd {ADMINISTRATOR} --data {shlex.quote(data)}", markup=False)
 
 
 def show_secret(prepared: Prepared, stream: TextIO) -> None:

@@ -35,8 +35,8 @@ def up(
 ) -> int:
     """Start the broker. The first start makes a CA, a policy, an administrator and two demo identities.
 
-    It runs in the foreground: SIGTERM or Ctrl-C ends it, SIGHUP reads policy, certificates and
-    configuration again. The log goes to standard error.
+    It runs in the foreground: SIGTERM, Ctrl-C or the end of its terminal ends it, SIGHUP reads policy,
+    certificates and configuration again. The log goes to standard error.
 
     For example:
 

@@ -3,6 +3,7 @@
 Errors become one `ConfigurationError`: what, where (file, line, key), how to fix it.
 """
 
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ from bartizan.errors import ConfigurationError
 
 FILE_BYTES_MAX = 1024 * 1024
 """A larger configuration, certificate or CRL file is refused."""
+
+PLACE_IN_TEXT = re.compile(r"(.*) \(at line (\d+), column (\d+)\)", re.DOTALL)
+"""How tomllib ends its messages."""
 
 COMMAND_LINE = "--set"
 PATH_KEYS = ("certificate_file", "key_file", "client_ca_file", "crl_files")
@@ -73,7 +77,9 @@ def _parse(text: str, file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"not valid TOML: {error}", str(file), "correct the line") from None
+        said = PLACE_IN_TEXT.fullmatch(str(error))
+        what, place = (said[1], f"{file}:{said[2]}:{said[3]}") if said else (str(error), str(file))
+        raise ConfigurationError(f"not valid TOML: {what}", place, "correct the line") from None
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:
