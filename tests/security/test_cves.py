@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.packets import Dialect, Will, frame, v5, v311
-from tests.conformance.properties import sized, variable
+from tests.conformance.properties import Value, sized, variable
 from tests.conformance.received import Connack, Disconnect, Puback, Pubcomp, Publish, Pubrec, Suback
 from tests.conformance.websocket import WebSocket
 from tests.conformance.wire import Wire
@@ -237,15 +237,13 @@ def test_cve_2021_34434_a_durable_subscription_ends_with_its_permission():
 
 def test_cve_2021_41039_thousands_of_user_properties_cost_no_time(lab: Party):
     """Mosquitto: user properties of CONNECT were compared each with each."""
-    many: list[tuple[str, str | tuple[str, str]]] = [("user_property", ("k", "v"))] * 60_000
+    many: list[tuple[str, Value]] = [("user_property", ("k", "v"))] * 60_000
     wire = lab.dial(listener="wide", tls=False)
     began = time.monotonic()
-    # pyrefly: ignore[bad-argument-type]
     wire.send(v5.connect("many", props=many))
     wire.expect(Connack, reason=0, within_s=5)
     assert time.monotonic() - began < 3
     refused = lab.dial(listener="lab", tls=False)
-    # pyrefly: ignore[bad-argument-type]
     refused.send(v5.connect("many", props=many[:5_000]))
     refused.expect_refusal(Connack, 0x95)
 
@@ -254,7 +252,6 @@ def test_cve_2021_46434_a_name_that_exists_is_answered_like_one_that_does_not():
     """EMQX: the answer told which user names there are."""
     with party(PLANT) as plant:
         plant.enrol("dash", "dashboard", password=True)
-        # pyrefly: ignore[implicit-any-empty-container]
         answers, took_s = {}, {"dash": [], "nobody": []}
         for _ in range(6):
             for name, times in took_s.items():
@@ -421,13 +418,11 @@ def test_cve_2026_25627_a_websocket_frame_shorter_than_the_packet_it_begins(lab:
 @DIALECTS
 def test_cve_2026_33215_a_client_id_is_no_key_to_somebody_elses_session(plant: Party, dialect: Dialect):
     """NATS: whoever named a Client Identifier got its Session and its messages."""
-    kept = {"clean": False, "props": EXPIRY} if dialect is v5 else {"clean": False}
-    # pyrefly: ignore[bad-argument-type]
+    kept: dict[str, Any] = {"clean": False, "props": EXPIRY} if dialect is v5 else {"clean": False}
     owner = plant.connect("dash", client_id="dash-nats", dialect=dialect, **kept)
     owner.send(dialect.subscribe(1, ("data/+/temperature", 1)))
     owner.expect(Suback)
     thief = plant.dial(plant.names["press-01"], dialect=dialect)
-    # pyrefly: ignore[bad-argument-type]
     thief.send(dialect.connect("dash-nats", **kept))
     thief.expect_refusal(Connack, NOT_AUTHORIZED if dialect is v5 else 0x05)
     owner.expect_alive()

@@ -10,6 +10,7 @@ import pytest
 
 from tests.conformance.packets import Dialect, Will, v5, v311
 from tests.conformance.received import Connack, Disconnect, Puback, Publish, Suback
+from tests.conformance.steps import identifier
 from tests.conformance.wire import Wire
 from tests.security.party import OPEN, PLANT, QUOTA_EXCEEDED, Party, listener, party, plain
 from tests.security.test_limits_packets import Counted
@@ -108,7 +109,7 @@ def test_the_window_to_a_client_has_its_size(lab: Party, dialect: Dialect):
         publisher.expect(Puback)
     first, _ = subscriber.expect(Publish, payload=b"\x01"), subscriber.expect(Publish, payload=b"\x02")
     subscriber.expect_nothing()
-    subscriber.send(dialect.puback(first.pid or 0))
+    subscriber.send(dialect.puback(identifier(first)))
     subscriber.expect(Publish, payload=b"\x03")
     subscriber.expect_nothing(for_s=0.1)
 
@@ -130,12 +131,10 @@ def test_a_full_queue_takes_no_more_and_others_are_served(lab: Party, name: str,
         for pid in range(1, 8):
             publisher.send(v5.publish(f"{name}/t", payload, qos=1, pid=pid))
             publisher.expect(Puback, reason=0)
-            # pyrefly: ignore[bad-argument-type]
-            awake.send(v5.puback(awake.expect(Publish).pid))
+            awake.send(v5.puback(identifier(awake.expect(Publish))))
     sleeper = client(lab, name, "s", clean=False, props=EXPIRY)
     for _ in range(kept):
-        # pyrefly: ignore[bad-argument-type]
-        sleeper.send(v5.puback(sleeper.expect(Publish).pid))
+        sleeper.send(v5.puback(identifier(sleeper.expect(Publish))))
     with suppress(AssertionError):
         sleeper.expect(Publish, within_s=0.2)
         assert kept != 2, "more than queued_messages_max were kept"

@@ -3,6 +3,7 @@
 A thousand connections stand at one stage each, and what the process has grown by is divided by them.
 """
 
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -53,10 +54,10 @@ class Stranger:
         self._context = tls_context(str(broker.data / "pki" / "ca.crt"))
         self._ports = {name: broker.port(name) for name in ("mqtts", "wss", "plain")}
 
-    def tcp(self, name: str = "mqtts") -> object:
+    def tcp(self, name: str = "mqtts") -> socket.socket:
         return plain(self._ports[name])
 
-    def half_tls(self) -> object:
+    def half_tls(self) -> socket.socket:
         stream, outgoing = plain(self._ports["mqtts"]), ssl.MemoryBIO()
         try:
             self._context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=HOST).do_handshake()
@@ -67,7 +68,7 @@ class Stranger:
     def tls(self, name: str = "mqtts") -> ssl.SSLSocket:
         return self._context.wrap_socket(plain(self._ports[name]), server_hostname=HOST)
 
-    def half_upgrade(self) -> object:
+    def half_upgrade(self) -> ssl.SSLSocket:
         stream = self.tls("wss")
         stream.sendall((UPGRADE + b"X: " + b"x" * HEAD_BYTES_MAX)[: HEAD_BYTES_MAX - 1])
         return stream
@@ -78,23 +79,23 @@ class Stranger:
         assert stream.recv(4_096).startswith(b"HTTP/1.1 101 ")
         return stream
 
-    def plain_connect(self) -> object:
+    def plain_connect(self) -> socket.socket:
         stream = plain(self._ports["plain"])
         stream.sendall(UNFINISHED)
         return stream
 
-    def tls_connect(self) -> object:
+    def tls_connect(self) -> ssl.SSLSocket:
         stream = self.tls()
         stream.sendall(UNFINISHED)
         return stream
 
-    def websocket_connect(self) -> object:
+    def websocket_connect(self) -> ssl.SSLSocket:
         stream = self.upgrade()
         stream.sendall(b"\x82\xff" + (2 * len(UNFINISHED)).to_bytes(8) + bytes(4) + UNFINISHED)
         return stream
 
 
-STAGES: list[tuple[str, Callable[[Stranger], object], int]] = [
+STAGES: list[tuple[str, Callable[[Stranger], socket.socket], int]] = [
     ("TCP", lambda it: it.tcp("plain"), 4),
     ("TCP on a TLS listener", lambda it: it.tcp(), 8),
     ("half a TLS handshake", Stranger.half_tls, 24),
@@ -121,7 +122,7 @@ def settled(broker: Process) -> int:
 
 @pytest.mark.parametrize(("stage", "make", "kib_max"), STAGES, ids=[stage for stage, _, _ in STAGES])
 def test_a_connection_before_connect_costs_no_more_than_its_bound(
-    tmp_path: Path, stage: str, make: Callable[[Stranger], object], kib_max: int
+    tmp_path: Path, stage: str, make: Callable[[Stranger], socket.socket], kib_max: int
 ):
     with running(tmp_path / "data", *PATIENT) as broker:
         stranger = Stranger(broker)
@@ -130,7 +131,6 @@ def test_a_connection_before_connect_costs_no_more_than_its_bound(
         held += [make(stranger) for _ in range(CONNECTIONS)]
         each = (settled(broker) - before) / CONNECTIONS / KIB
         for stream in held:
-            # pyrefly: ignore[missing-attribute]
             stream.close()
         print(f"{stage}: {each:.1f} KiB")
         assert each <= kib_max, f"{stage}: {each:.1f} KiB, more than {kib_max}"
@@ -144,7 +144,6 @@ def test_memory_comes_back_when_strangers_leave(tmp_path: Path):
             held = [stranger.tls_connect() for _ in range(300)]
             grown.append(settled(broker))
             for stream in held:
-                # pyrefly: ignore[missing-attribute]
                 stream.close()
             time.sleep(0.5)
         # The allocator may keep what it has had, but a second crowd needs no second share.
@@ -158,10 +157,8 @@ def test_the_bound_is_of_the_packet_that_arrives_not_of_the_one_it_announces(tmp
         held = []
         for _ in range(CONNECTIONS):
             stream = stranger.tcp("plain")
-            # pyrefly: ignore[missing-attribute]
             stream.sendall(v5.connect("x" * 60_000)[:100])
             held.append(stream)
         assert (settled(broker) - before) / CONNECTIONS < 8 * KIB
         for stream in held:
-            # pyrefly: ignore[missing-attribute]
             stream.close()

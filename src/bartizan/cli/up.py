@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from bartizan.api import ControlServer, address_of, bind_monitoring
 from bartizan.broker import Broker
+from bartizan.broker.addresses import require_free
 from bartizan.broker.descriptors import make_room
 from bartizan.broker.log import Journal
 from bartizan.cli.enrol import address_of as client_address
@@ -61,8 +62,10 @@ def up(
     """
     overrides = tuple(set_)
     root = Path.cwd() / data
-    # Wrong settings are told before anything is made.
+    # Wrong settings, and addresses that are taken, are told before anything is made.
     settings = _settings(root, config, overrides)
+    if not DataDirectory(root).first_run_mark.exists():
+        require_free(settings)
     return asyncio.run(_up(root, settings, config, overrides, tuple(name), json_output=json_output))
 
 
@@ -82,12 +85,12 @@ async def _up(
     *,
     json_output: bool,
 ) -> int:
+    # Everything is bound or nothing: this one first, because the engine binds its own all at once.
+    monitoring = bind_monitoring(settings)
     prepared = await _prepare(root, names, client_address(settings))
     journal = Journal(sys.stderr, settings.log, colours=colourful(sys.stderr), held=True)
     told = False
     try:
-        # Everything is bound or nothing: this one first, because the engine binds its own all at once.
-        monitoring = bind_monitoring(settings)
         async with (
             identities(prepared.data) as store,
             Broker(

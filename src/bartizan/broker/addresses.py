@@ -1,0 +1,44 @@
+"""Whether a broker could listen where its settings say: asked before a first start makes anything.
+
+The engine binds for good later, and says so itself if somebody was faster.
+"""
+
+import errno
+import os
+import socket
+from ipaddress import IPv6Address
+
+from bartizan.config import Settings
+from bartizan.config.listener import bound_address
+from bartizan.errors import StartRefused
+
+PROBLEMS = {
+    errno.EADDRINUSE: "already in use; stop the other process or choose another address",
+    errno.EACCES: "permission denied; choose a port above 1023, or grant CAP_NET_BIND_SERVICE",
+    errno.EADDRNOTAVAIL: "this machine has no such address; choose one of its own, 0.0.0.0 or [::]",
+}
+
+
+def require_free(settings: Settings) -> None:
+    """Binds every address of an MQTT listener for a moment, or raises `StartRefused` for the first that cannot be."""
+    for name, listener in settings.listeners.items():
+        try:
+            _bind(listener.bind)
+        except OSError as error:
+            problem = PROBLEMS.get(error.errno or 0, os.strerror(error.errno or 0))
+            raise StartRefused(
+                f"listener {name} on {listener.bind}: {problem} (--set listeners.{name}.bind=ADDRESS:PORT)"
+            ) from None
+
+
+def _bind(bind: str) -> None:
+    address, port = bound_address(bind), bind.rpartition(":")[2]
+    if address is None:  # a Unix socket that a crash left behind is no obstacle, and what is one only the engine tells
+        return
+    family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As the engine does: connections of a broker that just stopped are no obstacle, and [::] is IPv4 too.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not address.is_unspecified))
+        probe.bind((str(address), int(port)))
