@@ -188,7 +188,9 @@ def _places(summary: Summary) -> Table:
 
 def _secret(console: Console, secret: str, data: str) -> None:
     console.print(f"  [bold]{ADMINISTRATOR:{LABEL}}[/][bold yellow]{secret}[/]   shown only now")
-    console.print(f"{'':{LABEL + 2}}a one-time secret: bartizan passwd {ADMINISTRATOR} --data {shlex.quote(data)}", markup=False)
+    console.print(
+        f"{'':{LABEL + 2}}a one-time secret: bartizan passwd {ADMINISTRATOR} --data {shlex.quote(data)}", markup=False
+    )
 
 
 def show_secret(prepared: Prepared, stream: TextIO) -> None:
