@@ -1,6 +1,7 @@
 """The engine of Bartizan, in Rust. Keyword-only; values in, values out; no callbacks, no async."""
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import final
 
 class PolicyImageError(ValueError):
@@ -205,3 +206,25 @@ class Engine:
 
     def take_events(self, *, limit: int) -> bytes:
         """JSON lines: what happened, oldest first."""
+
+@final
+class StoreTool:
+    """Work on the store of a broker that does not run. Calls wait without the GIL; StoreError names file and place."""
+
+    def __new__(cls, *, path: PathLike[str] | str) -> StoreTool:
+        """Names the store's directory; nothing is opened yet."""
+
+    def check(self) -> bytes:
+        """Reads everything. JSON: counts, `segments`, `damage` (file, offset, what); nothing is changed."""
+
+    def export_to(self, *, file: PathLike[str] | str) -> bytes:
+        """Writes everything as lines. JSON: how many of each kind."""
+
+    def import_from(self, *, file: PathLike[str] | str) -> bytes:
+        """Makes a store of an export, in place of none or an empty one, or changes nothing. JSON as above."""
+
+    def compact(self) -> bytes:
+        """Gives free room back to the disk. JSON: bytes_before, bytes_after."""
+
+    def progress(self) -> tuple[str, int, int]:
+        """From another thread: what is gone over, how many are done, of how many (0: not known)."""

@@ -11,8 +11,8 @@ use bartizan_engine::store::{Durability, Mutation, Space, StoreConfig, StoreErro
 use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableDefinition};
 use store_scene::*;
 
-const BODIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("bodies.v1");
-const QUEUE: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("queue.v1");
+const BODIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("bodies.v2");
+const QUEUE: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("queue.v2");
 
 /// Rows of the index of a closed store: bodies, and places in queues.
 fn rows(dir: &Path) -> (u64, u64) {

@@ -188,7 +188,7 @@ fn one_store_has_one_opener() {
     let store = opened(log_only(dir.path()));
     let error = refused(log_only(dir.path()));
     assert!(matches!(error, StoreError::InUse { .. }));
-    assert!(error.to_string().contains("in use by another process"), "{error}");
+    assert!(error.to_string().contains(&format!("in use by process {}", std::process::id())), "{error}");
     drop(store);
     opened(log_only(dir.path()));
 }

@@ -19,7 +19,8 @@ pub struct Engine {
     inner: engine::Engine,
 }
 
-fn json<'py>(py: Python<'py>, value: &impl serde::Serialize) -> PyResult<Bound<'py, PyBytes>> {
+/// A value as JSON.
+pub fn json<'py>(py: Python<'py>, value: &impl serde::Serialize) -> PyResult<Bound<'py, PyBytes>> {
     let text = serde_json::to_vec(value).map_err(|error| PyValueError::new_err(error.to_string()))?;
     Ok(PyBytes::new(py, &text))
 }

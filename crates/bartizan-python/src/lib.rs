@@ -6,6 +6,7 @@
 //! | `policy`  | `CompiledPolicy`: image bytes in, decisions out                       |
 //! | `engine`  | `Engine`: start, stop, apply, metrics                                 |
 //! | `desk`    | `AuthRequest`, `AuthVerdict`: questions and answers                   |
+//! | `store`   | `StoreTool`: check, export, import, compact                           |
 //! | `errors`  | one exception per thing a caller can do about it                      |
 //!
 //! Keyword-only; values in, values out; no callback, no async.
@@ -14,6 +15,7 @@ mod desk;
 mod engine;
 mod errors;
 mod policy;
+mod store;
 mod topics;
 
 use pyo3::prelude::*;
@@ -26,5 +28,6 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     desk::register(module)?;
     engine::register(module)?;
+    store::register(module)?;
     Ok(())
 }

@@ -16,6 +16,7 @@ VERBS: tuple[tuple[str, str], ...] = (
     ("enrol", "bartizan.cli.enrol:enrol"),
     ("passwd", "bartizan.cli.passwd:passwd"),
     ("policy", "bartizan.cli.policy:app"),
+    ("store", "bartizan.cli.store:app"),
     ("clients", "bartizan.cli.clients:clients"),
     ("doctor", "bartizan.cli.doctor:doctor"),
     ("pub", "bartizan.cli.publish:publish"),

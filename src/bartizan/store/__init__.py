@@ -5,9 +5,10 @@ memory   for tests and for brokers that keep nothing
 tables   the relational schema and its forward migrations (SQLAlchemy Core)
 rows     identities to rows and back
 sqlite   the durable adapter; another process may write at the same time
+embedded the engine's own store of Sessions and messages, worked on while no broker runs
 
-One contract suite (tests/contract) runs on every adapter. Messages and Sessions are not here: the
-engine keeps them in a store of its own.
+One contract suite (tests/contract) runs on every adapter of the identity store. Messages and Sessions
+are not in it: the engine keeps them in a store of its own.
 """
 
 from bartizan.store.memory import MemoryIdentityStore

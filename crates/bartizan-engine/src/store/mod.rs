@@ -6,6 +6,7 @@
 //! | `config`    | where, how durable, how large                                              |
 //! | `memory`    | adapter: nothing outlives the process                                      |
 //! | `embedded`  | adapter: a write-ahead log, and a redb index brought up to date behind it  |
+//! | `tools`     | a store while no broker runs: check, export, import, compact               |
 //! | `contract`  | one suite of behaviours; every adapter runs it                             |
 //!
 //! The callers are reactors: threads that may not block and cannot await. So `submit` only
@@ -16,6 +17,7 @@ pub mod config;
 pub mod embedded;
 pub mod memory;
 pub mod port;
+pub mod tools;
 
 #[cfg(test)]
 mod contract;

@@ -70,10 +70,34 @@ pub struct StoreInfo {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process has it open.
-    #[error("the store in {path} is in use by another process; stop that one first")]
+    #[error("the store in {path} is in use by {}; stop that one first", holder(*pid))]
     InUse {
         /// Its directory.
         path: PathBuf,
+        /// The process, if it has said so.
+        pid: Option<u32>,
+    },
+    /// There is none.
+    #[error("there is no store in {path}: a broker makes one at its first start")]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// Something is there, and must not be written over.
+    #[error("the store in {path} is not empty: import goes into an empty one, so move it away first")]
+    NotEmpty {
+        /// Its directory.
+        path: PathBuf,
+    },
+    /// An export cannot be read.
+    #[error("{path}, line {line}: {reason}; nothing was imported")]
+    Export {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        line: u64,
+        /// What is wrong.
+        reason: String,
     },
     /// The operating system refused.
     #[error("the store could not {doing} {path}: {source}")]
@@ -127,6 +151,10 @@ pub enum StoreError {
     /// A thread of the store ended without saying why.
     #[error("the store stopped")]
     Stopped,
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
 /// Where a shard's durable state lives.

@@ -3,29 +3,32 @@
 //! It is written in one transaction per checkpoint, with an overlay's net effect and the number
 //! of the last log group that went into it. What a group says after that number is in the log.
 
-use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
 
-use super::overlay::{Overlay, QueueSlot};
-use super::record::{BodyId, BodyV1, QueuedV1, WillV1};
+use super::effect;
+use super::migrate;
+use super::overlay::Overlay;
+use super::record::BodyId;
 use super::segment::sync_dir;
 use crate::store::port::StoreError;
 
 pub const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
-pub const SESSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sessions.v1");
-pub const SUBSCRIPTIONS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("subscriptions.v1");
-pub const QUEUE: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("queue.v1");
-pub const RECEIVED: TableDefinition<'_, (&str, u16), ()> = TableDefinition::new("received.v1");
-pub const RETAINED: TableDefinition<'_, &str, BodyId> = TableDefinition::new("retained.v1");
-pub const WILLS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("wills.v1");
-pub const BODIES: TableDefinition<'_, BodyId, &[u8]> = TableDefinition::new("bodies.v1");
-const BODY_ROWS: TableDefinition<'_, BodyId, u64> = TableDefinition::new("body_rows.v1");
+pub const SESSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sessions.v2");
+pub const SUBSCRIPTIONS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("subscriptions.v2");
+pub const QUEUE: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("queue.v2");
+pub const RECEIVED: TableDefinition<'_, (&str, u16), &[u8]> = TableDefinition::new("received.v2");
+pub const RETAINED: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("retained.v2");
+pub const WILLS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("wills.v2");
+pub const BODIES: TableDefinition<'_, BodyId, &[u8]> = TableDefinition::new("bodies.v2");
+pub const BODY_ROWS: TableDefinition<'_, BodyId, &[u8]> = TableDefinition::new("body_rows.v2");
 
-const FORMAT: u32 = 1;
+/// The format written; `migrate` brings an index of the one before up to it.
+pub const FORMAT: u32 = 2;
 
 /// Why a checkpoint did not happen.
 #[derive(Debug)]
@@ -55,6 +58,10 @@ impl Index {
     /// Opens it, making it if it is missing. It gets its name only once it is whole, as a kill
     /// while redb makes a file leaves one that redb does not know.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Index, IndexError> {
+        guarded(path, || Index::open_or_make(path, cache_bytes))
+    }
+
+    fn open_or_make(path: &Path, cache_bytes: usize) -> Result<Index, IndexError> {
         let io_error = |error| index_error(path, redb::Error::Io(error));
         if !path.try_exists().map_err(io_error)? {
             let unfinished = path.with_extension("new");
@@ -81,16 +88,27 @@ impl Index {
         Ok(Index { database, path: path.to_owned() })
     }
 
-    /// Where it stands, and a view of it that later checkpoints do not change.
+    /// Where it stands, and a view of it that later checkpoints do not change. An index of an
+    /// older format is brought up to this one before.
     pub fn view(&self) -> Result<(Position, Option<ReadTransaction>), IndexError> {
-        self.read().map_err(|error| index_error(&self.path, error)).and_then(|(format, seen)| match format {
+        guarded(&self.path, || self.view_of_this_format())
+    }
+
+    fn view_of_this_format(&self) -> Result<(Position, Option<ReadTransaction>), IndexError> {
+        let of = |error| index_error(&self.path, error);
+        let (format, seen) = self.read().map_err(of)?;
+        match format {
             None | Some(FORMAT) => Ok(seen),
+            Some(1) => {
+                drop(seen);
+                migrate::from_1(&self.database).map_err(of)?;
+                self.read().map(|(_, seen)| seen).map_err(of)
+            }
             Some(found) => {
                 let path = self.path.clone();
-                let error = StoreError::Format { path, found, supported: FORMAT };
-                Err(IndexError::Failed(error))
+                Err(IndexError::Failed(StoreError::Format { path, found, supported: FORMAT }))
             }
-        })
+        }
     }
 
     #[allow(clippy::type_complexity)]
@@ -111,7 +129,7 @@ impl Index {
 
     /// Brings the index up to `position` with what happened since the last one.
     pub fn checkpoint(&self, overlay: &Overlay, position: Position) -> Result<(), IndexError> {
-        self.write(overlay, position).map_err(|error| index_error(&self.path, error))
+        guarded(&self.path, || self.write(overlay, position).map_err(|error| index_error(&self.path, error)))
     }
 
     /// Gives room back to the disk where a quarter of the file is air; returns the air that is
@@ -127,6 +145,11 @@ impl Index {
             compacted => drop(compacted.map_err(|error| index_error(&self.path, error.into()))?),
         }
         self.air().map(|(air, _)| air)
+    }
+
+    /// Gives all room back that holds nothing. Nobody may be reading.
+    pub fn compact(&mut self) -> Result<(), IndexError> {
+        self.database.compact().map(drop).map_err(|error| index_error(&self.path, error.into()))
     }
 
     /// Octets of the file that hold nothing though the disk has given them, and all it has given.
@@ -147,188 +170,28 @@ impl Index {
         let mut write = self.database.begin_write()?;
         // Opening after a kill must not take a walk over everything stored.
         write.set_quick_repair(true);
-        let mut rows = BodyRows::default();
-        end_sessions(&write, overlay, &mut rows)?;
-        put_sessions(&write, overlay)?;
-        put_queue(&write, overlay, &mut rows)?;
-        put_retained(&write, overlay, &mut rows)?;
-        put_wills(&write, overlay, &mut rows)?;
-        rows.settle(&write, overlay)?;
-        {
-            let mut numbers = write.open_table(NUMBERS)?;
-            numbers.insert("format", u64::from(FORMAT))?;
-            numbers.insert("group", position.group)?;
-            numbers.insert("next_body", position.next_body)?;
-        }
+        effect::put(&write, overlay)?;
+        put_position(&write, position)?;
         write.commit()?;
         Ok(())
     }
 }
 
-/// By how much the number of rows that refer to a body changes.
-#[derive(Default)]
-struct BodyRows(HashMap<BodyId, i64>);
-
-impl BodyRows {
-    fn add(&mut self, body: BodyId) {
-        *self.0.entry(body).or_default() += 1;
-    }
-
-    fn remove(&mut self, body: BodyId) {
-        *self.0.entry(body).or_default() -= 1;
-    }
-
-    /// Stores bodies that rows refer to, and removes those that none does any more.
-    fn settle(self, write: &WriteTransaction, overlay: &Overlay) -> Result<(), redb::Error> {
-        let mut bodies = write.open_table(BODIES)?;
-        let mut counts = write.open_table(BODY_ROWS)?;
-        for (id, change) in self.0 {
-            let before = counts.get(id)?.map_or(0, |count| count.value());
-            let after = before.saturating_add_signed(change);
-            if after == 0 {
-                counts.remove(id)?;
-                bodies.remove(id)?;
-                continue;
-            }
-            counts.insert(id, after)?;
-            if let Some(body) = overlay.bodies.get(&id) {
-                bodies.insert(id, encode(&BodyV1::of(&body.message))?.as_slice())?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn end_sessions(write: &WriteTransaction, overlay: &Overlay, rows: &mut BodyRows) -> Result<(), redb::Error> {
-    let mut subscriptions = write.open_table(SUBSCRIPTIONS)?;
-    let mut queue = write.open_table(QUEUE)?;
-    let mut received = write.open_table(RECEIVED)?;
-    for client in &overlay.ended {
-        let client: &str = client;
-        let mut filters = Vec::new();
-        for row in subscriptions.range((client, "")..)? {
-            let (key, _) = row?;
-            let (whose, filter) = key.value();
-            if whose != client {
-                break;
-            }
-            filters.push(filter.to_owned());
-        }
-        for filter in &filters {
-            subscriptions.remove((client, filter.as_str()))?;
-        }
-        queue.retain_in((client, 0)..=(client, u64::MAX), |_, row| {
-            if let Ok(row) = postcard::from_bytes::<QueuedV1>(row) {
-                rows.remove(row.body);
-            }
-            false
-        })?;
-        received.retain_in((client, 0)..=(client, u16::MAX), |_, ()| false)?;
-    }
+/// Writes down how far the index has come, and in which format.
+pub fn put_position(write: &WriteTransaction, position: Position) -> Result<(), redb::Error> {
+    let mut numbers = write.open_table(NUMBERS)?;
+    numbers.insert("format", u64::from(FORMAT))?;
+    numbers.insert("group", position.group)?;
+    numbers.insert("next_body", position.next_body)?;
     Ok(())
 }
 
-fn put_sessions(write: &WriteTransaction, overlay: &Overlay) -> Result<(), redb::Error> {
-    let mut sessions = write.open_table(SESSIONS)?;
-    for (client, row) in &overlay.sessions {
-        match row {
-            Some(row) => drop(sessions.insert(&**client, encode(row)?.as_slice())?),
-            None => drop(sessions.remove(&**client)?),
-        }
-    }
-    let mut subscriptions = write.open_table(SUBSCRIPTIONS)?;
-    for ((client, filter), row) in &overlay.subscriptions {
-        let key = (&**client, &**filter);
-        match row {
-            Some(row) => drop(subscriptions.insert(key, encode(row)?.as_slice())?),
-            None => drop(subscriptions.remove(key)?),
-        }
-    }
-    let mut received = write.open_table(RECEIVED)?;
-    for ((client, packet_id), is_in_use) in &overlay.received {
-        let key = (&**client, packet_id.get());
-        if *is_in_use {
-            received.insert(key, ())?;
-        } else {
-            received.remove(key)?;
-        }
-    }
-    Ok(())
-}
-
-fn put_queue(write: &WriteTransaction, overlay: &Overlay, rows: &mut BodyRows) -> Result<(), redb::Error> {
-    let mut queue = write.open_table(QUEUE)?;
-    for ((client, seq), slot) in &overlay.queue {
-        let key = (&**client, *seq);
-        match slot {
-            QueueSlot::Fresh(row) | QueueSlot::Over(row) => {
-                rows.add(row.body);
-                if let Some(old) = queue.insert(key, encode(row)?.as_slice())? {
-                    rows.remove(decode::<QueuedV1>(old.value())?.body);
-                }
-            }
-            QueueSlot::Changed { packet_id, released } => {
-                let old = queue.get(key)?.map(|old| decode::<QueuedV1>(old.value())).transpose()?;
-                let Some(row) = old else { continue };
-                let row = row.moved_on(*packet_id, *released);
-                queue.insert(key, encode(&row)?.as_slice())?;
-            }
-            QueueSlot::Gone => {
-                if let Some(old) = queue.remove(key)? {
-                    rows.remove(decode::<QueuedV1>(old.value())?.body);
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn put_retained(write: &WriteTransaction, overlay: &Overlay, rows: &mut BodyRows) -> Result<(), redb::Error> {
-    let mut retained: Table<'_, &str, BodyId> = write.open_table(RETAINED)?;
-    for (topic, body) in &overlay.retained {
-        let old = match body {
-            Some(body) => {
-                rows.add(*body);
-                retained.insert(&**topic, *body)?
-            }
-            None => retained.remove(&**topic)?,
-        };
-        if let Some(old) = old {
-            rows.remove(old.value());
-        }
-    }
-    Ok(())
-}
-
-fn put_wills(write: &WriteTransaction, overlay: &Overlay, rows: &mut BodyRows) -> Result<(), redb::Error> {
-    let mut wills = write.open_table(WILLS)?;
-    for (client, row) in &overlay.wills {
-        let old = match row {
-            Some(row) => {
-                rows.add(row.body);
-                wills.insert(&**client, encode(row)?.as_slice())?
-            }
-            None => wills.remove(&**client)?,
-        };
-        if let Some(old) = old {
-            rows.remove(decode::<WillV1>(old.value())?.body);
-        }
-    }
-    Ok(())
-}
-
-fn encode(row: &impl serde::Serialize) -> Result<Vec<u8>, redb::Error> {
-    postcard::to_stdvec(row).map_err(|error| redb::Error::Corrupted(error.to_string()))
-}
-
-/// A row of the index; octets that are none are a damaged index.
-pub fn decode<'a, T: serde::Deserialize<'a>>(octets: &'a [u8]) -> Result<T, redb::Error> {
-    postcard::from_bytes(octets).map_err(|_| damaged())
-}
-
-/// What is said of a row that no version of this program can have written.
-pub fn damaged() -> redb::Error {
-    redb::Error::Corrupted("a row is not what was written".to_owned())
+/// Runs work on the index. redb may panic over a file that is not as it left it: that is damage
+/// too, and told as such.
+pub fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
+    let reason = "a page is not what was written; restore a copy".to_owned();
+    let panicked = |_| Err(IndexError::Failed(StoreError::Index { path: path.to_owned(), reason }));
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked)
 }
 
 /// Sorts the index's errors into those that pass and those that do not.

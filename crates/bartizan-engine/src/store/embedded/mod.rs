@@ -11,24 +11,35 @@
 //! | `index`      | the redb file: keyed state, bodies once per message                      |
 //! | `replay`     | start: the log since the last checkpoint, checked and read back          |
 //! | `load`       | start: index and log merged, in the order that a shard needs             |
+//! | `effect`     | an overlay's net effect on the index's tables                            |
+//! | `row`        | the index's rows: each with a checksum of its own                        |
+//! | `migrate`    | an index of an older format becomes one of this                          |
+//! | `still`      | a store that nobody writes: for `check`, `export`, `import`, `compact`   |
+//! | `check`      | reads everything, and names every place that is damaged                  |
 //!
 //! In the directory: `NNN.wal` segments, `index.redb`, `spare` (the next segment), `reserve`
 //! (room for a checkpoint on a full disk), `lock`.
 
+pub mod check;
 mod checkpoint;
+mod effect;
 mod inbox;
 mod index;
 mod load;
 mod log;
+mod migrate;
 mod overlay;
 mod record;
 mod replay;
+mod row;
 mod segment;
+pub mod still;
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
@@ -37,7 +48,9 @@ use self::inbox::Inbox;
 use self::index::{Index, IndexError, Position, is_out_of_space};
 use self::load::Startup;
 use self::log::{Log, Start};
-use self::segment::{Segment, allocate, failed};
+use self::replay::Tail;
+use self::segment::{Segment, allocate};
+pub use self::segment::{failed, sync_dir};
 use super::config::{Durability, SEGMENT_BYTES_MIN, StoreConfig};
 use super::port::{Committed, Loaded, Mutation, Space, Store, StoreError, StoreInfo, Ticket, Wake};
 
@@ -50,6 +63,7 @@ const LARGE: &str = "large";
 /// A store in a directory.
 pub struct EmbeddedStore {
     inbox: Arc<Inbox>,
+    path: PathBuf,
     durability: Durability,
     startup: Mutex<Option<Startup>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -69,7 +83,7 @@ pub fn open(config: StoreConfig, wake: Wake) -> Result<Arc<EmbeddedStore>, Store
     remove_unfinished(&dir)?;
     let index = Index::open(&dir.join(INDEX), config.cache_bytes).map_err(at_start(&dir))?;
     let (position, view) = index.view().map_err(at_start(&dir))?;
-    let replayed = replay::replay(&dir, position)?;
+    let replayed = replay::replay(&dir, position, Tail::Cut)?;
     let (next_group, next_body) = (replayed.next_group, replayed.next_body);
     let salt = salt();
     let segment = first_segment(&config, next_group, salt)?;
@@ -98,6 +112,7 @@ pub fn open(config: StoreConfig, wake: Wake) -> Result<Arc<EmbeddedStore>, Store
     let startup = Startup { view, overlay, path: dir.join(INDEX) };
     Ok(Arc::new(EmbeddedStore {
         inbox,
+        path: dir,
         durability,
         startup: Mutex::new(Some(startup)),
         threads: Mutex::new(threads),
@@ -105,9 +120,11 @@ pub fn open(config: StoreConfig, wake: Wake) -> Result<Arc<EmbeddedStore>, Store
     }))
 }
 
+/// Makes this process the only one that uses the directory, and says so in the file that is locked.
 fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join(LOCK);
-    let file = OpenOptions::new()
+    let mut file = OpenOptions::new()
+        .read(true)
         .write(true)
         .create(true)
         .truncate(false)
@@ -115,10 +132,19 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
         .open(&path)
         .map_err(|error| failed("open", &path, error))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: dir.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(failed("lock", &path, error)),
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            // Whoever holds it may be about to write: then it is known a moment later.
+            let _ = file.read_to_string(&mut pid);
+            return Err(StoreError::InUse { path: dir.to_owned(), pid: pid.trim().parse().ok() });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed("lock", &path, error)),
     }
+    let pid = std::process::id().to_string();
+    // On a full disk the number is missing from an error, and that is all.
+    let _ = file.set_len(0).and_then(|()| file.write_all(pid.as_bytes()));
+    Ok(file)
 }
 
 fn at_start(dir: &Path) -> impl Fn(IndexError) -> StoreError {
@@ -180,6 +206,14 @@ fn spawn(name: &str, dir: &Path, run: impl FnOnce() + Send + 'static) -> Result<
         .name(name.to_owned())
         .spawn(run)
         .map_err(|error| failed("start a thread for", dir, error))
+}
+
+impl EmbeddedStore {
+    /// Its directory.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.path.clone()
+    }
 }
 
 impl Store for EmbeddedStore {

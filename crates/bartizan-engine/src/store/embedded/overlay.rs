@@ -126,6 +126,12 @@ impl Overlay {
         self.bodies.insert(id, Body { message, rows: 0 });
     }
 
+    /// Octets of memory that a body takes once it is read.
+    pub fn weight_bytes(&self, id: BodyId) -> u32 {
+        let weight = self.bodies.get(&id).map_or(0, |body| body.message.weight_bytes());
+        u32::try_from(weight).unwrap_or(u32::MAX)
+    }
+
     fn refer(&mut self, id: BodyId) {
         if let Some(body) = self.bodies.get_mut(&id) {
             body.rows += 1;

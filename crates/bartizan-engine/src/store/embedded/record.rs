@@ -1,4 +1,4 @@
-//! The stored forms, version 1: records of the log and rows of the index.
+//! The stored forms: records of the log (version 1) and rows of the index (versions 1 and 2).
 //!
 //! postcard writes fields in order, without names. So these types are frozen: a change is a
 //! new `V2` type and a new segment format, never an edit here. Values that core may reorder
@@ -79,6 +79,14 @@ pub struct QueuedV1 {
     pub subscription_ids: Box<[u32]>,
     pub packet_id: Option<PacketId>,
     pub released: bool,
+}
+
+/// A queued message as the index keeps it: a queue is known without its messages being read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueuedV2 {
+    pub queued: QueuedV1,
+    /// What the message weighs against `queued_bytes_max`.
+    pub weight_bytes: u32,
 }
 
 /// A Will.

@@ -19,9 +19,18 @@ pub struct Replayed {
     pub next_body: BodyId,
 }
 
-/// Reads every segment that holds groups after `position`. A torn tail of the last one is cut;
-/// whatever else is unreadable is an error that names the place.
-pub fn replay(dir: &Path, position: Position) -> Result<Replayed, StoreError> {
+/// What becomes of a torn tail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// It is cut: the log goes on in a new segment.
+    Cut,
+    /// It stays: somebody only looks.
+    Leave,
+}
+
+/// Reads every segment that holds groups after `position`. What is unreadable, but for a torn
+/// tail of the last one, is an error that names the place.
+pub fn replay(dir: &Path, position: Position, tail: Tail) -> Result<Replayed, StoreError> {
     let segments = list(dir).map_err(|error| failed("list", dir, error))?;
     let mut replayed = Replayed { next_body: position.next_body, ..Replayed::default() };
     let mut expected = None;
@@ -38,7 +47,7 @@ pub fn replay(dir: &Path, position: Position) -> Result<Replayed, StoreError> {
         if !is_gapless {
             return Err(contents.damage(0, "a missing segment before the one"));
         }
-        expected = Some(replayed.read(&contents, *first_group, following, position)?);
+        expected = Some(replayed.read(&contents, *first_group, following, (position, tail))?);
     }
     match expected {
         Some(next) if next <= position.group => Err(StoreError::Corrupt {
@@ -57,7 +66,7 @@ impl Replayed {
         contents: &Contents,
         first_group: u64,
         following: Option<u64>,
-        position: Position,
+        (position, tail): (Position, Tail),
     ) -> Result<u64, StoreError> {
         let (frames, end) = contents.frames();
         let next = first_group + frames.len() as u64;
@@ -70,7 +79,8 @@ impl Replayed {
             }
             Some(_) => {}
             // The rest was never promised, or never written; nothing is appended here again.
-            None => contents.cut(end)?,
+            None if tail == Tail::Cut => contents.cut(end)?,
+            None => {}
         }
         for frame in frames.iter().filter(|frame| frame.group > position.group) {
             self.apply(frame.payload)

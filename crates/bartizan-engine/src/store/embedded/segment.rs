@@ -210,14 +210,19 @@ impl Contents {
 
     /// The frames from the start to the first unreadable place, and that place.
     pub fn frames(&self) -> (Vec<Frame<'_>>, usize) {
-        let (mut frames, mut at) = (Vec::new(), HEADER_BYTES);
-        let mut expected = self.first_group;
+        let mut frames = Vec::new();
+        let end = self.each_frame(HEADER_BYTES, self.first_group, |frame| frames.push(frame));
+        (frames, end)
+    }
+
+    /// Goes over the frames from `at`, the first of which is this group; where they end.
+    fn each_frame<'a>(&'a self, mut at: usize, mut expected: u64, mut visit: impl FnMut(Frame<'a>)) -> usize {
         while let Some(frame) = self.frame_at(at).filter(|frame| frame.group == expected) {
             at = frame.next;
             expected += 1;
-            frames.push(frame);
+            visit(frame);
         }
-        (frames, at)
+        at
     }
 
     /// Says whether what is unreadable at `at` had been promised: group `missing` was on the disk.
@@ -226,6 +231,34 @@ impl Contents {
             .step_by(ALIGNMENT)
             .filter_map(|place| self.frame_at(place))
             .any(|later| later.group >= missing && later.synced >= missing)
+    }
+
+    /// How many groups can be read from `at` on, the first being `expected`, and where that ends.
+    pub fn readable(&self, at: usize, expected: u64) -> (u64, usize) {
+        let mut groups = 0;
+        let end = self.each_frame(at, expected, |_| groups += 1);
+        (groups, end)
+    }
+
+    /// The next place behind `at` where a group after `expected` can be read, and that group.
+    pub fn next_frame(&self, at: usize, expected: u64) -> Option<(usize, u64)> {
+        let places = (at..self.octets.len()).step_by(ALIGNMENT);
+        places.filter_map(|place| Some((place, self.frame_at(place)?.group))).find(|(_, group)| *group > expected)
+    }
+
+    /// True if nothing was ever written from here on.
+    pub fn is_zero_from(&self, at: usize) -> bool {
+        self.octets.get(at..).unwrap_or_default().iter().all(|octet| *octet == 0)
+    }
+
+    /// Its length.
+    pub fn len(&self) -> usize {
+        self.octets.len()
+    }
+
+    /// Its file, without the directory.
+    pub fn file_name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     fn frame_at(&self, at: usize) -> Option<Frame<'_>> {
