@@ -19,7 +19,7 @@ RUST_CODE := -p bartizan-core -p bartizan-engine
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-rust test-python check check-python check-rust format fuzz conformance docs clean
+.PHONY: help run build test test-rust test-python check check-python check-rust format fuzz conformance bench docs clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -104,12 +104,16 @@ conformance: .stamps/engine .stamps/dev ## run the conformance suite and write i
 	.venv/bin/pytest tests/conformance $(ARGS)
 	.venv/bin/python -m tests.conformance.report
 
+bench: .stamps/engine .stamps/dev ## measure beside rivals (ARGS="--only p1_q0_16 --brokers bartizan,mosquitto --repeat 3")
+	cargo build --release --locked -p bartizan-bench
+	.venv/bin/python -m bench $(ARGS)
+
 docs: .stamps/runtime ## build the documentation into site/
 	$(SYNC) --group docs
 	rm -rf target/pages && mkdir -p target/pages
-	git ls-files -z '*.md' LICENSE docs/img examples | xargs -0 cp --parents --target-directory target/pages
+	git ls-files -z '*.md' 'bench/results/*.svg' LICENSE docs/img examples | xargs -0 cp --parents --target-directory target/pages
 	.venv/bin/zensical build --strict
 
 clean: ## remove everything that was built or installed here
-	rm -rf .stamps .tools .venv target fuzz/target site tests/integration/node/node_modules
+	rm -rf .stamps .tools .venv .bench target fuzz/target site tests/integration/node/node_modules
 	find src -name '*.so' -delete
