@@ -40,6 +40,19 @@ impl fmt::Debug for SessionRecord {
     }
 }
 
+/// What has happened to a change by the time that it may be acknowledged; a later one is stricter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// It is with the operating system, which writes it when it likes.
+    Os,
+    /// It is with the operating system, and on the disk within an interval.
+    Interval,
+    /// It is on the disk.
+    #[default]
+    Fsync,
+}
+
 /// One change. Deleting what is not there is allowed and does nothing.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)] // the fields are those of `Loaded`, documented there

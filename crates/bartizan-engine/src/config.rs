@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bartizan_core::durable::Durability as Promise;
 use bartizan_core::server::{DeniedPublish, Limits, ListenerRules};
 use bartizan_core::wire::Version;
 use ipnet::IpNet;
@@ -38,8 +39,8 @@ pub struct StoreSection {
     /// "embedded" or "memory".
     pub kind: StoreKind,
     /// "fsync", "interval" or "os".
-    pub durability: DurabilityName,
-    /// Of "interval".
+    pub durability: Promise,
+    /// Of "interval", here and on listeners.
     pub interval_ms: u32,
     /// The directory.
     pub path: PathBuf,
@@ -53,18 +54,6 @@ pub enum StoreKind {
     Embedded,
     /// Nothing outlives the process.
     Memory,
-}
-
-/// How durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DurabilityName {
-    /// On disk before it is acknowledged.
-    Fsync,
-    /// On disk within `interval_ms`.
-    Interval,
-    /// When the operating system likes.
-    Os,
 }
 
 /// One listener.
@@ -100,6 +89,9 @@ pub struct ListenerSection {
     /// Response Information, `{client_id}` replaced.
     #[serde(default)]
     pub response_information: Option<String>,
+    /// What an acknowledgement on it means.
+    #[serde(default)]
+    pub durability: Promise,
     /// TLS; none is plaintext.
     pub tls: Option<TlsSection>,
     /// Its limits.
@@ -184,11 +176,12 @@ impl StoreSection {
     #[must_use]
     pub fn embedded(&self, lanes: usize) -> StoreConfig {
         let durability = match self.durability {
-            DurabilityName::Fsync => Durability::Fsync,
-            DurabilityName::Interval => Durability::Interval(self.interval_ms),
-            DurabilityName::Os => Durability::Os,
+            Promise::Fsync => Durability::Fsync,
+            Promise::Interval => Durability::Interval(self.interval_ms),
+            Promise::Os => Durability::Os,
         };
-        StoreConfig { durability, ..StoreConfig::at(&self.path, lanes) }
+        let interval_ms = self.interval_ms;
+        StoreConfig { durability, interval_ms, ..StoreConfig::at(&self.path, lanes) }
     }
 }
 
@@ -257,6 +250,7 @@ impl ListenerSection {
             ignores_credentials: self.anonymous && self.ignore_credentials,
             denied_publish_v3: self.denied_publish_v311,
             response_information: self.response_information.as_deref().map(Arc::from),
+            durability: self.durability,
             limits: Arc::new(self.limits.clone()),
         })
     }

@@ -19,6 +19,7 @@ def engine_config(settings: Settings, data: DataDirectory) -> dict[str, Any]:
                 "unix_mode": int(listener.unix_mode, 8),
                 "anonymous": listener.danger_anonymous is not None,
                 "ignore_credentials": listener.danger_ignore_credentials is not None,
+                "durability": listener.durability or settings.store.durability,
                 "tls": tls_material(listener, data) if listener.tls else None,
                 "limits": settings.limits_of(name).model_dump(mode="json"),
             }

@@ -185,6 +185,13 @@ class Listener(BaseModel):
     websocket_path: Annotated[str, Field(pattern=r"^/[\x21-\x7e]*$")] = Field(
         "/mqtt", description="WebSocket: path of the upgrade request."
     )
+    durability: Literal["fsync", "interval", "os"] | None = Field(
+        None,
+        description=(
+            "When this listener acknowledges, in place of `durability` of `[store]`: stricter for alarms, laxer for "
+            "telemetry that comes again."
+        ),
+    )
     limits: ListenerLimits = Field(
         default_factory=ListenerLimits, description="Limits of this listener in place of `[limits]`."
     )

@@ -78,13 +78,12 @@ class StoreSettings(BaseModel):
         ),
     )
     interval_ms: Annotated[int, Field(strict=True, ge=1, le=60_000)] = Field(
-        100, description='Time between syncs with durability = "interval": what a power cut can lose.'
+        100,
+        description='Time between syncs with durability = "interval", here or on a listener: what a power cut can lose.',
     )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if "interval_ms" in self.model_fields_set and self.durability != "interval":
-            raise ValueError('interval_ms needs durability = "interval"')
         if self.kind == "memory" and "durability" in self.model_fields_set:
             raise ValueError('kind = "memory" keeps nothing: remove durability, or use kind = "embedded"')
         return self
@@ -164,6 +163,19 @@ class Settings(BaseModel):
                 raise ValueError(
                     f"listeners.{name}.limits: {error.errors()[0]['msg']}" if hasattr(error, "errors") else str(error)
                 ) from None
+        return self
+
+    @model_validator(mode="after")
+    def _durability(self) -> Self:
+        """What would be read as a promise and is none is refused."""
+        own = {name: listener.durability for name, listener in self.listeners.items() if listener.durability}
+        if self.store.kind == "memory" and own:
+            raise ValueError(
+                f'listeners.{min(own)}: [store] kind = "memory" keeps nothing: remove durability, or use '
+                f'kind = "embedded"'
+            )
+        if "interval_ms" in self.store.model_fields_set and "interval" not in {self.store.durability, *own.values()}:
+            raise ValueError('store: interval_ms needs durability = "interval", here or on a listener')
         return self
 
     def limits_of(self, listener: str) -> Limits:

@@ -166,7 +166,7 @@ def test_policy_check_tells_line_and_column(tmp_path, data, capsys):
 
 @pytest.mark.parametrize("verb", [verb for verb, _ in VERBS])
 def test_every_verb_helps_with_an_example(verb, capsys):
-    words = [verb, "check"] if verb == "policy" else [verb]
+    words = [verb, "check"] if verb in {"policy", "store"} else [verb]
     assert run([*words, "--help"]) == 0
     assert f"bartizan {' '.join(words)}" in capsys.readouterr().out.split("For example:")[1]
 
@@ -207,3 +207,9 @@ def test_mosquittos_clients_take_the_options_file_of_a_bundle(data, mosquitto_su
     )
     # Every option was understood and every file loaded: only the broker is missing.
     assert "refused" in (done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize("word", ["check", "export", "import", "compact"])
+def test_every_store_verb_helps_with_an_example(word, capsys):
+    assert run(["store", word, "--help"]) == 0
+    assert f"bartizan store {word}" in capsys.readouterr().out.split("For example:")[1]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bartizan.config import load_settings
+from bartizan.config import DataDirectory, engine_config, load_settings
 from bartizan.errors import ConfigurationError
 
 
@@ -125,6 +125,7 @@ def test_a_tls_setting_without_tls_is_an_error_not_ignored(tmp_path, setting, pl
         ("[listeners]\n", "at least 1"),
         ('[http]\nbind = "0.0.0.0:9"\n', "danger_public_http"),
         ("[store]\ninterval_ms = 5\n", "durability"),
+        ('[store]\nkind = "memory"\n[listeners.a]\nbind = "[::]:1"\ndurability = "os"\n', "listeners.a"),
         ("[limits]\nkeep_alive_min_s = 10\nkeep_alive_max_s = 5\n", "above"),
         ('[listeners.a]\nbind = "[::]:1"\n[listeners.a.limits]\nkeep_alive_min_s = 5000\n', "above"),
         ('[limits]\ninflight_max = "64"\n', "integer"),
@@ -135,6 +136,19 @@ def test_a_tls_setting_without_tls_is_an_error_not_ignored(tmp_path, setting, pl
 )
 def test_what_cannot_work_is_refused(tmp_path, text, says):
     assert says in str(refused(tmp_path, text))
+
+
+def test_a_listener_may_promise_more_or_less_than_the_store(tmp_path):
+    text = (
+        '[store]\ndurability = "os"\ninterval_ms = 5\n[listeners.a]\nbind = "[::]:1"\ndurability = "fsync"\n'
+        '[listeners.b]\nbind = "[::]:2"\n[listeners.c]\nbind = "[::]:3"\ndurability = "interval"\n'
+    )
+    settings = load_settings(write(tmp_path, text))
+    plain = {
+        name: listener.model_copy(update={"danger_plaintext": "lab"}) for name, listener in settings.listeners.items()
+    }
+    told = engine_config(settings.model_copy(update={"listeners": plain}), DataDirectory(tmp_path))
+    assert [listener["durability"] for listener in told["listeners"]] == ["fsync", "os", "interval"]
 
 
 def test_files_are_relative_to_the_configuration_not_to_where_the_command_runs(tmp_path):

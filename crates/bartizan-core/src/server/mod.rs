@@ -33,6 +33,7 @@ pub mod close;
 pub mod common;
 pub mod connect;
 pub mod deliver;
+pub mod demand;
 pub mod effects;
 pub mod group;
 pub mod input;

@@ -245,7 +245,7 @@ impl Server {
         // Owed before it is routed, so that a shard that confirms finds it; one wait is held
         // until the number of waits is known.
         let owed = open.owe(1, OwedPacket::Puback(id, ReasonCode::Success, None));
-        let ack = AckRef::Owed { shard: self.shard, connection: key, owed };
+        let ack = AckRef::Owed { shard: self.shard, connection: key, owed, durability: self.durability_of(key) };
         let routed = self.route_publish(admitted, out, key, Some(ack), now, fx);
         self.set_waits(key, owed, routed, fx.mutations.len() > before, now, fx);
     }

@@ -35,7 +35,8 @@ impl Server {
         let receipt = Receipt { nonce, waits: 1, is_recorded: false, owed: (key, 0), released: None };
         session.received.insert(id.get(), Received::Pending(receipt));
         self.owe_receipt(key, session_key, id);
-        let ack = AckRef::Receipt { shard: self.shard, session: session_key, packet_id: id, nonce };
+        let durability = self.durability_of(key);
+        let ack = AckRef::Receipt { shard: self.shard, session: session_key, packet_id: id, nonce, durability };
         let routed = self.route_publish(admitted, out, key, Some(ack), now, fx);
         if !routed.found {
             self.tell_nobody_subscribes(key);
@@ -99,8 +100,10 @@ impl Server {
         }
         if is_stored && !receipt.is_recorded {
             receipt.waits = 1;
+            let owed_on = receipt.owed.0;
             self.record(key, id, fx);
-            let ack = AckRef::Receipt { shard: self.shard, session: key, packet_id: id, nonce };
+            let durability = self.durability_of(owed_on);
+            let ack = AckRef::Receipt { shard: self.shard, session: key, packet_id: id, nonce, durability };
             fx.deferred.push(Deferred::Confirm(ack));
             return;
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::durable::Durability;
 use crate::message::{Message, Time};
 use crate::policy::Authorized;
 use crate::session::auth_exchange::ConnectRequest;
@@ -24,6 +25,8 @@ pub enum AckRef {
         connection: ConnectionKey,
         /// Which one.
         owed: u64,
+        /// What it promises.
+        durability: Durability,
     },
     /// A QoS 2 message that a Session has received.
     Receipt {
@@ -35,6 +38,8 @@ pub enum AckRef {
         packet_id: PacketId,
         /// Tells it from an earlier one of the same identifier.
         nonce: u64,
+        /// What its acknowledgement promises.
+        durability: Durability,
     },
     /// A message of a Shared Subscription that a disconnected member still holds.
     Handed {
@@ -51,6 +56,8 @@ pub enum AckRef {
         shard: usize,
         /// What it waits for.
         relay: RelayKey,
+        /// What the acknowledgement behind it promises.
+        durability: Durability,
     },
 }
 

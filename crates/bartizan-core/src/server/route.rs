@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::{AckRef, Effects, Forward, GroupKey, Server};
+use crate::durable::Durability;
 use crate::message::{Message, Publisher, Time};
 use crate::policy::Authorized;
 use crate::session::{ConnectionKey, SessionKey};
@@ -233,8 +234,9 @@ impl Server {
     ) {
         let before = fx.mutations.len();
         let mut out = Outgoing::held(message);
+        let durability = ack.map_or_else(Durability::default, |ack| ack.durability());
         let relay = ack.map(|ack| self.relays.insert(super::remote::Relay { ack, waits: 1 }));
-        let via = relay.map(|relay| AckRef::Relayed { shard: self.shard, relay });
+        let via = relay.map(|relay| AckRef::Relayed { shard: self.shard, relay, durability });
         // Its publisher is at home elsewhere, so No Local cannot concern a Session here.
         let mut found = false;
         let waits = self.route_here(&mut out, None, via, now, fx, &mut found);
@@ -309,7 +311,7 @@ impl Server {
         let Some(ack) = ack else { return };
         if after_commit {
             fx.deferred.push(super::Deferred::Confirm(ack));
-        } else if let AckRef::Relayed { relay, shard } = ack
+        } else if let AckRef::Relayed { relay, shard, .. } = ack
             && shard == self.shard
         {
             self.relayed(relay, fx);

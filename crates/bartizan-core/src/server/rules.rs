@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::durable::Durability;
 use crate::policy::RoleLimits;
 use crate::wire::Version;
 
@@ -136,6 +137,8 @@ pub struct ListenerRules {
     pub denied_publish_v3: DeniedPublish,
     /// Response Information, `{client_id}` in it replaced; none is sent without.
     pub response_information: Option<Arc<str>>,
+    /// What an acknowledgement on it means.
+    pub durability: Durability,
     /// Its limits.
     pub limits: Arc<Limits>,
 }
@@ -149,6 +152,7 @@ impl Default for ListenerRules {
             ignores_credentials: false,
             denied_publish_v3: DeniedPublish::Close,
             response_information: None,
+            durability: Durability::default(),
             limits: Arc::new(Limits::default()),
         }
     }

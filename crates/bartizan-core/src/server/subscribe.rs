@@ -185,7 +185,8 @@ impl Server {
         if is_new {
             self.counters().subscriptions.add(1);
         }
-        let ack = super::AckRef::Owed { shard: self.shard, connection, owed };
+        let ack =
+            super::AckRef::Owed { shard: self.shard, connection, owed, durability: self.durability_of(connection) };
         self.index_subscription(key, text, &subscription, is_new, Some(ack), fx)
     }
 
@@ -224,7 +225,7 @@ impl Server {
             return;
         }
         let Some(owed) = self.reserve_owed(key) else { return };
-        let ack = super::AckRef::Owed { shard: self.shard, connection: key, owed };
+        let ack = super::AckRef::Owed { shard: self.shard, connection: key, owed, durability: self.durability_of(key) };
         let before = fx.mutations.len();
         let mut codes = Vec::new();
         let mut waits = 0;

@@ -11,6 +11,7 @@ pub mod disk;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use bartizan_core::durable::Durability;
 use bartizan_core::message::Time;
 use bartizan_core::policy::Image;
 use bartizan_core::server::apply::Change;
@@ -85,6 +86,10 @@ pub struct World {
     pub unanswered: Vec<(usize, ConnectionKey, AuthRequest)>,
     /// True while nobody answers the authenticators' questions.
     pub authenticators_sleep: bool,
+    /// The listener that clients dial: 0, which promises the disk, or 1, which does not.
+    pub listener: usize,
+    /// What was promised to those that wait for each batch, and on which shard.
+    pub promises: Vec<(usize, Option<Durability>)>,
     shards: Vec<Shard>,
     mail: Vec<VecDeque<Mail>>,
     by_key: HashMap<(usize, ConnectionKey), usize>,
@@ -138,6 +143,8 @@ impl World {
             change,
             unanswered: Vec::new(),
             authenticators_sleep: false,
+            listener: 0,
+            promises: Vec::new(),
             shards: Vec::new(),
             mail: Vec::new(),
             by_key: HashMap::new(),
@@ -155,7 +162,7 @@ impl World {
         self.unanswered.clear();
         self.shards = (0..count)
             .map(|at| Shard {
-                server: Server::new(at, Arc::clone(&self.common), vec![self.rules.clone()], at as u64),
+                server: Server::new(at, Arc::clone(&self.common), self.listeners(), at as u64),
                 fx: Effects::default(),
                 deferred: VecDeque::new(),
                 submitted: 0,
@@ -169,6 +176,10 @@ impl World {
         }
         (0..count).for_each(|at| self.perform(at));
         self.deliver_all_mail();
+    }
+
+    fn listeners(&self) -> Vec<ListenerRules> {
+        vec![self.rules.clone(), ListenerRules { durability: Durability::Os, ..self.rules.clone() }]
     }
 
     fn disk_lanes(&self) -> usize {
@@ -209,7 +220,8 @@ impl World {
 
     /// A client connects to a shard.
     pub fn dial(&mut self, at: usize) -> usize {
-        let peer = Peer { listener: 0, address: "test".into(), port: 0, transport: "mqtt", certificate: None };
+        let peer =
+            Peer { listener: self.listener, address: "test".into(), port: 0, transport: "mqtt", certificate: None };
         let key = self.shards[at].server.accepted(peer, self.now);
         let socket = self.sockets.len();
         self.by_key.insert((at, key), socket);
@@ -385,6 +397,7 @@ impl World {
         while !self.shards[at].fx.is_empty() {
             let fx = std::mem::take(&mut self.shards[at].fx);
             if !fx.mutations.is_empty() || !fx.deferred.is_empty() {
+                self.promises.push((at, self.shards[at].server.demand(&fx.deferred)));
                 self.disk.submit(at, fx.mutations);
                 let shard = &mut self.shards[at];
                 shard.submitted += 1;

@@ -50,7 +50,8 @@ impl Shard {
         }
         let batch = std::mem::take(&mut self.fx.mutations);
         let (store, lane) = (&self.shared.store, self.lane);
-        let ticket = self.server.submit(batch, |batch| store.submit(lane, batch));
+        let promise = self.server.demand(&self.fx.deferred);
+        let ticket = self.server.submit(batch, |batch| store.submit_for(lane, batch, promise));
         self.deferred.extend(self.fx.deferred.drain(..).map(|deferred| (ticket, deferred)));
     }
 

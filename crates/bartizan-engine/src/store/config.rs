@@ -1,7 +1,9 @@
 //! Where the store is, what `committed` means there, and how large its parts grow.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use bartizan_core::durable::Durability as Promise;
 use serde::{Deserialize, Serialize};
 
 use super::port::StoreError;
@@ -31,6 +33,9 @@ pub struct StoreConfig {
     /// What `committed` means.
     #[serde(default)]
     pub durability: Durability,
+    /// Time until what nobody waits for, or only under `interval`, is on the disk.
+    #[serde(default = "default_interval_ms")]
+    pub interval_ms: u32,
     /// Size to which a log segment is preallocated. Three are kept: in use, spare, reserve.
     #[serde(default = "default_segment_bytes")]
     pub segment_bytes: u64,
@@ -54,6 +59,10 @@ pub struct StoreConfig {
 /// A segment is never smaller.
 pub const SEGMENT_BYTES_MIN: u64 = 64 * 1024;
 const MIB: u64 = 1024 * 1024;
+
+fn default_interval_ms() -> u32 {
+    100
+}
 
 fn default_segment_bytes() -> u64 {
     16 * MIB
@@ -79,6 +88,16 @@ fn default_cache_bytes() -> usize {
     16 * 1024 * 1024
 }
 
+impl From<Durability> for Promise {
+    fn from(durability: Durability) -> Promise {
+        match durability {
+            Durability::Fsync => Promise::Fsync,
+            Durability::Interval(_) => Promise::Interval,
+            Durability::Os => Promise::Os,
+        }
+    }
+}
+
 impl StoreConfig {
     /// The defaults, in this directory.
     #[must_use]
@@ -87,6 +106,7 @@ impl StoreConfig {
             path: path.into(),
             lanes,
             durability: Durability::default(),
+            interval_ms: default_interval_ms(),
             segment_bytes: default_segment_bytes(),
             checkpoint_bytes: default_checkpoint_bytes(),
             checkpoint_interval_s: default_checkpoint_interval_s(),
@@ -94,6 +114,16 @@ impl StoreConfig {
             backlog_bytes_max: default_backlog_bytes_max(),
             cache_bytes: default_cache_bytes(),
         }
+    }
+
+    /// How long what is written may wait for the disk, where that is bounded.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        let ms = match self.durability {
+            Durability::Interval(ms) => ms,
+            Durability::Fsync | Durability::Os => self.interval_ms,
+        };
+        Duration::from_millis(ms.into())
     }
 
     /// Refuses settings that could not work.

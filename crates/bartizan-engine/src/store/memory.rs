@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bartizan_core::message::{Message, Time};
 use bartizan_core::wire::{PacketId, QoS, SubscriptionOptions};
 
-use super::port::{Committed, Loaded, Mutation, SessionRecord, Space, Store, StoreError, StoreInfo, Ticket, Wake};
+use super::port::{
+    Committed, Loaded, Mutation, Promise, SessionRecord, Space, Store, StoreError, StoreInfo, Ticket, Wake,
+};
 
 /// A store whose contents live as long as it does.
 pub struct MemoryStore {
@@ -33,7 +35,7 @@ impl Store for MemoryStore {
         StoreInfo { name: "memory", durability: None, lanes: self.lanes.len() }
     }
 
-    fn submit(&self, lane: usize, batch: Vec<Mutation>) -> Ticket {
+    fn submit_for(&self, lane: usize, batch: Vec<Mutation>, _promise: Option<Promise>) -> Ticket {
         let Some(watermark) = self.lanes.get(lane) else {
             return Ticket::NEVER;
         };

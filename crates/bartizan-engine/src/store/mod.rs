@@ -25,7 +25,9 @@ mod contract;
 use std::sync::Arc;
 
 pub use config::{Durability, StoreConfig};
-pub use port::{Committed, Loaded, Mutation, SessionRecord, Space, Store, StoreError, StoreInfo, Ticket, Wake};
+pub use port::{
+    Committed, Loaded, Mutation, Promise, SessionRecord, Space, Store, StoreError, StoreInfo, Ticket, Wake,
+};
 
 /// Opens the durable store of a node.
 ///

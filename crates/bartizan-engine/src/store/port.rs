@@ -3,14 +3,14 @@
 //! Promises that every adapter keeps, and `contract` checks:
 //! - a batch is applied whole or not at all, whatever crashes when;
 //! - batches are applied in the order in which `submit` was called, over all lanes;
-//! - `committed(lane)` never steps back and never covers what would be lost;
+//! - `committed(lane)` never steps back and never covers what would be lost against its promise;
 //! - after a failure the watermark stands still: nothing more is acknowledged.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use bartizan_core::durable::{Loaded, Mutation, SessionRecord};
+pub use bartizan_core::durable::{Durability as Promise, Loaded, Mutation, SessionRecord};
 
 use super::config::Durability;
 
@@ -163,7 +163,14 @@ pub trait Store: Send + Sync {
     fn info(&self) -> StoreInfo;
 
     /// Hands a batch over and returns at once. Atomic: after a crash all of it is there or none.
-    fn submit(&self, lane: usize, batch: Vec<Mutation>) -> Ticket;
+    /// It counts as committed once it is as durable as whoever waits for it was promised; one
+    /// that nobody waits for (`None`), once it is written.
+    fn submit_for(&self, lane: usize, batch: Vec<Mutation>, promise: Option<Promise>) -> Ticket;
+
+    /// The same under the store's own durability.
+    fn submit(&self, lane: usize, batch: Vec<Mutation>) -> Ticket {
+        self.submit_for(lane, batch, self.info().durability.map(Promise::from))
+    }
 
     /// The lane's watermark. Cheap: look as often as you like.
     fn committed(&self, lane: usize) -> Committed;

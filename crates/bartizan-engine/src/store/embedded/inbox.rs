@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::record::batch_bytes_max;
-use crate::store::port::{Committed, Mutation, Space, StoreError, Ticket, Wake};
+use crate::store::port::{Committed, Mutation, Promise, Space, StoreError, Ticket, Wake};
 
 /// A submitted batch.
 pub struct Batch {
@@ -15,6 +15,8 @@ pub struct Batch {
     pub mutations: Vec<Mutation>,
     /// Its records are not longer.
     pub bytes_max: usize,
+    /// What those that wait for it were promised; nobody waits without.
+    pub promise: Option<Promise>,
 }
 
 /// What the log writer finds when it looks.
@@ -72,7 +74,7 @@ impl Inbox {
     }
 
     /// Takes a batch in; its ticket is given under the lock that orders it.
-    pub fn submit(&self, lane: usize, mutations: Vec<Mutation>) -> Ticket {
+    pub fn submit(&self, lane: usize, mutations: Vec<Mutation>, promise: Option<Promise>) -> Ticket {
         let bytes_max = batch_bytes_max(&mutations);
         let mut pending = self.pending();
         if pending.closed {
@@ -86,7 +88,7 @@ impl Inbox {
         // After a failure nothing is committed any more, and nothing is worth keeping.
         if !self.has_failed.load(Ordering::Acquire) {
             self.backlog_bytes.fetch_add(bytes_max, Ordering::AcqRel);
-            pending.batches.push_back(Batch { lane, ticket, mutations, bytes_max });
+            pending.batches.push_back(Batch { lane, ticket, mutations, bytes_max, promise });
         }
         drop(pending);
         self.arrived.notify_one();
@@ -121,7 +123,7 @@ impl Inbox {
     }
 
     /// Moves watermarks over these batches.
-    pub fn commit(&self, batches: &[Batch]) {
+    pub fn commit<'a>(&self, batches: impl IntoIterator<Item = &'a Batch>) {
         let was_busy = self.space() == Space::Busy;
         let mut lanes: Vec<usize> = Vec::new();
         for batch in batches {

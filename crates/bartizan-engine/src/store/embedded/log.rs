@@ -17,7 +17,7 @@ use super::record::BodyId;
 use super::segment::{HEADER_BYTES, Segment, allocate, failed, free_bytes};
 use super::{LARGE, RESERVE, SPARE};
 use crate::store::config::{Durability, StoreConfig};
-use crate::store::port::{Space, StoreError};
+use crate::store::port::{Promise, Space, StoreError};
 
 /// A group closes at so many batches,
 const GROUP_BATCHES_MAX: usize = 1_000;
@@ -39,8 +39,10 @@ pub struct Log {
     next_body: BodyId,
     /// The last group that is on the disk for certain.
     synced_group: u64,
-    /// Since when something written is not.
-    unsynced_since: Option<Instant>,
+    /// Something written is not.
+    is_unsynced: bool,
+    /// And must be at this time.
+    sync_by: Option<Instant>,
     overlay: Overlay,
     /// Log since the last checkpoint began.
     log_bytes: u64,
@@ -75,7 +77,8 @@ impl Log {
             next_group,
             next_body,
             synced_group: next_group - 1,
-            unsynced_since: None,
+            is_unsynced: false,
+            sync_by: None,
             overlay: Overlay::default(),
             log_bytes: 0,
             handed_over_bytes: 0,
@@ -119,10 +122,6 @@ impl Log {
 
     /// When there is something to do even if nothing arrives.
     fn deadline(&self) -> Option<Instant> {
-        let sync = match self.config.durability {
-            Durability::Interval(ms) => self.unsynced_since.map(|since| since + Duration::from_millis(ms.into())),
-            Durability::Fsync | Durability::Os => None,
-        };
         let next = if !self.has_reserves {
             Some(Instant::now() + RETRY)
         } else if !self.is_in_checkpoint && !self.overlay.is_empty() {
@@ -130,7 +129,7 @@ impl Log {
         } else {
             None
         };
-        [sync, next].into_iter().flatten().min()
+        [self.sync_by, next].into_iter().flatten().min()
     }
 
     fn checkpoint_interval(&self) -> Duration {
@@ -138,9 +137,7 @@ impl Log {
     }
 
     fn keep_house(&mut self) -> Result<(), StoreError> {
-        if let Durability::Interval(ms) = self.config.durability
-            && self.unsynced_since.is_some_and(|at| at.elapsed() >= Duration::from_millis(ms.into()))
-        {
+        if self.sync_by.is_some_and(|at| at <= Instant::now()) {
             self.sync()?;
         }
         self.checkpoint_if_due(self.segment.first_group)
@@ -177,9 +174,38 @@ impl Log {
             }
             self.encode(&mut group)?;
             self.append()?;
-            self.inbox.commit(&group);
+            self.keep_promises(&group)?;
             self.checkpoint_if_due(self.segment.first_group)?;
             self.inbox.set_behind(self.is_behind());
+        }
+        Ok(())
+    }
+
+    /// Moves the watermarks over a group that is written: at once as far as no more was promised,
+    /// and over the rest once it is on the disk.
+    fn keep_promises(&mut self, group: &[Batch]) -> Result<(), StoreError> {
+        let mut strict: Vec<usize> = Vec::new();
+        // No watermark passes a batch of its lane that waits for the disk.
+        let mut waits = |batch: &Batch| {
+            let waits = strict.contains(&batch.lane) || batch.promise == Some(Promise::Fsync);
+            if waits && !strict.contains(&batch.lane) {
+                strict.push(batch.lane);
+            }
+            waits
+        };
+        let (late, early): (Vec<&Batch>, Vec<&Batch>) = group.iter().partition(|batch| waits(batch));
+        let is_timed = |batch: &Batch| match batch.promise {
+            Some(promise) => promise != Promise::Os,
+            // Nobody waits for it, and all the same it shall not wait for ever.
+            None => self.config.durability != Durability::Os,
+        };
+        if self.is_unsynced && group.iter().any(is_timed) {
+            self.sync_by.get_or_insert_with(|| Instant::now() + self.config.interval());
+        }
+        self.inbox.commit(early);
+        if !late.is_empty() {
+            self.sync()?;
+            self.inbox.commit(late);
         }
         Ok(())
     }
@@ -200,7 +226,7 @@ impl Log {
         Ok(())
     }
 
-    /// Writes the frame, and waits for the disk if that was promised.
+    /// Writes the frame.
     fn append(&mut self) -> Result<(), StoreError> {
         if self.frame.len() == HEADER_BYTES {
             return Ok(());
@@ -216,15 +242,13 @@ impl Log {
         }
         self.next_group += 1;
         self.log_bytes += self.frame.len() as u64;
-        self.unsynced_since.get_or_insert_with(Instant::now);
-        if self.config.durability == Durability::Fsync {
-            self.sync()?;
-        }
+        self.is_unsynced = true;
         Ok(())
     }
 
     fn sync(&mut self) -> Result<(), StoreError> {
-        if self.unsynced_since.take().is_some() {
+        self.sync_by = None;
+        if std::mem::take(&mut self.is_unsynced) {
             // Never tried again: after a failed sync the kernel may have dropped the pages.
             self.segment.sync().map_err(|error| failed("sync", &self.segment.path, error))?;
             self.synced_group = self.next_group - 1;
@@ -332,84 +356,5 @@ fn next_group(batches: &mut VecDeque<Batch>) -> (Vec<Batch>, usize) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs::{File, OpenOptions};
-    use std::sync::mpsc;
-
-    use super::*;
-    use crate::store::port::{Committed, Mutation, Ticket};
-
-    fn batch() -> Vec<Mutation> {
-        vec![Mutation::SessionDelete { client_id: "c".into() }]
-    }
-
-    /// What the shards see after one batch went to a log on this file and the store was closed.
-    fn after_one_batch(durability: Durability, file: impl FnOnce(&Segment) -> File) -> Arc<Inbox> {
-        let dir = tempfile::tempdir().unwrap();
-        let config = StoreConfig { durability, ..StoreConfig::at(dir.path(), 1) };
-        allocate(dir.path(), SPARE, config.segment_bytes).unwrap();
-        let mut segment = Segment::begin(dir.path(), SPARE, 1, 7).unwrap();
-        let file = file(&segment);
-        segment.put_on(file);
-        let inbox = Arc::new(Inbox::new(1, usize::MAX, Arc::new(|_| {})));
-        let (checkpoints, _jobs) = mpsc::channel();
-        let start = Start { segment, salt: 7, next_group: 1, next_body: 0 };
-        let log = Log::new(inbox.clone(), config, checkpoints, start);
-        assert_eq!(inbox.submit(0, batch()), Ticket(1));
-        inbox.close();
-        log.run();
-        inbox
-    }
-
-    fn read_only(segment: &Segment) -> File {
-        File::open(&segment.path).unwrap()
-    }
-
-    /// It takes every write, and refuses to sync.
-    fn unsyncable(_: &Segment) -> File {
-        OpenOptions::new().write(true).open("/dev/null").unwrap()
-    }
-
-    #[test]
-    fn a_write_that_fails_stops_the_watermark_and_is_told() {
-        let inbox = after_one_batch(Durability::Os, read_only);
-        assert_eq!(inbox.committed(0), Committed { ticket: Ticket(0), failed: true });
-        let told = inbox.failure().unwrap().to_string();
-        assert!(told.contains("could not write") && told.contains(".wal"), "{told}");
-    }
-
-    #[test]
-    fn a_sync_that_fails_stops_the_watermark_before_it_moved() {
-        let inbox = after_one_batch(Durability::Fsync, unsyncable);
-        assert_eq!(inbox.committed(0), Committed { ticket: Ticket(0), failed: true });
-        assert!(inbox.failure().unwrap().to_string().contains("could not sync"));
-    }
-
-    #[test]
-    fn without_fsync_a_batch_counts_once_it_is_written() {
-        for durability in [Durability::Os, Durability::Interval(60_000)] {
-            let inbox = after_one_batch(durability, unsyncable);
-            // The sync at the end fails; the promise was only that it is written.
-            assert_eq!(inbox.committed(0), Committed { ticket: Ticket(1), failed: true });
-        }
-    }
-
-    #[test]
-    fn after_a_failure_nothing_is_kept_for_later() {
-        let inbox = Inbox::new(1, usize::MAX, Arc::new(|_| {}));
-        inbox.submit(0, batch());
-        inbox.fail(StoreError::Stopped);
-        inbox.submit(0, batch());
-        assert!(inbox.take(Some(Instant::now())).batches.is_empty());
-        assert_eq!(inbox.committed(0), Committed { ticket: Ticket(0), failed: true });
-    }
-
-    #[test]
-    fn a_group_closes_at_its_bounds_and_one_batch_may_exceed_them() {
-        let of = |bytes_max| Batch { lane: 0, ticket: Ticket(1), mutations: Vec::new(), bytes_max };
-        let group = |sizes: &[usize]| next_group(&mut sizes.iter().map(|size| of(*size)).collect()).0.len();
-        assert_eq!(group(&[GROUP_BYTES_MAX / 2, GROUP_BYTES_MAX / 2, 1]), 2);
-        assert_eq!(group(&[GROUP_BYTES_MAX * 3, 1]), 1);
-        assert_eq!(group(&[1; GROUP_BATCHES_MAX + 1]), GROUP_BATCHES_MAX);
-    }
-}
+#[path = "log_tests.rs"]
+mod tests;

@@ -52,7 +52,7 @@ use self::replay::Tail;
 use self::segment::{Segment, allocate};
 pub use self::segment::{failed, sync_dir};
 use super::config::{Durability, SEGMENT_BYTES_MIN, StoreConfig};
-use super::port::{Committed, Loaded, Mutation, Space, Store, StoreError, StoreInfo, Ticket, Wake};
+use super::port::{Committed, Loaded, Mutation, Promise, Space, Store, StoreError, StoreInfo, Ticket, Wake};
 
 const INDEX: &str = "index.redb";
 const LOCK: &str = "lock";
@@ -221,8 +221,8 @@ impl Store for EmbeddedStore {
         StoreInfo { name: "embedded", durability: Some(self.durability), lanes: self.inbox.lanes() }
     }
 
-    fn submit(&self, lane: usize, batch: Vec<Mutation>) -> Ticket {
-        self.inbox.submit(lane, batch)
+    fn submit_for(&self, lane: usize, batch: Vec<Mutation>, promise: Option<Promise>) -> Ticket {
+        self.inbox.submit(lane, batch, promise)
     }
 
     fn committed(&self, lane: usize) -> Committed {
