@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 SYNC      := uv sync --quiet --frozen --no-install-project --inexact --python $(PYTHON)
 RUST      := $(shell find crates -name '*.rs' -path '*/src/*') $(wildcard crates/*/Cargo.toml) Cargo.toml Cargo.lock
-RUST_CODE := -p bartizan-core -p bartizan-engine
+RUST_CODE := -p bartizan-core -p bartizan-engine -p bartizan-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

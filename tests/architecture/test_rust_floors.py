@@ -10,6 +10,7 @@ from tests.architecture.sources import ROOT, RUST, is_test, name_of, shipped_rus
 
 CORE = ROOT / "crates/bartizan-core"
 ENGINE = ROOT / "crates/bartizan-engine"
+BENCH = ROOT / "crates/bartizan-bench"
 SEAM = ROOT / "crates/bartizan-python"
 
 # Core reads no clock, draws no entropy, does no I/O and knows no Python (I1).
@@ -72,6 +73,13 @@ def test_only_the_seam_knows_python() -> None:
     assert "pyo3" in dependencies(SEAM)
 
 
+def test_the_generator_stands_on_core_alone() -> None:
+    """It measures any broker alike, so it may not know the engine."""
+    ours = {name for name in dependencies(BENCH) if name.startswith("bartizan")}
+    assert ours == {"bartizan-core"}
+    assert "pyo3" not in dependencies(BENCH)
+
+
 def test_core_forbids_unsafe_code() -> None:
     assert "#![forbid(unsafe_code)]" in (CORE / "src/lib.rs").read_text(encoding="utf-8")
 
@@ -88,7 +96,7 @@ def test_a_module_of_core_uses_only_modules_below_it(path: Path) -> None:
     assert used - {module} <= CORE_MODULES[module]
 
 
-@pytest.mark.parametrize("crate", [CORE, ENGINE], ids=lambda crate: crate.name)
+@pytest.mark.parametrize("crate", [CORE, ENGINE, BENCH], ids=lambda crate: crate.name)
 def test_shipped_code_does_not_panic_on_purpose(crate: Path) -> None:
     """Clippy denies these words; this denies switching clippy off as well."""
     words = re.compile(

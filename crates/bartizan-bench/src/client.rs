@@ -1,0 +1,136 @@
+//! One MQTT client of the generator: its link, what it has not yet sent, and what it has not yet read to the end.
+
+use std::io;
+
+use bartizan_core::wire::{Connect, PacketId, Properties, Property, PropertyWriter, QoS, SubscriptionOptions, encode};
+
+use crate::link::{Got, Link};
+use crate::target::Target;
+
+/// How far a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// CONNECT is sent, CONNACK is awaited.
+    Connecting,
+    /// SUBSCRIBE is sent, SUBACK is awaited.
+    Subscribing,
+    /// It is part of the load.
+    Ready,
+}
+
+/// How a client introduces itself.
+#[derive(Clone, Debug, Default)]
+pub struct Introduction {
+    /// Client Identifier.
+    pub client_id: String,
+    /// The Session outlives the connection, and an earlier one is resumed.
+    pub durable: bool,
+    /// What it subscribes to, at this QoS.
+    pub filters: Vec<(String, QoS)>,
+}
+
+/// A client.
+#[derive(Debug)]
+pub struct Client {
+    /// Its connection.
+    pub link: Link,
+    /// How far it is.
+    pub stage: Stage,
+    /// Packets to be sent; whoever appends to it flushes.
+    pub out: Vec<u8>,
+    sent: usize,
+    partial: Vec<u8>,
+}
+
+/// Octets of sent packets that are cut off while the rest waits.
+const CUT_BYTES: usize = 256 * 1024;
+
+impl Client {
+    /// Over a link that is being opened.
+    #[must_use]
+    pub fn new(link: Link) -> Client {
+        Client { link, stage: Stage::Connecting, out: Vec::new(), sent: 0, partial: Vec::new() }
+    }
+
+    /// Receives behind what was left over. Filled so far, and whether there may be more; `None`: nothing there.
+    #[inline]
+    pub fn receive(&mut self, buffer: &mut [u8], scratch: &mut [u8]) -> io::Result<Option<Got>> {
+        let kept = self.partial.len();
+        let (front, room) = buffer.split_at_mut_checked(kept).ok_or_else(too_large)?;
+        if room.is_empty() {
+            return Err(too_large());
+        }
+        let Some(got) = self.link.receive(room, scratch)? else {
+            return Ok(None);
+        };
+        front.copy_from_slice(&self.partial);
+        self.partial.clear();
+        Ok(Some(Got { len: kept + got.len, more: got.more }))
+    }
+
+    /// Keeps the front of a packet until its end arrives.
+    #[inline]
+    pub fn keep(&mut self, rest: &[u8]) {
+        self.partial.extend_from_slice(rest);
+    }
+
+    /// Sends what can be sent; true if nothing is left.
+    #[inline]
+    pub fn flush(&mut self) -> io::Result<bool> {
+        while let Some(left) = self.out.get(self.sent..).filter(|left| !left.is_empty()) {
+            let len = self.link.send(left)?;
+            self.sent += len;
+            if len == 0 {
+                if self.sent >= CUT_BYTES {
+                    self.out.drain(..self.sent);
+                    self.sent = 0;
+                }
+                return Ok(false);
+            }
+        }
+        self.out.clear();
+        self.sent = 0;
+        self.link.push()
+    }
+
+    /// Octets that wait to be sent.
+    #[inline]
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.out.len() - self.sent
+    }
+}
+
+fn too_large() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a packet is larger than any that was asked for")
+}
+
+/// Appends the CONNECT of this client.
+pub fn connect(out: &mut Vec<u8>, target: &Target, who: &Introduction) {
+    let mut raw = Vec::new();
+    if who.durable && target.version.is_v5() {
+        PropertyWriter::new(&mut raw).put(Property::SessionExpiryInterval(3600));
+    }
+    encode::connect(
+        out,
+        &Connect {
+            version: target.version,
+            clean_start: !who.durable,
+            keep_alive_s: 0,
+            properties: Properties { raw: &raw },
+            client_id: &who.client_id,
+            will: None,
+            user_name: target.login.as_ref().map(|login| login.user.as_str()),
+            password: target.login.as_ref().map(|login| login.password.as_slice()),
+        },
+    );
+}
+
+/// Appends the SUBSCRIBE to these filters.
+pub fn subscribe(out: &mut Vec<u8>, target: &Target, id: PacketId, filters: &[(String, QoS)]) {
+    let filters: Vec<(&str, SubscriptionOptions)> = filters
+        .iter()
+        .map(|(filter, qos)| (filter.as_str(), SubscriptionOptions { qos: *qos, ..SubscriptionOptions::default() }))
+        .collect();
+    encode::subscribe(out, target.version, id, Properties::default(), &filters);
+}

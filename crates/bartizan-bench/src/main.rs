@@ -1,0 +1,5 @@
+//! The command `bartizan-bench`; what it does is in the library, which `bartizan bench` calls too.
+
+fn main() {
+    std::process::exit(bartizan_bench::main(std::env::args_os().skip(1)));
+}

@@ -1,0 +1,137 @@
+//! Which broker, over what, and as whom.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bartizan_core::wire::Version;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use crate::failure::Failure;
+use crate::trust;
+
+/// Connections from one loopback address: fewer than it has ephemeral ports.
+const CONNECTIONS_PER_SOURCE: usize = 20_000;
+
+/// As the command line says it.
+#[derive(Clone, Debug)]
+pub struct TargetOptions {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Version of MQTT.
+    pub version: Version,
+    /// How to trust it, if TLS is spoken.
+    pub tls: Option<TlsOptions>,
+    /// Who to be.
+    pub login: Option<Login>,
+    /// Client Identifiers are this, a `-`, and a number.
+    pub client_id: String,
+    /// Topics begin with this.
+    pub topic: String,
+}
+
+/// TLS, as the command line says it.
+#[derive(Clone, Debug, Default)]
+pub struct TlsOptions {
+    /// File of CA certificates.
+    pub ca: Option<PathBuf>,
+    /// File of the client certificate.
+    pub certificate: Option<PathBuf>,
+    /// File of its key.
+    pub key: Option<PathBuf>,
+    /// Trusts whoever answers.
+    pub danger_unverified: bool,
+    /// Offers the hybrid key exchange X25519MLKEM768 first.
+    pub post_quantum: bool,
+}
+
+/// User Name and Password.
+#[derive(Clone)]
+pub struct Login {
+    /// User Name.
+    pub user: String,
+    /// Password. Secret.
+    pub password: Vec<u8>,
+}
+
+impl fmt::Debug for Login {
+    /// Without the Password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// A broker that can be connected to.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Version of MQTT.
+    pub version: Version,
+    /// TLS, and the name its certificate must have.
+    pub tls: Option<Tls>,
+    /// Who to be.
+    pub login: Option<Login>,
+    /// Client Identifiers are this, a `-`, and a number.
+    pub client_id: String,
+    /// Topics begin with this.
+    pub topic: String,
+}
+
+/// TLS, ready to be used.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Trust, client certificate, resumption.
+    pub config: Arc<ClientConfig>,
+    /// The name its certificate must have.
+    pub name: ServerName<'static>,
+}
+
+impl Target {
+    /// Resolves the name and reads the files.
+    pub fn resolve(options: &TargetOptions) -> Result<Target, Failure> {
+        let unknown = || Failure::Usage(format!("host {} is unknown", options.host));
+        let found = (options.host.as_str(), options.port).to_socket_addrs().map_err(|_| unknown())?;
+        let mut found: Vec<SocketAddr> = found.collect();
+        // `localhost` is often ::1 first, where few brokers listen.
+        found.sort_by_key(|address| address.is_ipv6());
+        let address = found.first().copied().ok_or_else(unknown)?;
+        let tls = match &options.tls {
+            None => None,
+            Some(tls) => Some(Tls {
+                config: Arc::new(trust::client_config(tls, true)?),
+                name: ServerName::try_from(options.host.clone()).map_err(|_| unknown())?,
+            }),
+        };
+        Ok(Target {
+            address,
+            version: options.version,
+            tls,
+            login: options.login.clone(),
+            client_id: options.client_id.clone(),
+            topic: options.topic.clone(),
+        })
+    }
+
+    /// The local address of the n-th connection, where one address has too few ports for all of them.
+    #[must_use]
+    pub fn source(&self, index: usize) -> Option<SocketAddr> {
+        let alias = u8::try_from(index / CONNECTIONS_PER_SOURCE).ok()?;
+        let loopback = matches!(self.address.ip(), IpAddr::V4(ip) if ip.is_loopback());
+        (loopback && alias > 0).then(|| SocketAddr::from((Ipv4Addr::new(127, 0, 1, alias), 0)))
+    }
+
+    /// `plain`, or what TLS is used with, for reports.
+    #[must_use]
+    pub fn version_text(&self) -> &'static str {
+        match self.version {
+            Version::V31 => "3.1",
+            Version::V311 => "3.1.1",
+            Version::V5 => "5",
+        }
+    }
+}

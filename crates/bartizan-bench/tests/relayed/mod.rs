@@ -1,0 +1,41 @@
+//! A relay on loopback for the length of a run, sound or faulty.
+#![allow(dead_code, clippy::unwrap_used)] // tests; each file uses what it needs
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use bartizan_bench::{Fault, FaultKind, Relay, RelayOptions, Report, measure};
+
+/// A fault in every n-th delivery.
+#[derive(Clone, Copy)]
+pub struct Broken {
+    pub name: &'static str,
+    pub every: u64,
+}
+
+impl Broken {
+    fn fault(self) -> Fault {
+        let kind = FaultKind::ALL.into_iter().find(|kind| kind.name() == self.name).unwrap();
+        Fault::new(kind, self.every)
+    }
+}
+
+/// The report of this run against a relay.
+pub fn measured(broken: Option<Broken>, words: &str) -> Report {
+    let options = RelayOptions { host: "127.0.0.1".into(), port: 0, fault: broken.map(Broken::fault) };
+    let mut relay = Relay::bind(&options).unwrap();
+    let port = relay.address().port();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let thread = thread::spawn(move || relay.run(&|| stopped.load(Ordering::Relaxed)).unwrap());
+    let all = format!("{words} --port {port} --quiet --seconds 30 --warmup 0.05");
+    // What a test says itself comes last, and holds.
+    let mut all: Vec<OsString> = all.split_whitespace().map(OsString::from).collect();
+    all.extend(words.split_whitespace().skip(1).map(OsString::from));
+    let report = measure(all).unwrap();
+    stop.store(true, Ordering::Relaxed);
+    thread.join().unwrap();
+    report
+}
