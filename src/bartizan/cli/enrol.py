@@ -127,7 +127,10 @@ def _report(enrolled: Enrolled, address: Address, *, json_output: bool) -> None:
         console.print(f"  user      {identity.name}", markup=False)
         console.print(f"  password  {enrolled.password}   (shown this once)", markup=False)
     extra = " -P PASSWORD" if enrolled.password else ""
-    console.print(f"  try       XDG_CONFIG_HOME={_quoted(bundle)} mosquitto_sub{extra} -v -t 'data/#'", markup=False)
+    # What it may do is the policy's to say, so the topic is left open.
+    home = f"XDG_CONFIG_HOME={_quoted(bundle)}"
+    console.print(f"  read      {home} mosquitto_sub{extra} -v -t FILTER", markup=False)
+    console.print(f"  write     {home} mosquitto_pub{extra} -t TOPIC -m TEXT", markup=False)
 
 
 def _quoted(path: Path) -> str:
