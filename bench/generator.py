@@ -11,7 +11,9 @@ from bench.process import HOST, Door, pinned
 from bench.records import parse_line
 
 WARM_UP_S = 1.0
-SLACK_S = 90.0
+PATIENCE_S = 60.0
+"""With a broker that lets nobody in or delivers nothing: some hash a password for each of 1,000 clients."""
+SLACK_S = 3 * PATIENCE_S
 """For connecting, draining, and its own patience with a broker that says nothing more."""
 
 
@@ -36,7 +38,8 @@ class Generator:
         """Its line, and why there is no figure in it."""
         argv = [str(self.program), "run", scenario.load, *door_words(door, directory), *scenario.arguments]
         argv += [word for pid in pids for word in ("--pid", str(pid))]
-        argv += ["--seconds", f"{seconds:g}", "--warmup", f"{WARM_UP_S + warm_up_s:g}", "--label", label, "--quiet"]
+        argv += ["--seconds", f"{seconds:g}", "--warmup", f"{WARM_UP_S + warm_up_s:g}", "--label", label]
+        argv += ["--stall", f"{PATIENCE_S:g}", "--quiet"]
         try:
             done = subprocess.run(  # noqa: S603
                 pinned(self.core, argv),

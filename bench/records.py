@@ -136,6 +136,15 @@ def append(file: Path, one: Header | Record) -> None:
         out.write(json.dumps(asdict(one), ensure_ascii=False) + "\n")
 
 
+def write(file: Path, results: Results) -> None:
+    """The whole file anew, which removes a last line that was cut short."""
+    draft = file.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    for one in (results.header, *results.records):
+        append(draft, one)
+    draft.replace(file)
+
+
 def read(file: Path) -> Results:
     """A file of results; a last line that was cut short is left out."""
     lines = file.read_text(encoding="utf-8").splitlines()

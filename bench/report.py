@@ -79,7 +79,8 @@ class Report:
         yield ""
         yield f"- commit: {header.commit}"
         yield from (f"- {key}: {value}" for key, value in header.machine.items())
-        yield f"- {header.repeat} repetitions of {header.seconds:g} s each, after a warm-up"
+        repetitions = 1 + max((record.repetition for record in self.results.records), default=0)
+        yield f"- {repetitions} repetitions of {header.seconds:g} s each, after a warm-up"
 
     def _overview(self) -> Iterable[str]:
         yield from ("", "## All medians", "")

@@ -2,6 +2,7 @@
 
     make bench
     make bench ARGS="--only p1_q0_16,sparse_q0 --brokers bartizan,mosquitto --repeat 3 --seconds 3"
+    make bench ARGS="--resume bench/results/2026-12-01.jsonl"
     make bench ARGS="--render bench/results/2026-12-01.jsonl"
 
 Every broker is started anew for every run, on one core; the generator has the other. Repetitions are the
@@ -25,7 +26,7 @@ from bench.generator import Generator
 from bench.machine import commit, describe
 from bench.plan import PlanError, Scenario, chosen, load_scenarios
 from bench.process import StartError
-from bench.records import BrokerNote, Header, Record, append, read
+from bench.records import BrokerNote, Header, Record, append, read, write
 from bench.report import write_report
 from bench.rivals import NOT_MEASURED, Rival, UnobtainableError, rivals
 from bench.rivals.bartizan import CHECKOUT, GENERATOR
@@ -38,6 +39,9 @@ HOPELESS = 2
 GUESS_S = 6.0
 """Starting and stopping a broker, before that is known better."""
 
+Key = tuple[int, str, str]
+"""Repetition, scenario, broker."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -46,6 +50,11 @@ class Turn:
     repetition: int
     scenario: Scenario
     rival: Rival
+
+    @property
+    def key(self) -> Key:
+        """What no two turns have in common."""
+        return (self.repetition, self.scenario.name, self.rival.name)
 
 
 @dataclass(slots=True)
@@ -164,8 +173,9 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", metavar="SCENARIOS", help="names divided by commas; default: all")
     parser.add_argument("--brokers", metavar="BROKERS", help="names divided by commas; default: all")
     parser.add_argument("--repeat", type=int, default=5, help="repetitions (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of measurement in each run (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of measurement in each run (%(default)s)")
     parser.add_argument("--out", type=Path, default=RESULTS, help="directory of the results (bench/results)")
+    parser.add_argument("--resume", type=Path, metavar="FILE", help="go on where a .jsonl file ends")
     parser.add_argument("--list", action="store_true", help="print scenarios and brokers, and end")
     parser.add_argument("--render", type=Path, metavar="FILE", help="write report and chart of a .jsonl file anew")
     return parser.parse_args(words)
@@ -191,25 +201,45 @@ def end(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def begun(options: argparse.Namespace, notes: Sequence[BrokerNote]) -> Path:
+    """A new file with its first line."""
+    file = fresh_file(options.out)
+    header = Header(
+        began=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        commit=commit(CHECKOUT),
+        machine=describe(),
+        brokers=tuple(notes),
+        seconds=options.seconds,
+        repeat=options.repeat,
+    )
+    append(file, header)
+    return file
+
+
+def resumed(file: Path, notes: Sequence[BrokerNote]) -> tuple[Path, frozenset[Key]]:
+    """A file that is there, and what is measured in it; it has to be of this commit and of these brokers."""
+    results = read(file)
+    now = commit(CHECKOUT)
+    if results.header.commit != now:
+        raise PlanError(f"{file} is of commit {results.header.commit}, this checkout is {now}: begin anew")
+    known = {note.name for note in results.brokers()}
+    unknown = [note.name for note in notes if note.missing is None and note.name not in known]
+    if unknown:
+        raise PlanError(f"{file} was begun without {', '.join(unknown)}: name its brokers with --brokers")
+    write(file, results)
+    return file, frozenset((one.repetition, one.scenario, one.broker) for one in results.records)
+
+
 def measure(options: argparse.Namespace, scenarios: Sequence[Scenario], brokers: Sequence[Rival]) -> Path:
     """The whole run; the file with its lines."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+    allow_descriptors()
     there, notes = obtain(brokers)
     stage = Stage.prepare(PLACE / "run")
     generator = Generator(GENERATOR, stage.cores.generator)
-    file = fresh_file(options.out)
-    began = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    append(
-        file,
-        Header(
-            began=began,
-            commit=commit(CHECKOUT),
-            machine=describe(),
-            brokers=tuple(notes),
-            seconds=options.seconds,
-            repeat=options.repeat,
-        ),
-    )
-    plan = tuple(turns(scenarios, there, options.repeat))
+    file, done = resumed(options.resume, notes) if options.resume is not None else (begun(options, notes), frozenset())
+    plan = tuple(turn for turn in turns(scenarios, there, options.repeat) if turn.key not in done)
     asked = sum(turn.rival.refusal(turn.scenario.variant, turn.scenario.mqtt) is None for turn in plan)
     print(f"{asked} runs, about {asked * (options.seconds + GUESS_S) / 60:.0f} minutes; lines go to {file}", flush=True)
     try:
@@ -247,9 +277,6 @@ def selected(
 def main(words: Sequence[str] | None = None) -> int:
     """Exit code 2 for a mistake in the command."""
     options = arguments(words)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
-    allow_descriptors()
     try:
         scenarios, every = load_scenarios(), rivals(PLACE / "rivals")
         if show(options, scenarios, every):
