@@ -46,6 +46,8 @@ pub struct RelayOptions {
     pub host: String,
     pub port: u16,
     pub fault: Option<Fault>,
+    /// Certificate chain and key, for TLS.
+    pub tls: Option<(PathBuf, PathBuf)>,
 }
 
 /// What `--help` says.
@@ -56,10 +58,11 @@ bartizan-bench: drives an MQTT broker, verifies every message, counts the broker
       [--seconds 10] [--warmup 2] [--messages N] [--stall 10] [--label TEXT] [--quiet]
       [--tls --ca FILE] [--cert FILE --key FILE] [--danger-tls-unverified] [--post-quantum]
       [--user U --password-file F] [--client-id bench] [--topic bench]
-      [--qos 0|1|2] [--size N] [--publishers N] [--subscribers N] [--window N] [--rate N] [--connections N]
+      [--qos 0|1|2] [--size N] [--publishers N] [--subscribers N] [--window N] [--rate N]
+      [--connections N] [--subscriptions N] [--retained N]
   bartizan-bench list
-  bartizan-bench relay [--host 127.0.0.1] [--port 1883]
-  bartizan-bench faulty --fault lose|duplicate|reorder|corrupt|wrong_qos [--every 1000] [--host ..] [--port ..]
+  bartizan-bench relay [--host 127.0.0.1] [--port 1883] [--cert FILE --key FILE]
+  bartizan-bench faulty --fault lose|duplicate|reorder|corrupt|wrong_qos [--every 1000] [as relay]
 
   bartizan-bench run p1_q1_w20 --port 1883 --pid \"$(pidof mosquitto)\" --seconds 5
 ";
@@ -200,6 +203,8 @@ fn overrides(name: &str, words: &mut lexopt::Parser, over: &mut Overrides) -> Re
         "subscribers" => over.subscribers = Some(words.value()?.parse()?),
         "window" => over.window = Some(words.value()?.parse()?),
         "rate" => over.rate = Some(words.value()?.parse()?),
+        "subscriptions" => over.subscriptions = Some(words.value()?.parse()?),
+        "retained" => over.retained = Some(words.value()?.parse()?),
         "connections" => over.connections = Some(words.value()?.parse()?),
         _ => return Ok(false),
     }
@@ -221,18 +226,25 @@ fn conditions(name: &str, words: &mut lexopt::Parser, options: &mut RunOptions) 
 }
 
 fn relay(words: &mut lexopt::Parser, faulty: bool) -> Result<Command, Wrong> {
-    let mut options = RelayOptions { host: "127.0.0.1".into(), port: 1883, fault: None };
-    let (mut kind, mut every) = (None, 1000);
+    let mut options = RelayOptions { host: "127.0.0.1".into(), port: 1883, fault: None, tls: None };
+    let (mut kind, mut every, mut certificate, mut key) = (None, 1000, None, None);
     while let Some(word) = words.next()? {
         match word {
             Long("help") | Short('h') => return Ok(Command::Help),
             Long("host") => options.host = words.value()?.string()?,
             Long("port") => options.port = words.value()?.parse()?,
+            Long("cert") => certificate = Some(words.value()?.into()),
+            Long("key") => key = Some(words.value()?.into()),
             Long("fault") if faulty => kind = Some(fault(&words.value()?.string()?)?),
             Long("every") if faulty => every = words.value()?.parse()?,
             other => return Err(other.unexpected().into()),
         }
     }
+    options.tls = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        _ => return Err(Failure::Usage("--cert and --key go together".into()).into()),
+    };
     if faulty {
         let kind = kind.ok_or_else(|| Failure::Usage("which --fault?".into()))?;
         options.fault = Some(Fault::new(kind, every));

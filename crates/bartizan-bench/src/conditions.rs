@@ -1,7 +1,8 @@
 //! What holds for a run whatever its scenario: which broker, how long, and whose CPU is counted.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::failure::Failure;
 use crate::process::Processes;
 use crate::report::{Report, SCHEMA};
 use crate::target::Target;
@@ -30,6 +31,14 @@ pub struct Conditions {
 }
 
 impl Conditions {
+    /// A failure if nothing has moved since `moved` for too long.
+    pub fn patience(&self, moved: Instant) -> Result<(), Failure> {
+        if moved.elapsed() <= self.stall {
+            return Ok(());
+        }
+        Err(Failure::Broker(format!("nothing arrived for {} s", self.stall.as_secs_f64())))
+    }
+
     /// A report with what is known before the run.
     #[must_use]
     pub fn report(&self, unit: &'static str) -> Report {

@@ -39,6 +39,9 @@ impl Buffers {
     }
 }
 
+/// What is done with a packet: of which client, and what that one sends next.
+pub type Take<'a> = dyn FnMut(usize, &Packet<'_>, &mut Vec<u8>) -> Result<(), Failure> + 'a;
+
 /// The clients, by their number, which is their token.
 #[derive(Debug)]
 pub struct Crowd {
@@ -58,6 +61,11 @@ pub fn lost(index: usize) -> impl FnOnce(io::Error) -> Failure {
         io::ErrorKind::UnexpectedEof => Failure::Broker(format!("the broker closed connection {index}")),
         _ => Failure::Broker(format!("connection {index} failed: {error}")),
     }
+}
+
+/// A packet that has no place in this load.
+pub fn not_expected(packet: &Packet<'_>) -> Failure {
+    Failure::Broker(format!("the broker sent {packet:?}"))
 }
 
 /// Octets of the broker that are not MQTT.
@@ -117,6 +125,31 @@ impl Crowd {
         }
     }
 
+    /// One round for loads that need no speed of the generator: every packet that came goes to `take`, with its
+    /// client's number and what that client sends next.
+    pub fn exchange(&mut self, events: &mut Events, io: &mut Buffers, take: &mut Take<'_>) -> Result<(), Failure> {
+        self.poll_once(events, Duration::from_millis(20))?;
+        for event in &*events {
+            let index = event.token().0;
+            let Some(client) = self.clients.get_mut(index) else { continue };
+            while event.is_readable() {
+                let Some(got) = client.receive(&mut io.plain, &mut io.scratch).map_err(lost(index))? else { break };
+                let mut bytes = io.plain.get(..got.len).unwrap_or_default();
+                while let Some(found) = frame(bytes, PACKET_BYTES_MAX).map_err(|error| not_mqtt(&error))? {
+                    let packet = decode(found, Role::Client, Some(self.target.version));
+                    take(index, &packet.map_err(|error| not_mqtt(&error))?, &mut client.out)?;
+                    bytes = bytes.get(found.len..).unwrap_or_default();
+                }
+                client.keep(bytes);
+                if !got.more {
+                    break;
+                }
+            }
+            client.flush().map_err(lost(index))?;
+        }
+        Ok(())
+    }
+
     /// Everybody says DISCONNECT, as far as the sockets take it.
     pub fn leave(mut self) {
         for client in &mut self.clients {
@@ -133,7 +166,7 @@ impl Crowd {
 
     fn enter(&mut self, who: &Introduction) -> Result<(), Failure> {
         let index = self.clients.len();
-        let link = Link::open(&self.target, index)
+        let link = Link::open(&self.target, self.target.source(index))
             .map_err(Failure::system(format!("connection {index} to {} cannot be opened", self.target.address)))?;
         let mut client = Client::new(link);
         client::connect(&mut client.out, &self.target, who);

@@ -13,12 +13,15 @@
 //! | `flow`       | each once, in order, or what is wrong                                           |
 //! | `outgoing`   | Packet Identifiers in flight; `id_set`: a set of them                           |
 //! | `traffic`    | messages from publishers to subscribers: closed and open loop                   |
+//! | `churn`      | connections that come and go; `idle`: that stay                                 |
+//! | `retained`   | Retained Messages; `subscriptions`: many Subscriptions                          |
 //! | `process`    | CPU time and memory of the broker                                               |
 //! | `report`     | the JSON line of a run; `progress`: what a person sees meanwhile                |
 //! | `relay`      | the limit: the least that any broker must do; `fault`: what it may do wrong     |
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod churn;
 mod client;
 mod conditions;
 mod crowd;
@@ -26,14 +29,17 @@ mod failure;
 mod fault;
 mod flow;
 mod id_set;
+mod idle;
 mod link;
 mod outgoing;
 mod process;
 mod progress;
 mod relay;
 mod report;
+mod retained;
 mod scenario;
 mod stamp;
+mod subscriptions;
 mod target;
 mod traffic;
 mod trust;
@@ -128,6 +134,18 @@ fn load(load: Load, over: &Overrides, conditions: &Conditions, progress: &mut Pr
             let plan = traffic.with(over)?;
             enough_descriptors(plan.publishers + plan.subscribers)?;
             traffic::run(&plan, conditions, progress)
+        }
+        Load::Churn(churn) => churn::run(&churn.with(over)?, conditions, progress),
+        Load::Idle(idle) => {
+            let plan = idle.with(over)?;
+            enough_descriptors(plan.connections + idle::ALREADY_THERE)?;
+            idle::run(&plan, conditions, progress)
+        }
+        Load::Retained(retained) => retained::run(&retained.with(over)?, conditions, progress),
+        Load::Subscriptions(subscriptions) => {
+            let plan = subscriptions.with(over)?;
+            enough_descriptors(plan.subscribers + 1)?;
+            subscriptions::run(&plan, conditions, progress)
         }
     }
 }

@@ -1,10 +1,11 @@
-//! One connection's octets, plain or through TLS, never waiting.
+//! One connection's octets, plain or through TLS, of a client or of the relay, never waiting.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use mio::net::TcpStream;
-use rustls::ClientConnection;
+use rustls::{ClientConnection, Connection, HandshakeKind, ServerConfig, ServerConnection};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::target::Target;
@@ -18,7 +19,7 @@ pub struct Got {
     pub more: bool,
 }
 
-/// A non-blocking byte stream to the broker.
+/// A non-blocking byte stream.
 #[derive(Debug)]
 pub struct Link {
     stream: TcpStream,
@@ -27,31 +28,43 @@ pub struct Link {
 
 #[derive(Debug)]
 struct TlsHalf {
-    connection: ClientConnection,
+    connection: Connection,
     /// Ciphertext for whose plaintext there was no room.
     rest: Vec<u8>,
 }
 
 impl Link {
-    /// Begins to connect. `index` is this connection's number, which may decide its local address.
-    pub fn open(target: &Target, index: usize) -> io::Result<Link> {
+    /// Begins to connect, from this local address if one is named.
+    pub fn open(target: &Target, from: Option<SocketAddr>) -> io::Result<Link> {
         let socket = Socket::new(Domain::for_address(target.address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        if let Some(source) = target.source(index) {
-            socket.bind(&source.into())?;
+        if let Some(from) = from {
+            // Ports of connections that are over would otherwise be taken for a minute.
+            socket.set_reuse_address(true)?;
+            socket.bind(&from.into())?;
         }
         begin(&socket, target.address)?;
         let tls = match &target.tls {
             None => None,
             Some(tls) => {
-                let mut connection = ClientConnection::new(tls.config.clone(), tls.name.clone())
-                    .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
-                connection.set_buffer_limit(None);
-                Some(Box::new(TlsHalf { connection, rest: Vec::new() }))
+                let connection = ClientConnection::new(tls.config.clone(), tls.name.clone()).map_err(unusable)?;
+                Some(TlsHalf::new(connection.into()))
             }
         };
         Ok(Link { stream: TcpStream::from_std(socket.into()), tls })
+    }
+
+    /// A connection that was accepted.
+    pub fn accepted(stream: TcpStream, tls: Option<&Arc<ServerConfig>>) -> io::Result<Link> {
+        let tls = match tls {
+            None => None,
+            Some(config) => {
+                let connection = ServerConnection::new(Arc::clone(config)).map_err(unusable)?;
+                Some(TlsHalf::new(connection.into()))
+            }
+        };
+        Ok(Link { stream, tls })
     }
 
     /// For registration.
@@ -62,6 +75,19 @@ impl Link {
     /// Why connecting failed, if it did.
     pub fn connected(&self) -> io::Result<()> {
         self.stream.take_error()?.map_or(Ok(()), Err)
+    }
+
+    /// Was the handshake full or resumed? `None` before its end, and without TLS.
+    #[must_use]
+    pub fn handshake(&self) -> Option<HandshakeKind> {
+        self.tls.as_ref().and_then(|half| half.connection.handshake_kind())
+    }
+
+    /// Tells TLS that nothing follows; it is sent with the next packets.
+    pub fn close_notify(&mut self) {
+        if let Some(half) = &mut self.tls {
+            half.connection.send_close_notify();
+        }
     }
 
     /// Version and cipher suite; `None` before the handshake's end, and without TLS.
@@ -98,6 +124,12 @@ impl Link {
 }
 
 impl TlsHalf {
+    fn new(mut connection: Connection) -> Box<TlsHalf> {
+        // What is written is bounded by the windows of the load.
+        connection.set_buffer_limit(None);
+        Box::new(TlsHalf { connection, rest: Vec::new() })
+    }
+
     fn receive(&mut self, stream: &mut TcpStream, into: &mut [u8], scratch: &mut [u8]) -> io::Result<Option<Got>> {
         let mut len = 0;
         let mut rest = std::mem::take(&mut self.rest);
@@ -115,7 +147,8 @@ impl TlsHalf {
         }
         // The handshake, tickets and key updates are answered here.
         self.push(stream)?;
-        let more = !drained || !rest.is_empty();
+        // Where the room is full there may be plaintext left.
+        let more = !drained || !rest.is_empty() || len == into.len();
         self.rest = rest;
         Ok((len > 0).then_some(Got { len, more }))
     }
@@ -162,6 +195,10 @@ impl TlsHalf {
         }
         Ok(true)
     }
+}
+
+fn unusable(error: rustls::Error) -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, error)
 }
 
 fn begin(socket: &Socket, address: SocketAddr) -> io::Result<()> {

@@ -1,6 +1,7 @@
-//! What the broker's processes use, as `/proc` tells it: CPU time of all their threads.
+//! What the broker's processes use, as `/proc` tells it: CPU time of all their threads, and resident memory.
 
 use std::fs;
+use std::time::Instant;
 
 use crate::failure::Failure;
 
@@ -22,6 +23,46 @@ impl Processes {
         let each: Result<Vec<f64>, Failure> = self.pids.iter().map(|pid| cpu_s(*pid)).collect();
         Ok(sum(each?))
     }
+
+    /// Resident memory, in octets; `None` if no process was named.
+    pub fn resident_bytes(&self) -> Result<Option<f64>, Failure> {
+        let each: Result<Vec<f64>, Failure> = self.pids.iter().map(|pid| resident_bytes(*pid)).collect();
+        Ok(sum(each?))
+    }
+
+    /// The clocks, now.
+    pub fn mark(&self) -> Result<Mark, Failure> {
+        Ok(Mark { at: Instant::now(), broker_cpu_s: self.cpu_s()?, own_cpu_s: own_cpu_s() })
+    }
+
+    /// What has passed since a mark.
+    pub fn since(&self, from: &Mark) -> Result<Span, Failure> {
+        let to = self.mark()?;
+        Ok(Span {
+            seconds: micro((to.at - from.at).as_secs_f64()),
+            broker_cpu_s: to.broker_cpu_s.zip(from.broker_cpu_s).map(|(to, from)| micro(to - from)),
+            own_cpu_s: micro(to.own_cpu_s - from.own_cpu_s),
+        })
+    }
+}
+
+/// Wall clock and CPU clocks at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    at: Instant,
+    broker_cpu_s: Option<f64>,
+    own_cpu_s: f64,
+}
+
+/// What passed between two moments.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Span {
+    /// By the clock on the wall.
+    pub seconds: f64,
+    /// CPU time of the broker.
+    pub broker_cpu_s: Option<f64>,
+    /// CPU time of this process.
+    pub own_cpu_s: f64,
 }
 
 /// CPU time of this process, in seconds.
@@ -47,6 +88,11 @@ pub fn raise_descriptors(wanted: u64) -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
+/// Without the digits that only floating point has.
+fn micro(seconds: f64) -> f64 {
+    (seconds * 1e6).round() / 1e6
+}
+
 fn sum(each: Vec<f64>) -> Option<f64> {
     if each.is_empty() { None } else { Some(each.iter().sum()) }
 }
@@ -58,6 +104,16 @@ fn cpu_s(pid: u32) -> Result<f64, Failure> {
     // utime and stime are fields 14 and 15: the 12th and 13th after the command.
     let ticks: u64 = after.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+fn resident_bytes(pid: u32) -> Result<f64, Failure> {
+    let text = read(pid, "status")?;
+    let kibibytes = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.split_whitespace().next())
+        .and_then(|number| number.parse::<f64>().ok());
+    kibibytes.map(|kibibytes| kibibytes * 1024.0).ok_or_else(|| Failure::Usage(format!("process {pid} has no memory")))
 }
 
 fn read(pid: u32, file: &str) -> Result<String, Failure> {
@@ -78,6 +134,7 @@ mod tests {
         while own_cpu_s() - begun < 0.05 {
             total = total.wrapping_add(1);
         }
+        assert!(own.resident_bytes().unwrap().unwrap() > 100_000.0);
         assert!(own.cpu_s().unwrap().unwrap() - before >= 0.03, "{total}");
     }
 

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::flow::Tally;
+use crate::process::Span;
 
 /// The schema of these lines.
 pub const SCHEMA: u32 = 1;
@@ -44,6 +45,7 @@ pub struct Report {
     pub latency_us: Option<Latency>,
     pub ack_latency_us: Option<Latency>,
     pub memory: Option<Memory>,
+    pub setup: Option<Setup>,
     pub resumed: Option<u64>,
     pub ok: bool,
     pub error: Option<String>,
@@ -68,6 +70,18 @@ pub struct Memory {
     /// Connections, messages or Subscriptions between the two.
     pub count: u64,
     pub each_bytes: f64,
+}
+
+/// What was done before the measured interval, where that is a figure of its own.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Setup {
+    /// What `count` counts.
+    pub unit: &'static str,
+    pub count: u64,
+    pub seconds: f64,
+    pub per_s: f64,
+    pub broker_cpu_s: Option<f64>,
+    pub per_cpu_s: Option<f64>,
 }
 
 impl Latency {
@@ -100,6 +114,21 @@ impl Memory {
     }
 }
 
+impl Setup {
+    /// So many of `unit` in that time.
+    #[must_use]
+    pub fn of(unit: &'static str, count: u64, span: &Span) -> Setup {
+        Setup {
+            unit,
+            count,
+            seconds: span.seconds,
+            per_s: per(count, span.seconds).unwrap_or(0.0),
+            broker_cpu_s: span.broker_cpu_s,
+            per_cpu_s: span.broker_cpu_s.and_then(|cpu| per(count, cpu)),
+        }
+    }
+}
+
 impl Report {
     /// Takes what went wrong, and with it whether the run counts.
     pub fn judge(&mut self, tally: &Tally, lost: u64, error: Option<String>) {
@@ -116,12 +145,13 @@ impl Report {
     }
 
     /// Takes what was done in how long, and for how much of the broker's CPU.
-    pub fn measure(&mut self, delivered: u64, seconds: f64, broker_cpu_s: Option<f64>) {
+    pub fn measure(&mut self, delivered: u64, span: &Span) {
         self.delivered = delivered;
-        self.seconds = seconds;
-        self.per_s = if seconds > 0.0 { delivered as f64 / seconds } else { 0.0 };
-        self.broker_cpu_s = broker_cpu_s;
-        self.per_cpu_s = broker_cpu_s.filter(|cpu| *cpu > 0.0).map(|cpu| delivered as f64 / cpu);
+        self.seconds = span.seconds;
+        self.per_s = per(delivered, span.seconds).unwrap_or(0.0);
+        self.broker_cpu_s = span.broker_cpu_s;
+        self.per_cpu_s = span.broker_cpu_s.and_then(|cpu| per(delivered, cpu));
+        self.generator_cpu_s = span.own_cpu_s;
     }
 
     /// Writes the line.
@@ -135,4 +165,8 @@ impl Report {
 
 fn micros(nanoseconds: u64) -> f64 {
     (nanoseconds as f64 / 100.0).round() / 10.0
+}
+
+fn per(count: u64, seconds: f64) -> Option<f64> {
+    (seconds > 0.0).then(|| count as f64 / seconds)
 }

@@ -20,6 +20,54 @@ pub struct Scenario {
 pub enum Load {
     /// Messages from publishers to subscribers.
     Traffic(Traffic),
+    /// Connections come and go.
+    Churn(Churn),
+    /// Connections come and stay.
+    Idle(Idle),
+    /// Retained Messages go to whoever subscribes.
+    Retained(Retained),
+    /// There are many Subscriptions, and every message is for one of them.
+    Subscriptions(Subscriptions),
+}
+
+/// Connections that come and go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Churn {
+    /// How many at once.
+    pub connections: usize,
+    /// By TLS: always a full handshake, or always a resumed one. `None`: as the command line says.
+    pub resumed: Option<bool>,
+}
+
+/// Connections that come and stay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Idle {
+    /// How many.
+    pub connections: usize,
+    /// Each has one Subscription.
+    pub subscribed: bool,
+}
+
+/// Retained Messages.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Retained {
+    /// How many.
+    pub messages: usize,
+    /// Octets of a payload.
+    pub size: usize,
+}
+
+/// Many Subscriptions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Subscriptions {
+    /// How many.
+    pub subscriptions: usize,
+    /// Of how many clients.
+    pub subscribers: usize,
+    /// Messages on their way at once.
+    pub window: usize,
+    /// Octets of a payload.
+    pub size: usize,
 }
 
 /// Who publishes to whom, and how.
@@ -72,6 +120,10 @@ pub struct Overrides {
     pub rate: Option<f64>,
     /// `--connections`
     pub connections: Option<usize>,
+    /// `--subscriptions`
+    pub subscriptions: Option<usize>,
+    /// `--retained`
+    pub retained: Option<usize>,
 }
 
 const fn pairs(count: usize, qos: u8, size: usize, window: usize) -> Traffic {
@@ -90,6 +142,10 @@ const fn paced(subscribers: usize) -> Traffic {
 /// All scenarios, in the order of the report.
 #[must_use]
 pub fn all() -> Vec<Scenario> {
+    [messages(), others()].concat()
+}
+
+fn messages() -> Vec<Scenario> {
     let traffic = |name, about, traffic| Scenario { name, about, load: Load::Traffic(traffic) };
     vec![
         traffic("p1_q0_16", "10 to 10 pairs, QoS 0, 16 octets", pairs(10, 0, 16, 1000)),
@@ -119,11 +175,87 @@ pub fn all() -> Vec<Scenario> {
     ]
 }
 
+fn others() -> Vec<Scenario> {
+    let scenario = |name, about, load| Scenario { name, about, load };
+    let churn = |resumed| Load::Churn(Churn { connections: 50, resumed });
+    let idle = |subscribed| Load::Idle(Idle { connections: 10_000, subscribed });
+    vec![
+        scenario("connects", "TCP, CONNECT, DISCONNECT, 50 at once", churn(None)),
+        scenario("tls_handshakes_full", "the same with TLS, always a full handshake", churn(Some(false))),
+        scenario("tls_handshakes_resumed", "the same with TLS, always a resumed one", churn(Some(true))),
+        scenario("idle", "memory of 10,000 connections", idle(false)),
+        scenario("idle_sub", "memory of 10,000 connections with one Subscription each", idle(true)),
+        scenario(
+            "retained",
+            "100,000 Retained Messages: memory each, and to whoever subscribes to all",
+            Load::Retained(Retained { messages: 100_000, size: 64 }),
+        ),
+        scenario(
+            "subs_1m",
+            "1,000,000 Subscriptions, exact, + and #: memory each, and messages of which each matches one",
+            Load::Subscriptions(Subscriptions { subscriptions: 1_000_000, subscribers: 100, window: 1000, size: 16 }),
+        ),
+    ]
+}
+
 /// The scenario of this name.
 pub fn named(name: &str) -> Result<Scenario, Failure> {
     all().into_iter().find(|scenario| scenario.name == name).ok_or_else(|| {
         Failure::Usage(format!("there is no scenario {name}: `bartizan bench list` tells those that there are"))
     })
+}
+
+impl Churn {
+    /// With what the command line says.
+    pub fn with(self, over: &Overrides) -> Result<Churn, Failure> {
+        let connections = at_least_one("--connections", over.connections, self.connections)?;
+        Ok(Churn { connections, ..self })
+    }
+}
+
+impl Idle {
+    /// With what the command line says.
+    pub fn with(self, over: &Overrides) -> Result<Idle, Failure> {
+        let connections = at_least_one("--connections", over.connections, self.connections)?;
+        Ok(Idle { connections, ..self })
+    }
+}
+
+impl Retained {
+    /// With what the command line says.
+    pub fn with(self, over: &Overrides) -> Result<Retained, Failure> {
+        let messages = at_least_one("--retained", over.retained, self.messages)?;
+        Ok(Retained { messages, size: payload(over.size, self.size)? })
+    }
+}
+
+impl Subscriptions {
+    /// With what the command line says.
+    pub fn with(self, over: &Overrides) -> Result<Subscriptions, Failure> {
+        Ok(Subscriptions {
+            subscriptions: at_least_one("--subscriptions", over.subscriptions, self.subscriptions)?,
+            subscribers: at_least_one("--subscribers", over.subscribers, self.subscribers)?,
+            window: at_least_one("--window", over.window, self.window)?,
+            size: payload(over.size, self.size)?,
+        })
+    }
+}
+
+fn at_least_one(name: &str, over: Option<usize>, own: usize) -> Result<usize, Failure> {
+    match over.unwrap_or(own) {
+        0 => Err(Failure::Usage(format!("{name} is at least 1"))),
+        count => Ok(count),
+    }
+}
+
+fn payload(over: Option<usize>, own: usize) -> Result<usize, Failure> {
+    match over.unwrap_or(own) {
+        size if size < crate::stamp::STAMP_BYTES => {
+            Err(Failure::Usage("--size is at least 16: what verification needs".into()))
+        }
+        size if size > 16 << 20 => Err(Failure::Usage("--size is at most 16 MiB".into())),
+        size => Ok(size),
+    }
 }
 
 impl Traffic {
@@ -140,7 +272,7 @@ impl Traffic {
             }
         }
         self.qos = over.qos.unwrap_or(self.qos);
-        self.size = over.size.unwrap_or(self.size);
+        self.size = payload(over.size, self.size)?;
         self.window = over.window.unwrap_or(self.window);
         self.rate = over.rate.or(self.rate);
         self.check()?;
@@ -155,8 +287,6 @@ impl Traffic {
                 wrong("pairs need as many publishers as subscribers")
             }
             () if self.qos > 2 => wrong("--qos is 0, 1 or 2"),
-            () if self.size < crate::stamp::STAMP_BYTES => wrong("--size is at least 16: what verification needs"),
-            () if self.size > 16 << 20 => wrong("--size is at most 16 MiB"),
             () if self.window == 0 || self.window > 60_000 => wrong("--window is 1 to 60,000"),
             () if self.rate.is_some_and(|rate| !(rate > 0.0 && rate <= 1e9)) => wrong("--rate is above 0"),
             () => Ok(()),
@@ -181,9 +311,15 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), all().len());
         for scenario in all() {
-            match scenario.load {
-                Load::Traffic(traffic) => assert!(traffic.with(&Overrides::default()).is_ok(), "{}", scenario.name),
-            }
+            let none = Overrides::default();
+            let sound = match scenario.load {
+                Load::Traffic(load) => load.with(&none).is_ok(),
+                Load::Churn(load) => load.with(&none).is_ok(),
+                Load::Idle(load) => load.with(&none).is_ok(),
+                Load::Retained(load) => load.with(&none).is_ok(),
+                Load::Subscriptions(load) => load.with(&none).is_ok(),
+            };
+            assert!(sound, "{}", scenario.name);
         }
     }
 

@@ -14,6 +14,8 @@ use crate::trust;
 
 /// Connections from one loopback address: fewer than it has ephemeral ports.
 const CONNECTIONS_PER_SOURCE: usize = 20_000;
+/// Local addresses of connections that come and go.
+const SOURCES_IN_TURN: u64 = 100;
 
 /// As the command line says it.
 #[derive(Clone, Debug)]
@@ -89,6 +91,8 @@ pub struct Tls {
     pub config: Arc<ClientConfig>,
     /// The name its certificate must have.
     pub name: ServerName<'static>,
+    /// As it was asked for, to make another.
+    pub options: TlsOptions,
 }
 
 impl Target {
@@ -104,6 +108,7 @@ impl Target {
             None => None,
             Some(tls) => Some(Tls {
                 config: Arc::new(trust::client_config(tls, true)?),
+                options: tls.clone(),
                 name: ServerName::try_from(options.host.clone()).map_err(|_| unknown())?,
             }),
         };
@@ -121,11 +126,30 @@ impl Target {
     #[must_use]
     pub fn source(&self, index: usize) -> Option<SocketAddr> {
         let alias = u8::try_from(index / CONNECTIONS_PER_SOURCE).ok()?;
-        let loopback = matches!(self.address.ip(), IpAddr::V4(ip) if ip.is_loopback());
-        (loopback && alias > 0).then(|| SocketAddr::from((Ipv4Addr::new(127, 0, 1, alias), 0)))
+        (self.is_on_loopback() && alias > 0).then(|| SocketAddr::from((Ipv4Addr::new(127, 0, 1, alias), 0)))
     }
 
-    /// `plain`, or what TLS is used with, for reports.
+    /// Local addresses in turn, for connections that come and go: each leaves its port unusable for a while.
+    #[must_use]
+    pub fn source_in_turn(&self, count: u64) -> Option<SocketAddr> {
+        let alias = (count % SOURCES_IN_TURN) as u8 + 1;
+        self.is_on_loopback().then(|| SocketAddr::from((Ipv4Addr::new(127, 0, 2, alias), 0)))
+    }
+
+    fn is_on_loopback(&self) -> bool {
+        matches!(self.address.ip(), IpAddr::V4(ip) if ip.is_loopback())
+    }
+
+    /// The same broker, with TLS resumed or always anew.
+    pub fn resuming(&self, resumes: bool) -> Result<Target, Failure> {
+        let mut target = self.clone();
+        if let Some(tls) = &mut target.tls {
+            tls.config = Arc::new(trust::client_config(&tls.options, resumes)?);
+        }
+        Ok(target)
+    }
+
+    /// The version of MQTT, for reports.
     #[must_use]
     pub fn version_text(&self) -> &'static str {
         match self.version {

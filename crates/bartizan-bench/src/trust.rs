@@ -1,4 +1,4 @@
-//! The TLS side of the generator: whom it trusts, what it shows, whether it resumes.
+//! The TLS side of the generator: whom it trusts, what it shows, whether it resumes; and that of the relay.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use rustls::crypto::aws_lc_rs::{self, kx_group};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme};
 
 use crate::failure::Failure;
 use crate::target::TlsOptions;
@@ -46,6 +46,19 @@ pub fn client_config(options: &TlsOptions, resumes: bool) -> Result<ClientConfig
         _ => return Err(Failure::Usage("--cert and --key go together".into())),
     };
     config.resumption = if resumes { Resumption::in_memory_sessions(TICKETS) } else { Resumption::disabled() };
+    Ok(config)
+}
+
+/// What the relay shows: certificate chain and key; tickets for resumption without state.
+pub fn server_config(chain: &Path, key: &Path) -> Result<ServerConfig, Failure> {
+    let unusable = |error| Failure::Usage(format!("{} and {} cannot be used: {error}", chain.display(), key.display()));
+    let mut config = ServerConfig::builder_with_provider(provider(true))
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
+        .with_no_client_auth()
+        .with_single_cert(certificates(chain)?, private_key(key)?)
+        .map_err(unusable)?;
+    config.ticketer = aws_lc_rs::Ticketer::new().map_err(unusable)?;
     Ok(config)
 }
 

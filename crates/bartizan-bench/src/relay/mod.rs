@@ -18,19 +18,24 @@ mod routes;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
+use rustls::ServerConfig;
 
 use crate::arguments::RelayOptions;
 use crate::failure::Failure;
 use crate::fault::Fault;
+use crate::link::Link;
+use crate::trust;
 use peer::Peer;
 use routes::Routes;
 
 const LISTENER: Token = Token(usize::MAX);
 const BUFFER_BYTES: usize = 256 * 1024;
+const SCRATCH_BYTES: usize = 64 * 1024;
 
 /// A relay that listens.
 #[derive(Debug)]
@@ -42,6 +47,7 @@ pub struct Relay {
     free: Vec<usize>,
     routes: Routes,
     fault: Option<Fault>,
+    tls: Option<Arc<ServerConfig>>,
     /// Peers with something to send.
     unsent: Vec<usize>,
 }
@@ -55,6 +61,7 @@ impl Relay {
         if !wanted.ip().is_loopback() {
             return Err(Failure::Usage("a relay has no security: it listens on loopback only".into()));
         }
+        let tls = options.tls.as_ref().map(|files| trust::server_config(&files.0, &files.1)).transpose()?.map(Arc::new);
         let open = || -> std::io::Result<(Poll, TcpListener, SocketAddr)> {
             let poll = Poll::new()?;
             let mut listener = TcpListener::bind(wanted)?;
@@ -72,6 +79,7 @@ impl Relay {
             free: Vec::new(),
             routes: Routes::default(),
             fault: options.fault,
+            tls,
             unsent: Vec::new(),
         })
     }
@@ -85,7 +93,7 @@ impl Relay {
     /// Relays until `stopped`, which is asked ten times a second.
     pub fn run(&mut self, stopped: &dyn Fn() -> bool) -> Result<(), Failure> {
         let mut events = Events::with_capacity(1024);
-        let mut buffer = vec![0; BUFFER_BYTES];
+        let (mut buffer, mut scratch) = (vec![0; BUFFER_BYTES], vec![0; SCRATCH_BYTES]);
         while !stopped() {
             match self.poll.poll(&mut events, Some(Duration::from_millis(100))) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => return Err(Failure::system("epoll")(error)),
@@ -101,7 +109,7 @@ impl Relay {
                     self.unsent.push(index);
                 }
                 if event.is_readable() {
-                    self.read(index, &mut buffer);
+                    self.read(index, &mut buffer, &mut scratch);
                 }
             }
             self.flush();
@@ -111,42 +119,45 @@ impl Relay {
 
     fn accept(&mut self) -> Result<(), Failure> {
         loop {
-            let mut stream = match self.listener.accept() {
-                Ok((stream, _)) => stream,
+            let stream = match self.listener.accept() {
+                Ok((stream, _)) => {
+                    let _ = stream.set_nodelay(true);
+                    stream
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => continue,
                 Err(error) => return Err(Failure::system("accept")(error)),
             };
+            let Ok(mut link) = Link::accepted(stream, self.tls.as_ref()) else { continue };
             let index = self.free.pop().unwrap_or_else(|| {
                 self.peers.push(None);
                 self.peers.len() - 1
             });
-            let _ = stream.set_nodelay(true);
             self.poll
                 .registry()
-                .register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)
+                .register(link.source(), Token(index), Interest::READABLE | Interest::WRITABLE)
                 .map_err(Failure::system("epoll"))?;
             if let Some(place) = self.peers.get_mut(index) {
-                *place = Some(Peer::new(stream));
+                *place = Some(Peer::new(link));
             }
         }
     }
 
     /// Reads a peer until its socket is drained; one that errs is gone.
-    fn read(&mut self, index: usize, buffer: &mut Vec<u8>) {
+    fn read(&mut self, index: usize, buffer: &mut Vec<u8>, scratch: &mut [u8]) {
         loop {
             let Some(peer) = self.peers.get_mut(index).and_then(Option::as_mut) else { return };
-            let (len, more) = match peer.receive(buffer) {
+            let got = match peer.receive(buffer, scratch) {
                 Ok(Some(got)) => got,
                 Ok(None) => return,
                 Err(_) => return self.close(index),
             };
-            let bytes = buffer.get(..len).unwrap_or_default();
+            let bytes = buffer.get(..got.len).unwrap_or_default();
             let Some(used) = self.packets(index, bytes) else { return self.close(index) };
             if let Some(peer) = self.peers.get_mut(index).and_then(Option::as_mut) {
                 peer.keep(bytes.get(used..).unwrap_or_default());
             }
-            if !more {
+            if !got.more {
                 return;
             }
         }

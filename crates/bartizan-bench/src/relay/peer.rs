@@ -1,17 +1,17 @@
 //! One client of the relay: its connection and the identifiers in flight to it.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 
 use bartizan_core::topic::TopicFilterBuf;
 use bartizan_core::wire::{PacketId, QoS, Version};
-use mio::net::TcpStream;
 
 use crate::id_set::IdSet;
+use crate::link::{Got, Link};
 
 /// A client.
 #[derive(Debug)]
 pub struct Peer {
-    stream: TcpStream,
+    link: Link,
     partial: Vec<u8>,
     /// Packets to be sent.
     pub out: Vec<u8>,
@@ -31,9 +31,9 @@ pub struct Peer {
 
 impl Peer {
     /// Before its CONNECT.
-    pub fn new(stream: TcpStream) -> Peer {
+    pub fn new(link: Link) -> Peer {
         Peer {
-            stream,
+            link,
             partial: Vec::new(),
             out: Vec::new(),
             sent: 0,
@@ -59,24 +59,16 @@ impl Peer {
     }
 
     /// Octets filled behind what was left over, and whether there may be more; `None`: nothing there.
-    pub fn receive(&mut self, buffer: &mut Vec<u8>) -> io::Result<Option<(usize, bool)>> {
+    pub fn receive(&mut self, buffer: &mut Vec<u8>, scratch: &mut [u8]) -> io::Result<Option<Got>> {
         let kept = self.partial.len();
         if buffer.len() < kept * 2 {
             buffer.resize(kept * 2, 0);
         }
         let (front, room) = buffer.split_at_mut_checked(kept).ok_or(ErrorKind::InvalidData)?;
-        let len = loop {
-            match self.stream.read(room) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(len) => break len,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        };
+        let Some(got) = self.link.receive(room, scratch)? else { return Ok(None) };
         front.copy_from_slice(&self.partial);
         self.partial.clear();
-        Ok(Some((kept + len, len == room.len())))
+        Ok(Some(Got { len: kept + got.len, more: got.more }))
     }
 
     /// Keeps the front of a packet until its end arrives.
@@ -87,15 +79,13 @@ impl Peer {
     /// Sends what can be sent.
     pub fn flush(&mut self) -> io::Result<()> {
         while let Some(left) = self.out.get(self.sent..).filter(|left| !left.is_empty()) {
-            match self.stream.write(left) {
-                Ok(len) => self.sent += len,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            match self.link.send(left)? {
+                0 => return Ok(()),
+                len => self.sent += len,
             }
         }
         self.out.clear();
         self.sent = 0;
-        Ok(())
+        self.link.push().map(drop)
     }
 }

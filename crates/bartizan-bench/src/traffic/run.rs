@@ -8,18 +8,16 @@ use crate::client::Introduction;
 use crate::conditions::Conditions;
 use crate::crowd::{Buffers, Crowd};
 use crate::failure::Failure;
-use crate::process::own_cpu_s;
+use crate::process::Span;
 use crate::progress::Progress;
 use crate::report::{Latency, Report};
 use crate::scenario::Traffic;
 use crate::traffic::exchange::Exchange;
 
-/// What the counters say at one moment.
-#[derive(Clone, Copy, Debug)]
-struct Mark {
-    at: Instant,
-    broker_cpu_s: Option<f64>,
-    own_cpu_s: f64,
+/// The measured interval.
+#[derive(Clone, Copy, Debug, Default)]
+struct Measured {
+    span: Span,
     published: u64,
     delivered: u64,
 }
@@ -46,10 +44,9 @@ pub fn run(plan: &Traffic, conditions: &Conditions, progress: &mut Progress) -> 
     let io = Buffers::new(exchange.layout.len());
     let events = Events::with_capacity(1024);
     let mut run = Run { conditions, exchange, progress, events, io, seen: (0, Instant::now()), shown: 0 };
-    let begun = run.mark()?;
-    let mut marks = (begun, begun);
-    let outcome = run.measure(&mut marks);
-    let report = run.report(marks, outcome.err().map(|error| error.to_string()));
+    let mut measured = Measured::default();
+    let outcome = run.measure(&mut measured);
+    let report = run.report(&measured, outcome.err().map(|error| error.to_string()));
     run.exchange.crowd.leave();
     if plan.durable {
         forget(plan, conditions, progress)?;
@@ -68,18 +65,23 @@ fn forget(plan: &Traffic, conditions: &Conditions, progress: &mut Progress) -> R
 }
 
 impl Run<'_> {
-    fn measure(&mut self, marks: &mut (Mark, Mark)) -> Result<(), Failure> {
+    fn measure(&mut self, measured: &mut Measured) -> Result<(), Failure> {
         self.exchange.begin();
         self.seen.1 = Instant::now();
         self.rounds("warm-up", self.conditions.warmup, |_| false)?;
         self.exchange.tick();
         self.exchange.measured_from_ns = self.exchange.now_ns;
         self.exchange.budget = self.conditions.messages;
-        *marks = (self.mark()?, self.mark()?);
-        self.rounds("measured", self.conditions.duration, |exchange| {
+        let (mark, before) = (self.conditions.processes.mark()?, self.exchange.tally);
+        let outcome = self.rounds("measured", self.conditions.duration, |exchange| {
             exchange.budget == Some(0) && exchange.is_settled()
-        })?;
-        marks.1 = self.mark()?;
+        });
+        *measured = Measured {
+            span: self.conditions.processes.since(&mark)?,
+            published: self.exchange.tally.published - before.published,
+            delivered: self.exchange.tally.delivered - before.delivered,
+        };
+        outcome?;
         self.exchange.stop();
         self.rounds("drain", Duration::MAX, Exchange::is_settled)
     }
@@ -93,10 +95,8 @@ impl Run<'_> {
             let moved = self.exchange.tally.delivered + self.exchange.tally.acknowledged;
             if moved != self.seen.0 {
                 self.seen = (moved, now);
-            } else if now - self.seen.1 > self.conditions.stall {
-                let stall = self.conditions.stall.as_secs_f64();
-                return Err(Failure::Broker(format!("nothing arrived for {stall} s ({phase})")));
             }
+            self.conditions.patience(self.seen.1)?;
             if self.progress.is_due(now) {
                 self.show(phase, now - begun, duration);
             }
@@ -117,17 +117,7 @@ impl Run<'_> {
         self.shown = tally.delivered;
     }
 
-    fn mark(&self) -> Result<Mark, Failure> {
-        Ok(Mark {
-            at: Instant::now(),
-            broker_cpu_s: self.conditions.processes.cpu_s()?,
-            own_cpu_s: own_cpu_s(),
-            published: self.exchange.tally.published,
-            delivered: self.exchange.tally.delivered,
-        })
-    }
-
-    fn report(&self, (from, to): (Mark, Mark), error: Option<String>) -> Report {
+    fn report(&self, measured: &Measured, error: Option<String>) -> Report {
         let (exchange, plan) = (&self.exchange, &self.exchange.plan);
         let mut report = Report {
             publishers: plan.publishers,
@@ -137,15 +127,13 @@ impl Run<'_> {
             size: Some(plan.size),
             window: Some(exchange.window()),
             rate: plan.rate,
-            messages: to.published - from.published,
-            generator_cpu_s: to.own_cpu_s - from.own_cpu_s,
+            messages: measured.published,
             latency_us: Latency::of(&exchange.latency),
             ack_latency_us: Latency::of(&exchange.ack_latency),
             tls: exchange.crowd.tls_text(),
             ..self.conditions.report("message")
         };
-        let broker = to.broker_cpu_s.zip(from.broker_cpu_s).map(|(to, from)| to - from);
-        report.measure(to.delivered - from.delivered, (to.at - from.at).as_secs_f64(), broker);
+        report.measure(measured.delivered, &measured.span);
         report.judge(&exchange.tally, exchange.lost(), error);
         if report.ok && report.delivered == 0 {
             report.judge(&exchange.tally, exchange.lost(), Some("nothing was delivered".into()));

@@ -2,11 +2,12 @@
 #![allow(dead_code, clippy::unwrap_used)] // tests; each file uses what it needs
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use bartizan_bench::{Fault, FaultKind, Relay, RelayOptions, Report, measure};
+use bartizan_bench::{Failure, Fault, FaultKind, Relay, RelayOptions, Report, measure};
 
 /// A fault in every n-th delivery.
 #[derive(Clone, Copy)]
@@ -24,17 +25,28 @@ impl Broken {
 
 /// The report of this run against a relay.
 pub fn measured(broken: Option<Broken>, words: &str) -> Report {
-    let options = RelayOptions { host: "127.0.0.1".into(), port: 0, fault: broken.map(Broken::fault) };
+    measured_over(None, broken, words)
+}
+
+/// The same, over TLS with the relay's certificate chain and key.
+pub fn measured_over(tls: Option<(PathBuf, PathBuf)>, broken: Option<Broken>, words: &str) -> Report {
+    attempt(tls, broken, words).unwrap()
+}
+
+/// The same, where no report may come of it.
+pub fn attempt(tls: Option<(PathBuf, PathBuf)>, broken: Option<Broken>, words: &str) -> Result<Report, Failure> {
+    let options = RelayOptions { host: "127.0.0.1".into(), port: 0, fault: broken.map(Broken::fault), tls };
     let mut relay = Relay::bind(&options).unwrap();
     let port = relay.address().port();
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
     let thread = thread::spawn(move || relay.run(&|| stopped.load(Ordering::Relaxed)).unwrap());
-    let all = format!("{words} --port {port} --quiet --seconds 30 --warmup 0.05");
+    let own = std::process::id();
+    let all = format!("{words} --port {port} --pid {own} --quiet --seconds 30 --warmup 0.05");
     // What a test says itself comes last, and holds.
     let mut all: Vec<OsString> = all.split_whitespace().map(OsString::from).collect();
     all.extend(words.split_whitespace().skip(1).map(OsString::from));
-    let report = measure(all).unwrap();
+    let report = measure(all);
     stop.store(true, Ordering::Relaxed);
     thread.join().unwrap();
     report
