@@ -170,6 +170,9 @@ class Engine:
     def start(self, *, policy: CompiledPolicy, identities: bytes) -> None:
         """Binds, opens the store, restores, serves: all or nothing. Listener-, Tls-, StoreError."""
 
+    def recovery(self) -> tuple[int, int]:
+        """While `start` runs in another thread: Sessions and messages taken back so far."""
+
     def stop(self, *, grace_s: float) -> None:
         """DISCONNECT 0x8B to all, at most `grace_s` for them to leave; then the store is closed."""
 

@@ -12,7 +12,7 @@ use bartizan_core::policy::Image;
 use bartizan_core::server::apply::Change;
 use bartizan_core::server::connect::Verdict;
 use bartizan_core::server::listing::ClientListing;
-use bartizan_core::server::{AuthRequest, Common, Effects, ListenerRules, Server, restore};
+use bartizan_core::server::{AuthRequest, Common, ListenerRules, Server};
 use bartizan_core::session::Principal;
 use bartizan_core::wire::ReasonCode;
 use mio::{Poll, Waker};
@@ -25,8 +25,9 @@ use crate::desk::{Desk, Token};
 use crate::events::{Bell, Events};
 use crate::listener::{BoundListener, ListenerConfig, ListenerError, bind};
 use crate::mailbox::{Mail, Mailbox};
+use crate::recovery::Recovery;
 use crate::shard::{Shard, Shared, WAKER};
-use crate::store::{self, Mutation, Space, Store, StoreError, Wake};
+use crate::store::{self, Space, Store, StoreError, Wake};
 use crate::tls::{TlsError, TlsSlot};
 
 /// How long a shard may take to answer a question from outside.
@@ -91,6 +92,7 @@ pub struct Engine {
     running: Mutex<Option<Running>>,
     /// What the last run left: its events can still be taken.
     stopped: Mutex<Option<Arc<Events>>>,
+    recovery: Recovery,
 }
 
 impl Engine {
@@ -104,7 +106,13 @@ impl Engine {
             listener.socket(1)?;
             listener.rules()?;
         }
-        Ok(Engine { config, bell: Bell::new()?, running: Mutex::new(None), stopped: Mutex::new(None) })
+        Ok(Engine {
+            config,
+            bell: Bell::new()?,
+            running: Mutex::default(),
+            stopped: Mutex::default(),
+            recovery: Recovery::default(),
+        })
     }
 
     fn running(&self) -> MutexGuard<'_, Option<Running>> {
@@ -149,7 +157,7 @@ impl Engine {
         });
         let common = Arc::new(Common::new(shards));
         let change = Change { image: policy, identities, revoked, epoch: 1 };
-        let servers = restore_all(&shared, &common, &rules, &change, shards)?;
+        let servers = self.recovery.run(&shared, &common, &rules, &change, shards)?;
         let slots = self.slots(&listeners);
         let bound = listeners.iter().map(describe).collect();
         let threads = spawn(&shared, polls, servers, &rules, listeners)?;
@@ -191,6 +199,12 @@ impl Engine {
             StoreKind::Memory => store::memory::open(shards, wake),
             StoreKind::Embedded => store::open(section.embedded(shards), wake)?,
         })
+    }
+
+    /// How far taking back what the store holds has come; may be asked while `start` runs.
+    #[must_use]
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
     }
 
     /// Says goodbye to everyone, writes what waits, closes the store. Returns when it is done.
@@ -412,50 +426,6 @@ fn describe(listener: &BoundListener) -> (String, String, &'static str) {
     let config = listener.config();
     let address = listener.local_addr().map_or_else(|| config.bind.to_string(), |address| address.to_string());
     (config.name.clone(), address, config.kind())
-}
-
-/// Makes every shard's server and hands it what the store holds for it.
-fn restore_all(
-    shared: &Arc<Shared>,
-    common: &Arc<Common>,
-    rules: &[ListenerRules],
-    change: &Change,
-    shards: usize,
-) -> Result<Vec<Server>, EngineError> {
-    let now = shared.clock.now();
-    let mut fx = Effects::default();
-    let mut servers = Vec::new();
-    for shard in 0..shards {
-        let mut seed = [0_u8; 8];
-        aws_lc_rs::rand::fill(&mut seed).map_err(|_| EngineError::State("the system gives no random numbers"))?;
-        let mut server = Server::new(shard, Arc::clone(common), rules.to_vec(), u64::from_ne_bytes(seed));
-        server.apply(change.clone(), now, &mut fx);
-        servers.push(server);
-    }
-    let mut changes: Vec<Vec<Mutation>> = vec![Vec::new(); shards];
-    shared.store.load(&mut |loaded| {
-        let home = restore::home_of(&loaded, shards);
-        if let Some(server) = servers.get_mut(home) {
-            server.restore(loaded, now, &mut fx);
-        }
-        if let Some(changes) = changes.get_mut(home) {
-            changes.append(&mut fx.mutations);
-        }
-    })?;
-    for (shard, changes) in changes.into_iter().enumerate() {
-        if !changes.is_empty() {
-            shared.store.submit(shard, changes);
-        }
-    }
-    for (shard, forward) in fx.forwards.drain(..) {
-        if let Some(mailbox) = shared.mailboxes.get(shard) {
-            mailbox.send(Mail::Forward(forward));
-        }
-    }
-    if shared.events.push(fx.events.drain(..)) {
-        shared.bell.ring();
-    }
-    Ok(servers)
 }
 
 /// Starts the threads. Every socket is registered before the first of them runs.

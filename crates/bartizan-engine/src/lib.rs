@@ -12,6 +12,7 @@
 //! | `events`    | what happened, on its way up to Python; floods told once                     |
 //! | `listener`  | TCP, TLS, WebSocket, PROXY, Unix as stacked byte streams                     |
 //! | `tls`       | certificates, keys, CRLs; swapped in place                                   |
+//! | `recovery`  | a start: what the store holds goes back to its shards                        |
 //! | `store`     | where Sessions outlive the process                                           |
 
 pub mod admission;
@@ -23,6 +24,7 @@ pub mod engine;
 pub mod events;
 pub mod listener;
 pub mod mailbox;
+pub mod recovery;
 pub mod shard;
 pub mod store;
 pub mod tls;

@@ -43,6 +43,10 @@ impl Engine {
         py.detach(|| self.inner.start(image, identities)).map_err(raise)
     }
 
+    fn recovery(&self) -> (u64, u64) {
+        self.inner.recovery().counts()
+    }
+
     #[pyo3(signature = (*, grace_s))]
     fn stop(&self, py: Python<'_>, grace_s: f64) -> PyResult<()> {
         let grace = seconds(grace_s)?;

@@ -23,6 +23,7 @@ from bartizan.broker.lock import DirectoryLock
 from bartizan.broker.log import Journal
 from bartizan.broker.ports import Allow, Answer, Bound, Deny, EnginePort, Proceed, Question
 from bartizan.broker.pump import Pump
+from bartizan.broker.recovery import tell_recovery
 from bartizan.broker.reload import ReloadReport, needs_restart
 from bartizan.broker.terminal import Terminal
 from bartizan.config import DataDirectory, Settings, dangers, engine_config
@@ -91,7 +92,7 @@ class Broker:
             self.certificates = Certificates(self.engine, self.data, self.directory)
             self.certificates.assume(self.settings)
             self.in_force = InForce(self.engine, self.directory, policy)
-            await self.in_force.begin()
+            await tell_recovery(self.in_force.begin(), self.engine, self.journal)
             stack.push_async_callback(asyncio.to_thread, self.engine.stop, self.settings.broker.drain_timeout_s)
             self._pump = Pump(self.engine, Desk(chain, self.in_force.settled), self.journal.events)
             self.chores = Chores(self)
@@ -223,6 +224,10 @@ class NativeEngine(EnginePort):
             raise StartRefused(str(error) + _how_to_move(str(error))) from None
         except (_engine.TlsError, RuntimeError) as error:
             raise StartRefused(str(error)) from None
+
+    def recovery(self) -> tuple[int, int]:
+        """See `EnginePort`."""
+        return self._engine.recovery()
 
     def stop(self, grace_s: float) -> None:
         """See `EnginePort`."""

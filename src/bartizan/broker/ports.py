@@ -78,6 +78,10 @@ class EnginePort(Protocol):
         """Binds all listeners and restores the Sessions, or raises `StartRefused` with nothing half-started."""
         ...
 
+    def recovery(self) -> tuple[int, int]:
+        """Sessions and messages that a `start` in another thread has taken back so far."""
+        ...
+
     def stop(self, grace_s: float) -> None:
         """Says goodbye to all clients, commits the store and ends. Blocks for up to `grace_s`."""
         ...

@@ -40,6 +40,9 @@ class FakeEngine(EnginePort):
     def start(self, policy: CompiledPolicy, identities: bytes) -> None:
         self.applied.append((policy, identities))
 
+    def recovery(self) -> tuple[int, int]:
+        return (self.counters.get("sessions", 0), self.counters.get("queued_messages", 0))
+
     def stop(self, grace_s: float) -> None:
         pass
 
