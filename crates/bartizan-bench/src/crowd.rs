@@ -80,15 +80,20 @@ impl Crowd {
         Ok(Crowd { poll, target, clients: Vec::new(), receive_maximum: u16::MAX })
     }
 
-    /// Lets all of them in, in this order; returns when each is `Ready`.
-    pub fn admit(&mut self, who: Vec<Introduction>, within: Duration, progress: &mut Progress) -> Result<(), Failure> {
+    /// Lets all of them in, in this order; returns when each is `Ready`. An error if for so long nobody is let in:
+    /// some brokers hash a password for each.
+    pub fn admit(
+        &mut self,
+        who: Vec<Introduction>,
+        patience: Duration,
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
         let wanted = self.clients.len() + who.len();
         let first = self.clients.len();
         let mut waiting: VecDeque<Introduction> = who.into();
         let mut filters: Vec<Vec<_>> = Vec::with_capacity(waiting.len());
         let (mut events, mut buffers) = (Events::with_capacity(1024), Buffers::new(0));
-        let deadline = Instant::now() + within;
-        let (mut entering, mut ready) = (0_usize, first);
+        let (mut entering, mut ready, mut moved) = (0_usize, first, Instant::now());
         while ready < wanted {
             while entering < ENTERING_MAX {
                 let Some(mut next) = waiting.pop_front() else { break };
@@ -107,11 +112,12 @@ impl Crowd {
                     let done = self.read(index, of, &mut buffers)?;
                     entering -= usize::from(done);
                     ready += usize::from(done);
+                    moved = if done { Instant::now() } else { moved };
                 }
             }
             progress.entering(ready, wanted);
-            if Instant::now() > deadline {
-                return Err(Failure::Broker(format!("only {ready} of {wanted} clients were let in in time")));
+            if moved.elapsed() > patience {
+                return Err(Failure::Broker(format!("only {ready} of {wanted} clients were let in")));
             }
         }
         Ok(())

@@ -51,7 +51,7 @@ fn measure(
         },
         ..Introduction::default()
     };
-    let patience = conditions.stall + Duration::from_millis(plan.connections as u64 * 5);
+    let patience = conditions.stall;
     crowd.admit((0..ALREADY_THERE).map(client).collect(), patience, progress)?;
     watch(crowd, conditions.warmup)?;
     let before = conditions.processes.resident_bytes()?;

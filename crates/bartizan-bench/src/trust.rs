@@ -13,9 +13,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerCo
 
 use crate::failure::Failure;
 use crate::target::TlsOptions;
-
-/// Tickets kept for resumption: more than there are handshakes under way.
-const TICKETS: usize = 1024;
+use crate::tickets::Tickets;
 
 /// The key exchange is named, so that every broker is asked for the same work: X25519, and before it the hybrid
 /// one where the command line says so.
@@ -45,7 +43,7 @@ pub fn client_config(options: &TlsOptions, resumes: bool) -> Result<ClientConfig
         (None, None) => builder.with_no_client_auth(),
         _ => return Err(Failure::Usage("--cert and --key go together".into())),
     };
-    config.resumption = if resumes { Resumption::in_memory_sessions(TICKETS) } else { Resumption::disabled() };
+    config.resumption = if resumes { Resumption::store(Arc::new(Tickets::default())) } else { Resumption::disabled() };
     Ok(config)
 }
 

@@ -99,7 +99,7 @@ fn handshakes_are_all_full_or_all_resumed() {
     let certificates = Certificates::new();
     let full = certificates.measured("tls_handshakes_full --messages 100 --connections 5");
     assert!(full.ok && full.resumed == Some(0), "{full:?}");
-    let resumed = certificates.measured("tls_handshakes_resumed --messages 100 --connections 5 --warmup 0.5");
+    let resumed = certificates.measured("tls_handshakes_resumed --messages 200 --connections 50 --warmup 1");
     assert!(resumed.ok && resumed.resumed == Some(resumed.delivered), "{resumed:?}");
 }
 
