@@ -65,6 +65,9 @@ def filter_matches(*, filter: str, name: str) -> bool:
 def filter_covers(*, filter: str, other: str) -> bool:
     """True if the filter matches every name that the other filter matches."""
 
+def bench(*, arguments: Sequence[str]) -> int:
+    """Runs the load generator with these words; its exit code. It writes to the process's own standard output."""
+
 class EngineConfigError(ValueError):
     """The configuration cannot be used: change it. The text names the section and what is wrong."""
 

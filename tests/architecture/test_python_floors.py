@@ -10,6 +10,8 @@ from tests.architecture.sources import PYTHON, ROOT, name_of
 
 PACKAGE = ROOT / "src/bartizan"
 MAY_IMPORT_ENGINE = {"model/topics.py", "policy/compiled.py", "store/embedded.py", "broker/app.py"}
+# The load generator is in the same module of Rust, and is no part of the broker.
+MAY_IMPORT_GENERATOR = {"cli/bench.py"}
 VAGUE = {"manager", "helper", "helpers", "util", "utils", "common", "data", "info", "misc"}
 # Pure rooms: no clock, no network, no files (`config/load.py` alone reads files).
 PURE_ROOMS = {"model", "policy", "sparkplug", "config"}
@@ -29,11 +31,14 @@ def in_package(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
-def test_the_engine_is_imported_by_exactly_four_modules() -> None:
+def test_the_engine_is_imported_by_exactly_four_modules_and_the_generator_by_one() -> None:
     importers = {
         in_package(path) for path in PYTHON if any(name.startswith("bartizan._engine") for name in imports(path))
     }
-    assert importers == MAY_IMPORT_ENGINE
+    assert importers == MAY_IMPORT_ENGINE | MAY_IMPORT_GENERATOR
+    for path in MAY_IMPORT_GENERATOR:
+        names = {name for name in imports(PACKAGE / path) if name.startswith("bartizan._engine")}
+        assert names == {"bartizan._engine", "bartizan._engine.bench"}
 
 
 def test_the_languages_are_pure() -> None:

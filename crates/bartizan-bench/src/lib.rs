@@ -63,11 +63,11 @@ use scenario::{Load, Overrides};
 use target::Target;
 
 /// Does what the words after the program's name say; the exit code.
-pub fn main(words: impl IntoIterator<Item = OsString>) -> i32 {
+pub fn main(program: &str, words: impl IntoIterator<Item = OsString>) -> i32 {
     match arguments::parse(words).and_then(perform) {
         Ok(code) => code,
         Err(failure) => {
-            let _ = writeln!(io::stderr(), "bartizan-bench: {failure}");
+            let _ = writeln!(io::stderr(), "{program}: {failure}");
             failure.exit_code()
         }
     }

@@ -7,10 +7,12 @@
 //! | `engine`  | `Engine`: start, stop, apply, metrics                                 |
 //! | `desk`    | `AuthRequest`, `AuthVerdict`: questions and answers                   |
 //! | `store`   | `StoreTool`: check, export, import, compact                           |
+//! | `bench`   | the load generator: words in, exit code out                            |
 //! | `errors`  | one exception per thing a caller can do about it                      |
 //!
 //! Keyword-only; values in, values out; no callback, no async.
 
+mod bench;
 mod desk;
 mod engine;
 mod errors;
@@ -29,5 +31,6 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     desk::register(module)?;
     engine::register(module)?;
     store::register(module)?;
+    bench::register(module)?;
     Ok(())
 }

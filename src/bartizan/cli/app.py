@@ -21,6 +21,7 @@ VERBS: tuple[tuple[str, str], ...] = (
     ("doctor", "bartizan.cli.doctor:doctor"),
     ("pub", "bartizan.cli.publish:publish"),
     ("sub", "bartizan.cli.subscribe:subscribe"),
+    ("bench", "bartizan.cli.bench:app"),
     ("completion", "bartizan.cli.completion:completion"),
 )
 """Name, and where it is: imported only when it is called."""

@@ -166,7 +166,7 @@ def test_policy_check_tells_line_and_column(tmp_path, data, capsys):
 
 @pytest.mark.parametrize("verb", [verb for verb, _ in VERBS])
 def test_every_verb_helps_with_an_example(verb, capsys):
-    words = [verb, "check"] if verb in {"policy", "store"} else [verb]
+    words = {"policy": [verb, "check"], "store": [verb, "check"], "bench": [verb, "run"]}.get(verb, [verb])
     assert run([*words, "--help"]) == 0
     assert f"bartizan {' '.join(words)}" in capsys.readouterr().out.split("For example:")[1]
 

@@ -1,0 +1,228 @@
+"""`bartizan bench`: drives any MQTT broker, verifies every message, counts the broker's CPU."""
+
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from bartizan._engine import bench
+
+app = App(
+    name="bench",
+    help="Measure an MQTT broker, this one or any other: messages per second of its CPU, every message verified.",
+)
+
+Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Door:
+    """Which broker, and as whom."""
+
+    host: str | None = None
+    """Host name or address. Default: 127.0.0.1."""
+    port: int | None = None
+    """Port. Default: 1883, with TLS 8883."""
+    mqtt: Literal["3.1.1", "5"] | None = None
+    """Version of MQTT. Default: 3.1.1."""
+    tls: Flag = False
+    """Connect over TLS."""
+    ca: Path | None = None
+    """CA certificate to trust."""
+    cert: Path | None = None
+    """Client certificate."""
+    key: Path | None = None
+    """Its private key."""
+    danger_tls_unverified: Flag = False
+    """Trust whoever answers."""
+    post_quantum: Flag = False
+    """Offer the key exchange X25519MLKEM768 first, not X25519."""
+    user: str | None = None
+    """User Name, with --password-file."""
+    password_file: Path | None = None
+    """File whose first line is the password."""
+    client_id: str | None = None
+    """Client Identifiers are this, a '-' and a number. Default: bench."""
+    topic: str | None = None
+    """All topics begin with this. Default: bench."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Interval:
+    """How long, and whose CPU and memory are counted."""
+
+    pid: Annotated[Sequence[int], Parameter(negative=(), show_default=False)] = ()
+    """A process of the broker; several times."""
+    seconds: float | None = None
+    """How long is measured. Default: 10."""
+    warmup: float | None = None
+    """Seconds before that. Default: 2."""
+    messages: int | None = None
+    """Ends after so many messages or connections."""
+    stall: float | None = None
+    """Fails after so many seconds without progress. Default: 10."""
+    label: str | None = None
+    """Stands in the report, to be found again."""
+    quiet: Flag = False
+    """No progress on standard error."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Load:
+    """What is other than the scenario says."""
+
+    qos: Literal[0, 1, 2] | None = None
+    """QoS of messages and Subscriptions."""
+    size: int | None = None
+    """Octets of a payload, 16 or more."""
+    publishers: int | None = None
+    """Connections that publish."""
+    subscribers: int | None = None
+    """Connections that subscribe."""
+    window: int | None = None
+    """Messages that a publisher may be ahead of delivery."""
+    rate: float | None = None
+    """Deliveries per second, sent on time: an open loop."""
+    connections: int | None = None
+    """Connections at once: connects, tls_handshakes_*, idle, idle_sub."""
+    subscriptions: int | None = None
+    """Subscriptions of subs_1m."""
+    retained: int | None = None
+    """Retained Messages of retained."""
+
+
+_DOOR = Door()
+_INTERVAL = Interval()
+_LOAD = Load()
+
+
+@app.command
+def run(scenario: str, /, *, door: Door = _DOOR, interval: Interval = _INTERVAL, load: Load = _LOAD) -> int:
+    """Run a scenario and print its report, one line of JSON.
+
+    Exit code 1 if a message was lost, delivered twice, out of order, changed, or at another QoS.
+
+    For example:
+
+        bartizan bench run p1_q1_w20 --port 1883 --pid 4711
+
+        bartizan bench run latency_1to10 --rate 20000 --mqtt 5 --seconds 30
+
+        bartizan bench run tls_handshakes_resumed --host localhost --tls --ca ca.crt
+
+    Parameters
+    ----------
+    scenario
+        One of those that `bartizan bench list` tells.
+    """
+    return _generate("run", scenario, *_words(door), *_words(interval), *_words(load))
+
+
+@app.command(name="list")
+def list_scenarios() -> int:
+    """List the scenarios.
+
+    For example:
+
+        bartizan bench list
+    """
+    return _generate("list")
+
+
+@app.command
+def relay(
+    *, host: str | None = None, port: int | None = None, cert: Path | None = None, key: Path | None = None
+) -> int:
+    """Serve the least that any broker must do, on loopback: the limit to hold a broker against.
+
+    It has no security, keeps nothing and never is a broker.
+
+    For example:
+
+        bartizan bench relay --port 21884
+
+    Parameters
+    ----------
+    host
+        Loopback address. Default: 127.0.0.1.
+    port
+        Port; 0 takes any. Default: 1883.
+    cert
+        Certificate chain, for TLS.
+    key
+        Its private key.
+    """
+    return _generate("relay", *_option("host", host), *_option("port", port), *_files(cert, key))
+
+
+@app.command
+def faulty(
+    *,
+    fault: Literal["lose", "duplicate", "reorder", "corrupt", "wrong_qos"],
+    every: int | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    cert: Path | None = None,
+    key: Path | None = None,
+) -> int:
+    """Serve a relay that does wrong on purpose: to see that `run` finds it.
+
+    For example:
+
+        bartizan bench faulty --fault reorder --every 1000 --port 21884
+
+    Parameters
+    ----------
+    fault
+        What it does wrong.
+    every
+        In every so manyth delivery. Default: 1000.
+    host
+        Loopback address. Default: 127.0.0.1.
+    port
+        Port; 0 takes any. Default: 1883.
+    cert
+        Certificate chain, for TLS.
+    key
+        Its private key.
+    """
+    where = [*_option("host", host), *_option("port", port), *_files(cert, key)]
+    return _generate("faulty", *_option("fault", fault), *_option("every", every), *where)
+
+
+def _files(cert: Path | None, key: Path | None) -> list[str]:
+    return [*_option("cert", cert), *_option("key", key)]
+
+
+def _words(options: Door | Interval | Load) -> Iterator[str]:
+    for field in fields(options):
+        yield from _option(field.name, getattr(options, field.name))
+
+
+def _option(name: str, value: object) -> list[str]:
+    """What was given, in the generator's own words; its defaults are its own."""
+    option = "--" + name.replace("_", "-")
+    if value is None or value is False:
+        return []
+    if value is True:
+        return [option]
+    values = value if isinstance(value, list | tuple) else [value]
+    return [f"{option}={each}" for each in values]
+
+
+def _generate(*words: str) -> int:
+    """It runs outside Python, which would see Ctrl-C only afterwards: the system's own way ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        return bench(arguments=words)
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        return bench(arguments=words)
+    finally:
+        signal.signal(signal.SIGINT, before)
