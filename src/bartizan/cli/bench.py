@@ -206,14 +206,14 @@ def _words(options: Door | Interval | Load) -> Iterator[str]:
         yield from _option(field.name, getattr(options, field.name))
 
 
-def _option(name: str, value: object) -> list[str]:
+def _option(name: str, value: str | float | Path | Sequence[int] | None) -> list[str]:
     """What was given, in the generator's own words; its defaults are its own."""
     option = "--" + name.replace("_", "-")
     if value is None or value is False:
         return []
     if value is True:
         return [option]
-    values = value if isinstance(value, list | tuple) else [value]
+    values = [value] if isinstance(value, str | int | float | Path) else value
     return [f"{option}={each}" for each in values]
 
 
