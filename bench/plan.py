@@ -39,6 +39,7 @@ FIGURES: Mapping[str, Figure] = {
         Figure("ack_p50", "ack_latency_us.p50", "time to PUBACK, p50", more_is_better=False, is_time=True),
         Figure("ack_p99", "ack_latency_us.p99", "time to PUBACK, p99", more_is_better=False, is_time=True),
         Figure("memory", "memory.each_bytes", "bytes each", more_is_better=False),
+        Figure("setup", "setup.per_cpu_s", "subscribed per CPU-second", more_is_better=True),
     )
 }
 

@@ -74,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 1 if a broker that was obtained fails."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="brokers; default: all")
+    parser.add_argument("--variant", dest="variants", type=Variant, action="append", help="of these only")
     options = parser.parse_args(arguments)
     every = rivals(PLACE / "rivals")
     stage = Stage.prepare(PLACE / "run")
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except UnobtainableError as error:
             print(f"{name:12} not obtained: {error}", flush=True)
             continue
-        for variant in Variant:
+        for variant in options.variants or Variant:
             for mqtt in ("3.1.1", "5"):
                 well, said = try_one(stage, every[name], variant, mqtt)
                 failed |= not well

@@ -51,10 +51,13 @@ class Stage:
         )
         try:
             launch = rival.launch(setting)
-            door = Door(port, mqtt)
-            if setting.guarded:
-                ca_file = (launch.ca_file or self.certificates.ca) if variant is Variant.SECURE else None
-                door = Door(port, mqtt, ca_file, USER, launch.password or self.secret)
+            door = Door(
+                port,
+                mqtt,
+                (launch.ca_file or self.certificates.ca) if setting.encrypted else None,
+                USER if setting.guarded else None,
+                (launch.password or self.secret) if setting.guarded else None,
+            )
             with running(
                 launch.argv, core=self.cores.broker, directory=directory, environment=launch.environment
             ) as one:

@@ -18,6 +18,7 @@ class Aedes(Rival):
     source = "npm"
     version = "1.2.0"
     mqtt = frozenset({"3.1.1"})
+    variants: ClassVar = frozenset(Variant) - {Variant.DURABLE}
     lacks: ClassVar = {Variant.DURABLE: "its stores are packages of their own, not set up here"}
     warm_up_s = 2.0
 
@@ -29,7 +30,7 @@ class Aedes(Rival):
             "port": setting.port,
             "user": setting.user if setting.guarded else None,
             "password": setting.password if setting.guarded else None,
-            "key": str(setting.certificates.key) if setting.variant is Variant.SECURE else None,
+            "key": str(setting.certificates.key) if setting.encrypted else None,
             "cert": str(setting.certificates.chain),
         }
         file = setting.write("aedes.json", json.dumps(told))

@@ -17,6 +17,7 @@ class Amqtt(Rival):
     source = "PyPI"
     version = "0.12.1"
     mqtt = frozenset({"3.1.1"})
+    variants: ClassVar = frozenset(Variant) - {Variant.DURABLE}
     lacks: ClassVar = {Variant.DURABLE: "its persistence plugin is not set up here"}
 
     def obtain(self) -> None:
@@ -35,7 +36,7 @@ class Amqtt(Rival):
                     "acl": {setting.user: ["#"]},
                 },
             }
-        if setting.variant is Variant.SECURE:
+        if setting.encrypted:
             files = {"certfile": str(setting.certificates.chain), "keyfile": str(setting.certificates.key)}
             listener |= {"ssl": True, **files}
         file = setting.write("amqtt.yaml", json.dumps({"listeners": {"default": listener}, "plugins": plugins}))

@@ -18,11 +18,12 @@ OPEN_LAB = CHECKOUT / "examples/open-lab/bartizan.toml"
 WAIT_S = 60.0
 POLICY = """\
 # The generator's clients may use the generator's topics, and nothing else.
-[roles.bench]
-permit = [{ action = "all", filter = "bench/#" }]
-forbid = [{ action = "publish", filter = "actuators/#", reason = "a forbid that every decision has to look at" }]
+[roles.{role}]
+permit = [{{ action = "all", filter = "bench/#" }}]
+forbid = [{{ action = "publish", filter = "actuators/#", reason = "a forbid that every decision has to look at" }}]
 """
 LISTENER = '[listeners.{kind}]\nbind = "127.0.0.1:0"\nloopback_only = true\n'
+ANONYMOUS = 'danger_anonymous = "benchmark on loopback: what a password costs is measured beside it"\n'
 PLAINTEXT = 'danger_plaintext = "benchmark on loopback: what TLS costs is measured beside it"\n'
 
 
@@ -46,18 +47,18 @@ class Bartizan(Rival):
         if not PROGRAM.exists():
             raise UnobtainableError("it is not built: make build")
         shutil.rmtree(self.place, ignore_errors=True)
-        for variant in (Variant.GUARDED, Variant.SECURE):
+        for variant in (Variant.GUARDED, Variant.TLS, Variant.SECURE):
             self._first_run(variant)
 
     def launch(self, setting: Setting) -> Launch:
         data = setting.directory / "data"
-        if not setting.guarded:
+        if not (setting.guarded or setting.encrypted):
             store = "store.durability=fsync" if setting.variant is Variant.DURABLE else "store.kind=memory"
             bind = f"listeners.mqtt.bind=127.0.0.1:{setting.port}"
             return Launch(self._argv(data, "--config", str(OPEN_LAB), *_set(bind, store)))
         prepared = self.place / setting.variant
         shutil.copytree(prepared / "data", data)
-        secret = (prepared / "password").read_text(encoding="utf-8").strip()
+        secret = (prepared / "password").read_text(encoding="utf-8").strip() if setting.guarded else None
         kind = _kind(setting.variant)
         argv = self._argv(data, *_set(f"listeners.{kind}.bind=127.0.0.1:{setting.port}", "store.kind=memory"))
         return Launch(argv, password=secret, ca_file=data / "pki/ca.crt")
@@ -72,11 +73,14 @@ class Bartizan(Rival):
         data = place / "data"
         data.mkdir(parents=True, mode=0o700)
         kind = _kind(variant)
-        plaintext = "" if variant is Variant.SECURE else PLAINTEXT
-        text = f"{LISTENER.format(kind=kind)}{plaintext}\n{open_limits()}"
+        danger = {Variant.GUARDED: PLAINTEXT, Variant.TLS: ANONYMOUS}.get(variant, "")
+        text = f"{LISTENER.format(kind=kind)}{danger}\n{open_limits()}"
+        role = "anonymous" if variant is Variant.TLS else "bench"
         (data / "bartizan.toml").write_text(text, encoding="utf-8")
-        (data / "policy.toml").write_text(POLICY, encoding="utf-8")
+        (data / "policy.toml").write_text(POLICY.format(role=role), encoding="utf-8")
         with self._running(data):
+            if variant is Variant.TLS:
+                return
             words = [str(PROGRAM), "enrol", "bench", "--role", "bench", "--password", "--json"]
             argv = [*words, "--data", str(data), "--out", str(place / "bundle"), "--port", "1"]
             done = subprocess.run(argv, capture_output=True, text=True, timeout=WAIT_S, check=False)  # noqa: S603
@@ -111,24 +115,21 @@ class Relay(Rival):
     title = "relay (the limit)"
     source = "this checkout"
     version = ""
-    variants: ClassVar = frozenset({Variant.PLAIN})
-    lacks: ClassVar = {
-        Variant.GUARDED: "it knows no identities",
-        Variant.SECURE: "it has no TLS",
-        Variant.DURABLE: "it keeps nothing",
-    }
-    remark = "not a broker: forwards octets for this one test"
+    lacks: ClassVar = {Variant.GUARDED: "it knows no identities", Variant.DURABLE: "it keeps nothing"}
+    remark = "not a broker: it copies messages, and lets everybody in"
 
     def obtain(self) -> None:
         if not GENERATOR.exists():
             raise UnobtainableError("it is not built: cargo build --release -p bartizan-bench")
 
     def launch(self, setting: Setting) -> Launch:
-        return Launch((str(GENERATOR), "relay", "--port", str(setting.port)))
+        files = setting.certificates
+        tls = ("--cert", str(files.chain), "--key", str(files.key)) if setting.encrypted else ()
+        return Launch((str(GENERATOR), "relay", "--port", str(setting.port), *tls))
 
 
 def _kind(variant: Variant) -> str:
-    return "mqtts" if variant is Variant.SECURE else "mqtt"
+    return "mqtt" if variant is Variant.GUARDED else "mqtts"
 
 
 def _set(*settings: str) -> tuple[str, ...]:

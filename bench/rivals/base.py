@@ -17,6 +17,8 @@ class Variant(StrEnum):
     """Anonymous, in memory, no limits."""
     GUARDED = "guarded"
     """Password and access rules, without TLS."""
+    TLS = "tls"
+    """TLS 1.3 with a P-256 certificate, anonymous: what connecting costs without a password that is hashed."""
     SECURE = "secure"
     """TLS 1.3 with a P-256 certificate, password, access rules."""
     DURABLE = "durable"
@@ -48,6 +50,11 @@ class Setting:
         """Whether clients need the password."""
         return self.variant in {Variant.GUARDED, Variant.SECURE}
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether clients speak TLS."""
+        return self.variant in {Variant.TLS, Variant.SECURE}
+
     def write(self, name: str, text: str) -> Path:
         """A file in the broker's directory."""
         path = self.directory / name
@@ -76,7 +83,7 @@ class Rival(ABC):
     """Where it comes from: a package registry."""
     version: ClassVar[str]
     mqtt: ClassVar[frozenset[str]] = frozenset({"3.1.1", "5"})
-    variants: ClassVar[frozenset[Variant]] = frozenset({Variant.PLAIN, Variant.SECURE})
+    variants: ClassVar[frozenset[Variant]] = frozenset({Variant.PLAIN, Variant.TLS, Variant.SECURE})
     lacks: ClassVar[Mapping[Variant, str]] = {}
     """Why a variant is missing."""
     warm_up_s: ClassVar[float] = 0.0

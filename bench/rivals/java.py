@@ -56,7 +56,7 @@ class HiveMq(Rival):
         from_maven(SOURCES / "hivemq", self.place)
 
     def launch(self, setting: Setting) -> Launch:
-        listener = (HIVEMQ_TLS if setting.variant is Variant.SECURE else HIVEMQ_TCP).format(
+        listener = (HIVEMQ_TLS if setting.encrypted else HIVEMQ_TCP).format(
             port=setting.port, store=setting.certificates.store, secret=STORE_PASSWORD
         )
         for name in ("conf", "data", "extensions"):
@@ -75,7 +75,7 @@ class Moquette(Rival):
     source = "Maven Central"
     version = "0.17"
     mqtt = frozenset({"3.1.1"})
-    variants: ClassVar = frozenset({Variant.PLAIN, Variant.GUARDED, Variant.SECURE})
+    variants: ClassVar = frozenset({Variant.PLAIN, Variant.GUARDED, Variant.TLS, Variant.SECURE})
     lacks: ClassVar = {Variant.DURABLE: "its store is written at intervals only"}
     warm_up_s = 4.0
 
@@ -83,7 +83,7 @@ class Moquette(Rival):
         from_maven(SOURCES / "moquette", self.place)
 
     def launch(self, setting: Setting) -> Launch:
-        secure = setting.variant is Variant.SECURE
+        secure = setting.encrypted
         properties = {
             "host": "127.0.0.1",
             "port": "disabled" if secure else str(setting.port),

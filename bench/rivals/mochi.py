@@ -17,7 +17,7 @@ class Mochi(Rival):
     title = "Mochi MQTT"
     source = "Go modules"
     version = "2.7.9"
-    variants: ClassVar = frozenset({Variant.PLAIN, Variant.GUARDED, Variant.SECURE})
+    variants: ClassVar = frozenset({Variant.PLAIN, Variant.GUARDED, Variant.TLS, Variant.SECURE})
     lacks: ClassVar = {Variant.DURABLE: "its storage hooks are not set up here"}
 
     def obtain(self) -> None:
@@ -28,7 +28,7 @@ class Mochi(Rival):
             "address": f"127.0.0.1:{setting.port}",
             "user": setting.user if setting.guarded else "",
             "password": setting.password if setting.guarded else "",
-            "certificate": str(setting.certificates.chain) if setting.variant is Variant.SECURE else "",
+            "certificate": str(setting.certificates.chain) if setting.encrypted else "",
             "key": str(setting.certificates.key),
         }
         file = setting.write("mochi.json", json.dumps(told))

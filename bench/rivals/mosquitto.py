@@ -56,7 +56,7 @@ class Mosquitto(Rival):
             parts.append(GUARDED)
         else:
             parts.append("allow_anonymous true\n")
-        if setting.variant is Variant.SECURE:
+        if setting.encrypted:
             parts.append(SECURE)
         parts.append(DURABLE if setting.variant is Variant.DURABLE else "persistence false\n")
         text = "".join(parts).format(

@@ -26,7 +26,7 @@ class Nats(Rival):
         if setting.variant is Variant.DURABLE:
             store["sync_interval"] = "always"
         mqtt: dict[str, Any] = {"host": "127.0.0.1", "port": setting.port, "max_ack_pending": 65535}
-        if setting.variant is Variant.SECURE:
+        if setting.encrypted:
             mqtt["tls"] = {
                 "cert_file": str(setting.certificates.chain),
                 "key_file": str(setting.certificates.key),

@@ -18,14 +18,15 @@ log.file = false
 """
 PLAIN = """\
 mqtt.listeners.tcp.1 = 127.0.0.1:{port}
-mqtt.allow_anonymous = true
 """
-SECURE = """\
-mqtt.listeners.tcp = none
-mqtt.listeners.ssl.1 = 127.0.0.1:{port}
+GUARDED = """\
 mqtt.allow_anonymous = false
 default_user = {user}
 default_pass = {password}
+"""
+ENCRYPTED = """\
+mqtt.listeners.tcp = none
+mqtt.listeners.ssl.1 = 127.0.0.1:{port}
 ssl_options.certfile = {certificates.chain}
 ssl_options.keyfile = {certificates.key}
 ssl_options.versions.1 = tlsv1.3
@@ -40,8 +41,7 @@ class RabbitMq(Rival):
     source = "Debian"
     version = "3.10.8"
     mqtt = frozenset({"3.1.1"})
-    variants: ClassVar = frozenset({Variant.PLAIN, Variant.SECURE, Variant.DURABLE})
-    lacks: ClassVar = {Variant.GUARDED: "measured with TLS only"}
+    variants: ClassVar = frozenset(Variant)
     warm_up_s = 2.0
     remark = "prefetch 65535; durable: its durable queues, with publisher confirms"
 
@@ -49,7 +49,8 @@ class RabbitMq(Rival):
         from_debian("rabbitmq-server", "rabbitmq-server", self.place)
 
     def launch(self, setting: Setting) -> Launch:
-        text = OPEN + (SECURE if setting.variant is Variant.SECURE else PLAIN)
+        text = OPEN + (ENCRYPTED if setting.encrypted else PLAIN)
+        text += GUARDED if setting.guarded else "mqtt.allow_anonymous = true\n"
         text = text.format(
             port=setting.port, user=setting.user, password=setting.password, certificates=setting.certificates
         )

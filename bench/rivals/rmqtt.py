@@ -21,6 +21,7 @@ class Rmqtt(Rival):
     lacks: ClassVar = {
         Variant.GUARDED: NO_LOGIN,
         Variant.SECURE: NO_LOGIN,
+        Variant.TLS: "measured without TLS only",
         Variant.DURABLE: "its stores are plugins of its server program",
     }
 

@@ -42,7 +42,7 @@ def configuration(setting: Setting) -> str:
     parts = [ROUTER, LISTENER]
     if setting.guarded:
         parts.append(LOGIN)
-    if setting.variant is Variant.SECURE:
+    if setting.encrypted:
         parts.append(SECURE)
     return "".join(parts).format(
         major=5 if setting.mqtt == "5" else 4,
@@ -60,7 +60,7 @@ class Rumqttd(Rival):
     title = "rumqttd"
     source = "crates.io"
     version = "0.20.0"
-    lacks: ClassVar = {Variant.DURABLE: "keeps nothing on disk"}
+    lacks: ClassVar = {Variant.GUARDED: "has no access rules", Variant.DURABLE: "keeps nothing on disk"}
     remark = NO_RULES
 
     def obtain(self) -> None:
@@ -78,7 +78,7 @@ class Iotcore(Rival):
     title = "iotcore (rumqttd)"
     source = "PyPI"
     version = "0.4.0"
-    lacks: ClassVar = {Variant.DURABLE: "keeps nothing on disk"}
+    lacks: ClassVar = {Variant.GUARDED: "has no access rules", Variant.DURABLE: "keeps nothing on disk"}
     remark = NO_RULES
 
     def obtain(self) -> None:
