@@ -51,6 +51,10 @@ class Turn:
     scenario: Scenario
     rival: Rival
 
+    def refusal(self) -> str | None:
+        """Why it cannot be done at all."""
+        return self.rival.refusal(self.scenario.variant, self.scenario.mqtt, self.scenario.load)
+
     @property
     def key(self) -> Key:
         """What no two turns have in common."""
@@ -81,7 +85,7 @@ class Session:
     def _turn(self, turn: Turn) -> Record:
         scenario, rival = turn.scenario, turn.rival
         key = (scenario.name, rival.name)
-        refusal = rival.refusal(scenario.variant, scenario.mqtt)
+        refusal = turn.refusal()
         if refusal is not None:
             return Record(scenario=key[0], broker=key[1], repetition=turn.repetition, error=refusal)
         if self.failures.get(key, 0) >= HOPELESS:
@@ -240,7 +244,7 @@ def measure(options: argparse.Namespace, scenarios: Sequence[Scenario], brokers:
     generator = Generator(GENERATOR, stage.cores.generator)
     file, done = resumed(options.resume, notes) if options.resume is not None else (begun(options, notes), frozenset())
     plan = tuple(turn for turn in turns(scenarios, there, options.repeat) if turn.key not in done)
-    asked = sum(turn.rival.refusal(turn.scenario.variant, turn.scenario.mqtt) is None for turn in plan)
+    asked = sum(turn.refusal() is None for turn in plan)
     print(f"{asked} runs, about {asked * (options.seconds + GUESS_S) / 60:.0f} minutes; lines go to {file}", flush=True)
     try:
         Session(stage, generator, file, options.seconds, plan).run()

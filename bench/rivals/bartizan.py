@@ -116,6 +116,10 @@ class Relay(Rival):
     source = "this checkout"
     version = ""
     lacks: ClassVar = {Variant.GUARDED: "it knows no identities", Variant.DURABLE: "it keeps nothing"}
+    unable: ClassVar = {
+        "retained": "it keeps no messages",
+        "subs_1m": "it looks a new topic up by walking over all filters",
+    }
     remark = "not a broker: it copies messages, and lets everybody in"
 
     def obtain(self) -> None:

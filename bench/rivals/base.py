@@ -86,6 +86,8 @@ class Rival(ABC):
     variants: ClassVar[frozenset[Variant]] = frozenset({Variant.PLAIN, Variant.TLS, Variant.SECURE})
     lacks: ClassVar[Mapping[Variant, str]] = {}
     """Why a variant is missing."""
+    unable: ClassVar[Mapping[str, str]] = {}
+    """Loads of the generator that it cannot bear, and why."""
     warm_up_s: ClassVar[float] = 0.0
     """Load before each measurement that is not counted: for brokers that compile while they run."""
     remark: ClassVar[str] = ""
@@ -94,8 +96,10 @@ class Rival(ABC):
     def __init__(self, place: Path) -> None:
         self.place = place
 
-    def refusal(self, variant: Variant, mqtt: str) -> str | None:
+    def refusal(self, variant: Variant, mqtt: str, load: str = "") -> str | None:
         """Why it cannot run a scenario at all; None if it can."""
+        if load in self.unable:
+            return self.unable[load]
         if mqtt not in self.mqtt:
             return f"does not speak MQTT {mqtt}"
         if variant in self.variants:

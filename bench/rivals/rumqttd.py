@@ -34,6 +34,8 @@ SECURE = """\
 certpath = "{certificates.chain}"
 keypath = "{certificates.key}"
 """
+EMBEDDED = "import signal, sys; from iotcore import Broker; Broker(config_path=sys.argv[1]).start(); signal.pause()"
+"""As its users embed it: in a child process, quiet. Its command line hands a record of every packet to Python's logging."""
 NO_RULES = "password and TLS only: it has no access rules"
 
 
@@ -86,4 +88,4 @@ class Iotcore(Rival):
 
     def launch(self, setting: Setting) -> Launch:
         file = setting.write("rumqttd.toml", configuration(setting))
-        return Launch((str(self.place / "venv/bin/python"), "-m", "iotcore", "--config", str(file)))
+        return Launch((str(self.place / "venv/bin/python"), "-c", EMBEDDED, str(file)))

@@ -7,6 +7,9 @@ use bartizan_core::wire::{Connect, PacketId, Properties, Property, PropertyWrite
 use crate::link::{Got, Link};
 use crate::target::Target;
 
+/// Longer than any run, so that nobody has to ping; not 0, which some brokers refuse.
+const KEEP_ALIVE_S: u16 = 3600;
+
 /// How far a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -116,7 +119,7 @@ pub fn connect(out: &mut Vec<u8>, target: &Target, who: &Introduction) {
         &Connect {
             version: target.version,
             clean_start: !who.durable,
-            keep_alive_s: 0,
+            keep_alive_s: KEEP_ALIVE_S,
             properties: Properties { raw: &raw },
             client_id: &who.client_id,
             will: None,

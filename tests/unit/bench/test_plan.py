@@ -51,3 +51,5 @@ def test_every_broker_runs_a_variant_or_says_why_not(tmp_path):
             refusal = rival.refusal(variant, "3.1.1")
             assert (refusal is None) == (variant in rival.variants)
     assert rivals(tmp_path)["nats"].refusal(Variant.PLAIN, "5") == "does not speak MQTT 5"
+    assert rivals(tmp_path)["relay"].refusal(Variant.PLAIN, "3.1.1", "retained") == "it keeps no messages"
+    assert rivals(tmp_path)["relay"].refusal(Variant.PLAIN, "3.1.1", "p1_q0_16") is None
