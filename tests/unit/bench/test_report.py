@@ -58,7 +58,8 @@ def test_a_broker_that_could_not_be_had_is_named_with_its_reason(page):
 
 
 def test_only_what_ran_is_reported(page):
-    assert "sparse_q0" not in page
+    assert "(sparse_q0)" not in page
+    assert "| sparse_q0 |" not in page
 
 
 def test_the_mark_of_must_stands_where_the_hardest_bound_is(measured):
