@@ -21,6 +21,7 @@ HEAD = 46.0
 FOOT = 30.0
 LINE = 16.0
 NOTE_CHARS = 92
+SUBTITLE_CHARS = 92
 
 STYLE = """
 text { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #3b434c }
@@ -149,7 +150,8 @@ def render(title: str, subtitle: str, panels: Sequence[Panel]) -> str:
     columns = min(COLUMNS, max(1, len(panels)))
     width = 2 * MARGIN + columns * PANEL_WIDTH + (columns - 1) * GAP
     body: list[str] = []
-    y = MARGIN + 62.0
+    said = fold(subtitle, SUBTITLE_CHARS * columns)
+    y = MARGIN + 36.0 + 15.0 * len(said)
     for begin in range(0, len(panels), columns):
         side_by_side = panels[begin : begin + columns]
         for column, panel in enumerate(side_by_side):
@@ -157,7 +159,7 @@ def render(title: str, subtitle: str, panels: Sequence[Panel]) -> str:
         y += max(panel.height for panel in side_by_side) + GAP / 2
     height = y + MARGIN / 2
     head = [text(MARGIN, MARGIN + 14, title, "title")]
-    head += [text(MARGIN, MARGIN + 34 + 15 * index, part, "quiet") for index, part in enumerate(fold(subtitle, 190))]
+    head += [text(MARGIN, MARGIN + 34 + 15 * index, part, "quiet") for index, part in enumerate(said)]
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     opening = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{escape(title)}">'
     return "\n".join((opening, f"<style>{STYLE}</style>", FLAW, *head, *body, "</svg>", ""))

@@ -79,6 +79,12 @@ def test_times_are_shown_in_the_unit_that_suits():
     ]
 
 
+def test_a_long_subtitle_does_not_run_out_of_a_narrow_picture():
+    picture = ET.fromstring(render("Plain", "a word " * 60, [panel(bar("a", 1.0))]))
+    words = [element.text or "" for element in of_class(picture, "quiet")]
+    assert max(map(len, words)) < 100
+
+
 def test_lines_are_folded_between_words():
     assert fold("one two three", 7) == ["one two", "three"]
     assert fold("", 7) == []
