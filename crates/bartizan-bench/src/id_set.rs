@@ -24,6 +24,12 @@ impl IdSet {
         self.change(id, |word, bit| (*word & !bit, *word & bit != 0))
     }
 
+    /// Is it there?
+    #[inline]
+    pub fn contains(&self, id: u16) -> bool {
+        self.words.get(usize::from(id / 64)).is_some_and(|word| word & (1 << (id % 64)) != 0)
+    }
+
     #[inline]
     fn change(&mut self, id: u16, how: impl FnOnce(&u64, u64) -> (u64, bool)) -> bool {
         let Some(word) = self.words.get_mut(usize::from(id / 64)) else { return false };
@@ -42,7 +48,7 @@ mod tests {
         let mut set = IdSet::default();
         assert!(!set.remove(1));
         for id in [0, 1, 63, 64, u16::MAX] {
-            assert!(set.insert(id) && !set.insert(id));
+            assert!(!set.contains(id) && set.insert(id) && !set.insert(id) && set.contains(id));
             assert!(set.remove(id) && !set.remove(id));
         }
     }

@@ -2,13 +2,17 @@
 
 use bartizan_core::topic::{TopicFilter, TopicFilterBuf};
 use bartizan_core::wire::encode::{self, AckKind, ConnackProperties};
-use bartizan_core::wire::{Frame, Packet, PacketId, Properties, QoS, ReasonCode, Role, Subscribe, decode, frame};
+use bartizan_core::wire::{Frame, Packet, QoS, ReasonCode, Role, Subscribe, decode, frame};
 
 use crate::fault::FaultKind;
 use crate::relay::Relay;
 use crate::relay::peer::Peer;
 use crate::relay::publication::Publication;
 
+const PUBACK: u8 = AckKind::Puback as u8;
+const PUBREC: u8 = AckKind::Pubrec as u8;
+const PUBREL: u8 = AckKind::Pubrel as u8;
+const PUBCOMP: u8 = AckKind::Pubcomp as u8;
 const PACKET_BYTES_MAX: u32 = 16 << 20;
 
 impl Relay {
@@ -17,6 +21,11 @@ impl Relay {
         let mut at = 0;
         loop {
             let rest = bytes.get(at..)?;
+            if let Some(&[kind @ (PUBACK | PUBREC | PUBREL | PUBCOMP), 2, high, low]) = rest.first_chunk() {
+                self.acknowledgement(index, kind, [high, low])?;
+                at += 4;
+                continue;
+            }
             let Some(found) = frame(rest, PACKET_BYTES_MAX).ok()? else { return Some(at) };
             if found.first >> 4 == 3 {
                 self.publish(index, found, rest)?;
@@ -25,6 +34,27 @@ impl Relay {
             }
             at += found.len;
         }
+    }
+
+    /// In its shortest form, which has no Reason Code.
+    #[inline]
+    fn acknowledgement(&mut self, index: usize, kind: u8, octets: [u8; 2]) -> Option<()> {
+        let peer = self.peers.get_mut(index)?.as_mut()?;
+        peer.version?;
+        let id = u16::from_be_bytes(octets);
+        let (is_known, answer) = match kind {
+            PUBACK | PUBCOMP => (peer.in_flight.remove(id), None),
+            PUBREC => (peer.in_flight.contains(id), Some(PUBREL)),
+            _ => (peer.unreleased.remove(id), Some(PUBCOMP)),
+        };
+        if let Some(answer) = answer {
+            if peer.out.is_empty() {
+                self.unsent.push(index);
+            }
+            let [high, low] = octets;
+            peer.out.extend_from_slice(&[answer, 2, high, low]);
+        }
+        is_known.then_some(())
     }
 
     #[inline]
@@ -83,13 +113,8 @@ impl Relay {
                 encode::unsuback(&mut peer.out, peer.version?, unsubscribe.packet_id, &codes, None);
                 self.routes.forget();
             }
-            Packet::Puback(ack) | Packet::Pubcomp(ack) => {
-                peer.in_flight.remove(ack.packet_id.get()).then_some(())?;
-            }
-            Packet::Pubrec(ack) => answer(peer, AckKind::Pubrel, ack.packet_id)?,
-            Packet::Pubrel(ack) => {
-                peer.unreleased.remove(ack.packet_id.get()).then_some(())?;
-                answer(peer, AckKind::Pubcomp, ack.packet_id)?;
+            Packet::Puback(ack) | Packet::Pubrec(ack) | Packet::Pubrel(ack) | Packet::Pubcomp(ack) => {
+                return self.acknowledgement(index, found.first, ack.packet_id.get().to_be_bytes());
             }
             Packet::Pingreq => encode::pingresp(&mut peer.out),
             _ => return None,
@@ -114,11 +139,6 @@ impl Relay {
         self.routes.forget();
         Some(())
     }
-}
-
-fn answer(peer: &mut Peer, kind: AckKind, id: PacketId) -> Option<()> {
-    encode::ack(&mut peer.out, peer.version?, kind, id, ReasonCode::Success, Properties::default());
-    Some(())
 }
 
 #[inline]
