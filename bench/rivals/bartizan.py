@@ -94,7 +94,7 @@ class Bartizan(Rival):
         log = self.place / "first-run.log"
         with log.open("w", encoding="utf-8") as out:
             process = subprocess.Popen(  # noqa: S603
-                self._argv(data), stdout=subprocess.PIPE, stderr=out, text=True
+                self._argv(data, *_set("store.kind=memory")), stdout=subprocess.PIPE, stderr=out, text=True
             )
             try:
                 deadline = time.monotonic() + WAIT_S
