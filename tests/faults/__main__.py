@@ -46,6 +46,7 @@ class Tally:
         self.slowest_start_s = max(self.slowest_start_s, run.slowest_start_s)
         self.faults += run.faults
         if not verdict.is_good:
+            print(f"seed {run.seed}: {dict(run.faults)} {verdict}", file=sys.stderr)
             self.bad_seeds.append(run.seed)
 
 

@@ -101,6 +101,43 @@ pub enum Mutation {
     WillDelete { client_id: Arc<str> },
 }
 
+/// Queued messages that core wants to have in memory again, by their places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// Core's own name of the Session; it comes back with the answer.
+    pub session: u64,
+    /// Whose they are.
+    pub client_id: Arc<str>,
+    /// Their places, rising.
+    pub seqs: Vec<u64>,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fetched {
+    /// As in the question.
+    pub session: u64,
+    /// Those of them that are queued, in order.
+    pub messages: Vec<FetchedMessage>,
+    /// The others. None, unless the Session has ended since, or the store has lost something.
+    pub missing: Vec<u64>,
+}
+
+/// One message of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FetchedMessage {
+    /// Its place.
+    pub seq: u64,
+    /// The message.
+    pub message: Arc<Message>,
+    /// The QoS to deliver it with.
+    pub qos: QoS,
+    /// The RETAIN flag to deliver it with.
+    pub retain: bool,
+    /// The Subscription Identifiers to deliver it with.
+    pub subscription_ids: Box<[u32]>,
+}
+
 /// One thing that a store held when it was opened. Within `Store::load`: every Session, then
 /// every Subscription, queues by client and rising `seq`, received ids, Retained Messages, Wills.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,6 +173,15 @@ pub enum Loaded {
         packet_id: Option<PacketId>,
         /// PUBREC was seen: PUBREL is what is sent again.
         released: bool,
+    },
+    /// A message queued and not in flight, by its place: `Fetch` brings the rest.
+    Waiting {
+        /// For whom.
+        client_id: Arc<str>,
+        /// Its place in the Session's queue.
+        seq: u64,
+        /// What it will weigh in memory.
+        weight_bytes: u32,
     },
     /// An inbound QoS 2 Packet Identifier that awaits PUBREL.
     Received {

@@ -29,7 +29,9 @@ impl Recovery {
     fn count(&self, loaded: &Loaded) {
         match loaded {
             Loaded::Session(_) => self.sessions.fetch_add(1, Ordering::Relaxed),
-            Loaded::Queued { .. } | Loaded::Retained { .. } => self.messages.fetch_add(1, Ordering::Relaxed),
+            Loaded::Queued { .. } | Loaded::Waiting { .. } | Loaded::Retained { .. } => {
+                self.messages.fetch_add(1, Ordering::Relaxed)
+            }
             Loaded::Subscription { .. } | Loaded::Received { .. } | Loaded::Will { .. } => 0,
         };
     }
@@ -53,8 +55,9 @@ impl Recovery {
             server.apply(change.clone(), now, &mut fx);
             servers.push(server);
         }
+        let mut fetches = Vec::new();
         let mut changes: Vec<Vec<Mutation>> = vec![Vec::new(); shards];
-        shared.store.load(&mut |loaded| {
+        shared.store.load_places(&mut |loaded| {
             self.count(&loaded);
             let home = restore::home_of(&loaded, shards);
             if let Some(server) = servers.get_mut(home) {
@@ -63,11 +66,15 @@ impl Recovery {
             if let Some(changes) = changes.get_mut(home) {
                 changes.append(&mut fx.mutations);
             }
+            fetches.extend(fx.fetches.drain(..).map(|fetch| (home, fetch)));
         })?;
         for (shard, changes) in changes.into_iter().enumerate() {
             if !changes.is_empty() {
                 shared.store.submit(shard, changes);
             }
+        }
+        for (shard, fetch) in fetches {
+            shared.store.fetch(shard, fetch);
         }
         for (shard, forward) in fx.forwards.drain(..) {
             if let Some(mailbox) = shared.mailboxes.get(shard) {

@@ -132,7 +132,13 @@ impl Server {
             self.remove_subscription(key, text, None, fx);
         }
         let dropped = self.purge(key, !lost.is_empty(), now, fx);
-        self.report_lost(key, lost, dropped, now, fx);
+        match self.sessions.get_mut(key).filter(|session| !session.aside.is_empty() && !lost.is_empty()) {
+            Some(session) => {
+                session.aside.begin_sweep(session.next_seq, lost, dropped);
+                self.fetch_ahead(key, now, fx);
+            }
+            None => self.report_lost(key, lost, dropped, now, fx),
+        }
         if dropped > 0 {
             // What was dropped may have been all that held the window.
             self.proceed(key, now, fx);
@@ -143,15 +149,14 @@ impl Server {
     /// came by a Shared Subscription goes to another member.
     fn purge(&mut self, key: SessionKey, check_subscriptions: bool, now: Time, fx: &mut Effects) -> u64 {
         let Some(session) = self.sessions.get_mut(key) else { return 0 };
+        let (mut dropped, mut octets) = session.give_up_aside(check_subscriptions);
         let (grants, subscriptions) = (&session.grants, &session.subscriptions);
         let keeps = |message: &Message| {
             let topic = message.topic();
             grants.receive(&topic).allow
                 && (!check_subscriptions || subscriptions.values().any(|s| s.filter.as_filter().matches(&topic)))
         };
-        let mut dropped: Vec<u64> = Vec::new();
         let mut shared: Vec<(Arc<str>, Arc<Message>)> = Vec::new();
-        let mut octets = 0;
         session.queue.retain(|queued| {
             let keep = keeps(&queued.message);
             if !keep {
@@ -188,7 +193,7 @@ impl Server {
         dropped.len() as u64
     }
 
-    fn report_lost(&self, key: SessionKey, lost: Vec<Arc<str>>, dropped: u64, now: Time, fx: &mut Effects) {
+    pub(crate) fn report_lost(&self, key: SessionKey, lost: Vec<Arc<str>>, dropped: u64, now: Time, fx: &mut Effects) {
         let Some(session) = self.sessions.get(key) else { return };
         let subject = Subject {
             identity: Some(Arc::clone(&session.principal.id)),

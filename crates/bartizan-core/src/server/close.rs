@@ -163,6 +163,9 @@ impl Server {
         self.tell_groups(key, fx);
         if !ends_with_connection {
             self.hand_over(key, now, fx);
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.set_all_aside();
+            }
         }
         let Some(will) = open.will else { return };
         match fate {
@@ -261,13 +264,14 @@ impl Server {
         self.hand_down(key, now, fx);
         let Some(session) = self.sessions.remove(key) else { return };
         self.by_client_id.remove(&session.client_id);
+        let (queued, octets) = (session.queued() as u64, session.queued_bytes as u64);
         if session.stored {
             fx.mutations.push(Mutation::SessionDelete { client_id: session.client_id });
         }
         let counters = self.counters();
         counters.sessions.sub(1);
-        counters.queued_messages.sub(session.queue.len() as u64);
-        counters.queued_bytes.sub(session.queued_bytes as u64);
+        counters.queued_messages.sub(queued);
+        counters.queued_bytes.sub(octets);
     }
 
     /// Disconnects a client by its Client Identifier. False when it is not connected here.

@@ -156,7 +156,7 @@ impl Server {
         if session.is_transient() && session.connection.is_none() {
             return;
         }
-        let straight = can_send && session.queue.is_empty();
+        let straight = can_send && session.queued() == 0;
         if straight && !session.stored && delivery.group.is_none() {
             self.send_unheld(key, delivery, out, now, fx);
             return;
@@ -213,10 +213,15 @@ impl Server {
                 packet_id: None,
             });
         }
-        let weight = queued.message.weight_bytes() as u64;
-        session.enqueue(queued);
+        let weight = queued.message.weight_bytes();
+        if session.sets_aside() {
+            session.queued_bytes += weight;
+            session.aside.push_back(queued.seq, weight, queued.group);
+        } else {
+            session.enqueue(queued);
+        }
         self.counters().queued_messages.add(1);
-        self.counters().queued_bytes.add(weight);
+        self.counters().queued_bytes.add(weight as u64);
     }
 
     /// A Session that ends with its connection keeps no copy: nothing can ever be sent again.
@@ -296,6 +301,7 @@ impl Server {
             }
             self.assign(key, queued, now, fx);
         }
+        self.fetch_ahead(key, now, fx);
     }
 
     /// A stored message is done with.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::remote::{AckRef, Adoption, Forward};
-use crate::durable::Mutation;
+use crate::durable::{Fetch, Mutation};
 use crate::event::Event;
 use crate::session::auth_exchange::Secret;
 use crate::session::{ConnectionKey, PeerIdentity, SessionKey};
@@ -29,6 +29,8 @@ pub struct Effects {
     pub mutations: Vec<Mutation>,
     /// What may happen once the batch is durable.
     pub deferred: Vec<Deferred>,
+    /// Queued messages that the store is to bring back: asked for behind the batch.
+    pub fetches: Vec<Fetch>,
     /// Messages for other shards.
     pub forwards: Vec<(usize, Forward)>,
     /// Connections whose Session lives on another shard.
@@ -90,6 +92,7 @@ impl Effects {
             && self.events.is_empty()
             && self.mutations.is_empty()
             && self.deferred.is_empty()
+            && self.fetches.is_empty()
             && self.forwards.is_empty()
             && self.moves.is_empty()
     }

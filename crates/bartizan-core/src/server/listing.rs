@@ -70,7 +70,7 @@ impl Server {
                     keep_alive_s: open.keep_alive_s,
                     session_expiry_s: session.expiry_s,
                     subscriptions: session.subscriptions.len(),
-                    queued: session.queue.len(),
+                    queued: session.queued(),
                     inflight: session.inflight.len(),
                     traffic: connection.traffic,
                 })

@@ -29,6 +29,7 @@
 
 pub mod acks;
 pub mod apply;
+pub mod aside;
 pub mod close;
 pub mod common;
 pub mod connect;

@@ -10,6 +10,7 @@ use crate::limits::TokenBucket;
 use crate::message::{Publisher, Time};
 use crate::policy::Grants;
 use crate::session::alias::{InboundAliases, OutboundAliases};
+use crate::session::aside::Aside;
 use crate::session::auth_exchange::ConnectRequest;
 use crate::session::connection::OwedPacket;
 use crate::session::{Connection, ConnectionKey, Inflight, Open, Phase, Principal, Session, SessionKey, Will};
@@ -167,6 +168,7 @@ impl Server {
             stored: false,
             subscriptions: HashMap::new(),
             queue: VecDeque::new(),
+            aside: Aside::default(),
             queued_bytes: 0,
             backlog: VecDeque::new(),
             retained_due: VecDeque::new(),
@@ -228,7 +230,8 @@ impl Server {
     /// says: a Session that ends with its connection has nothing to outlive it.
     pub(crate) fn store_session(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if session.is_transient() {
+        // One with messages set aside is kept until it has them; its record says that it ends.
+        if session.is_transient() && session.aside.is_empty() {
             if std::mem::take(&mut session.stored) {
                 fx.mutations.push(Mutation::SessionDelete { client_id: Arc::clone(&session.client_id) });
                 fx.mutations.push(Mutation::WillDelete { client_id: Arc::clone(&session.client_id) });

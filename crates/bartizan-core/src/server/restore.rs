@@ -12,6 +12,7 @@ use super::{Effects, Server, Timer};
 use crate::durable::{Loaded, SessionRecord};
 use crate::message::{Message, Time};
 use crate::policy::Grants;
+use crate::session::aside::Aside;
 use crate::session::session::{Queued, Received};
 use crate::session::{Inflight, InflightPhase, PendingWill, Principal, Session, Slot, Subscription, Will};
 use crate::topic::parse_subscription;
@@ -37,6 +38,7 @@ pub fn home_of(loaded: &Loaded, shards: usize) -> usize {
         Loaded::Session(record) => &record.client_id,
         Loaded::Subscription { client_id, .. }
         | Loaded::Queued { client_id, .. }
+        | Loaded::Waiting { client_id, .. }
         | Loaded::Received { client_id, .. }
         | Loaded::Will { client_id, .. } => client_id,
         // Retained Messages are shared: any shard may put them there.
@@ -55,7 +57,10 @@ impl Server {
             }
             Loaded::Queued { client_id, seq, message, qos, retain, subscription_ids, packet_id, released } => {
                 let queued = Queued { seq, message, qos, retain, subscription_ids, group: None };
-                self.restore_queued(&client_id, queued, packet_id, released);
+                self.restore_queued(&client_id, queued, (packet_id, released), now, fx);
+            }
+            Loaded::Waiting { client_id, seq, weight_bytes } => {
+                self.restore_waiting(&client_id, seq, weight_bytes as usize, now, fx);
             }
             Loaded::Received { client_id, packet_id } => {
                 if let Some(session) = self.stored_session(&client_id) {
@@ -129,6 +134,7 @@ impl Server {
             stored: true,
             subscriptions: HashMap::new(),
             queue: VecDeque::new(),
+            aside: Aside::default(),
             queued_bytes: 0,
             backlog: VecDeque::new(),
             retained_due: VecDeque::new(),
@@ -173,16 +179,18 @@ impl Server {
         self.index_subscription(key, text, &subscription, true, None, fx);
     }
 
-    fn restore_queued(&mut self, client_id: &str, queued: Queued, packet_id: Option<PacketId>, released: bool) {
+    fn restore_queued(
+        &mut self,
+        client_id: &str,
+        queued: Queued,
+        (packet_id, released): (Option<PacketId>, bool),
+        now: Time,
+        fx: &mut Effects,
+    ) {
         let Some(session) = self.stored_session(client_id) else { return };
         session.next_seq = session.next_seq.max(queued.seq + 1);
-        let weight = queued.message.weight_bytes() as u64;
         match packet_id {
-            None => {
-                session.enqueue(queued);
-                self.counters().queued_messages.add(1);
-                self.counters().queued_bytes.add(weight);
-            }
+            None => self.restore_waiting(client_id, queued.seq, queued.message.weight_bytes(), now, fx),
             Some(id) => {
                 let phase = if released { InflightPhase::Release } else { InflightPhase::Publish };
                 let slot = Slot {
@@ -200,6 +208,18 @@ impl Server {
                 session.inflight.restore(id, slot);
             }
         }
+    }
+
+    /// A message that waits on the disk until its client is there.
+    fn restore_waiting(&mut self, client_id: &str, seq: u64, weight_bytes: usize, now: Time, fx: &mut Effects) {
+        let Some(key) = self.by_client_id.get(client_id).copied() else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.next_seq = session.next_seq.max(seq + 1);
+        session.queued_bytes += weight_bytes;
+        session.aside.push_back(seq, weight_bytes, None);
+        self.counters().queued_messages.add(1);
+        self.counters().queued_bytes.add(weight_bytes as u64);
+        self.fetch_ahead(key, now, fx);
     }
 
     fn restore_will(&mut self, client_id: &str, due: Option<Time>, message: Arc<Message>, delay_s: u32, now: Time) {

@@ -155,7 +155,7 @@ impl Server {
     pub(crate) fn pump_backlog(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
         loop {
             let Some(session) = self.sessions.get(key) else { return };
-            let (next, held_back) = (session.backlog.front().map(|next| next.qos), !session.queue.is_empty());
+            let (next, held_back) = (session.backlog.front().map(|next| next.qos), session.queued() > 0);
             if next.is_none() && session.retained_due.is_empty() {
                 return;
             }

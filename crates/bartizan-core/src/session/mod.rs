@@ -12,6 +12,7 @@
 //! | `will`          | the Will Message and when it is due                                   |
 
 pub mod alias;
+pub mod aside;
 pub mod auth_exchange;
 pub mod connection;
 pub mod inflight;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use slotmap::new_key_type;
 
+use super::aside::Aside;
 use super::connection::ConnectionKey;
 use super::inflight::Inflight;
 use super::principal::Principal;
@@ -101,7 +102,9 @@ pub struct Session {
     pub subscriptions: HashMap<Arc<str>, Subscription>,
     /// Messages waiting for the window.
     pub queue: VecDeque<Queued>,
-    /// Octets in the queue.
+    /// Messages waiting behind those, which the store alone holds.
+    pub aside: Aside,
+    /// Octets in the queue, those set aside among them.
     pub queued_bytes: usize,
     /// Retained Messages on their way to new Subscriptions: at most a page.
     pub backlog: VecDeque<Backlogged>,
@@ -166,6 +169,7 @@ impl Session {
     #[must_use]
     pub fn awaits_room(&self) -> bool {
         !self.queue.is_empty()
+            || !self.aside.is_empty()
             || !self.backlog.is_empty()
             || !self.retained_due.is_empty()
             || self.inflight.on_wire() < self.inflight.len()
@@ -181,7 +185,7 @@ impl Session {
     /// The limit that keeps one more message of this weight out of the queue, if one does.
     #[must_use]
     pub fn full_for(&self, weight_bytes: usize) -> Option<&'static str> {
-        if self.queue.len() >= self.queued_messages_max {
+        if self.queued() >= self.queued_messages_max {
             Some("queued_messages_max")
         } else if self.queued_bytes.saturating_add(weight_bytes) > self.queued_bytes_max {
             Some("queued_bytes_max")

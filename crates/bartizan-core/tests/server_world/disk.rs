@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use bartizan_core::durable::{Loaded, Mutation, SessionRecord};
+use bartizan_core::durable::{Fetch, Fetched, FetchedMessage, Loaded, Mutation, SessionRecord};
 use bartizan_core::message::{Message, Time};
 use bartizan_core::wire::{PacketId, QoS, SubscriptionOptions};
 
@@ -51,6 +51,32 @@ impl Disk {
         let Some(batch) = self.lanes[lane].pop_front() else { return false };
         batch.into_iter().for_each(|mutation| self.apply(mutation));
         true
+    }
+
+    /// A page of what is queued, batches that are on their way to the disk among it.
+    pub fn fetch(&self, lane: usize, fetch: &Fetch) -> Fetched {
+        let mut ahead: BTreeMap<u64, Queued> = BTreeMap::new();
+        for mutation in self.lanes[lane].iter().flatten() {
+            if let Mutation::Enqueue { client_id, seq, message, qos, retain, subscription_ids, .. } = mutation
+                && *client_id == fetch.client_id
+            {
+                let (message, subscription_ids) = (message.clone(), subscription_ids.clone());
+                let (qos, retain) = (*qos, *retain);
+                let queued = Queued { message, qos, retain, subscription_ids, packet_id: None, released: false };
+                ahead.insert(*seq, queued);
+            }
+        }
+        let mut page = Fetched { session: fetch.session, messages: Vec::new(), missing: Vec::new() };
+        for seq in &fetch.seqs {
+            let queued = ahead.get(seq).or_else(|| self.queued.get(&(fetch.client_id.clone(), *seq)));
+            match queued.cloned() {
+                Some(Queued { message, qos, retain, subscription_ids, .. }) => {
+                    page.messages.push(FetchedMessage { seq: *seq, message, qos, retain, subscription_ids });
+                }
+                None => page.missing.push(*seq),
+            }
+        }
+        page
     }
 
     /// The power fails: what is not committed is gone.

@@ -11,7 +11,7 @@ pub mod disk;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use bartizan_core::durable::Durability;
+use bartizan_core::durable::{Durability, Fetch};
 use bartizan_core::message::Time;
 use bartizan_core::policy::Image;
 use bartizan_core::server::apply::Change;
@@ -90,6 +90,8 @@ pub struct World {
     pub listener: usize,
     /// What was promised to those that wait for each batch, and on which shard.
     pub promises: Vec<(usize, Option<Durability>)>,
+    /// Pages that shards want back from the disk, which nobody has read yet.
+    pub reads: VecDeque<(usize, Fetch)>,
     shards: Vec<Shard>,
     mail: Vec<VecDeque<Mail>>,
     by_key: HashMap<(usize, ConnectionKey), usize>,
@@ -145,6 +147,7 @@ impl World {
             authenticators_sleep: false,
             listener: 0,
             promises: Vec::new(),
+            reads: VecDeque::new(),
             shards: Vec::new(),
             mail: Vec::new(),
             by_key: HashMap::new(),
@@ -160,6 +163,7 @@ impl World {
         self.mail = (0..count * count).map(|_| VecDeque::new()).collect();
         self.by_key.clear();
         self.unanswered.clear();
+        self.reads.clear();
         self.shards = (0..count)
             .map(|at| Shard {
                 server: Server::new(at, Arc::clone(&self.common), self.listeners(), at as u64),
@@ -345,6 +349,17 @@ impl World {
         true
     }
 
+    /// Reads the oldest page that a shard wants back. False when none is wanted.
+    pub fn read_one(&mut self) -> bool {
+        let Some((at, fetch)) = self.reads.pop_front() else { return false };
+        let page = self.disk.fetch(at, &fetch);
+        let shard = &mut self.shards[at];
+        shard.server.fetched(page, self.now, &mut shard.fx);
+        self.perform(at);
+        self.flush_all();
+        true
+    }
+
     fn deliver_all_mail(&mut self) {
         let count = self.shards.len();
         while (0..count * count).any(|route| self.deliver_one(route / count, route % count)) {}
@@ -354,7 +369,7 @@ impl World {
     pub fn settle(&mut self) {
         loop {
             self.deliver_all_mail();
-            let committed = (0..self.shards.len()).any(|at| self.commit_one(at));
+            let committed = (0..self.shards.len()).any(|at| self.commit_one(at)) || self.read_one();
             if !committed && self.mail.iter().all(VecDeque::is_empty) {
                 return;
             }
@@ -364,7 +379,8 @@ impl World {
     /// One chosen thing of those that `settle` does.
     pub fn stir(&mut self, dice: &mut Dice) {
         let count = self.shards.len();
-        if dice.once_in(2) {
+        if dice.once_in(4) && self.read_one() {
+        } else if dice.once_in(2) {
             self.commit_one(dice.below(count));
         } else {
             self.deliver_one(dice.below(count), dice.below(count));
@@ -404,6 +420,7 @@ impl World {
                 let ticket = shard.submitted;
                 shard.deferred.extend(fx.deferred.into_iter().map(|deferred| (ticket, deferred)));
             }
+            self.reads.extend(fx.fetches.into_iter().map(|fetch| (at, fetch)));
             for (to, forward) in fx.forwards {
                 if to == at {
                     let shard = &mut self.shards[at];

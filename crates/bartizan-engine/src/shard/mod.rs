@@ -271,12 +271,17 @@ impl Shard {
     fn has_commits(&self) -> bool {
         let committed = self.shared.store.committed(self.lane);
         self.deferred.front().is_some_and(|(ticket, _)| committed.covers(*ticket))
+            || self.shared.store.has_fetched(self.lane)
     }
 
-    /// Lets happen what waited for a commit. True when something did.
+    /// Lets happen what waited for a commit, or for a page of a queue. True when something did.
     fn collect_commits(&mut self, now: Time) -> bool {
         let committed = self.shared.store.committed(self.lane);
         let mut any = false;
+        for page in self.shared.store.take_fetched(self.lane) {
+            any = true;
+            self.server.fetched(page, now, &mut self.fx);
+        }
         while let Some((_, deferred)) = self.deferred.pop_front_if(|(ticket, _)| committed.covers(*ticket)) {
             any = true;
             self.server.committed(deferred, now, &mut self.fx);

@@ -16,6 +16,9 @@ use crate::mailbox::Mail;
 impl Shard {
     pub(super) fn perform(&mut self, now: Time) {
         self.commit();
+        for fetch in self.fx.fetches.drain(..) {
+            self.shared.store.fetch(self.lane, fetch);
+        }
         self.forward(now);
         self.ask(now);
         for (connection, home, adoption) in std::mem::take(&mut self.fx.moves) {

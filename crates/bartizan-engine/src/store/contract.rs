@@ -11,7 +11,10 @@ use bartizan_core::message::{Message, Publisher, Time};
 use bartizan_core::topic::TopicName;
 use bartizan_core::wire::{PacketId, QoS, SubscriptionOptions, Version};
 
-use super::{Loaded, Mutation, SessionRecord, Space, Store, StoreConfig, Ticket, Wake, memory, open};
+use super::{
+    Fetch, Fetched, FetchedMessage, Loaded, Mutation, SessionRecord, Space, Store, StoreConfig, Ticket, Wake, memory,
+    open,
+};
 
 const LANES: usize = 2;
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -228,6 +231,7 @@ fn the_end_of_a_session_takes_what_hangs_on_it_but_the_will(subject: &dyn Subjec
         Loaded::Session(record) => &*record.client_id == "c",
         Loaded::Subscription { client_id, .. }
         | Loaded::Queued { client_id, .. }
+        | Loaded::Waiting { client_id, .. }
         | Loaded::Received { client_id, .. }
         | Loaded::Will { client_id, .. } => &**client_id == "c",
         Loaded::Retained { .. } => true,
@@ -385,6 +389,58 @@ fn a_closed_store_commits_what_it_had_and_nothing_after(subject: &dyn Subject) {
     assert_eq!(contents(&subject.reopen(store)).len(), 1);
 }
 
+/// The answer to one question.
+fn page(store: &Arc<dyn Store>, lane: usize, client_id: &str, seqs: &[u64]) -> Fetched {
+    store.fetch(lane, Fetch { session: 77, client_id: client_id.into(), seqs: seqs.to_vec() });
+    let start = Instant::now();
+    while !store.has_fetched(lane) {
+        assert!(store.failure().is_none(), "{:?}", store.failure());
+        assert!(start.elapsed() < COMMIT_TIMEOUT, "no answer");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    let mut pages = store.take_fetched(lane);
+    assert!(pages.len() == 1 && !store.has_fetched(lane) && store.take_fetched(lane).is_empty());
+    pages.remove(0)
+}
+
+fn payloads(page: &Fetched) -> Vec<(u64, &[u8])> {
+    page.messages.iter().map(|found| (found.seq, found.message.payload())).collect()
+}
+
+fn queued_messages_are_read_back_as_they_are_after_what_was_submitted(subject: &dyn Subject) {
+    let store = subject.open(quiet());
+    let [one, two, three] = [b"1", b"2", b"3"].map(|payload| message("a", payload));
+    commit(&store, 0, vec![session("c"), enqueue("c", 1, &one), enqueue("c", 2, &two), enqueue("d", 1, &three)]);
+    // One batch that nobody has waited for yet.
+    store.submit(1, vec![Mutation::Dequeue { client_id: "c".into(), seq: 1 }, enqueue("c", 3, &three)]);
+    let found = page(&store, 1, "c", &[1, 2, 3]);
+    assert_eq!((found.session, payloads(&found), &found.missing[..]), (77, vec![(2, &b"2"[..]), (3, b"3")], &[1][..]));
+    let expected =
+        FetchedMessage { seq: 2, message: two, qos: QoS::ExactlyOnce, retain: false, subscription_ids: [7, 1].into() };
+    assert_eq!(found.messages[0], expected);
+    // The same from where the next process finds it, and one more on top.
+    let store = subject.reopen(store);
+    let mut places = Vec::new();
+    store.load_places(&mut |loaded| places.push(loaded)).unwrap();
+    assert_eq!(places.len(), 4, "{places:?}");
+    store.submit(0, vec![enqueue("c", 4, &one)]);
+    let found = page(&store, 0, "c", &[2, 3, 4, 5]);
+    assert_eq!(
+        (payloads(&found), &found.missing[..]),
+        (vec![(2, &b"2"[..]), (3, &b"3"[..]), (4, &b"1"[..])], &[5][..])
+    );
+}
+
+fn nothing_of_an_ended_session_is_read_back(subject: &dyn Subject) {
+    let store = subject.open(quiet());
+    commit(&store, 0, vec![session("c"), enqueue("c", 1, &message("a", b"old"))]);
+    let store = subject.reopen(store);
+    store.submit(0, vec![Mutation::SessionDelete { client_id: "c".into() }, session("c")]);
+    assert_eq!(page(&store, 0, "c", &[1]).missing, [1]);
+    store.submit(0, vec![enqueue("c", 1, &message("a", b"new"))]);
+    assert_eq!(payloads(&page(&store, 0, "c", &[1])), [(1, &b"new"[..])]);
+}
+
 macro_rules! contract {
     ($($behaviour:ident),* $(,)?) => {
         mod in_memory {
@@ -413,4 +469,6 @@ contract!(
     no_watermark_steps_back,
     a_lane_that_does_not_exist_commits_nothing,
     a_closed_store_commits_what_it_had_and_nothing_after,
+    queued_messages_are_read_back_as_they_are_after_what_was_submitted,
+    nothing_of_an_ended_session_is_read_back,
 );

@@ -7,14 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bartizan_core::message::{Message, Time};
 use bartizan_core::wire::{PacketId, QoS, SubscriptionOptions};
 
+use super::answers::Answers;
 use super::port::{
-    Committed, Loaded, Mutation, Promise, SessionRecord, Space, Store, StoreError, StoreInfo, Ticket, Wake,
+    Committed, Fetch, Fetched, FetchedMessage, Loaded, Mutation, Promise, SessionRecord, Space, Store, StoreError,
+    StoreInfo, Ticket, Wake,
 };
 
 /// A store whose contents live as long as it does.
 pub struct MemoryStore {
     contents: Mutex<Contents>,
     lanes: Box<[AtomicU64]>,
+    answers: Answers,
     closed: AtomicBool,
     wake: Wake,
 }
@@ -25,6 +28,7 @@ pub fn open(lanes: usize, wake: Wake) -> Arc<MemoryStore> {
     Arc::new(MemoryStore {
         contents: Mutex::default(),
         lanes: (0..lanes).map(|_| AtomicU64::new(0)).collect(),
+        answers: Answers::new(lanes),
         closed: AtomicBool::new(false),
         wake,
     })
@@ -68,6 +72,24 @@ impl Store for MemoryStore {
     fn load(&self, visit: &mut dyn FnMut(Loaded)) -> Result<(), StoreError> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner).visit(visit);
         Ok(())
+    }
+
+    fn load_places(&self, visit: &mut dyn FnMut(Loaded)) -> Result<(), StoreError> {
+        self.load(visit)
+    }
+
+    fn fetch(&self, lane: usize, fetch: Fetch) {
+        let page = self.contents.lock().unwrap_or_else(PoisonError::into_inner).page(&fetch);
+        self.answers.put(lane, page);
+        (self.wake)(lane);
+    }
+
+    fn has_fetched(&self, lane: usize) -> bool {
+        self.answers.has(lane)
+    }
+
+    fn take_fetched(&self, lane: usize) -> Vec<Fetched> {
+        self.answers.take(lane)
     }
 
     fn close(&self) {
@@ -155,6 +177,23 @@ impl Contents {
                 self.wills.remove(&client_id);
             }
         }
+    }
+
+    fn page(&self, fetch: &Fetch) -> Fetched {
+        let found = fetch.seqs.iter().filter_map(|seq| {
+            let held = self.queued.get(&(fetch.client_id.clone(), *seq))?;
+            Some(FetchedMessage {
+                seq: *seq,
+                message: held.message.clone(),
+                qos: held.qos,
+                retain: held.retain,
+                subscription_ids: held.subscription_ids.clone(),
+            })
+        });
+        let messages: Vec<_> = found.collect();
+        let is_missing = |seq: &&u64| !messages.iter().any(|found| found.seq == **seq);
+        let missing = fetch.seqs.iter().filter(is_missing).copied().collect();
+        Fetched { session: fetch.session, messages, missing }
     }
 
     fn end_session(&mut self, client_id: &Arc<str>) {

@@ -4,6 +4,7 @@
 //! |-------------|----------------------------------------------------------------------------|
 //! | `port`      | the port: batches of mutations in, a watermark out                         |
 //! | `config`    | where, how durable, how large                                              |
+//! | `answers`   | pages of queues that were read back, on their way to a shard               |
 //! | `memory`    | adapter: nothing outlives the process                                      |
 //! | `embedded`  | adapter: a write-ahead log, and a redb index brought up to date behind it  |
 //! | `tools`     | a store while no broker runs: check, export, import, compact               |
@@ -13,6 +14,7 @@
 //! hands a batch over, and `committed` is a number they look at after `wake` was called.
 //! A PUBACK, PUBREC or SUBACK leaves when the ticket of its batch is covered (I3).
 
+mod answers;
 pub mod config;
 pub mod embedded;
 pub mod memory;
@@ -26,7 +28,8 @@ use std::sync::Arc;
 
 pub use config::{Durability, StoreConfig};
 pub use port::{
-    Committed, Loaded, Mutation, Promise, SessionRecord, Space, Store, StoreError, StoreInfo, Ticket, Wake,
+    Committed, Fetch, Fetched, FetchedMessage, Loaded, Mutation, Promise, SessionRecord, Space, Store, StoreError,
+    StoreInfo, Ticket, Wake,
 };
 
 /// Opens the durable store of a node.

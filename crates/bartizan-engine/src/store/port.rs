@@ -10,7 +10,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use bartizan_core::durable::{Durability as Promise, Loaded, Mutation, SessionRecord};
+pub use bartizan_core::durable::{
+    Durability as Promise, Fetch, Fetched, FetchedMessage, Loaded, Mutation, SessionRecord,
+};
 
 use super::config::Durability;
 
@@ -187,6 +189,23 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When something stored cannot be read: then the broker must not start.
     fn load(&self, visit: &mut dyn FnMut(Loaded)) -> Result<(), StoreError>;
+
+    /// The same without the messages that wait: `Loaded::Waiting` in place of `Loaded::Queued`
+    /// where there is no Packet Identifier.
+    ///
+    /// # Errors
+    /// As `load`.
+    fn load_places(&self, visit: &mut dyn FnMut(Loaded)) -> Result<(), StoreError>;
+
+    /// Asks for queued messages, as they are after every batch submitted before. `wake` is called
+    /// when the answer is there; one that cannot be read makes the store fail.
+    fn fetch(&self, lane: usize, fetch: Fetch);
+
+    /// True if answers have come for a lane. Cheap.
+    fn has_fetched(&self, lane: usize) -> bool;
+
+    /// Answers that have come for a lane.
+    fn take_fetched(&self, lane: usize) -> Vec<Fetched>;
 
     /// Commits what was submitted and stops. Later batches are never committed.
     fn close(&self);

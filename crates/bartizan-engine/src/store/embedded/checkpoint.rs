@@ -3,13 +3,14 @@
 //! It works on an overlay that nobody changes any more, so the log goes on meanwhile.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::inbox::{Inbox, TellPanic};
 use super::index::{Index, IndexError, Position};
 use super::overlay::Overlay;
+use super::reader::SharedIndex;
 use super::segment::{failed, free_bytes, list, sync_dir};
 use super::{INDEX, RESERVE, SPARE};
 use crate::store::port::StoreError;
@@ -31,7 +32,7 @@ pub struct Job {
 pub struct Checkpointer {
     pub inbox: Arc<Inbox>,
     pub dir: PathBuf,
-    pub index: Option<Index>,
+    pub index: SharedIndex,
     pub cache_bytes: usize,
     pub segment_bytes: u64,
     pub free_bytes_min: u64,
@@ -68,15 +69,31 @@ impl Checkpointer {
     }
 
     fn attempt(&mut self, job: &Job) -> Result<(), IndexError> {
-        let mut index = match self.index.take() {
-            Some(index) => index,
-            None => Index::open(&self.dir.join(INDEX), self.cache_bytes)?,
+        self.open_anew()?;
+        let written = {
+            let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+            index.as_ref().ok_or(IndexError::NoSpace)?.checkpoint(&job.overlay, job.position)
         };
-        // After an error the index must be opened anew, so it is put back only now.
-        index.checkpoint(&job.overlay, job.position)?;
         let is_scarce = free_bytes(&self.dir).is_ok_and(|free| free < self.free_bytes_min);
-        self.inbox.set_index_free_bytes(if is_scarce { index.give_back()? } else { 0 });
-        self.index = Some(index);
+        if written.is_ok() && !is_scarce {
+            self.inbox.set_index_free_bytes(0);
+            return Ok(());
+        }
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        let given_back = written.and_then(|()| index.as_mut().ok_or(IndexError::NoSpace)?.give_back());
+        match given_back {
+            Ok(air) => self.inbox.set_index_free_bytes(air),
+            // After an error the index must be opened anew.
+            Err(_) => *index = None,
+        }
+        given_back.map(drop)
+    }
+
+    fn open_anew(&self) -> Result<(), IndexError> {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        if index.is_none() {
+            *index = Some(Index::open(&self.dir.join(INDEX), self.cache_bytes)?);
+        }
         Ok(())
     }
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::record::batch_bytes_max;
-use crate::store::port::{Committed, Mutation, Promise, Space, StoreError, Ticket, Wake};
+use crate::store::answers::Answers;
+use crate::store::port::{Committed, Fetch, Fetched, Mutation, Promise, Space, StoreError, Ticket, Wake};
 
 /// A submitted batch.
 pub struct Batch {
@@ -22,6 +23,8 @@ pub struct Batch {
 /// What the log writer finds when it looks.
 pub struct Arrived {
     pub batches: VecDeque<Batch>,
+    /// Pages to read once those batches are written, and for which lane.
+    pub fetches: Vec<(usize, Fetch)>,
     /// A checkpoint has ended since it last looked.
     pub checkpoint_ended: bool,
     /// Nothing more will arrive.
@@ -31,6 +34,7 @@ pub struct Arrived {
 #[derive(Default)]
 struct Pending {
     batches: VecDeque<Batch>,
+    fetches: Vec<(usize, Fetch)>,
     /// Per lane, the last ticket given.
     tickets: Vec<u64>,
     checkpoint_ended: bool,
@@ -42,6 +46,7 @@ pub struct Inbox {
     pending: Mutex<Pending>,
     arrived: Condvar,
     watermarks: Box<[AtomicU64]>,
+    answers: Answers,
     backlog_bytes: AtomicUsize,
     backlog_bytes_max: usize,
     is_full: AtomicBool,
@@ -58,6 +63,7 @@ impl Inbox {
             pending: Mutex::new(Pending { tickets: vec![0; lanes], ..Pending::default() }),
             arrived: Condvar::new(),
             watermarks: (0..lanes).map(|_| AtomicU64::new(0)).collect(),
+            answers: Answers::new(lanes),
             backlog_bytes: AtomicUsize::new(0),
             backlog_bytes_max,
             is_full: AtomicBool::new(false),
@@ -95,10 +101,27 @@ impl Inbox {
         ticket
     }
 
+    /// Takes a question in, behind the batches that were submitted before it.
+    pub fn fetch(&self, lane: usize, fetch: Fetch) {
+        self.pending().fetches.push((lane, fetch));
+        self.arrived.notify_one();
+    }
+
+    /// An answer for a lane.
+    pub fn answer(&self, lane: usize, page: Fetched) {
+        self.answers.put(lane, page);
+        (self.wake)(lane);
+    }
+
+    /// Answers that have come.
+    pub fn answers(&self) -> &Answers {
+        &self.answers
+    }
+
     /// All that has arrived; waits for something until `deadline`.
     pub fn take(&self, deadline: Option<Instant>) -> Arrived {
         let mut pending = self.pending();
-        while pending.batches.is_empty() && !pending.closed && !pending.checkpoint_ended {
+        while pending.batches.is_empty() && pending.fetches.is_empty() && !pending.closed && !pending.checkpoint_ended {
             pending = match deadline.map(|at| at.saturating_duration_since(Instant::now())) {
                 Some(Duration::ZERO) => break,
                 Some(left) => self.arrived.wait_timeout(pending, left).unwrap_or_else(PoisonError::into_inner).0,
@@ -107,6 +130,7 @@ impl Inbox {
         }
         Arrived {
             batches: std::mem::take(&mut pending.batches),
+            fetches: std::mem::take(&mut pending.fetches),
             checkpoint_ended: std::mem::take(&mut pending.checkpoint_ended),
             closed: pending.closed,
         }

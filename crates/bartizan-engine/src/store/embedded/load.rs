@@ -51,6 +51,22 @@ impl Startup {
         })
     }
 
+    /// The same without the messages that wait.
+    pub fn visit_places(&self, visit: &mut dyn FnMut(Loaded)) -> Result<(), StoreError> {
+        self.guarded(|| {
+            let mut bodies = self.bodies()?;
+            self.walk(&mut |found| {
+                visit(match found {
+                    Found::Queued { client_id, seq, row } if row.queued.packet_id.is_none() => {
+                        Loaded::Waiting { client_id, seq, weight_bytes: row.weight_bytes }
+                    }
+                    found => bodies.loaded(found)?,
+                });
+                Ok(())
+            })
+        })
+    }
+
     /// Runs a reading of the index; its errors in terms of the store.
     pub fn guarded<T>(&self, read: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, StoreError> {
         guarded(&self.path, || read().map_err(|error| index_error(&self.path, error))).map_err(|error| match error {

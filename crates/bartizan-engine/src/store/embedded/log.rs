@@ -4,7 +4,7 @@
 //! not shards slower. For a checkpoint the log hands its net effect over and starts a new one;
 //! segments that hold nothing newer can go when the index has it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
@@ -13,11 +13,12 @@ use super::checkpoint::Job;
 use super::inbox::{Batch, Inbox, TellPanic};
 use super::index::{Position, is_out_of_space};
 use super::overlay::Overlay;
+use super::reader::Read;
 use super::record::BodyId;
 use super::segment::{HEADER_BYTES, Segment, allocate, failed, free_bytes};
 use super::{LARGE, RESERVE, SPARE};
 use crate::store::config::{Durability, StoreConfig};
-use crate::store::port::{Promise, Space, StoreError};
+use crate::store::port::{Fetch, Promise, Space, StoreError};
 
 /// A group closes at so many batches,
 const GROUP_BATCHES_MAX: usize = 1_000;
@@ -44,6 +45,9 @@ pub struct Log {
     /// And must be at this time.
     sync_by: Option<Instant>,
     overlay: Overlay,
+    /// What the checkpoint being taken takes over.
+    handed_over: Arc<Overlay>,
+    reads: Sender<Read>,
     /// Log since the last checkpoint began.
     log_bytes: u64,
     /// Log that the checkpoint being taken takes over.
@@ -58,6 +62,8 @@ pub struct Log {
 
 /// Where a log goes on.
 pub struct Start {
+    pub overlay: Arc<Overlay>,
+    pub reads: Sender<Read>,
     pub segment: Segment,
     pub salt: u32,
     pub next_group: u64,
@@ -67,7 +73,7 @@ pub struct Start {
 impl Log {
     /// A log that goes on at `start`, while the checkpoint of what was before is being taken.
     pub fn new(inbox: Arc<Inbox>, config: StoreConfig, checkpoints: Sender<Job>, start: Start) -> Log {
-        let Start { segment, salt, next_group, next_body } = start;
+        let Start { overlay: handed_over, reads, segment, salt, next_group, next_body } = start;
         Log {
             inbox,
             config,
@@ -80,6 +86,8 @@ impl Log {
             is_unsynced: false,
             sync_by: None,
             overlay: Overlay::default(),
+            handed_over,
+            reads,
             log_bytes: 0,
             handed_over_bytes: 0,
             last_checkpoint: Instant::now(),
@@ -109,6 +117,9 @@ impl Log {
             }
             let is_last = arrived.closed && arrived.batches.is_empty();
             self.write(arrived.batches)?;
+            for (lane, fetch) in arrived.fetches {
+                self.read(lane, fetch);
+            }
             if is_last {
                 return self.sync();
             }
@@ -162,6 +173,7 @@ impl Log {
         self.handed_over_bytes = std::mem::take(&mut self.log_bytes);
         self.last_checkpoint = Instant::now();
         // If the other thread has ended, it has said why.
+        self.handed_over = Arc::clone(&overlay);
         self.is_in_checkpoint = self.checkpoints.send(Job { overlay, position, keep_from }).is_ok();
         Ok(())
     }
@@ -300,7 +312,19 @@ impl Log {
         Ok(())
     }
 
+    /// Finds what the index cannot know yet, and has the rest read there.
+    fn read(&self, lane: usize, fetch: Fetch) {
+        let mut found = BTreeMap::new();
+        self.handed_over.find(&fetch, &mut found);
+        // Later, so that it says how it is now.
+        self.overlay.find(&fetch, &mut found);
+        // If the other thread has ended, it has said why.
+        let _ = self.reads.send(Read { lane, fetch, found });
+    }
+
     fn end_checkpoint(&mut self) {
+        // From here on the index is asked for what was in it.
+        self.handed_over = Arc::default();
         self.is_in_checkpoint = false;
         self.handed_over_bytes = 0;
         self.inbox.set_behind(self.is_behind());

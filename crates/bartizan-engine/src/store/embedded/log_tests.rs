@@ -29,7 +29,8 @@ fn after(
     segment.put_on(file);
     let inbox = Arc::new(Inbox::new(2, usize::MAX, Arc::new(|_| {})));
     let (checkpoints, _jobs) = mpsc::channel();
-    let start = Start { segment, salt: 7, next_group: 1, next_body: 0 };
+    let (reads, _reads) = mpsc::channel();
+    let start = Start { overlay: Arc::default(), reads, segment, salt: 7, next_group: 1, next_body: 0 };
     let log = Log::new(inbox.clone(), config, checkpoints, start);
     for (lane, promise) in promises {
         inbox.submit(*lane, batch(), *promise);
@@ -141,7 +142,8 @@ fn running(dir: &tempfile::TempDir, config: StoreConfig, file: impl FnOnce(&Segm
     segment.put_on(file);
     let inbox = Arc::new(Inbox::new(1, usize::MAX, Arc::new(|_| {})));
     let (checkpoints, _jobs) = mpsc::channel();
-    let start = Start { segment, salt: 7, next_group: 1, next_body: 0 };
+    let (reads, _reads) = mpsc::channel();
+    let start = Start { overlay: Arc::default(), reads, segment, salt: 7, next_group: 1, next_body: 0 };
     let log = Log::new(inbox.clone(), config, checkpoints, start);
     std::thread::spawn(move || log.run());
     inbox

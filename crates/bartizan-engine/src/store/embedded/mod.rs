@@ -11,6 +11,7 @@
 //! | `index`      | the redb file: keyed state, bodies once per message                      |
 //! | `replay`     | start: the log since the last checkpoint, checked and read back          |
 //! | `load`       | start: index and log merged, in the order that a shard needs             |
+//! | `reader`     | the thread that reads queued messages back for a shard                   |
 //! | `effect`     | an overlay's net effect on the index's tables                            |
 //! | `row`        | the index's rows: each with a checksum of its own                        |
 //! | `migrate`    | an index of an older format becomes one of this                          |
@@ -29,6 +30,7 @@ mod load;
 mod log;
 mod migrate;
 mod overlay;
+mod reader;
 mod record;
 mod replay;
 mod row;
@@ -40,7 +42,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 
 use self::checkpoint::{Checkpointer, Job};
@@ -48,11 +50,14 @@ use self::inbox::Inbox;
 use self::index::{Index, IndexError, Position, is_out_of_space};
 use self::load::Startup;
 use self::log::{Log, Start};
+use self::reader::{Reader, SharedIndex};
 use self::replay::Tail;
 use self::segment::{Segment, allocate};
 pub use self::segment::{failed, sync_dir};
 use super::config::{Durability, SEGMENT_BYTES_MIN, StoreConfig};
-use super::port::{Committed, Loaded, Mutation, Promise, Space, Store, StoreError, StoreInfo, Ticket, Wake};
+use super::port::{
+    Committed, Fetch, Fetched, Loaded, Mutation, Promise, Space, Store, StoreError, StoreInfo, Ticket, Wake,
+};
 
 const INDEX: &str = "index.redb";
 const LOCK: &str = "lock";
@@ -96,19 +101,25 @@ pub fn open(config: StoreConfig, wake: Wake) -> Result<Arc<EmbeddedStore>, Store
     checkpoints
         .send(Job { overlay: overlay.clone(), position, keep_from: next_group })
         .map_err(|_| StoreError::Stopped)?;
+    let index: SharedIndex = Arc::new(RwLock::new(Some(index)));
+    let reader = Reader { inbox: inbox.clone(), index: index.clone(), path: dir.join(INDEX) };
+    let (reads, to_read) = mpsc::channel();
     let checkpointer = Checkpointer {
         inbox: inbox.clone(),
         dir: dir.clone(),
-        index: Some(index),
+        index,
         cache_bytes: config.cache_bytes,
         segment_bytes: config.segment_bytes,
         free_bytes_min: config.free_bytes_min,
     };
     let durability = config.durability;
-    let start = Start { segment, salt, next_group, next_body };
+    let start = Start { overlay: overlay.clone(), reads, segment, salt, next_group, next_body };
     let log = Log::new(inbox.clone(), config, checkpoints, start);
-    let threads =
-        vec![spawn("store-index", &dir, move || checkpointer.run(jobs))?, spawn("store-log", &dir, move || log.run())?];
+    let threads = vec![
+        spawn("store-index", &dir, move || checkpointer.run(jobs))?,
+        spawn("store-read", &dir, move || reader.run(to_read))?,
+        spawn("store-log", &dir, move || log.run())?,
+    ];
     let startup = Startup { view, overlay, path: dir.join(INDEX) };
     Ok(Arc::new(EmbeddedStore {
         inbox,
@@ -214,6 +225,11 @@ impl EmbeddedStore {
     pub fn path(&self) -> PathBuf {
         self.path.clone()
     }
+
+    fn startup(&self) -> Result<Startup, StoreError> {
+        let startup = self.startup.lock().unwrap_or_else(PoisonError::into_inner).take();
+        startup.ok_or(StoreError::LoadedBefore)
+    }
 }
 
 impl Store for EmbeddedStore {
@@ -238,8 +254,23 @@ impl Store for EmbeddedStore {
     }
 
     fn load(&self, visit: &mut dyn FnMut(Loaded)) -> Result<(), StoreError> {
-        let startup = self.startup.lock().unwrap_or_else(PoisonError::into_inner).take();
-        startup.ok_or(StoreError::LoadedBefore)?.visit(visit)
+        self.startup()?.visit(visit)
+    }
+
+    fn load_places(&self, visit: &mut dyn FnMut(Loaded)) -> Result<(), StoreError> {
+        self.startup()?.visit_places(visit)
+    }
+
+    fn fetch(&self, lane: usize, fetch: Fetch) {
+        self.inbox.fetch(lane, fetch);
+    }
+
+    fn has_fetched(&self, lane: usize) -> bool {
+        self.inbox.answers().has(lane)
+    }
+
+    fn take_fetched(&self, lane: usize) -> Vec<Fetched> {
+        self.inbox.answers().take(lane)
     }
 
     fn close(&self) {

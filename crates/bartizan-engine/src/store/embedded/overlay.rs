@@ -11,7 +11,7 @@ use bartizan_core::message::Message;
 use bartizan_core::wire::PacketId;
 
 use super::record::{BodyId, BodyV1, QueuedV1, RecordV1, SessionV1, SubscriptionV1, WillV1};
-use crate::store::port::Mutation;
+use crate::store::port::{Fetch, FetchedMessage, Mutation};
 
 /// What happened to one place in a queue.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,6 +124,23 @@ impl Overlay {
     pub fn hold(&mut self, id: BodyId, message: Arc<Message>) {
         self.body_ids.insert(Arc::as_ptr(&message).addr(), id);
         self.bodies.insert(id, Body { message, rows: 0 });
+    }
+
+    /// What a page asks for and this overlay knows: messages that were queued since the
+    /// checkpoint, and places that are free since.
+    pub fn find(&self, fetch: &Fetch, found: &mut BTreeMap<u64, Option<FetchedMessage>>) {
+        for seq in &fetch.seqs {
+            let place = (fetch.client_id.clone(), *seq);
+            match self.queue.get(&place) {
+                Some(QueueSlot::Fresh(row) | QueueSlot::Over(row)) => {
+                    let message = self.bodies.get(&row.body).map(|body| body.message.clone());
+                    found.insert(*seq, message.and_then(|message| row.fetched(*seq, message)));
+                }
+                Some(QueueSlot::Gone) => drop(found.insert(*seq, None)),
+                None if self.ended.contains(&fetch.client_id) => drop(found.insert(*seq, None)),
+                Some(QueueSlot::Changed { .. }) | None => {}
+            }
+        }
     }
 
     /// Octets of memory that a body takes once it is read.

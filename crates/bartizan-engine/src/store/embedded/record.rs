@@ -11,7 +11,7 @@ use bartizan_core::topic::TopicName;
 use bartizan_core::wire::{PacketId, QoS, SubscriptionOptions, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::store::port::{Mutation, SessionRecord};
+use crate::store::port::{FetchedMessage, Mutation, SessionRecord};
 
 /// The number of a message body; never used twice in the life of a store.
 pub type BodyId = u64;
@@ -195,6 +195,12 @@ impl QueuedV1 {
 
     pub fn qos(&self) -> Option<QoS> {
         QoS::from_bits(self.qos)
+    }
+
+    /// As a page has it; `None` if no program of this version wrote it.
+    pub fn fetched(&self, seq: u64, message: Arc<Message>) -> Option<FetchedMessage> {
+        let subscription_ids = self.subscription_ids.clone();
+        Some(FetchedMessage { seq, message, qos: self.qos()?, retain: self.retain, subscription_ids })
     }
 }
 

@@ -34,7 +34,10 @@ pub fn export(still: &Still, path: &Path, progress: &Progress) -> Result<Counts,
             counts.messages += 1;
             out.line(&Line::Message(MessageLine::of(id, uses, message)))?;
         }
-        out.line(&counts.line(loaded, shared.map_or(0, |shared| shared.id)))
+        match counts.line(loaded, shared.map_or(0, |shared| shared.id)) {
+            Some(line) => out.line(&line),
+            None => Ok(()),
+        }
     })?;
     let (lines, crc32c) = (out.lines, out.crc32c);
     out.line(&Line::End { lines, crc32c })?;
@@ -51,14 +54,15 @@ fn message_of(loaded: &Loaded) -> Option<&Arc<Message>> {
     match loaded {
         Loaded::Queued { message, .. } | Loaded::Retained { message } => Some(message),
         Loaded::Will { will, .. } => Some(will),
-        Loaded::Session(_) | Loaded::Subscription { .. } | Loaded::Received { .. } => None,
+        Loaded::Session(_) | Loaded::Subscription { .. } | Loaded::Waiting { .. } | Loaded::Received { .. } => None,
     }
 }
 
 impl Counts {
-    /// The line of one thing, counted.
-    fn line(&mut self, loaded: Loaded, message: u64) -> Line {
-        match loaded {
+    /// The line of one thing, counted; none for a place without its message, which `visit` never gives.
+    fn line(&mut self, loaded: Loaded, message: u64) -> Option<Line> {
+        Some(match loaded {
+            Loaded::Waiting { .. } => return None,
             Loaded::Session(record) => {
                 self.sessions += 1;
                 Line::Session(SessionLine::of(record))
@@ -84,7 +88,7 @@ impl Counts {
                 self.wills += 1;
                 Line::Will { client_id, message, due_ms: due.map(|at| at.0), delay_s }
             }
-        }
+        })
     }
 }
 

@@ -1,0 +1,204 @@
+//! Messages that wait on the disk: in order, each once, whatever happens while they come back.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says what failed by failing")]
+
+mod server_world;
+
+use std::sync::Arc;
+
+use bartizan_core::policy::Image;
+use bartizan_core::server::apply::Change;
+use bartizan_core::wire::{QoS, Version};
+use server_world::client::Client;
+use server_world::{Dice, World, wide};
+
+const IDENTITIES: &[(&str, &[&str])] = &[("x", &["all"]), ("y", &["all"])];
+
+fn joined(world: &mut World, name: &str, identity: &str) -> Client {
+    let mut client = Client::new(name, identity, Version::V5);
+    client.connect(world, 0);
+    rest(world, &mut [&mut client]);
+    assert!(client.is_connected);
+    client
+}
+
+fn subscribed(world: &mut World, name: &str, filter: &str) -> Client {
+    let mut client = joined(world, name, "x");
+    client.subscribe(world, filter, QoS::ExactlyOnce);
+    rest(world, &mut [&mut client]);
+    client
+}
+
+fn rest(world: &mut World, clients: &mut [&mut Client]) {
+    for _ in 0..200 {
+        world.settle();
+        for client in clients.iter_mut() {
+            client.read(world);
+            client.answer(world, usize::MAX);
+        }
+    }
+}
+
+/// A payload of 20,000 octets that begins with its number.
+fn large(n: usize) -> String {
+    format!("{n:<20000}")
+}
+
+fn numbers(client: &Client) -> Vec<usize> {
+    client.got.iter().map(|got| got.payload.trim_end().parse().unwrap()).collect()
+}
+
+/// Each QoS in the order of its sending [MQTT-4.6.0-6], everything once.
+fn are_in_order(numbers: &[usize], count: usize) -> bool {
+    let of = |rest: usize| numbers.iter().copied().filter(move |n| n % 2 == rest);
+    of(0).eq((0..count).step_by(2)) && of(1).eq((1..count).step_by(2))
+}
+
+fn publish(world: &mut World, writer: &mut Client, from: usize, to: usize) {
+    for n in from..to {
+        let qos = if n % 2 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
+        writer.publish(world, "t", &large(n), qos, false);
+        rest_of(world, writer);
+    }
+}
+
+/// The publisher's part alone: subscribers read nothing meanwhile.
+fn rest_of(world: &mut World, writer: &mut Client) {
+    for _ in 0..4 {
+        world.settle();
+        writer.read(world);
+        writer.answer(world, usize::MAX);
+    }
+}
+
+#[test]
+fn a_client_that_is_away_finds_everything_in_order_and_once() {
+    let mut world = World::new(1, wide(), IDENTITIES);
+    let (mut reader, mut writer) = (subscribed(&mut world, "r", "t"), joined(&mut world, "w", "x"));
+    reader.drop_connection(&mut world);
+    publish(&mut world, &mut writer, 0, 100);
+    assert_eq!(world.total("queued_messages"), 100);
+    reader.connect(&mut world, 0);
+    rest(&mut world, &mut [&mut reader]);
+    assert!(are_in_order(&numbers(&reader), 100), "{:?}", numbers(&reader));
+    assert_eq!((world.total("queued_messages"), world.total("queued_bytes")), (0, 0));
+    assert_eq!(world.disk.counts()[2], 0);
+}
+
+#[test]
+fn a_client_that_reads_slowly_and_comes_and_goes_finds_everything_in_order_and_once() {
+    for seed in 0..8 {
+        let mut world = World::new(1, wide(), IDENTITIES);
+        let mut dice = Dice(seed);
+        let mut writer = joined(&mut world, "w", "x");
+        let mut reader = Client::new("r", "x", Version::V5);
+        reader.receive_maximum = 2;
+        reader.connect(&mut world, 0);
+        rest(&mut world, &mut [&mut reader]);
+        reader.subscribe(&mut world, "t", QoS::ExactlyOnce);
+        rest(&mut world, &mut [&mut reader]);
+        let mut next = 0;
+        while next < 120 {
+            match dice.below(6) {
+                // Some of it is more than a connected Session keeps in memory.
+                0 | 1 => {
+                    publish(&mut world, &mut writer, next, next + 8);
+                    next += 8;
+                }
+                2 | 3 => {
+                    reader.read(&mut world);
+                    reader.answer(&mut world, 1);
+                    world.stir(&mut dice);
+                }
+                4 => reader.drop_connection(&mut world),
+                _ if reader.socket.is_none() => reader.connect(&mut world, 0),
+                _ => world.settle(),
+            }
+        }
+        if reader.socket.is_none() {
+            reader.connect(&mut world, 0);
+        }
+        rest(&mut world, &mut [&mut reader, &mut writer]);
+        let mut seen = std::collections::HashSet::new();
+        let first: Vec<usize> = numbers(&reader).into_iter().filter(|n| seen.insert(*n)).collect();
+        assert!(are_in_order(&first, next), "seed {seed}: {first:?}");
+        let exact = numbers(&reader).into_iter().filter(|n| n % 2 == 1).count();
+        assert_eq!(exact, next / 2, "seed {seed}: QoS 2 comes once");
+        assert_eq!((world.total("queued_messages"), world.total("queued_bytes")), (0, 0), "seed {seed}");
+    }
+}
+
+#[test]
+fn what_the_policy_has_since_forbidden_is_not_delivered_from_the_disk() {
+    let mut world = World::new(1, wide(), IDENTITIES);
+    let (mut reader, mut writer) = (subscribed(&mut world, "r", "t"), joined(&mut world, "w", "y"));
+    reader.drop_connection(&mut world);
+    publish(&mut world, &mut writer, 0, 10);
+    world.set_roles(&[("x", &["none"]), ("y", &["all"])]);
+    world.set_roles(IDENTITIES);
+    publish(&mut world, &mut writer, 10, 12);
+    reader.connect(&mut world, 0);
+    rest(&mut world, &mut [&mut reader]);
+    // Its Subscription ended with its right, and did not come back with it.
+    assert_eq!(numbers(&reader), [0_usize; 0]);
+    assert_eq!((world.total("queued_messages"), world.disk.counts()[2]), (0, 0));
+}
+
+#[test]
+fn what_lost_its_subscription_is_dropped_on_the_disk_at_once_and_the_rest_stays() {
+    const NARROW: &str = r#"{"format":1,"roles":[{"name":"all","limits":{},"rules":[
+        {"name":"p","effect":"permit","actions":["publish"],"pattern":["many"],"qos_max":2,"retain":true},
+        {"name":"s","effect":"permit","actions":["subscribe"],"pattern":[{"lit":"u"}],"qos_max":2,"retain":true}]}]}"#;
+    let mut world = World::new(1, wide(), IDENTITIES);
+    let (mut reader, mut writer) = (subscribed(&mut world, "r", "t"), joined(&mut world, "w", "y"));
+    reader.subscribe(&mut world, "u", QoS::ExactlyOnce);
+    rest(&mut world, &mut [&mut reader]);
+    reader.drop_connection(&mut world);
+    for n in 0..40 {
+        let topic = if n % 4 == 0 { "u" } else { "t" };
+        writer.publish(&mut world, topic, &large(n), QoS::AtLeastOnce, false);
+        rest_of(&mut world, &mut writer);
+    }
+    let image = Arc::new(Image::load(NARROW.as_bytes()).unwrap());
+    world.apply(Change { image, epoch: 2, ..world.change.clone() });
+    rest_of(&mut world, &mut writer);
+    assert_eq!((world.total("queued_messages"), world.disk.counts()[2]), (10, 10));
+    reader.connect(&mut world, 0);
+    rest(&mut world, &mut [&mut reader]);
+    assert_eq!(numbers(&reader), (0..40).step_by(4).collect::<Vec<_>>());
+    assert_eq!((world.total("queued_messages"), world.total("queued_bytes")), (0, 0));
+}
+
+#[test]
+fn a_session_that_ends_while_a_page_is_on_its_way_leaves_nothing() {
+    let mut world = World::new(1, wide(), IDENTITIES);
+    let (mut reader, mut writer) = (subscribed(&mut world, "r", "t"), joined(&mut world, "w", "x"));
+    reader.drop_connection(&mut world);
+    publish(&mut world, &mut writer, 0, 30);
+    reader.connect(&mut world, 0);
+    while world.reads.is_empty() {
+        assert!(world.commit_one(0));
+    }
+    reader.drop_connection(&mut world);
+    reader.clean_start = true;
+    reader.connect(&mut world, 0);
+    rest(&mut world, &mut [&mut reader]);
+    assert_eq!(numbers(&reader), [0_usize; 0]);
+    assert_eq!((world.total("queued_messages"), world.total("queued_bytes"), world.disk.counts()[2]), (0, 0, 0));
+}
+
+#[test]
+fn a_session_that_no_longer_outlives_its_connection_still_gets_what_waits() {
+    let mut world = World::new(1, wide(), IDENTITIES);
+    let (mut reader, mut writer) = (subscribed(&mut world, "r", "t"), joined(&mut world, "w", "x"));
+    reader.drop_connection(&mut world);
+    publish(&mut world, &mut writer, 0, 40);
+    reader.expiry_s = 0;
+    reader.connect(&mut world, 0);
+    rest(&mut world, &mut [&mut reader]);
+    assert!(are_in_order(&numbers(&reader), 40), "{:?}", numbers(&reader));
+    reader.disconnect(&mut world);
+    writer.expiry_s = 0;
+    rest(&mut world, &mut [&mut writer]);
+    assert_eq!(world.disk.counts()[..3], [1, 0, 0], "only the publisher's Session is left");
+}
