@@ -138,7 +138,7 @@ fn segment(contents: &Contents, first_group: u64, (following, is_in_index): (Opt
         expected += groups;
         let is_short = following.is_some_and(|following| following != expected);
         if !is_short && !contents.is_damaged_at(end, expected) {
-            found.torn_tail_at = (following.is_none() && !contents.is_zero_from(end)).then_some(end as u64);
+            found.torn_tail_at = (following.is_none() && contents.is_torn_at(end, expected)).then_some(end as u64);
             break;
         }
         report.damage.push(contents.damage(end, "an unreadable group").into());

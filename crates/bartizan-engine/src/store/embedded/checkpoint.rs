@@ -10,9 +10,10 @@ use std::time::Duration;
 use super::inbox::{Inbox, TellPanic};
 use super::index::{Index, IndexError, Position};
 use super::overlay::Overlay;
+use super::pool;
 use super::reader::SharedIndex;
 use super::segment::{failed, free_bytes, list, sync_dir};
-use super::{INDEX, RESERVE, SPARE};
+use super::{INDEX, RESERVE};
 use crate::store::port::StoreError;
 
 /// How long to wait for somebody to make room before the next attempt.
@@ -100,6 +101,7 @@ impl Checkpointer {
     /// Gives up the reserve, which is there for this. The log writer takes it back later.
     fn make_room(&self) -> Result<(), StoreError> {
         self.inbox.set_full(true);
+        pool::clear(&self.dir).map_err(|error| failed("free segments in", &self.dir, error))?;
         let reserve = self.dir.join(RESERVE);
         match std::fs::remove_file(&reserve) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", &reserve, error)),
@@ -110,12 +112,13 @@ impl Checkpointer {
     /// Removes the segments whose groups are all in the index; one may become the spare.
     fn free_segments(&self, keep_from: u64) -> Result<(), StoreError> {
         let segments = list(&self.dir).map_err(|error| failed("list", &self.dir, error))?;
-        for (_, path) in segments.iter().filter(|(first, _)| *first < keep_from) {
-            let spare = self.dir.join(SPARE);
-            let is_whole = path.metadata().is_ok_and(|found| found.len() == self.segment_bytes);
-            let freed =
-                if is_whole && !spare.exists() { std::fs::rename(path, &spare) } else { std::fs::remove_file(path) };
-            freed.map_err(|error| failed("remove", path, error))?;
+        let is_scarce = free_bytes(&self.dir).is_ok_and(|free| free < self.free_bytes_min);
+        for (first_group, path) in segments.iter().filter(|(first, _)| *first < keep_from) {
+            let freed = pool::give(&self.dir, path, *first_group, self.segment_bytes);
+            freed.map_err(|error| failed("free", path, error))?;
+        }
+        if is_scarce {
+            pool::clear(&self.dir).map_err(|error| failed("free segments in", &self.dir, error))?;
         }
         sync_dir(&self.dir).map_err(|error| failed("sync", &self.dir, error))
     }

@@ -13,6 +13,7 @@ use super::checkpoint::Job;
 use super::inbox::{Batch, Inbox, TellPanic};
 use super::index::{Position, is_out_of_space};
 use super::overlay::Overlay;
+use super::pool;
 use super::reader::Read;
 use super::record::BodyId;
 use super::segment::{HEADER_BYTES, Segment, allocate, failed, free_bytes};
@@ -300,6 +301,7 @@ impl Log {
 
     /// Nothing is committed meanwhile: what cannot be written is not acknowledged.
     fn wait_for_room(&mut self, error: std::io::Error) -> Result<(), StoreError> {
+        pool::clear(&self.config.path).map_err(|error| failed("free segments in", &self.config.path, error))?;
         self.has_reserves = false;
         self.inbox.set_full(true);
         let (is_closed, checkpoint_ended) = self.inbox.pause(RETRY);
@@ -346,6 +348,11 @@ impl Log {
             // While a checkpoint is being taken, the room of the reserve is the index's.
             if name == RESERVE && self.is_in_checkpoint && self.inbox.space() == Space::Full {
                 has_all = false;
+                continue;
+            }
+            if name == SPARE
+                && pool::take(&dir, self.config.segment_bytes).map_err(|error| failed("list", &dir, error))?
+            {
                 continue;
             }
             match allocate(&dir, name, self.config.segment_bytes) {

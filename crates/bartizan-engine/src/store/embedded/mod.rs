@@ -5,6 +5,7 @@
 //! | `inbox`      | what shards and threads share: batches, watermarks, space, failure       |
 //! | `log`        | the thread that writes and syncs groups of batches                       |
 //! | `segment`    | the log's files: frames, checksums, what counts as damage                |
+//! | `pool`       | segments that are written again                                          |
 //! | `record`     | the stored forms, version 1                                              |
 //! | `overlay`    | the log's net effect since the last checkpoint                           |
 //! | `checkpoint` | the thread that brings the index up to date and frees the log            |
@@ -18,8 +19,8 @@
 //! | `still`      | a store that nobody writes: for `check`, `export`, `import`, `compact`   |
 //! | `check`      | reads everything, and names every place that is damaged                  |
 //!
-//! In the directory: `NNN.wal` segments, `index.redb`, `spare` (the next segment), `reserve`
-//! (room for a checkpoint on a full disk), `lock`.
+//! In the directory: `NNN.wal` segments, `index.redb`, `spare` (the next segment), `free-NNN` (the
+//! next but one), `reserve` (room for a checkpoint on a full disk), `lock`.
 
 pub mod check;
 mod checkpoint;
@@ -30,6 +31,7 @@ mod load;
 mod log;
 mod migrate;
 mod overlay;
+mod pool;
 mod reader;
 mod record;
 mod replay;

@@ -246,9 +246,11 @@ impl Contents {
         places.filter_map(|place| Some((place, self.frame_at(place)?.group))).find(|(_, group)| *group > expected)
     }
 
-    /// True if nothing was ever written from here on.
-    pub fn is_zero_from(&self, at: usize) -> bool {
-        self.octets.get(at..).unwrap_or_default().iter().all(|octet| *octet == 0)
+    /// True if a group was being written here. What a segment held before it was written again has
+    /// older groups, and is no tail of anything.
+    pub fn is_torn_at(&self, at: usize, expected: u64) -> bool {
+        let header = self.octets.get(at..).unwrap_or_default();
+        header.get(..4) == Some(FRAME_MAGIC) && long(header, 8).is_some_and(|group| group >= expected)
     }
 
     /// Its length.
