@@ -8,7 +8,7 @@ use super::bind::Grants;
 use super::decide::Decision;
 use crate::message::Message;
 use crate::topic::TopicName;
-use crate::wire::Publish;
+use crate::wire::{Publish, QoS};
 
 /// A message that a decision admitted.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,12 +86,64 @@ impl Grants {
     }
 }
 
+/// Admits the PUBLISH packets that one client sends in a row. A decision is a function of grants, topic,
+/// QoS and RETAIN (I5), so what was admitted under the same four is not decided again.
+#[derive(Debug, Default)]
+pub struct Admissions {
+    grants: Option<Arc<Grants>>,
+    /// What was admitted last.
+    last: Option<(QoS, bool)>,
+    topic: String,
+}
+
+impl Admissions {
+    /// Decides under these grants from now on.
+    pub fn begin(&mut self, grants: Arc<Grants>) {
+        self.grants = Some(grants);
+        self.last = None;
+    }
+
+    /// Admits nothing any more.
+    pub fn end(&mut self) {
+        self.grants = None;
+        self.last = None;
+    }
+
+    /// The policy that decides; `None` before `begin`.
+    #[must_use]
+    pub fn grants(&self) -> Option<&Arc<Grants>> {
+        self.grants.as_ref()
+    }
+
+    /// As `Grants::authorize`. Before `begin` nothing is admitted.
+    ///
+    /// # Errors
+    /// `Denied` with the decision.
+    #[inline]
+    pub fn authorize<'a>(
+        &mut self,
+        publish: Publish<'a>,
+        topic: TopicName<'a>,
+    ) -> Result<Authorized<Publish<'a>>, Denied> {
+        if self.last == Some((publish.qos, publish.retain)) && self.topic == topic.as_str() {
+            return Ok(Authorized(Publish { topic: topic.as_str(), ..publish }));
+        }
+        self.last = None;
+        let Some(grants) = &self.grants else { return Err(Denied(Decision::NOBODY)) };
+        let admitted = grants.authorize(publish, topic)?;
+        self.last = Some((publish.qos, publish.retain));
+        self.topic.clear();
+        self.topic.push_str(topic.as_str());
+        Ok(admitted)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Identity, Image, Why};
     use super::*;
     use crate::message::Publisher;
-    use crate::wire::{Properties, QoS};
+    use crate::wire::Properties;
 
     const IMAGE: &str = r#"{"format":1,"roles":[{"name":"x","limits":{},"rules":[{"name":"r","effect":"permit",
         "actions":["publish"],"pattern":[{"lit":"a"}],"qos_max":1,"retain":false}]}]}"#;
@@ -125,6 +177,31 @@ mod tests {
         assert!(admitted.held(Arc::new(held("b", b"1"))).is_none());
         assert!(admitted.held(Arc::new(held("a", b"1"))).is_some());
         assert!(grants().authorize_message(held("a", b"1")).is_ok());
+    }
+
+    #[test]
+    fn what_was_admitted_admits_nothing_else_and_nothing_under_other_grants() {
+        let mut admissions = Admissions::default();
+        let topic = |text| TopicName::parse(text).unwrap();
+        assert!(admissions.authorize(publish(false), topic("a")).is_err());
+        admissions.begin(Arc::new(grants()));
+        for _ in 0..3 {
+            assert!(admissions.authorize(publish(false), topic("a")).is_ok());
+        }
+        assert!(admissions.authorize(publish(true), topic("a")).is_err());
+        assert!(admissions.authorize(Publish { qos: QoS::ExactlyOnce, ..publish(false) }, topic("a")).is_err());
+        assert!(admissions.authorize(publish(false), topic("a")).is_ok());
+        assert!(admissions.authorize(publish(false), topic("b")).is_err());
+        assert!(admissions.authorize(publish(false), topic("a")).is_ok());
+        admissions.begin(Arc::new(Arc::new(Image::deny_all()).bind(&Identity {
+            id: "i",
+            client_id: "c",
+            roles: &[],
+            attributes: &[],
+        })));
+        assert!(admissions.authorize(publish(false), topic("a")).is_err());
+        admissions.end();
+        assert!(admissions.authorize(publish(false), topic("a")).is_err());
     }
 
     #[test]

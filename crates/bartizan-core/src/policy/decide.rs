@@ -56,6 +56,9 @@ impl Why {
 }
 
 impl Decision {
+    /// Nobody asks: no.
+    pub(super) const NOBODY: Decision = Decision::denied(None, Why::NoPermit);
+
     const fn denied(rule: Option<RuleId>, why: Why) -> Decision {
         Decision { allow: false, per_delivery: false, rule, why }
     }

@@ -20,7 +20,7 @@ mod image;
 mod limits;
 mod pattern;
 
-pub use authorized::{Authorized, Denied};
+pub use authorized::{Admissions, Authorized, Denied};
 pub use bind::{Grants, Identity};
 pub use decide::{Decision, Why};
 pub use format::ImageError;

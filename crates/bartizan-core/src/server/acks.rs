@@ -11,7 +11,7 @@ use super::{AckRef, Effects, Server};
 use crate::durable::Mutation;
 use crate::message::Time;
 use crate::session::connection::{Owed, OwedPacket};
-use crate::session::{ConnectionKey, InflightPhase, SessionKey};
+use crate::session::{ConnectionKey, InflightPhase, SessionKey, Slot};
 use crate::wire::encode;
 use crate::wire::{Ack, PacketId, QoS, ReasonCode, Version};
 
@@ -130,16 +130,10 @@ impl Server {
         let Some((session_key, _)) = self.speaker(key) else { return };
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         // An acknowledgement of what was not sent is ignored: it can change nothing.
-        let expected = session
-            .inflight
-            .get_mut(id)
-            .is_some_and(|slot| slot.qos == qos && slot.phase == phase && (slot.on_wire || slot.sent_before));
-        if !expected {
-            return;
-        }
-        if let Some(slot) = session.inflight.finish(id) {
-            self.forget_queued(session_key, slot.seq, fx);
-        }
+        let expected =
+            |slot: &Slot| slot.qos == qos && slot.phase == phase && (slot.on_wire || slot.sent_before);
+        let Some(slot) = session.inflight.finish_if(id, expected) else { return };
+        self.forget_queued(session_key, slot.seq, fx);
         self.proceed(session_key, now, fx);
     }
 

@@ -102,8 +102,9 @@ impl Server {
     fn deliver_qos0(&mut self, key: SessionKey, delivery: &Delivery, out: &Outgoing<'_>, now: Time, fx: &mut Effects) {
         let Some(session) = self.sessions.get(key) else { return };
         let Some(connection_key) = session.connection else { return };
-        let room = self.connections.get(connection_key).map_or(0, |c| self.out_buffer_bytes_max(c.peer.listener));
         let Some(connection) = self.connections.get_mut(connection_key) else { return };
+        let rules = self.listeners.get(connection.peer.listener);
+        let room = rules.map_or(0, |rules| rules.limits.out_buffer_bytes_max as usize);
         let head = PublishHead {
             dup: false,
             qos: QoS::AtMostOnce,
@@ -360,7 +361,7 @@ impl Server {
             subscription_ids: &slot.subscription_ids,
             forwarded: message.properties(),
         };
-        self.frame.clear();
+        self.frame.begin(true);
         let sent = send(connection, &mut self.frame, head, message.payload(), usize::MAX);
         slot.sent_before = true;
         let seq = slot.seq;
@@ -399,8 +400,8 @@ impl Server {
 
     /// What waits after an acknowledgement: first what must be sent again, then the queue.
     pub(crate) fn proceed(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
-        let behind = self.sessions.get(key).is_some_and(|session| session.inflight.on_wire() < session.inflight.len());
-        if behind {
+        let Some(session) = self.sessions.get(key).filter(|session| session.awaits_room()) else { return };
+        if session.inflight.on_wire() < session.inflight.len() {
             self.resend(key, now, fx);
         }
         self.pump(key, now, fx);
@@ -441,7 +442,7 @@ fn send(
         return Sent::TooLarge;
     }
     if head.qos == QoS::AtMostOnce && head.topic_alias.is_none() && head.subscription_ids.is_empty() {
-        out.extend_from_slice(frame.of(open.version, &head, payload));
+        frame.append(out, open.version, &head, payload);
     } else {
         encode::publish(out, open.version, &head, payload);
     }

@@ -198,7 +198,7 @@ impl Server {
     ) {
         let before = fx.mutations.len();
         let next = self.sessions.get(key).map_or(0, |session| session.next_seq);
-        self.frame.clear();
+        self.frame.begin(true);
         let mut out = Outgoing::held(&message);
         if !self.deliver_to_member(key, &group, &mut out, now, fx) {
             self.give_back(key, group, message, ack, now, fx);
@@ -249,7 +249,7 @@ impl Server {
         match chosen {
             Some((name, member)) if member.shard == self.shard => {
                 let before = fx.mutations.len();
-                self.frame.clear();
+                self.frame.begin(true);
                 self.deliver_to_member(member.session, &name, &mut Outgoing::held(&message), now, fx);
                 self.confirm(ack, fx.mutations.len() > before, fx);
             }

@@ -14,10 +14,12 @@ impl Server {
     /// rest comes again with more behind it, or once the connection is named in `fx.resumed`.
     pub fn input(&mut self, key: ConnectionKey, buf: &[u8], now: Time, fx: &mut Effects) -> usize {
         let mut done = 0;
+        self.speech.begin();
         while let Some(rest) = buf.get(done..).filter(|rest| !rest.is_empty()) {
             let Some(taken) = self.packet(key, rest, now, fx) else { break };
             done += taken;
         }
+        self.speech.begin();
         if done > 0 {
             self.counters().bytes_received.add(done as u64);
             if let Some(connection) = self.connections.get_mut(key) {
@@ -30,35 +32,34 @@ impl Server {
 
     /// One packet. `None` when none is complete or none may be handled now.
     fn packet(&mut self, key: ConnectionKey, buf: &[u8], now: Time, fx: &mut Effects) -> Option<usize> {
-        let connection = self.connections.get(key)?;
+        let connection = self.connections.get_mut(key)?;
         if connection.paused_until.is_some() {
             return None;
         }
-        if self.must_wait(key) {
-            if let Some(connection) = self.connections.get_mut(key) {
-                connection.is_stalled = true;
+        let limits = self.listeners.get(connection.peer.listener).map(|rules| &rules.limits);
+        let property_bytes_max = limits.map_or(0, |limits| limits.property_bytes_max) as usize;
+        // While nobody is known yet, little is kept for anybody.
+        let before_connack = limits.map_or(0, |limits| limits.packet_bytes_max.min(limits.connect_bytes_max));
+        let (version, packet_bytes_max, ready) = match &connection.phase {
+            Phase::Open(open) => {
+                let out_max = limits.map_or(0, |limits| limits.out_buffer_bytes_max as usize);
+                if has_enough(connection.out.len(), out_max, open.owed_bytes) {
+                    connection.is_stalled = true;
+                    return None;
+                }
+                // Packets that a client sends behind its CONNECT wait for the CONNACK.
+                (Some(open.version), open.packet_bytes_max, open.is_live)
             }
-            return None;
-        }
-        let connection = self.connections.get(key)?;
-        let (version, ready) = match &connection.phase {
-            Phase::AwaitConnect => (None, true),
-            Phase::Authenticating(exchange) => (Some(exchange.connect.version), !exchange.rounds.is_asked()),
-            // Packets that a client sends behind its CONNECT wait for the CONNACK.
-            Phase::Open(open) => (Some(open.version), open.is_live),
+            Phase::AwaitConnect => (None, before_connack, true),
+            Phase::Authenticating(exchange) => {
+                (Some(exchange.connect.version), before_connack, !exchange.rounds.is_asked())
+            }
             Phase::Moving => return None,
             Phase::Closed => return Some(buf.len()),
         };
         if !ready {
             return None;
         }
-        let limits = self.listeners.get(connection.peer.listener).map(|rules| &rules.limits);
-        let property_bytes_max = limits.map_or(0, |limits| limits.property_bytes_max) as usize;
-        let packet_bytes_max = match connection.open() {
-            Some(open) => open.packet_bytes_max,
-            // Nobody is known yet, so little is kept for anybody.
-            None => limits.map_or(0, |limits| limits.packet_bytes_max.min(limits.connect_bytes_max)),
-        };
         let frame = match wire::frame(buf, packet_bytes_max) {
             Ok(Some(frame)) => frame,
             Ok(None) => return None,
@@ -95,7 +96,7 @@ impl Server {
     fn must_wait(&self, key: ConnectionKey) -> bool {
         let Some(connection) = self.connections.get(key) else { return false };
         let Some(open) = connection.open() else { return false };
-        connection.out.len() > self.out_buffer_bytes_max(connection.peer.listener) || open.owed_bytes > OWED_BYTES_MAX
+        has_enough(connection.out.len(), self.out_buffer_bytes_max(connection.peer.listener), open.owed_bytes)
     }
 
     /// Lets a connection go on whose input waited, if nothing holds it any more.
@@ -171,6 +172,11 @@ impl Server {
             Phase::Moving | Phase::Closed => {}
         }
     }
+}
+
+/// True where as much waits for a client as may.
+fn has_enough(out: usize, out_max: usize, owed_bytes: usize) -> bool {
+    out > out_max || owed_bytes > OWED_BYTES_MAX
 }
 
 /// Only 5.0 has properties, so the peer speaks it.

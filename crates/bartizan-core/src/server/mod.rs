@@ -86,6 +86,8 @@ pub struct Server {
     pub(crate) by_client_id: HashMap<Arc<str>, SessionKey>,
     pub(crate) index: SubscriptionIndex<Receiver, Part>,
     pub(crate) routes: RouteCache<Arc<Route>>,
+    pub(crate) last_route: route::LastRoute,
+    pub(crate) speech: publish::Speech,
     pub(crate) groups: SlotMap<GroupKey, Group>,
     pub(crate) by_group: HashMap<Arc<str>, GroupKey>,
     pub(crate) relays: SlotMap<remote::RelayKey, remote::Relay>,
@@ -98,7 +100,7 @@ pub struct Server {
     pub(crate) is_store_writable: bool,
     pub(crate) is_draining: bool,
     pub(crate) entropy: u64,
-    pub(crate) scratch: Vec<u8>,
+    pub(crate) scratch: String,
     pub(crate) frame: route::SharedFrame,
 }
 
@@ -116,6 +118,8 @@ impl Server {
             by_client_id: HashMap::new(),
             index: SubscriptionIndex::new(),
             routes: RouteCache::default(),
+            last_route: route::LastRoute::default(),
+            speech: publish::Speech::default(),
             groups: SlotMap::with_key(),
             by_group: HashMap::new(),
             relays: SlotMap::with_key(),
@@ -128,7 +132,7 @@ impl Server {
             is_store_writable: true,
             is_draining: false,
             entropy,
-            scratch: Vec::new(),
+            scratch: String::new(),
             frame: route::SharedFrame::default(),
         }
     }

@@ -173,7 +173,7 @@ impl Server {
             backlog: VecDeque::new(),
             retained_due: VecDeque::new(),
             inflight: Inflight::default(),
-            received: HashMap::new(),
+            received: HashMap::default(),
             next_seq: 1,
             pending_will: None,
             ends_at: None,

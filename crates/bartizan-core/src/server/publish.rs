@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::route::{Outgoing, Routed};
-use super::{AckRef, DeniedPublish, Effects, Limits, Server};
+use super::{AckRef, DeniedPublish, Effects, Server};
 use crate::event::What;
-use crate::message::{Message, Time};
-use crate::policy::{Authorized, Denied};
+use crate::message::{Message, Publisher, Time};
+use crate::policy::{Admissions, Authorized, Denied};
 use crate::session::ConnectionKey;
 use crate::session::connection::{Excess, OwedPacket};
 use crate::session::session::Received;
@@ -37,6 +37,23 @@ impl Rejection {
     }
 }
 
+/// Who publishes the packets that are handled in a row, and what it may. It lasts as long as one
+/// `input`, within which neither identity nor policy changes.
+#[derive(Debug, Default)]
+pub(crate) struct Speech {
+    publisher: Option<Arc<Publisher>>,
+    admissions: Admissions,
+}
+
+impl Speech {
+    /// Forgets who spoke.
+    pub(crate) fn begin(&mut self) {
+        if self.publisher.take().is_some() {
+            self.admissions.end();
+        }
+    }
+}
+
 impl Server {
     /// A PUBLISH packet from a client.
     pub(crate) fn on_publish(&mut self, key: ConnectionKey, publish: &Publish<'_>, now: Time, fx: &mut Effects) {
@@ -45,8 +62,10 @@ impl Server {
         counters.publish_bytes_received.add(publish.payload.len() as u64);
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.traffic.messages_in += 1;
-        let limits = self.limits_of(self.connections.get(key).map_or(0, |c| c.peer.listener));
-        if !self.meter(key, publish, &limits, now, fx) {
+        let most = self.listeners.get(connection.peer.listener).map_or((0, 0), |rules| {
+            (rules.limits.topic_bytes_max as usize, rules.limits.topic_levels_max as usize)
+        });
+        if !self.meter(key, publish, now, fx) {
             return;
         }
         if let Err(rejection) = self.count_inbound(key, publish) {
@@ -54,20 +73,40 @@ impl Server {
             return;
         }
         let properties = PublishProperties::read(publish.properties);
+        let Some(alias) = properties.topic_alias else {
+            self.on_named(key, publish, publish.topic, &properties, most, now, fx);
+            return;
+        };
         // The topic of an alias is copied out: the alias table may change before the message
         // has gone its way.
         let mut resolved = std::mem::take(&mut self.scratch);
         resolved.clear();
-        match self.resolve_topic(key, publish, properties.topic_alias, &mut resolved) {
-            // Also one that came before sets the alias it names.
-            Ok(()) if self.is_duplicate(key, publish, now, fx) => {}
-            Ok(()) => match check_topic(&resolved, publish, &properties, &limits) {
-                Ok(topic) => self.admit(key, publish, topic, &properties, now, fx),
-                Err(rejection) => self.reject(key, publish, &rejection, now, fx),
-            },
+        match self.resolve_topic(key, publish, alias, &mut resolved) {
+            Ok(()) => self.on_named(key, publish, &resolved, &properties, most, now, fx),
             Err(rejection) => self.reject(key, publish, &rejection, now, fx),
         }
         self.scratch = resolved;
+    }
+
+    /// A PUBLISH whose Topic Name is known. Also one that came before sets the alias it names.
+    #[allow(clippy::too_many_arguments)]
+    fn on_named(
+        &mut self,
+        key: ConnectionKey,
+        publish: &Publish<'_>,
+        topic: &str,
+        properties: &PublishProperties<'_>,
+        most: (usize, usize),
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        if self.is_duplicate(key, publish, now, fx) {
+            return;
+        }
+        match check_topic(topic, publish, properties, most) {
+            Ok(topic) => self.admit(key, publish, topic, properties, now, fx),
+            Err(rejection) => self.reject(key, publish, &rejection, now, fx),
+        }
     }
 
     /// Takes tokens for a message; without them, reading pauses until there are some again. False
@@ -76,11 +115,11 @@ impl Server {
         &mut self,
         key: ConnectionKey,
         publish: &Publish<'_>,
-        limits: &Limits,
         now: Time,
         fx: &mut Effects,
     ) -> bool {
         let Some(connection) = self.connections.get_mut(key) else { return false };
+        let listener = connection.peer.listener;
         let Some(open) = connection.open_mut() else { return false };
         let octets = publish.payload.len() as u64 + publish.topic.len() as u64;
         let by_number = open.message_rate.as_mut().map_or(0, |bucket| bucket.spend(1, now));
@@ -92,10 +131,11 @@ impl Server {
         if wait_ms == 0 {
             return true;
         }
+        let excess_max_s = self.listeners.get(listener).map_or(0.0, |rules| rules.limits.publish_excess_max_s);
         let excess = open.excess.get_or_insert(Excess { since: now, paused_ms: 0 });
         let elapsed_ms = now.since(excess.since);
         // At most a day, as Python checks.
-        if elapsed_ms >= (limits.publish_excess_max_s.clamp(0.0, 86_400.0) * 1000.0) as u64 {
+        if elapsed_ms >= (excess_max_s.clamp(0.0, 86_400.0) * 1000.0) as u64 {
             // Half of the time: a client at its rate is paused now and then, one above it always.
             if excess.paused_ms >= elapsed_ms / 2 && elapsed_ms > 0 {
                 self.limit_met(key, "publish_excess_max_s", "disconnected", now, fx);
@@ -152,13 +192,9 @@ impl Server {
         &mut self,
         key: ConnectionKey,
         publish: &Publish<'_>,
-        alias: Option<u16>,
-        resolved: &mut Vec<u8>,
+        alias: u16,
+        resolved: &mut String,
     ) -> Result<(), Rejection> {
-        let Some(alias) = alias else {
-            resolved.extend_from_slice(publish.topic.as_bytes());
-            return Ok(());
-        };
         let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return Ok(()) };
         if !open.aliases_in.admits(alias) {
             return Err(fatal(ReasonCode::TopicAliasInvalid, "Topic Alias above our maximum [MQTT-3.3.2-9]")
@@ -169,11 +205,11 @@ impl Server {
                 .aliases_in
                 .get(alias)
                 .ok_or(fatal(ReasonCode::ProtocolError, "Topic Alias without a mapping [MQTT-3.3.2-12]"))?;
-            resolved.extend_from_slice(topic.as_bytes());
+            resolved.push_str(topic);
         } else {
             TopicName::parse(publish.topic).map_err(|_| fatal(ReasonCode::TopicNameInvalid, "not a Topic Name"))?;
             open.aliases_in.set(alias, publish.topic);
-            resolved.extend_from_slice(publish.topic.as_bytes());
+            resolved.push_str(publish.topic);
         }
         Ok(())
     }
@@ -187,23 +223,47 @@ impl Server {
         now: Time,
         fx: &mut Effects,
     ) {
-        let Some(open) = self.connections.get(key).and_then(|c| c.open()) else { return };
-        let (publisher, grants) = (Arc::clone(&open.publisher), Arc::clone(&open.grants));
-        let admitted = match grants.authorize(*publish, topic) {
-            Ok(admitted) => admitted,
+        let mut speech = std::mem::take(&mut self.speech);
+        if speech.publisher.is_none()
+            && let Some(open) = self.connections.get(key).and_then(|c| c.open())
+        {
+            speech.publisher = Some(Arc::clone(&open.publisher));
+            speech.admissions.begin(Arc::clone(&open.grants));
+        }
+        match speech.admissions.authorize(*publish, topic) {
+            Ok(admitted) => {
+                if let Some(publisher) = &speech.publisher {
+                    self.admitted(key, &admitted, topic, publisher, properties, now, fx);
+                }
+            }
             Err(Denied(decision)) => {
                 self.counters().denied.add(1);
+                let image = speech.admissions.grants().map(|grants| grants.image());
+                let name = |rule| image.map(|image| image.rule_name(rule).to_owned());
                 let what = What::Denied {
                     action: "publish",
                     topic: topic.as_str().to_owned(),
-                    rule: decision.rule.map(|rule| grants.image().rule_name(rule).to_owned()),
+                    rule: decision.rule.and_then(name),
                     why: decision.why.as_str(),
                 };
                 self.tell(key, now, what, fx);
                 self.deny(key, publish, now, fx);
-                return;
             }
-        };
+        }
+        self.speech = speech;
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn admitted(
+        &mut self,
+        key: ConnectionKey,
+        publish: &Authorized<Publish<'_>>,
+        topic: TopicName<'_>,
+        publisher: &Arc<Publisher>,
+        properties: &PublishProperties<'_>,
+        now: Time,
+        fx: &mut Effects,
+    ) {
         if publish.qos != QoS::AtMostOnce && !self.is_store_writable {
             self.reject(key, publish, &refusal(ReasonCode::QuotaExceeded, "the store is full"), now, fx);
             return;
@@ -212,8 +272,8 @@ impl Server {
         let forwarded = forwardable(publish.properties, &mut scratch);
         let expires_at = properties.message_expiry_s.map(|s| now.plus_ms(u64::from(s) * 1000));
         let hash = topic_hash(topic.as_str());
-        let mut out = Outgoing::borrowed(topic, hash, forwarded, &admitted, expires_at, &publisher);
-        self.distribute(key, &admitted, &mut out, now, fx);
+        let mut out = Outgoing::borrowed(topic, hash, forwarded, publish, expires_at, publisher);
+        self.distribute(key, publish, &mut out, now, fx);
     }
 
     /// Retained, routed, acknowledged: in that order.
@@ -343,19 +403,18 @@ impl Server {
 
 /// The Topic Name and payload as far as limits and 3.3.2 go.
 fn check_topic<'a>(
-    resolved: &'a [u8],
+    text: &'a str,
     publish: &Publish<'_>,
     properties: &PublishProperties<'_>,
-    limits: &Limits,
+    (bytes_max, levels_max): (usize, usize),
 ) -> Result<TopicName<'a>, Rejection> {
-    let text = std::str::from_utf8(resolved).unwrap_or_default();
     let topic =
         TopicName::parse(text).map_err(|_| fatal(ReasonCode::TopicNameInvalid, "not a Topic Name [MQTT-3.3.2-2]"))?;
-    if text.len() > limits.topic_bytes_max as usize {
+    if text.len() > bytes_max {
         return Err(refusal(ReasonCode::TopicNameInvalid, "the Topic Name is longer than topic_bytes_max")
             .by("topic_bytes_max"));
     }
-    if topic.level_count() > limits.topic_levels_max as usize {
+    if topic.level_count() > levels_max {
         return Err(refusal(ReasonCode::TopicNameInvalid, "the Topic Name has more levels than topic_levels_max")
             .by("topic_levels_max"));
     }

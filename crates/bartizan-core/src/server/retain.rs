@@ -188,7 +188,7 @@ impl Server {
         let ids: Box<[u32]> = next.subscription_id.into_iter().collect();
         // RETAIN is 1 on what a new Subscription brings [MQTT-3.3.1-8].
         let delivery = Delivery { qos: next.qos, retain: true, ids, group: None };
-        self.frame.clear();
+        self.frame.begin(true);
         self.deliver_one(key, delivery, &mut out, now, fx);
     }
 

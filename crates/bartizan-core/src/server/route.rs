@@ -170,23 +170,55 @@ pub fn expiry_s(expires_at: Option<Time>, now: Time) -> Option<u32> {
 pub struct SharedFrame {
     octets: Vec<u8>,
     shape: Option<(Version, bool)>,
+    /// One receiver only: nothing is shared, so nothing is copied twice.
+    is_sole: bool,
 }
 
 impl SharedFrame {
-    /// Forgets the frame: another message follows.
-    pub fn clear(&mut self) {
+    /// Forgets the frame: another message follows, to one receiver or to several.
+    pub fn begin(&mut self, is_sole: bool) {
         self.shape = None;
+        self.is_sole = is_sole;
     }
 
-    /// The frame of this shape: QoS 0, no alias, no Subscription Identifier.
-    pub fn of(&mut self, version: Version, head: &PublishHead<'_>, payload: &[u8]) -> &[u8] {
+    /// Appends the frame of this shape: QoS 0, no alias, no Subscription Identifier.
+    pub fn append(&mut self, out: &mut Vec<u8>, version: Version, head: &PublishHead<'_>, payload: &[u8]) {
+        if self.is_sole {
+            crate::wire::encode::publish(out, version, head, payload);
+            return;
+        }
         let shape = (version, head.retain);
         if self.shape != Some(shape) {
             self.octets.clear();
             crate::wire::encode::publish(&mut self.octets, version, head, payload);
             self.shape = Some(shape);
         }
-        &self.octets
+        out.extend_from_slice(&self.octets);
+    }
+}
+
+/// The way of the last message: the next one has the same, where topics come in runs.
+#[derive(Debug, Default)]
+pub(crate) struct LastRoute {
+    topic: String,
+    generation: u64,
+    route: Option<Arc<Route>>,
+}
+
+impl LastRoute {
+    /// Takes the route out, if it is this topic's and nothing changed for it.
+    fn take(&mut self, topic: &str, generation: u64) -> Option<Arc<Route>> {
+        if self.generation == generation && self.topic == topic { self.route.take() } else { None }
+    }
+
+    /// Puts a route in.
+    fn put(&mut self, topic: &str, generation: u64, route: Arc<Route>) {
+        if self.topic != topic {
+            self.topic.clear();
+            self.topic.push_str(topic);
+        }
+        self.generation = generation;
+        self.route = Some(route);
     }
 }
 
@@ -290,9 +322,11 @@ impl Server {
     ) -> u32 {
         let generation = self.index.generation(&out.topic, out.hash);
         let index = &self.index;
-        let route =
-            Arc::clone(self.routes.lookup_at(&out.topic, out.hash, generation, || Arc::new(build(index, &out.topic))));
-        self.frame.clear();
+        let topic = out.topic;
+        let route = self.last_route.take(topic.as_str(), generation).unwrap_or_else(|| {
+            Arc::clone(self.routes.lookup_at(&topic, out.hash, generation, || Arc::new(build(index, &topic))))
+        });
+        self.frame.begin(route.sessions.len() + route.groups.len() == 1);
         for (session, parts) in &route.sessions {
             *found = true;
             self.deliver(*session, parts.as_slice(), out, from == Some(*session), now, fx);
@@ -302,6 +336,7 @@ impl Server {
             *found = true;
             waits += self.deliver_to_group(*group, out, ack, now, fx);
         }
+        self.last_route.put(topic.as_str(), generation, route);
         waits
     }
 

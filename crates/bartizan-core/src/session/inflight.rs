@@ -188,9 +188,18 @@ impl Inflight {
 
     /// The unacknowledged message of an identifier, and the identifier is free again.
     pub fn finish(&mut self, id: PacketId) -> Option<Slot> {
+        self.finish_if(id, |_| true)
+    }
+
+    /// The same, if it is what is expected.
+    pub fn finish_if(&mut self, id: PacketId, expected: impl Fn(&Slot) -> bool) -> Option<Slot> {
         let finished = match self.aside.iter().position(|(taken, _)| *taken == id) {
-            Some(at) => self.aside.remove(at).1,
-            None => std::mem::replace(self.get_mut(id)?, done()),
+            Some(at) if self.aside.get(at).is_some_and(|(_, slot)| expected(slot)) => self.aside.remove(at).1,
+            Some(_) => return None,
+            None => {
+                let slot = self.get_mut(id).filter(|slot| expected(slot))?;
+                std::mem::replace(slot, done())
+            }
         };
         self.live -= 1;
         self.on_wire -= usize::from(finished.on_wire);

@@ -15,7 +15,7 @@ use super::principal::Principal;
 use super::will::PendingWill;
 use crate::message::{Message, Time};
 use crate::policy::Grants;
-use crate::topic::TopicFilterBuf;
+use crate::topic::{IdState, TopicFilterBuf};
 use crate::wire::{QoS, SubscriptionOptions, Version};
 
 new_key_type! {
@@ -113,7 +113,7 @@ pub struct Session {
     /// Messages sent and not yet acknowledged.
     pub inflight: Inflight,
     /// Packet Identifiers of QoS 2 messages received and not yet released (4.3.3).
-    pub received: HashMap<u16, Received>,
+    pub received: HashMap<u16, Received, IdState>,
     /// The next place in the queue.
     pub next_seq: u64,
     /// The Will of a connection that ended, waiting for its delay.

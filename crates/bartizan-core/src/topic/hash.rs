@@ -31,12 +31,12 @@ pub fn topic_hash(text: &str) -> u64 {
     fold(hash ^ tail ^ third, second ^ (hash << 1))
 }
 
-/// Hashes pairs of ids under a seed of this table.
+/// Hashes ids, or pairs of them, under a seed of this table.
 ///
-/// Peers can guess which ids their filters get, so the seed keeps them from choosing pairs that
-/// collide; it is std's own per-process randomness, and core still draws none.
+/// Peers can guess which ids their filters get, or choose them, so the seed keeps them from choosing
+/// ones that collide; it is std's own per-process randomness, and core still draws none.
 #[derive(Clone, Debug)]
-pub(super) struct IdState(u64);
+pub struct IdState(u64);
 
 impl Default for IdState {
     fn default() -> Self {
@@ -55,7 +55,7 @@ impl BuildHasher for IdState {
 
 /// The hasher of [`IdState`].
 #[derive(Debug)]
-pub(super) struct IdHasher(u64);
+pub struct IdHasher(u64);
 
 impl Hasher for IdHasher {
     #[inline]
@@ -68,6 +68,11 @@ impl Hasher for IdHasher {
         for octet in octets {
             self.write_u32(u32::from(*octet));
         }
+    }
+
+    #[inline]
+    fn write_u16(&mut self, id: u16) {
+        self.write_u32(u32::from(id));
     }
 
     #[inline]

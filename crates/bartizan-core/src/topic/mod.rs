@@ -29,7 +29,7 @@ mod trie;
 
 pub use cache::{RouteCache, RouteCacheLimits};
 pub use filter::{Level, Levels, TopicFilter, TopicFilterBuf};
-pub use hash::topic_hash;
+pub use hash::{IdState, topic_hash};
 pub use index::SubscriptionIndex;
 pub use interest::{Interest, InterestLimits};
 pub use name::{TOPIC_BYTES_MAX, TopicError, TopicName};
