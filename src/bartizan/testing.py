@@ -30,6 +30,18 @@ T = TypeVar("T")
 TIMEOUT_S = 30.0
 """A broker that has not started, answered or stopped by then is broken: the test fails."""
 
+CONFIGURATION = """\
+# A file that names a listener names all of them: nothing else listens.
+[listeners.mqtt]
+bind = "127.0.0.1:0"
+loopback_only = true
+
+# Tests connect faster than any device: the rate that holds strangers back would refuse them at random.
+[limits]
+connection_rate_per_prefix_per_s = 1_000_000
+connection_burst_per_prefix = 1_000_000
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
@@ -158,8 +170,7 @@ class Broker:
 
         make_directory(root)
         file = root / "bartizan.toml"
-        # A file that names a listener names all of them: nothing else listens.
-        file.write_text('[listeners.mqtt]\nbind = "127.0.0.1:0"\nloopback_only = true\n', encoding="utf-8")
+        file.write_text(CONFIGURATION, encoding="utf-8")
         reasons = [f"listeners.mqtt.{key}={reason}" for key, reason in self._dangers.items() if reason is not None]
         store = [] if self._directory is not None else ["store.kind=memory"]
         quick = ["broker.cores=1", "broker.drain_timeout_s=1", "log.level=warning"]
