@@ -130,8 +130,7 @@ impl Server {
         let Some((session_key, _)) = self.speaker(key) else { return };
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         // An acknowledgement of what was not sent is ignored: it can change nothing.
-        let expected =
-            |slot: &Slot| slot.qos == qos && slot.phase == phase && (slot.on_wire || slot.sent_before);
+        let expected = |slot: &Slot| slot.qos == qos && slot.phase == phase && (slot.on_wire || slot.sent_before);
         let Some(slot) = session.inflight.finish_if(id, expected) else { return };
         self.forget_queued(session_key, slot.seq, fx);
         self.proceed(session_key, now, fx);

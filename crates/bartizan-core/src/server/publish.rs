@@ -62,9 +62,10 @@ impl Server {
         counters.publish_bytes_received.add(publish.payload.len() as u64);
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.traffic.messages_in += 1;
-        let most = self.listeners.get(connection.peer.listener).map_or((0, 0), |rules| {
-            (rules.limits.topic_bytes_max as usize, rules.limits.topic_levels_max as usize)
-        });
+        let most = self
+            .listeners
+            .get(connection.peer.listener)
+            .map_or((0, 0), |rules| (rules.limits.topic_bytes_max as usize, rules.limits.topic_levels_max as usize));
         if !self.meter(key, publish, now, fx) {
             return;
         }
@@ -111,13 +112,7 @@ impl Server {
 
     /// Takes tokens for a message; without them, reading pauses until there are some again. False
     /// when the client has been too fast for too long: its connection has ended.
-    fn meter(
-        &mut self,
-        key: ConnectionKey,
-        publish: &Publish<'_>,
-        now: Time,
-        fx: &mut Effects,
-    ) -> bool {
+    fn meter(&mut self, key: ConnectionKey, publish: &Publish<'_>, now: Time, fx: &mut Effects) -> bool {
         let Some(connection) = self.connections.get_mut(key) else { return false };
         let listener = connection.peer.listener;
         let Some(open) = connection.open_mut() else { return false };
