@@ -88,9 +88,11 @@ def published(
     retain: bool = False,
     props: Props = None,
 ) -> None:
-    """PUBLISH, taken: the exchange its QoS asks for, to its end."""
+    """PUBLISH, taken: the exchange its QoS asks for, to its end; a Retained Message of QoS 0 once a PINGREQ behind it is answered."""
     packet = client.dialect.publish(topic, payload, qos=qos, pid=pid if qos else None, retain=retain, props=props)
     client.send(packet)
+    if qos == 0 and retain:
+        client.expect_alive()
     if qos == 1:
         _good(client.expect(Puback, pid=pid))
     if qos == 2:

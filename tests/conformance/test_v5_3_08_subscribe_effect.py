@@ -36,7 +36,7 @@ def test_mqtt_3_8_4_3_all_options_are_replaced(lab: Lab) -> None:
     client = lab.client("s")
     subscribe(client, (topic, NO_LOCAL | RETAIN_AS_PUBLISHED), props={"subscription_identifier": 1})
     subscribe(client, (topic, RETAIN_NEVER), pid=2, props={"subscription_identifier": 2})
-    published(client, topic, b"own", 0, retain=True)
+    client.send(v5.publish(topic, b"own", retain=True))
     client.expect(Publish, payload=b"own", retain=False, properties={"subscription_identifier": [2]})
     subscribe(client, (topic, RETAIN_NEVER), pid=3)
     published(client, topic, b"own", 0)
