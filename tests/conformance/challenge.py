@@ -25,6 +25,8 @@ from tests.conformance.received import Auth, Connack
 from tests.conformance.wire import Wire
 
 METHOD = "TEST-CHALLENGE"
+DEADLINE_S = 1
+"""What a hasty broker gives an authentication."""
 KEY = b"the key that client and authenticator share"
 REASON = "conformance on loopback"
 POLICY = """

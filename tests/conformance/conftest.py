@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from bartizan.testing import Broker
-from tests.conformance.challenge import challenging
+from tests.conformance.challenge import DEADLINE_S, challenging
 from tests.conformance.lab import TARGET, Lab, Target, target
 from tests.conformance.steps import forget
 from tests.conformance.wire import Wire
@@ -66,3 +66,12 @@ def method_lab(challenging_broker: tuple[Target, Broker]) -> Iterator[Lab]:
     one = Lab(challenging_broker[0])
     yield one
     one.close()
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[Lab]:
+    """A broker that gives an authentication little time."""
+    with challenging(f"listeners.mqtt.limits.connect_timeout_s={DEADLINE_S}") as (where, _):
+        one = Lab(where)
+        yield one
+        one.close()

@@ -1,26 +1,13 @@
 """MQTT 5, 4.12 Enhanced authentication before CONNACK, with a method of two steps and more."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.conformance.challenge import METHOD, accepted, begun, challenged, challenging, props, respond
+from tests.conformance.challenge import DEADLINE_S, METHOD, accepted, begun, challenged, props, respond
 from tests.conformance.clauses import clause
 from tests.conformance.lab import Lab
 from tests.conformance.packets import Will, frame, v5
 from tests.conformance.received import Connack, Disconnect, Publish
 from tests.conformance.steps import subscriber
-
-DEADLINE_S = 1
-
-
-@pytest.fixture(scope="module")
-def hasty() -> Iterator[Lab]:
-    """A broker that gives an authentication little time."""
-    with challenging(f"listeners.mqtt.limits.connect_timeout_s={DEADLINE_S}") as (target, _):
-        lab = Lab(target)
-        yield lab
-        lab.close()
 
 
 @clause("MQTT-4.12.0-2", "MQTT-4.12.0-3", v=5)

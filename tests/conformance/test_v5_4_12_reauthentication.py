@@ -1,27 +1,23 @@
 """MQTT 5, 4.12.1 Re-authentication: of an open connection, while its traffic goes on."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from bartizan.testing import Broker
-from tests.conformance.challenge import METHOD, accepted, again, begun, challenged, challenging, props, respond
+from tests.conformance.challenge import (
+    DEADLINE_S,
+    METHOD,
+    accepted,
+    again,
+    begun,
+    challenged,
+    props,
+    respond,
+)
 from tests.conformance.clauses import clause
 from tests.conformance.lab import Lab, Target
 from tests.conformance.packets import Will, v5
 from tests.conformance.received import Connack, Disconnect, Puback, Publish
 from tests.conformance.steps import subscribe, subscriber
-
-DEADLINE_S = 1
-
-
-@pytest.fixture(scope="module")
-def hasty() -> Iterator[Lab]:
-    """A broker that gives an authentication little time."""
-    with challenging(f"listeners.mqtt.limits.connect_timeout_s={DEADLINE_S}") as (target, _):
-        lab = Lab(target)
-        yield lab
-        lab.close()
 
 
 @clause("MQTT-4.12.1-1", "MQTT-4.12.0-5", v=5)

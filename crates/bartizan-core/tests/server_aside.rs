@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bartizan_core::policy::Image;
 use bartizan_core::server::apply::Change;
 use bartizan_core::wire::{QoS, Version};
-use server_world::client::Client;
+use server_world::client::{Client, rest};
 use server_world::{Dice, World, wide};
 
 const IDENTITIES: &[(&str, &[&str])] = &[("x", &["all"]), ("y", &["all"])];
@@ -27,16 +27,6 @@ fn subscribed(world: &mut World, name: &str, filter: &str) -> Client {
     client.subscribe(world, filter, QoS::ExactlyOnce);
     rest(world, &mut [&mut client]);
     client
-}
-
-fn rest(world: &mut World, clients: &mut [&mut Client]) {
-    for _ in 0..200 {
-        world.settle();
-        for client in clients.iter_mut() {
-            client.read(world);
-            client.answer(world, usize::MAX);
-        }
-    }
 }
 
 /// A payload of 20,000 octets that begins with its number.

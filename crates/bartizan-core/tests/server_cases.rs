@@ -7,7 +7,7 @@ mod server_world;
 use bartizan_core::server::Limits;
 use bartizan_core::topic::topic_hash;
 use bartizan_core::wire::{QoS, ReasonCode, Version};
-use server_world::client::{Client, Will};
+use server_world::client::{Client, Will, rest};
 use server_world::{World, wide};
 
 const IDENTITIES: &[(&str, &[&str])] = &[("x", &["all"]), ("y", &["all"])];
@@ -43,17 +43,6 @@ fn subscribed(world: &mut World, name: &str, filter: &str) -> Client {
     rest(world, &mut [&mut client]);
     assert_eq!(client.subacks.len(), 1);
     client
-}
-
-/// Everything happens that can: the server's part, and the clients' answers.
-fn rest(world: &mut World, clients: &mut [&mut Client]) {
-    for _ in 0..20 {
-        world.settle();
-        for client in clients.iter_mut() {
-            client.read(world);
-            client.answer(world, usize::MAX);
-        }
-    }
 }
 
 fn payloads(client: &Client) -> Vec<&str> {

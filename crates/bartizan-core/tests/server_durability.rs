@@ -8,7 +8,7 @@ mod server_world;
 use bartizan_core::durable::Durability;
 use bartizan_core::topic::topic_hash;
 use bartizan_core::wire::{QoS, Version};
-use server_world::client::Client;
+use server_world::client::{Client, rest};
 use server_world::{World, wide};
 
 const STRICT: usize = 0;
@@ -26,16 +26,6 @@ fn joined(world: &mut World, name: &str, listener: usize) -> Client {
     rest(world, &mut [&mut client]);
     assert!(client.is_connected);
     client
-}
-
-fn rest(world: &mut World, clients: &mut [&mut Client]) {
-    for _ in 0..20 {
-        world.settle();
-        for client in clients.iter_mut() {
-            client.read(world);
-            client.answer(world, usize::MAX);
-        }
-    }
 }
 
 /// The strictest promise on each shard while a message goes from a client on one listener to a

@@ -5,7 +5,6 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from ipaddress import IPv6Address
 from types import TracebackType
 from typing import Self
 
@@ -15,8 +14,8 @@ from starlette.applications import Starlette
 from bartizan.api.app import control, monitoring
 from bartizan.api.socket import BACKLOG, FILE, bind_private
 from bartizan.broker import Broker
+from bartizan.broker.addresses import bound_socket
 from bartizan.config import Settings
-from bartizan.config.listener import bound_address
 from bartizan.errors import ConfigurationError
 
 CONNECTIONS_MAX = 64
@@ -99,24 +98,20 @@ def bind_monitoring(settings: Settings) -> socket.socket | None:
     bind = settings.http.bind
     if bind is None:
         return None
-    if bind.startswith("unix:"):
-        raise ConfigurationError(
-            "monitoring needs an address and a port", "http.bind", "control.sock serves it as well"
-        )
-    address, port = bound_address(bind), int(bind.rpartition(":")[2])
-    family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((str(address), port))
-        listening.listen(BACKLOG)
+        listening = bound_socket(bind)
+        if listening is not None:
+            listening.listen(BACKLOG)
     except OSError as error:
-        listening.close()
         raise ConfigurationError(
             f"metrics and health cannot listen: {os.strerror(error.errno or 0)}",
             f"http.bind = {bind}",
             "stop the other process, or choose another address: --set http.bind=ADDRESS:PORT",
         ) from None
+    if listening is None:
+        raise ConfigurationError(
+            "monitoring needs an address and a port", "http.bind", "control.sock serves it as well"
+        )
     return listening
 
 

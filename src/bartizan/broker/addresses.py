@@ -23,22 +23,32 @@ def require_free(settings: Settings) -> None:
     """Binds every address of an MQTT listener for a moment, or raises `StartRefused` for the first that cannot be."""
     for name, listener in settings.listeners.items():
         try:
-            _bind(listener.bind)
+            probe = bound_socket(listener.bind)
         except OSError as error:
             problem = PROBLEMS.get(error.errno or 0, os.strerror(error.errno or 0))
             raise StartRefused(
                 f"listener {name} on {listener.bind}: {problem} (--set listeners.{name}.bind=ADDRESS:PORT)"
             ) from None
+        if probe is not None:
+            probe.close()
 
 
-def _bind(bind: str) -> None:
+def bound_socket(bind: str) -> socket.socket | None:
+    """A TCP socket that is bound and does not listen yet; `OSError` if it cannot be. None for a Unix socket: one that
+    a crash left behind is no obstacle, and what is one only the engine tells.
+    """
     address, port = bound_address(bind), bind.rpartition(":")[2]
-    if address is None:  # a Unix socket that a crash left behind is no obstacle, and what is one only the engine tells
-        return
+    if address is None:
+        return None
     family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
         # As the engine does: connections of a broker that just stopped are no obstacle, and [::] is IPv4 too.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not address.is_unspecified))
-        probe.bind((str(address), int(port)))
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not address.is_unspecified))
+        bound.bind((str(address), int(port)))
+    except OSError:
+        bound.close()
+        raise
+    return bound

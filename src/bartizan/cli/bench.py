@@ -98,9 +98,25 @@ class Load:
     """Retained Messages of retained."""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Place:
+    """Where a relay serves."""
+
+    host: str | None = None
+    """Loopback address. Default: 127.0.0.1."""
+    port: int | None = None
+    """Port; 0 takes any. Default: 1883."""
+    cert: Path | None = None
+    """Certificate chain, for TLS."""
+    key: Path | None = None
+    """Its private key."""
+
+
 _DOOR = Door()
 _INTERVAL = Interval()
 _LOAD = Load()
+_PLACE = Place()
 
 
 @app.command
@@ -137,9 +153,7 @@ def list_scenarios() -> int:
 
 
 @app.command
-def relay(
-    *, host: str | None = None, port: int | None = None, cert: Path | None = None, key: Path | None = None
-) -> int:
+def relay(*, place: Place = _PLACE) -> int:
     """Serve the least that any broker must do, on loopback: the limit to hold a broker against.
 
     It has no security, keeps nothing and never is a broker.
@@ -147,19 +161,8 @@ def relay(
     For example:
 
         bartizan bench relay --port 21884
-
-    Parameters
-    ----------
-    host
-        Loopback address. Default: 127.0.0.1.
-    port
-        Port; 0 takes any. Default: 1883.
-    cert
-        Certificate chain, for TLS.
-    key
-        Its private key.
     """
-    return _generate("relay", *_option("host", host), *_option("port", port), *_files(cert, key))
+    return _generate("relay", *_words(place))
 
 
 @app.command
@@ -167,10 +170,7 @@ def faulty(
     *,
     fault: Literal["lose", "duplicate", "reorder", "corrupt", "wrong_qos"],
     every: int | None = None,
-    host: str | None = None,
-    port: int | None = None,
-    cert: Path | None = None,
-    key: Path | None = None,
+    place: Place = _PLACE,
 ) -> int:
     """Serve a relay that does wrong on purpose: to see that `run` finds it.
 
@@ -184,24 +184,11 @@ def faulty(
         What it does wrong.
     every
         In every so manyth delivery. Default: 1000.
-    host
-        Loopback address. Default: 127.0.0.1.
-    port
-        Port; 0 takes any. Default: 1883.
-    cert
-        Certificate chain, for TLS.
-    key
-        Its private key.
     """
-    where = [*_option("host", host), *_option("port", port), *_files(cert, key)]
-    return _generate("faulty", *_option("fault", fault), *_option("every", every), *where)
+    return _generate("faulty", *_option("fault", fault), *_option("every", every), *_words(place))
 
 
-def _files(cert: Path | None, key: Path | None) -> list[str]:
-    return [*_option("cert", cert), *_option("key", key)]
-
-
-def _words(options: Door | Interval | Load) -> Iterator[str]:
+def _words(options: Door | Interval | Load | Place) -> Iterator[str]:
     for field in fields(options):
         yield from _option(field.name, getattr(options, field.name))
 

@@ -378,3 +378,14 @@ impl Client {
         self.due.push_back(octets);
     }
 }
+
+/// Everything happens that can: the server's part, and the clients' answers.
+pub fn rest(world: &mut World, clients: &mut [&mut Client]) {
+    for _ in 0..200 {
+        world.settle();
+        for client in clients.iter_mut() {
+            client.read(world);
+            client.answer(world, usize::MAX);
+        }
+    }
+}
