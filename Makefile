@@ -19,7 +19,7 @@ RUST_CODE := -p bartizan-core -p bartizan-engine -p bartizan-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-rust test-python check check-python check-rust format fuzz conformance bench docs clean
+.PHONY: help run build test test-rust test-python check check-python check-rust format fuzz conformance counts bench docs clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -103,6 +103,9 @@ fuzz: .stamps/cargo-fuzz-$(CARGO_FUZZ_VERSION) ## fuzz every target for FUZZ_SEC
 conformance: .stamps/engine .stamps/dev ## run the conformance suite and write its report anew
 	.venv/bin/pytest tests/conformance $(ARGS)
 	.venv/bin/python -m tests.conformance.report
+
+counts: ## instructions of the hot functions against bench/counts.toml (ARGS=--update)
+	$(PYTHON) -m bench.counts $(ARGS)
 
 bench: .stamps/engine .stamps/dev ## measure beside rivals (ARGS="--only p1_q0_16 --brokers bartizan,mosquitto --repeat 3")
 	cargo build --release --locked -p bartizan-bench
