@@ -10,7 +10,7 @@ use super::effects::Deferred;
 use super::{AckRef, Effects, Server};
 use crate::durable::Mutation;
 use crate::message::Time;
-use crate::session::connection::{Owed, OwedPacket};
+use crate::session::connection::OwedPacket;
 use crate::session::{ConnectionKey, InflightPhase, SessionKey, Slot};
 use crate::wire::encode;
 use crate::wire::{Ack, PacketId, QoS, ReasonCode, Version};
@@ -26,14 +26,18 @@ impl Server {
         after_commit: bool,
         now: Time,
         fx: &mut Effects,
-    ) -> Option<u64> {
-        let open = self.connections.get_mut(key)?.open_mut()?;
-        let id = open.owe(waits + u32::from(after_commit), packet);
+    ) {
+        let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return };
+        let waits = waits + u32::from(after_commit);
+        if waits == 0 && open.owed.is_empty() {
+            self.send_owed(key, packet, now, fx);
+            self.unstall(key, fx);
+            return;
+        }
+        let id = open.owe(waits, packet);
         if after_commit {
             fx.deferred.push(Deferred::Owed(key, id));
         }
-        self.settle(key, now, fx);
-        Some(id)
     }
 
     /// One wait of an owed packet is over.
@@ -50,19 +54,19 @@ impl Server {
         while let Some(owed) =
             self.connections.get_mut(key).and_then(|c| c.open_mut()).and_then(crate::session::Open::take_owed)
         {
-            self.send_owed(key, owed, now, fx);
+            self.send_owed(key, owed.packet, now, fx);
         }
         self.unstall(key, fx);
     }
 
-    fn send_owed(&mut self, key: ConnectionKey, owed: Owed, now: Time, fx: &mut Effects) {
+    fn send_owed(&mut self, key: ConnectionKey, packet: OwedPacket, now: Time, fx: &mut Effects) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let crate::session::Phase::Open(open) = &mut connection.phase else { return };
         let (version, session, most) = (open.version, open.session, open.maximum_packet_size);
         let say = |text: Option<&'static str>| text.filter(|_| open.problem_information);
         let out = &mut connection.out;
         let mut then = Then::Nothing;
-        let fits = match owed.packet {
+        let fits = match packet {
             OwedPacket::Connack(octets) => {
                 open.is_live = true;
                 then = Then::Resume;
@@ -96,8 +100,8 @@ impl Server {
             self.close(key, ReasonCode::PacketTooLarge, why, now, fx);
             return;
         }
+        connection.mark_dirty(key, &mut fx.dirty);
         self.counters().messages_sent.add(1);
-        self.mark_dirty(key, fx);
         match then {
             Then::Nothing => {}
             Then::Resume => {
@@ -132,7 +136,9 @@ impl Server {
         // An acknowledgement of what was not sent is ignored: it can change nothing.
         let expected = |slot: &Slot| slot.qos == qos && slot.phase == phase && (slot.on_wire || slot.sent_before);
         let Some(slot) = session.inflight.finish_if(id, expected) else { return };
-        self.forget_queued(session_key, slot.seq, fx);
+        if session.stored {
+            self.forget_queued(session_key, slot.seq, fx);
+        }
         self.proceed(session_key, now, fx);
     }
 
@@ -165,10 +171,14 @@ impl Server {
                 fx.mutations.push(Mutation::Released { client_id: Arc::clone(&session.client_id), seq });
                 fx.deferred.push(Deferred::Release(session_key, ack.packet_id));
             }
+            // It occupies its place on this connection from here on, if it did not before.
             InflightPhase::Publish | InflightPhase::Release => {
                 slot.phase = InflightPhase::Release;
                 slot.message = None;
-                self.send_pubrel(session_key, ack.packet_id, fx);
+                if !slot.on_wire {
+                    session.inflight.mark_on_wire(ack.packet_id);
+                }
+                self.write_pubrel(key, version, ack.packet_id, ReasonCode::Success, fx);
             }
             InflightPhase::Assigned | InflightPhase::Releasing | InflightPhase::Done => {}
         }
@@ -193,8 +203,8 @@ impl Server {
     ) {
         if let Some(connection) = self.connections.get_mut(key) {
             encode::pubrel(&mut connection.out, version, id, reason, None);
+            connection.mark_dirty(key, &mut fx.dirty);
             self.counters().messages_sent.add(1);
-            self.mark_dirty(key, fx);
         }
     }
 

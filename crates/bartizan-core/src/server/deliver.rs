@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::effects::Deferred;
 use super::route::{Outgoing, Part, SharedFrame, expiry_s};
-use super::{Effects, Server};
+use super::{Effects, ListenerRules, Server};
 use crate::durable::Mutation;
 use crate::event::What;
 use crate::message::Time;
 use crate::session::alias::Outbound;
 use crate::session::session::Queued;
-use crate::session::{Connection, InflightPhase, SessionKey, Slot};
+use crate::session::{Connection, InflightPhase, Session, SessionKey, Slot};
 use crate::wire::encode::{self, PublishHead};
 use crate::wire::{PacketId, QoS};
 
@@ -117,7 +117,10 @@ impl Server {
             forwarded: out.properties,
         };
         match send(connection, &mut self.frame, head, out.payload, room) {
-            Sent::Yes => self.sent(connection_key, out.payload.len(), fx),
+            Sent::Yes => {
+                connection.mark_dirty(connection_key, &mut fx.dirty);
+                self.count_sent(out.payload.len());
+            }
             Sent::TooLarge => self.dropped(connection_key, "maximum_packet_size", now, fx),
             Sent::NoRoom => self.dropped(connection_key, "out_buffer_bytes_max", now, fx),
         }
@@ -127,12 +130,11 @@ impl Server {
         self.listeners.get(listener).map_or(0, |rules| rules.limits.out_buffer_bytes_max as usize)
     }
 
-    fn sent(&mut self, key: crate::session::ConnectionKey, payload: usize, fx: &mut Effects) {
+    fn count_sent(&self, payload: usize) {
         let counters = self.counters();
         counters.publish_sent.add(1);
         counters.messages_sent.add(1);
         counters.publish_bytes_sent.add(payload as u64);
-        self.mark_dirty(key, fx);
     }
 
     fn dropped(&mut self, key: crate::session::ConnectionKey, limit: &'static str, now: Time, fx: &mut Effects) {
@@ -152,16 +154,15 @@ impl Server {
         now: Time,
         fx: &mut Effects,
     ) {
+        if delivery.group.is_none() && self.send_unheld(key, &delivery, out, now, fx) {
+            return;
+        }
         let can_send = self.window_is_open(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
         if session.is_transient() && session.connection.is_none() {
             return;
         }
         let straight = can_send && session.queued() == 0;
-        if straight && !session.stored && delivery.group.is_none() {
-            self.send_unheld(key, delivery, out, now, fx);
-            return;
-        }
         let message = out.message();
         if !straight && let Some(limit) = session.full_for(message.weight_bytes()) {
             let connection = session.connection;
@@ -226,16 +227,22 @@ impl Server {
     }
 
     /// A Session that ends with its connection keeps no copy: nothing can ever be sent again.
+    /// False, and nothing is done, where one has to be kept or the message has to wait.
     fn send_unheld(
         &mut self,
         key: SessionKey,
-        delivery: Delivery,
-        out: &mut Outgoing<'_>,
+        delivery: &Delivery,
+        out: &Outgoing<'_>,
         now: Time,
         fx: &mut Effects,
-    ) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let Some(connection_key) = session.connection else { return };
+    ) -> bool {
+        let Some(session) = self.sessions.get_mut(key) else { return false };
+        let Some(connection_key) = session.connection else { return false };
+        let Some(connection) = self.connections.get_mut(connection_key) else { return false };
+        let rules = self.listeners.get(connection.peer.listener);
+        if session.stored || session.queued() > 0 || !admits(session, connection, rules) {
+            return false;
+        }
         let seq = session.take_seq();
         let slot = Slot {
             seq,
@@ -248,8 +255,7 @@ impl Server {
             subscription_ids: Box::default(),
             group: None,
         };
-        let Some(id) = session.inflight.push(slot) else { return };
-        let Some(connection) = self.connections.get_mut(connection_key) else { return };
+        let Some(id) = session.inflight.push(slot) else { return false };
         let head = PublishHead {
             dup: false,
             qos: delivery.qos,
@@ -263,23 +269,23 @@ impl Server {
         };
         // The window bounds what is on the wire, so `out` has room for it by construction.
         match send(connection, &mut self.frame, head, out.payload, usize::MAX) {
-            Sent::Yes => self.sent(connection_key, out.payload.len(), fx),
+            Sent::Yes => {
+                connection.mark_dirty(connection_key, &mut fx.dirty);
+                self.count_sent(out.payload.len());
+            }
             Sent::TooLarge | Sent::NoRoom => {
                 session.inflight.finish(id);
                 self.dropped(connection_key, "maximum_packet_size", now, fx);
             }
         }
+        true
     }
 
     /// True when the Session has a connection whose window admits one more message.
     pub(crate) fn window_is_open(&self, key: SessionKey) -> bool {
         let Some(session) = self.sessions.get(key) else { return false };
         let Some(connection) = session.connection.and_then(|key| self.connections.get(key)) else { return false };
-        let Some(open) = connection.open() else { return false };
-        open.is_live
-            && session.inflight.on_wire() < usize::from(open.receive_maximum)
-            && session.inflight.has_identifier()
-            && connection.out.len() < self.out_buffer_bytes_max(connection.peer.listener)
+        admits(session, connection, self.listeners.get(connection.peer.listener))
     }
 
     /// Moves messages from queue and backlog to the wire while the window admits them.
@@ -366,7 +372,8 @@ impl Server {
         slot.sent_before = true;
         let seq = slot.seq;
         if sent == Sent::Yes {
-            self.sent(connection_key, message.payload().len(), fx);
+            connection.mark_dirty(connection_key, &mut fx.dirty);
+            self.count_sent(message.payload().len());
         } else {
             // Too large for this client: for it, the delivery is complete [MQTT-3.1.2-25].
             session.inflight.finish(id);
@@ -406,6 +413,15 @@ impl Server {
         }
         self.pump(key, now, fx);
     }
+}
+
+/// True when the window of a Session on this connection admits one more message.
+fn admits(session: &Session, connection: &Connection, rules: Option<&ListenerRules>) -> bool {
+    let Some(open) = connection.open() else { return false };
+    open.is_live
+        && session.inflight.on_wire() < usize::from(open.receive_maximum)
+        && session.inflight.has_identifier()
+        && connection.out.len() < rules.map_or(0, |rules| rules.limits.out_buffer_bytes_max as usize)
 }
 
 /// Appends a PUBLISH to a connection's `out`, by alias where the client allows it.

@@ -40,6 +40,7 @@ impl Server {
         let property_bytes_max = limits.map_or(0, |limits| limits.property_bytes_max) as usize;
         // While nobody is known yet, little is kept for anybody.
         let before_connack = limits.map_or(0, |limits| limits.packet_bytes_max.min(limits.connect_bytes_max));
+        let is_open = connection.open().is_some();
         let (version, packet_bytes_max, ready) = match &connection.phase {
             Phase::Open(open) => {
                 let out_max = limits.map_or(0, |limits| limits.out_buffer_bytes_max as usize);
@@ -84,7 +85,10 @@ impl Server {
             }
             Ok(packet) => {
                 self.counters().messages_received.add(1);
-                self.handle(key, packet, now, fx);
+                match is_open {
+                    true => self.handle_open(key, packet, now, fx),
+                    false => self.handle(key, packet, now, fx),
+                }
             }
             Err(error) => self.bad_packet(key, &error, now, fx),
         }
@@ -109,6 +113,7 @@ impl Server {
         }
     }
 
+    /// A packet of a client that is not connected yet.
     fn handle(&mut self, key: ConnectionKey, packet: Packet<'_>, now: Time, fx: &mut Effects) {
         let Some(connection) = self.connections.get(key) else { return };
         match (&connection.phase, packet) {
@@ -130,8 +135,7 @@ impl Server {
                     fx,
                 );
             }
-            (Phase::Open(_), packet) => self.handle_open(key, packet, now, fx),
-            (Phase::Moving | Phase::Closed, _) => {}
+            (Phase::Open(_) | Phase::Moving | Phase::Closed, _) => {}
         }
     }
 
@@ -147,9 +151,9 @@ impl Server {
             Packet::Pingreq => {
                 if let Some(connection) = self.connections.get_mut(key) {
                     wire::encode::pingresp(&mut connection.out);
+                    connection.mark_dirty(key, &mut fx.dirty);
                 }
                 self.counters().messages_sent.add(1);
-                self.mark_dirty(key, fx);
             }
             Packet::Disconnect(disconnect) => self.on_disconnect(key, &disconnect, now, fx),
             Packet::Auth(auth) => self.on_reauthenticate(key, &auth, now, fx),

@@ -262,11 +262,8 @@ impl Server {
 
     /// Octets were appended to the connection's `out`.
     pub(crate) fn mark_dirty(&mut self, key: ConnectionKey, fx: &mut Effects) {
-        if let Some(connection) = self.connections.get_mut(key)
-            && !connection.is_dirty
-        {
-            connection.is_dirty = true;
-            fx.dirty.push(key);
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.mark_dirty(key, &mut fx.dirty);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::route::{Outgoing, Routed};
+use super::route::Outgoing;
 use super::{AckRef, DeniedPublish, Effects, Server};
 use crate::event::What;
 use crate::message::{Message, Publisher, Time};
@@ -11,7 +11,7 @@ use crate::session::ConnectionKey;
 use crate::session::connection::{Excess, OwedPacket};
 use crate::session::session::Received;
 use crate::topic::{TopicName, topic_hash};
-use crate::wire::{Publish, PublishProperties, QoS, ReasonCode, forwardable};
+use crate::wire::{PacketId, Publish, PublishProperties, QoS, ReasonCode, forwardable};
 
 /// Why a PUBLISH is not taken.
 struct Rejection {
@@ -35,6 +35,14 @@ impl Rejection {
     const fn by(self, limit: &'static str) -> Rejection {
         Rejection { limit: Some(limit), ..self }
     }
+}
+
+/// What is known of a PUBLISH before its Topic Name is.
+struct Inbound {
+    /// Most octets and levels of a Topic Name.
+    topic_max: (usize, usize),
+    /// What became of it when it came before: at QoS 2 only.
+    came_before: Option<Received>,
 }
 
 /// Who publishes the packets that are handled in a row, and what it may. It lasts as long as one
@@ -62,20 +70,24 @@ impl Server {
         counters.publish_bytes_received.add(publish.payload.len() as u64);
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.traffic.messages_in += 1;
-        let most = self
+        let topic_max = self
             .listeners
             .get(connection.peer.listener)
             .map_or((0, 0), |rules| (rules.limits.topic_bytes_max as usize, rules.limits.topic_levels_max as usize));
-        if !self.meter(key, publish, now, fx) {
+        let is_metered = connection.open().is_some_and(|open| open.message_rate.is_some() || open.byte_rate.is_some());
+        if is_metered && !self.meter(key, publish, now, fx) {
             return;
         }
-        if let Err(rejection) = self.count_inbound(key, publish) {
-            self.reject(key, publish, &rejection, now, fx);
-            return;
-        }
+        let inbound = match self.count_inbound(key, publish) {
+            Ok(came_before) => Inbound { topic_max, came_before },
+            Err(rejection) => {
+                self.reject(key, publish, &rejection, now, fx);
+                return;
+            }
+        };
         let properties = PublishProperties::read(publish.properties);
         let Some(alias) = properties.topic_alias else {
-            self.on_named(key, publish, publish.topic, &properties, most, now, fx);
+            self.on_named(key, publish, publish.topic, &properties, &inbound, now, fx);
             return;
         };
         // The topic of an alias is copied out: the alias table may change before the message
@@ -83,7 +95,7 @@ impl Server {
         let mut resolved = std::mem::take(&mut self.scratch);
         resolved.clear();
         match self.resolve_topic(key, publish, alias, &mut resolved) {
-            Ok(()) => self.on_named(key, publish, &resolved, &properties, most, now, fx),
+            Ok(()) => self.on_named(key, publish, &resolved, &properties, &inbound, now, fx),
             Err(rejection) => self.reject(key, publish, &rejection, now, fx),
         }
         self.scratch = resolved;
@@ -97,14 +109,15 @@ impl Server {
         publish: &Publish<'_>,
         topic: &str,
         properties: &PublishProperties<'_>,
-        most: (usize, usize),
+        inbound: &Inbound,
         now: Time,
         fx: &mut Effects,
     ) {
-        if self.is_duplicate(key, publish, now, fx) {
+        if let (Some(id), Some(received)) = (publish.packet_id, inbound.came_before) {
+            self.acknowledge_again(key, id, received, now, fx);
             return;
         }
-        match check_topic(topic, publish, properties, most) {
+        match check_topic(topic, publish, properties, inbound.topic_max) {
             Ok(topic) => self.admit(key, publish, topic, properties, now, fx),
             Err(rejection) => self.reject(key, publish, &rejection, now, fx),
         }
@@ -148,38 +161,38 @@ impl Server {
     }
 
     /// The client may have at most our Receive Maximum under way [MQTT-3.3.4-7].
-    fn count_inbound(&mut self, key: ConnectionKey, publish: &Publish<'_>) -> Result<(), Rejection> {
-        let Some(id) = publish.packet_id else { return Ok(()) };
-        let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return Ok(()) };
-        let again = publish.qos == QoS::ExactlyOnce
-            && self.sessions.get(open.session).is_some_and(|session| session.received.contains_key(&id.get()));
-        if !again {
+    /// A message of QoS 2 that came before takes no second place: it is returned as what it is.
+    fn count_inbound(&mut self, key: ConnectionKey, publish: &Publish<'_>) -> Result<Option<Received>, Rejection> {
+        let Some(id) = publish.packet_id else { return Ok(None) };
+        let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return Ok(None) };
+        let came_before = match publish.qos {
+            QoS::ExactlyOnce => self.sessions.get(open.session).and_then(|session| session.received.get(&id.get())),
+            _ => None,
+        };
+        if came_before.is_none() {
             if open.version.is_v5() && open.inbound_open >= open.inbound_maximum {
                 return Err(fatal(ReasonCode::ReceiveMaximumExceeded, "more messages under way than Receive Maximum")
                     .by("receive_max"));
             }
             open.inbound_open = open.inbound_open.saturating_add(1);
         }
-        Ok(())
+        Ok(came_before.copied())
     }
 
     /// A QoS 2 message that was received before is acknowledged again, not delivered again
     /// [MQTT-4.3.3-10].
-    fn is_duplicate(&mut self, key: ConnectionKey, publish: &Publish<'_>, now: Time, fx: &mut Effects) -> bool {
-        let (Some(id), QoS::ExactlyOnce) = (publish.packet_id, publish.qos) else { return false };
-        let Some((session_key, _)) = self.speaker(key) else { return false };
-        let Some(session) = self.sessions.get(session_key) else { return false };
-        match session.received.get(&id.get()) {
-            None => return false,
-            Some(Received::Held) => {
-                self.owe(key, OwedPacket::Pubrec(id, ReasonCode::Success, None), 0, false, now, fx);
-            }
+    fn acknowledge_again(&mut self, key: ConnectionKey, id: PacketId, before: Received, now: Time, fx: &mut Effects) {
+        match before {
+            Received::Held => self.owe(key, OwedPacket::Pubrec(id, ReasonCode::Success, None), 0, false, now, fx),
             // The PUBREC that is owed on this connection answers both.
-            Some(Received::Pending(receipt)) if receipt.owed.0 == key => {}
+            Received::Pending(receipt) if receipt.owed.0 == key => {}
             // The first one came on a connection that is gone; what it waits for, this one does.
-            Some(Received::Pending(_)) => self.owe_receipt(key, session_key, id),
+            Received::Pending(_) => {
+                if let Some((session, _)) = self.speaker(key) {
+                    self.owe_receipt(key, session, id, ReasonCode::Success);
+                }
+            }
         }
-        true
     }
 
     /// The Topic Name, from the packet or from its alias (3.3.2.3.4).
@@ -297,38 +310,13 @@ impl Server {
             self.distribute_once((key, session_key), id, admitted, out, before, now, fx);
             return;
         }
-        // Owed before it is routed, so that a shard that confirms finds it; one wait is held
-        // until the number of waits is known.
-        let owed = open.owe(1, OwedPacket::Puback(id, ReasonCode::Success, None));
+        let version = open.version;
+        // What it will be named if anybody confirms, which is never before this round is over.
+        let owed = open.next_owed;
         let ack = AckRef::Owed { shard: self.shard, connection: key, owed, durability: self.durability_of(key) };
         let routed = self.route_publish(admitted, out, key, Some(ack), now, fx);
-        self.set_waits(key, owed, routed, fx.mutations.len() > before, now, fx);
-    }
-
-    fn set_waits(
-        &mut self,
-        key: ConnectionKey,
-        id: u64,
-        routed: Routed,
-        after_commit: bool,
-        now: Time,
-        fx: &mut Effects,
-    ) {
-        let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return };
-        let version = open.version;
-        if let Some(owed) = open.owed_mut(id) {
-            owed.waits = routed.waits + u32::from(after_commit);
-            if let OwedPacket::Puback(_, reason, _) = &mut owed.packet
-                && !routed.found
-                && version.is_v5()
-            {
-                *reason = ReasonCode::NoMatchingSubscribers;
-            }
-        }
-        if after_commit {
-            fx.deferred.push(super::Deferred::Owed(key, id));
-        }
-        self.settle(key, now, fx);
+        let packet = OwedPacket::Puback(id, routed.reason(version), None);
+        self.owe(key, packet, routed.waits, fx.mutations.len() > before, now, fx);
     }
 
     /// The policy says no. 3.1.1 has no code for it: close, or drop and acknowledge (3.3.5.2).

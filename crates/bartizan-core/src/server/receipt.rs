@@ -7,6 +7,8 @@
 //! in between has the client send it again, to shards that may have it already: across shards,
 //! and across a restart only, once may be twice.
 
+use std::collections::hash_map::Entry;
+
 use super::route::Outgoing;
 use super::{AckRef, Deferred, Effects, Server};
 use crate::durable::Mutation;
@@ -31,25 +33,28 @@ impl Server {
         fx: &mut Effects,
     ) {
         let Some(session) = self.sessions.get_mut(session_key) else { return };
-        let nonce = session.take_seq();
-        let receipt = Receipt { nonce, waits: 1, is_recorded: false, owed: (key, 0), released: None };
-        session.received.insert(id.get(), Received::Pending(receipt));
-        self.owe_receipt(key, session_key, id);
+        let (nonce, is_stored) = (session.take_seq(), session.stored);
+        let Some(version) = self.speaker(key).map(|(_, version)| version) else { return };
         let durability = self.durability_of(key);
         let ack = AckRef::Receipt { shard: self.shard, session: session_key, packet_id: id, nonce, durability };
+        // Who confirms does so later, never before this round is over.
         let routed = self.route_publish(admitted, out, key, Some(ack), now, fx);
-        if !routed.found {
-            self.tell_nobody_subscribes(key);
+        let reason = routed.reason(version);
+        let Some(session) = self.sessions.get_mut(session_key) else { return };
+        if routed.waits == 0 && !is_stored && fx.mutations.len() == before {
+            session.received.insert(id.get(), Received::Held);
+            self.owe(key, OwedPacket::Pubrec(id, reason, None), 0, false, now, fx);
+            return;
         }
+        // One is held until all are known.
+        let waits = 1 + routed.waits;
+        let receipt = Receipt { nonce, waits, is_recorded: false, owed: (key, 0), released: None };
+        session.received.insert(id.get(), Received::Pending(receipt));
+        self.owe_receipt(key, session_key, id, reason);
         if routed.waits == 0 {
             self.record(session_key, id, fx);
         }
-        let after_commit = fx.mutations.len() > before;
-        if let Some(receipt) = self.receipt_mut(session_key, id) {
-            // One is held until all are known.
-            receipt.waits = 1 + routed.waits;
-        }
-        if after_commit {
+        if fx.mutations.len() > before {
             fx.deferred.push(Deferred::Confirm(ack));
         } else {
             self.receipt_confirmed(session_key, id, nonce, now, fx);
@@ -57,20 +62,11 @@ impl Server {
     }
 
     /// Owes a PUBREC until the receipt of this identifier is complete.
-    pub(crate) fn owe_receipt(&mut self, key: ConnectionKey, session: SessionKey, id: PacketId) {
+    pub(crate) fn owe_receipt(&mut self, key: ConnectionKey, session: SessionKey, id: PacketId, reason: ReasonCode) {
         let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return };
-        let owed = open.owe(1, OwedPacket::Pubrec(id, ReasonCode::Success, None));
+        let owed = open.owe(1, OwedPacket::Pubrec(id, reason, None));
         if let Some(receipt) = self.receipt_mut(session, id) {
             receipt.owed = (key, owed);
-        }
-    }
-
-    fn tell_nobody_subscribes(&mut self, key: ConnectionKey) {
-        let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return };
-        if open.version.is_v5()
-            && let Some(OwedPacket::Pubrec(_, reason, _)) = open.owed.back_mut().map(|owed| &mut owed.packet)
-        {
-            *reason = ReasonCode::NoMatchingSubscribers;
         }
     }
 
@@ -122,6 +118,15 @@ impl Server {
     pub(crate) fn on_pubrel(&mut self, key: ConnectionKey, ack: &Ack<'_>, now: Time, fx: &mut Effects) {
         let Some((session_key, _)) = self.speaker(key) else { return };
         let id = ack.packet_id;
+        let Some(session) = self.sessions.get_mut(session_key) else { return };
+        if !session.stored
+            && let Entry::Occupied(received) = session.received.entry(id.get())
+            && *received.get() == Received::Held
+        {
+            received.remove();
+            self.owe(key, OwedPacket::Pubcomp(id, ReasonCode::Success), 0, false, now, fx);
+            return;
+        }
         let early = self.receipt_mut(session_key, id).map(|receipt| receipt.released);
         if early.flatten().is_some_and(|(connection, _)| connection == key) {
             return;

@@ -13,7 +13,7 @@ use crate::policy::Authorized;
 use crate::session::{ConnectionKey, SessionKey};
 use crate::topic::TopicName;
 use crate::wire::encode::PublishHead;
-use crate::wire::{QoS, Version};
+use crate::wire::{QoS, ReasonCode, Version};
 
 /// Who a filter leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -229,6 +229,17 @@ pub struct Routed {
     pub waits: u32,
     /// False when certainly nobody subscribes.
     pub found: bool,
+}
+
+impl Routed {
+    /// What a publisher is told: 5.0 has a word for "nobody subscribes" (3.4.2.1, 3.5.2.1).
+    #[must_use]
+    pub fn reason(&self, version: Version) -> ReasonCode {
+        match self.found || !version.is_v5() {
+            true => ReasonCode::Success,
+            false => ReasonCode::NoMatchingSubscribers,
+        }
+    }
 }
 
 impl Server {

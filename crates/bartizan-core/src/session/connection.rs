@@ -255,6 +255,14 @@ impl Connection {
         }
     }
 
+    /// Octets were appended to `out`: it goes on the list, unless it stands there already.
+    pub fn mark_dirty(&mut self, key: ConnectionKey, dirty: &mut Vec<ConnectionKey>) {
+        if !self.is_dirty {
+            self.is_dirty = true;
+            dirty.push(key);
+        }
+    }
+
     /// What exists once it is open.
     pub fn open(&self) -> Option<&Open> {
         match &self.phase {
