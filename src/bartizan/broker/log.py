@@ -7,14 +7,14 @@ reader that stands still cannot stop the broker; what does not fit the queue is 
 
 import json
 import queue
+import re
 import threading
 import unicodedata
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, TextIO
-
-from structlog.dev import ConsoleRenderer
 
 from bartizan.config.schema import LogSettings
 
@@ -43,6 +43,26 @@ LEVELS: Mapping[str, Level] = {
 }
 """The severity of each kind of event; `info` for the rest."""
 
+COLOURS: Mapping[str, str] = {
+    "at": "\x1b[2m",
+    "debug": "\x1b[32m",
+    "info": "\x1b[32m",
+    "warning": "\x1b[33m",
+    "error": "\x1b[31m",
+    "event": "\x1b[1m",
+    "key": "\x1b[36m",
+    "value": "\x1b[35m",
+}
+"""How each part of a line looks where colours are shown."""
+
+NO_COLOURS: Mapping[str, str] = dict.fromkeys(COLOURS, "")
+
+EVENT_WIDTH = 14
+
+_JSON = json.JSONEncoder(separators=(",", ":"), default=str)
+
+_NEEDS_QUOTES = re.compile("[ \t\r\n=\"']")
+
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -65,6 +85,35 @@ def _clean(value: Any) -> Any:  # noqa: ANN401  whatever JSON holds
     return value
 
 
+@lru_cache(maxsize=4)
+def _second(at_s: int) -> str:
+    """The date and time of a second: many events share one."""
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _time(at_ms: int) -> str:
+    return f"{_second(at_ms // 1000)}.{at_ms % 1000:03d}+00:00"
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401  whatever JSON holds
+    """A value as the human form shows it: a bare word, or quoted."""
+    clean = _clean(value)
+    if isinstance(clean, str) and not _NEEDS_QUOTES.search(clean):
+        return clean
+    return repr(clean)
+
+
+def _human(at: str, level: Level, kind: str, fields: Mapping[str, Any], colour: Mapping[str, str]) -> str:
+    """One event as one line for eyes."""
+    end = "\x1b[0m" if colour["event"] else ""
+    words = [
+        f"{colour['at']}{at}{end} [{colour[level]}{level}{end}] {colour['event']}{escaped(kind):<{EVENT_WIDTH}}{end}"
+    ]
+    key_, value_ = colour["key"], colour["value"]
+    words += [f"{key_}{key}{end}={value_}{_shown(value)}{end}" for key, value in fields.items() if value != ""]
+    return " ".join(words)
+
+
 class Journal:
     """The broker's log. `level` may be changed while it runs.
 
@@ -74,7 +123,7 @@ class Journal:
     def __init__(self, stream: TextIO, settings: LogSettings, *, colours: bool = False, held: bool = False) -> None:
         self._stream = stream
         self._json = settings.format == "json"
-        self._console = ConsoleRenderer(colors=colours, sort_keys=False, pad_event_to=14, pad_level=False)
+        self._colours = COLOURS if colours else NO_COLOURS
         self.level: Level = settings.level
         self._lines: queue.Queue[str | None] = queue.Queue(LINES_MAX)
         self._lost = 0
@@ -111,15 +160,13 @@ class Journal:
         level = LEVELS.get(kind, "info")
         if RANK[level] < RANK[self.level]:
             return None
-        at = datetime.fromtimestamp(event.get("at_ms", 0) / 1000, UTC).isoformat(timespec="milliseconds")
+        at = _time(event.get("at_ms", 0))
         fields = {key: value for key, value in event.items() if key not in {"event", "at_ms"} and value is not None}
         if self._json:
             # ASCII only: no terminal and no collector reads anything into it.
             line = {"at": at, "level": level, "event": kind, **fields}
-            return json.dumps(line, separators=(",", ":"), default=str) + "\n"
-        shown = {key: _clean(value) for key, value in fields.items() if value != ""}
-        rendered = self._console(None, "", {"timestamp": at, "level": level, "event": escaped(kind), **shown})
-        return f"{rendered}\n"
+            return _JSON.encode(line) + "\n"
+        return _human(at, level, kind, fields, self._colours) + "\n"
 
     def _put(self, text: str) -> None:
         try:

@@ -84,3 +84,21 @@ def test_a_held_log_writes_nothing_before_it_is_released():
     assert stream.getvalue() == ""
     journal.close()
     assert "started" in stream.getvalue()
+
+
+def test_values_with_blanks_are_quoted_and_colours_are_shown_where_asked_for():
+    event: dict[str, object] = {
+        "event": "refused",
+        "at_ms": 1_007,
+        "reason": "Not authorized",
+        "listener": "mqtt",
+        "why": "",
+    }
+    (line,) = lines(LogSettings(), event)
+    assert line == "1970-01-01T00:00:01.007+00:00 [warning] refused        reason='Not authorized' listener=mqtt"
+    stream = io.StringIO()
+    journal = Journal(stream, LogSettings(), colours=True)
+    journal.events([event])
+    journal.close()
+    assert "\x1b[33mwarning\x1b[0m" in stream.getvalue()
+    assert "\x1b[36mlistener\x1b[0m=\x1b[35mmqtt\x1b[0m" in stream.getvalue()
