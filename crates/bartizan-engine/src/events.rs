@@ -14,6 +14,10 @@ use rustix::event::{EventfdFlags, eventfd};
 const WAITING_MAX: usize = 65_536;
 /// Alike events told one by one within a window, before the rest is only counted.
 const ALIKE_MAX: u64 = 8;
+/// Of connections and disconnections those of one address, and of all addresses together: a storm
+/// of reconnects is told by numbers.
+const VISITS_PER_ADDRESS_MAX: u64 = 128;
+const VISITS_MAX: u64 = 512;
 /// The window.
 const WINDOW_MS: u64 = 1_000;
 /// Kinds of flood told apart within a window.
@@ -121,12 +125,36 @@ pub struct Floods {
     window_ends: Time,
     counts: HashMap<Alike, u64>,
     unsorted: u64,
+    connected: Visits,
+    disconnected: Visits,
+}
+
+/// Connections, or disconnections, of one window.
+#[derive(Debug, Default)]
+struct Visits {
+    told: u64,
+    untold: u64,
+}
+
+impl Visits {
+    /// Whether there is room for one more; it is counted if not.
+    fn has_room(&mut self) -> bool {
+        let has_room = self.told < VISITS_MAX;
+        self.untold += u64::from(!has_room);
+        has_room
+    }
+
+    /// What was counted in the window that ends.
+    fn close(&mut self) -> Option<u64> {
+        let untold = std::mem::take(self).untold;
+        (untold > 0).then_some(untold)
+    }
 }
 
 impl Floods {
     /// Lets through what is no flood; the rest is counted.
     pub fn filter(&mut self, events: &mut Vec<Event>, now: Time, out: &mut Vec<Event>) {
-        if events.is_empty() && self.counts.is_empty() && self.unsorted == 0 {
+        if events.is_empty() && self.is_quiet() {
             return;
         }
         if now >= self.window_ends {
@@ -139,8 +167,25 @@ impl Floods {
         }
     }
 
+    /// Nothing is counted, so no window must be closed.
+    fn is_quiet(&self) -> bool {
+        // A visit that is not told has others before it that are among the counts.
+        self.counts.is_empty() && self.unsorted == 0
+    }
+
+    fn visits(&mut self, kind: &str) -> Option<&mut Visits> {
+        match kind {
+            "connected" => Some(&mut self.connected),
+            "disconnected" => Some(&mut self.disconnected),
+            _ => None,
+        }
+    }
+
     fn admits(&mut self, event: &Event) -> bool {
         let kind = event.what.kind();
+        if self.visits(kind).is_some_and(|visits| !visits.has_room()) {
+            return false;
+        }
         if !matches!(kind, "denied" | "refused" | "limit_met" | "connected" | "disconnected") {
             return true;
         }
@@ -154,24 +199,29 @@ impl Floods {
             self.unsorted += 1;
             return false;
         }
-        let most = if matches!(kind, "connected" | "disconnected") { 64 * ALIKE_MAX } else { ALIKE_MAX };
         let count = self.counts.entry(alike).or_default();
         *count += 1;
-        *count <= most
+        let is_told = *count <= most_of(kind);
+        if let Some(visits) = self.visits(kind).filter(|_| is_told) {
+            visits.told += 1;
+        }
+        is_told
     }
 
     fn close_window(&mut self, now: Time, out: &mut Vec<Event>) {
         for ((kind, about, subject), count) in self.counts.drain() {
-            let most = if matches!(kind, "connected" | "disconnected") { 64 * ALIKE_MAX } else { ALIKE_MAX };
+            let most = most_of(kind);
             if count > most {
                 let what = What::Repeated { kind, about, count: count - most, within_ms: WINDOW_MS };
                 out.push(Event::new(now, subject, what));
             }
         }
-        if self.unsorted > 0 {
-            let what = What::Repeated { kind: "other", about: "", count: self.unsorted, within_ms: WINDOW_MS };
+        let unsorted = std::mem::take(&mut self.unsorted);
+        let visits = [("connected", self.connected.close()), ("disconnected", self.disconnected.close())];
+        let crowds = visits.into_iter().filter_map(|(kind, count)| Some((kind, count?)));
+        for (kind, count) in crowds.chain((unsorted > 0).then_some(("other", unsorted))) {
+            let what = What::Repeated { kind, about: "", count, within_ms: WINDOW_MS };
             out.push(Event::new(now, Subject::default(), what));
-            self.unsorted = 0;
         }
         self.window_ends = now.plus_ms(WINDOW_MS);
     }
@@ -179,13 +229,42 @@ impl Floods {
     /// When a window must be closed although nothing happens.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        (!self.counts.is_empty() || self.unsorted > 0).then_some(self.window_ends)
+        (!self.is_quiet()).then_some(self.window_ends)
+    }
+}
+
+/// How many alike are told one by one within a window.
+fn most_of(kind: &str) -> u64 {
+    match kind {
+        "connected" | "disconnected" => VISITS_PER_ADDRESS_MAX,
+        _ => ALIKE_MAX,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_storm_of_reconnects_is_told_by_some_of_each_address_and_numbers() {
+        let visit = |address: u32| {
+            let subject = Subject { address: Some(address.to_string().into()), ..Subject::default() };
+            Event::new(Time(0), subject, What::Disconnected { reason: "Success", by: "client", why: String::new() })
+        };
+        let (mut floods, mut out) = (Floods::default(), Vec::new());
+        let mut events: Vec<Event> = (0..1_000).map(|_| visit(1)).chain((2..20_002).map(visit)).collect();
+        floods.filter(&mut events, Time(10), &mut out);
+        assert_eq!(out.len() as u64, VISITS_MAX);
+        floods.filter(&mut Vec::new(), Time(10 + WINDOW_MS), &mut out);
+        let told: Vec<_> = out.iter().skip(VISITS_MAX as usize).collect();
+        let counts = told.iter().map(|event| match event.what {
+            What::Repeated { kind: "disconnected", count, .. } => count,
+            _ => 0,
+        });
+        assert_eq!(counts.sum::<u64>() + VISITS_MAX, 21_000);
+        assert_eq!(told.len(), 2);
+        assert_eq!(floods.deadline(), None);
+    }
 
     fn denial(topic: u64) -> Event {
         let subject = Subject { client_id: Some("press-01".into()), ..Subject::default() };
