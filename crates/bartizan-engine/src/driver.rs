@@ -40,7 +40,9 @@ pub enum Stage {
     Handshaking,
     /// Core knows it.
     Open(ConnectionKey),
-    /// Core has forgotten it; what is written still goes out, what comes is thrown away.
+    /// Core has forgotten it; what is written still goes out.
+    Closing,
+    /// The sending half has ended; what comes is thrown away.
     Lingering,
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::connect::append_within;
+use super::effects::Closed;
 use super::{Effects, Server, Timer};
 use crate::durable::Mutation;
 use crate::event::What;
@@ -133,7 +134,7 @@ impl Server {
         let subject = self.subject_of(key);
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Phase::Open(open) = std::mem::replace(&mut connection.phase, Phase::Closed) else { return };
-        fx.closed.push(key);
+        fx.closed.push(Closed { connection: key, by_client: by == "client" });
         let what = What::Disconnected { reason, by, why: why.to_owned() };
         fx.events.push(crate::event::Event::new(now, subject, what));
         self.common.release_connection(&open.principal.id);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::effects::AuthRequest;
+use super::effects::{AuthRequest, Closed};
 use super::{Adoption, Effects, Server};
 use crate::event::What;
 use crate::message::{Message, Time};
@@ -370,7 +370,7 @@ impl Server {
         connection.phase = Phase::Closed;
         self.counters().connects_refused.add(1);
         self.tell(key, now, What::Refused { reason, why: why.to_owned() }, fx);
-        fx.closed.push(key);
+        fx.closed.push(Closed { connection: key, by_client: false });
     }
 
     /// The QoS of a Will, for its decision.

@@ -18,7 +18,7 @@ pub struct Effects {
     /// Connections with octets to write.
     pub dirty: Vec<ConnectionKey>,
     /// Connections to close once their octets are written.
-    pub closed: Vec<ConnectionKey>,
+    pub closed: Vec<Closed>,
     /// Connections whose unread input may be handled now.
     pub resumed: Vec<ConnectionKey>,
     /// Questions for the authenticators.
@@ -35,6 +35,16 @@ pub struct Effects {
     pub forwards: Vec<(usize, Forward)>,
     /// Connections whose Session lives on another shard.
     pub moves: Vec<(ConnectionKey, usize, Box<Adoption>)>,
+}
+
+/// A connection to close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Which.
+    pub connection: ConnectionKey,
+    /// The client has said DISCONNECT, behind which it sends nothing [MQTT-3.14.4-2]: there is no
+    /// last word of ours that it could miss.
+    pub by_client: bool,
 }
 
 /// What waits for a batch to be durable.

@@ -444,8 +444,8 @@ impl World {
                 let route = at * self.shards.len() + home;
                 self.mail[route].push_back(Mail::Adopt(adoption, socket));
             }
-            for key in fx.closed {
-                self.close(at, key);
+            for closed in fx.closed {
+                self.close(at, closed.connection);
             }
             for key in fx.resumed {
                 if let Some(socket) = self.by_key.get(&(at, key)).copied()

@@ -13,7 +13,14 @@ pub trait ByteStream: Read + Write {
     fn may_have_buffered(&self) -> bool;
     /// Whether bytes accepted by `write` still wait for the socket.
     fn wants_write(&self) -> bool;
-    /// Says goodbye in this layer's words and shuts the sending half, as far as the socket takes it.
+    /// Whether the peer, having ended MQTT, has no more to say in this layer's words: nothing can come
+    /// any more that a closed socket would answer with a reset.
+    fn has_said_all(&self) -> bool {
+        true
+    }
+    /// Says goodbye in the words of this layer and those below, as far as the socket takes them.
+    fn farewell(&mut self) {}
+    /// The same, and shuts the sending half.
     fn close(&mut self);
 }
 

@@ -252,9 +252,17 @@ impl<S: ByteStream> ByteStream for TlsStream<S> {
         self.connection.wants_write() || self.inner.wants_write()
     }
 
-    fn close(&mut self) {
+    fn has_said_all(&self) -> bool {
+        self.ended
+    }
+
+    fn farewell(&mut self) {
         self.connection.send_close_notify();
         let _ = self.send();
+    }
+
+    fn close(&mut self) {
+        self.farewell();
         self.inner.close();
     }
 }

@@ -65,7 +65,11 @@ pub struct Transport {
 impl Transport {
     pub(super) fn accepted(stacking: Arc<Stacking>, socket: Socket, peer: PeerAddr) -> Self {
         let stage = if stacking.config.proxy_protocol_from.is_empty() {
-            Stage::Accepted(socket)
+            if stacking.tls.is_none() && stacking.config.websocket.is_none() {
+                Stage::Open(Bytes::Plain(socket))
+            } else {
+                Stage::Accepted(socket)
+            }
         } else if peer.ip().is_some_and(|ip| stacking.config.is_listed_proxy(ip)) {
             Stage::Proxy(socket, ProxyReader::default())
         } else {
@@ -135,6 +139,12 @@ impl Transport {
         Ok(())
     }
 
+    /// Whether no handshake is left to do.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open().is_some()
+    }
+
     /// Reads MQTT bytes with the semantics of `std`: `Ok(0)` is the end, `WouldBlock` is nothing now.
     /// A read that does not fill `buf` has drained the socket unless [`Self::may_have_buffered`].
     pub fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
@@ -167,6 +177,20 @@ impl Transport {
     #[must_use]
     pub fn may_have_buffered(&self) -> bool {
         self.open().is_some_and(ByteStream::may_have_buffered)
+    }
+
+    /// Whether a peer that has ended MQTT has no more to say: the socket may be closed at once.
+    #[must_use]
+    pub fn has_said_all(&self) -> bool {
+        self.open().is_some_and(ByteStream::has_said_all)
+    }
+
+    /// Says goodbye in the words of every layer, as far as the socket takes them. Dropping the
+    /// transport then closes the socket, both halves at once.
+    pub fn farewell(&mut self) {
+        if let Some(stream) = self.open_mut() {
+            stream.farewell();
+        }
     }
 
     /// Says goodbye in the words of every layer, as far as the socket takes them, and shuts the
@@ -319,6 +343,14 @@ impl ByteStream for Bytes {
 
     fn wants_write(&self) -> bool {
         self.tls().is_some_and(ByteStream::wants_write)
+    }
+
+    fn has_said_all(&self) -> bool {
+        self.tls().is_none_or(ByteStream::has_said_all)
+    }
+
+    fn farewell(&mut self) {
+        self.stream().farewell();
     }
 
     fn close(&mut self) {

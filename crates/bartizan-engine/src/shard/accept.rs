@@ -15,9 +15,6 @@ use crate::listener::{Handshake, PeerAddr, Transport};
 const ACCEPTS_PER_ROUND: usize = 64;
 /// How long to wait when the process can take no more connections.
 const ACCEPT_AGAIN_MS: u64 = 100;
-/// TLS handshakes begun or driven on per round, so that a storm of reconnects does not stop the
-/// traffic of those connected.
-pub(super) const HANDSHAKES_PER_ROUND: usize = 8;
 
 impl Shard {
     pub(super) fn accept_all(&mut self, now: Time) {
@@ -73,8 +70,27 @@ impl Shard {
             self.drivers.remove(key);
             return;
         }
-        self.deadlines.push(Reverse((deadline, key)));
-        self.queue(key);
+        if behind_proxy {
+            self.deadlines.push(Reverse((deadline, key)));
+            // One that is no listed proxy is told so without a word of its own.
+            self.queue(key);
+        } else if driver.transport.is_open() {
+            self.opened(key, now);
+        } else {
+            // Whoever says nothing costs no handshake: its first octets make it readable.
+            self.deadlines.push(Reverse((deadline, key)));
+        }
+    }
+
+    /// Hands a connection to core. It is read once the kernel says that there is something: its
+    /// registration tells of octets that came before.
+    fn opened(&mut self, key: DriverKey, now: Time) {
+        let Some(driver) = self.drivers.get_mut(key) else { return };
+        let connection = self.server.accepted(driver.peer(), now);
+        driver.stage = Stage::Open(connection);
+        driver.deadline = None;
+        driver.is_readable = false;
+        self.by_connection.insert(connection, key);
     }
 
     /// Gives a connection its place; false, and told, when a limit is met.
@@ -119,12 +135,11 @@ impl Shard {
                 }
             }
             Ok(Handshake::Done) => {
-                let peer = driver.peer();
-                let connection = self.server.accepted(peer, now);
-                driver.stage = Stage::Open(connection);
-                driver.deadline = None;
-                driver.is_readable = true;
-                self.by_connection.insert(connection, key);
+                self.opened(key, now);
+                if let Some(driver) = self.drivers.get_mut(key) {
+                    // What came with the end of the handshake may be here already.
+                    driver.is_readable = true;
+                }
                 self.read(key, now);
             }
             Err(error) => self.handshake_failed(key, &error.to_string(), now),
@@ -160,12 +175,12 @@ impl Shard {
 
     /// Closes the socket.
     pub(super) fn drop_driver(&mut self, key: DriverKey) {
-        if let Some(mut driver) = self.drivers.remove(key) {
-            let _ = self.poll.registry().deregister(&mut driver.transport);
-            if let Stage::Open(connection) = driver.stage {
-                self.by_connection.remove(connection);
-                self.server.forget(connection);
-            }
+        // Nobody else holds the descriptor, so closing it takes it out of the poll too.
+        if let Some(driver) = self.drivers.remove(key)
+            && let Stage::Open(connection) = driver.stage
+        {
+            self.by_connection.remove(connection);
+            self.server.forget(connection);
         }
     }
 }

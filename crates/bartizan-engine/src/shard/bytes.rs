@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::io;
 
 use bartizan_core::message::Time;
+use bartizan_core::server::effects::Closed;
 use bartizan_core::session::ConnectionKey;
 
 use super::{READ_BYTES, Shard};
@@ -21,17 +22,14 @@ impl Shard {
         let Some(driver) = self.drivers.get_mut(key) else { return };
         match driver.stage {
             Stage::Handshaking => {
-                if self.handshakes == 0 {
-                    self.queue(key);
-                } else {
-                    self.handshakes -= 1;
-                    self.handshake(key, now);
-                }
+                driver.is_ready = true;
+                self.shaking.push_back(key);
             }
             Stage::Open(connection) => {
                 self.write(key, connection, now);
                 self.read(key, now);
             }
+            Stage::Closing => self.say_last_words(key),
             Stage::Lingering => self.linger(key),
         }
     }
@@ -120,7 +118,6 @@ impl Shard {
         self.server.lost(connection, why, now, &mut self.fx);
         if let Some(driver) = self.drivers.get_mut(key) {
             driver.is_ended = true;
-            driver.transport.close();
         }
     }
 
@@ -145,7 +142,8 @@ impl Shard {
     }
 
     /// Core has ended a connection: its last octets go out, then the socket's sending half ends.
-    pub(super) fn close(&mut self, connection: ConnectionKey, now: Time) {
+    pub(super) fn close(&mut self, closed: Closed, now: Time) {
+        let connection = closed.connection;
         let Some(key) = self.by_connection.remove(connection) else {
             self.server.forget(connection);
             return;
@@ -153,19 +151,26 @@ impl Shard {
         let last_words = self.server.out(connection).map(std::mem::take).unwrap_or_default();
         self.server.forget(connection);
         let Some(driver) = self.drivers.get_mut(key) else { return };
-        driver.stage = Stage::Lingering;
+        let is_over = driver.is_ended || (closed.by_client && driver.transport.has_said_all());
+        if is_over && last_words.is_empty() && !driver.transport.wants_write() {
+            driver.transport.farewell();
+            self.drop_driver(key);
+            return;
+        }
+        driver.stage = Stage::Closing;
         driver.last_words = last_words;
         driver.pending = Vec::new();
         driver.is_readable = true;
         let deadline = now.plus_ms(LINGER_MS);
         driver.deadline = Some(deadline);
         self.deadlines.push(Reverse((deadline, key)));
-        self.linger(key);
+        self.say_last_words(key);
     }
 
-    fn linger(&mut self, key: DriverKey) {
+    /// Writes what core left to be said, then ends the sending half and reads on.
+    fn say_last_words(&mut self, key: DriverKey) {
         let Some(driver) = self.drivers.get_mut(key) else { return };
-        if !driver.last_words.is_empty() && !driver.is_blocked {
+        if !driver.is_blocked && (!driver.last_words.is_empty() || driver.transport.wants_write()) {
             let mut words = std::mem::take(&mut driver.last_words);
             let written = driver.write(&mut words);
             driver.last_words = words;
@@ -175,12 +180,21 @@ impl Shard {
             }
         }
         if driver.last_words.is_empty() && !driver.transport.wants_write() {
-            driver.transport.close();
-        }
-        if driver.is_ended {
-            if driver.last_words.is_empty() {
+            if driver.is_ended {
+                driver.transport.farewell();
                 self.drop_driver(key);
+                return;
             }
+            driver.transport.close();
+            driver.stage = Stage::Lingering;
+        }
+        self.linger(key);
+    }
+
+    /// Reads and throws away, until the peer ends its half too.
+    fn linger(&mut self, key: DriverKey) {
+        let Some(driver) = self.drivers.get_mut(key) else { return };
+        if driver.is_ended {
             return;
         }
         while driver.is_readable && driver.discarded < LINGER_BYTES {
@@ -215,7 +229,7 @@ impl Shard {
                     self.server.count_limit("handshake_timeout_s");
                     self.handshake_failed(key, "not done within handshake_timeout_s", now);
                 }
-                Stage::Lingering => self.drop_driver(key),
+                Stage::Closing | Stage::Lingering => self.drop_driver(key),
                 Stage::Open(_) => {}
             }
         }

@@ -42,6 +42,11 @@ pub const WAKER: Token = Token(0);
 const FIRST_LISTENER: usize = 1;
 /// Read at once into the shared buffer, and taken from one connection per round.
 const READ_BYTES: usize = 65_536;
+/// TLS handshakes begun or driven on per round, so that a storm of reconnects does not stop the
+/// traffic of those connected.
+const HANDSHAKES_PER_ROUND: usize = 8;
+/// Python is woken for events at most so often.
+const TELL_EVERY_MS: u64 = 10;
 /// Messages waiting for another shard, above which this one stops reading.
 const CONGESTED: usize = 65_536;
 
@@ -82,10 +87,11 @@ pub struct Shard {
     deferred: VecDeque<(Ticket, Deferred)>,
     floods: Floods,
     told: Vec<bartizan_core::event::Event>,
+    tell_at: Time,
     buffer: Vec<u8>,
     drain: Option<(Time, SyncSender<()>)>,
-    /// Handshakes that may still be driven on in this round.
-    handshakes: usize,
+    /// Connections whose handshake waits for its turn.
+    shaking: VecDeque<DriverKey>,
     store_failed: bool,
     is_running: bool,
 }
@@ -125,9 +131,10 @@ impl Shard {
             deferred: VecDeque::new(),
             floods: Floods::default(),
             told: Vec::new(),
+            tell_at: Time(0),
             buffer: vec![0; READ_BYTES],
             drain: None,
-            handshakes: 0,
+            shaking: VecDeque::new(),
             store_failed: false,
             is_running: true,
             shared,
@@ -149,11 +156,11 @@ impl Shard {
             self.mark_ready(&ready);
             self.round(now);
         }
+        self.tell_all();
     }
 
     /// One round: everything that is there, each connection its share; then what follows from it.
     fn round(&mut self, now: Time) {
-        self.handshakes = accept::HANDSHAKES_PER_ROUND;
         self.look_at_store(now);
         // Before mail and new connections: what a client sent on its old connection is handled
         // before its new one takes the Session over.
@@ -181,7 +188,8 @@ impl Shard {
 
     /// How long nothing can happen. Zero when something waits already.
     fn timeout(&mut self) -> Option<Duration> {
-        if (!self.ready.is_empty() && !self.is_congested()) || self.accepting.contains(&true) {
+        let is_busy = !self.ready.is_empty() || !self.shaking.is_empty();
+        if (is_busy && !self.is_congested()) || self.accepting.contains(&true) {
             return Some(Duration::ZERO);
         }
         let now = self.shared.clock.now();
@@ -191,7 +199,8 @@ impl Shard {
             self.floods.deadline(),
             self.accept_again,
             self.drain.as_ref().map(|(at, _)| *at),
-            (!self.ready.is_empty()).then(|| now.plus_ms(5)),
+            (!self.told.is_empty()).then_some(self.tell_at),
+            is_busy.then(|| now.plus_ms(5)),
         ];
         let next = next.into_iter().flatten().min();
         if !self.mailbox.may_sleep() || self.has_commits() {
@@ -212,18 +221,24 @@ impl Shard {
             }
             let key = DriverKey::of(token);
             let Some(driver) = self.drivers.get_mut(key) else { continue };
+            let mut is_due = driver.is_blocked || driver.transport.wants_write();
             if event.is_readable() || event.is_error() {
                 driver.is_readable = true;
+                is_due = true;
             }
             if event.is_read_closed() {
                 // No further edge will tell of the end: a short read proves nothing any more.
                 driver.is_readable = true;
                 driver.is_half_closed = true;
+                is_due = true;
             }
             if event.is_writable() {
                 driver.is_blocked = false;
             }
-            self.queue(key);
+            // Every connection becomes writable once when it is registered: that is no work.
+            if is_due {
+                self.queue(key);
+            }
         }
     }
 
@@ -237,13 +252,21 @@ impl Shard {
         }
     }
 
-    /// Looks once at every connection that is ready now.
+    /// Looks once at every connection that is ready now, and drives on as many handshakes as a
+    /// round bears: in their order, and without a look at those behind them.
     fn look_at_ready(&mut self, now: Time) {
         for _ in 0..self.ready.len() {
             let Some(key) = self.ready.pop_front() else { return };
             if let Some(driver) = self.drivers.get_mut(key) {
                 driver.is_ready = false;
                 self.look_at(key, now);
+            }
+        }
+        for _ in 0..HANDSHAKES_PER_ROUND {
+            let Some(key) = self.shaking.pop_front() else { return };
+            if let Some(driver) = self.drivers.get_mut(key) {
+                driver.is_ready = false;
+                self.handshake(key, now);
             }
         }
     }
@@ -289,10 +312,18 @@ impl Shard {
         any
     }
 
-    /// Sends what happened up to Python.
+    /// Sends what happened up to Python: at once when it was quiet, else a few at a time, for each
+    /// time costs a switch to another thread.
     fn tell(&mut self, now: Time) {
         self.floods.filter(&mut self.fx.events, now, &mut self.told);
-        if !self.told.is_empty() && self.shared.events.push(self.told.drain(..)) {
+        if !self.told.is_empty() && now >= self.tell_at {
+            self.tell_at = now.plus_ms(TELL_EVERY_MS);
+            self.tell_all();
+        }
+    }
+
+    fn tell_all(&mut self) {
+        if self.shared.events.push(self.told.drain(..)) {
             self.shared.bell.ring();
         }
     }

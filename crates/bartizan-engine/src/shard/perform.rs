@@ -39,8 +39,8 @@ impl Shard {
         }
         put_back(&mut self.fx.dirty, dirty);
         let mut closed = std::mem::take(&mut self.fx.closed);
-        for connection in closed.drain(..) {
-            self.close(connection, now);
+        for closed in closed.drain(..) {
+            self.close(closed, now);
         }
         put_back(&mut self.fx.closed, closed);
         self.floods.filter(&mut self.fx.events, now, &mut self.told);

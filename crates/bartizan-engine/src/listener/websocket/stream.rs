@@ -318,6 +318,17 @@ impl<S: ByteStream> ByteStream for WebSocketStream<S> {
         !self.outgoing.is_empty() || self.pong.is_some() || self.inner.wants_write()
     }
 
+    /// Its Close frame may still come.
+    fn has_said_all(&self) -> bool {
+        false
+    }
+
+    fn farewell(&mut self) {
+        self.queue_close(Some(1000));
+        let _ = self.send();
+        self.inner.farewell();
+    }
+
     fn close(&mut self) {
         self.queue_close(Some(1000));
         let _ = self.send();
