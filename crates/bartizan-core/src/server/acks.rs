@@ -12,7 +12,7 @@ use crate::durable::Mutation;
 use crate::message::Time;
 use crate::session::connection::OwedPacket;
 use crate::session::{ConnectionKey, InflightPhase, SessionKey, Slot};
-use crate::wire::encode;
+use crate::wire::encode::{self, AckKind};
 use crate::wire::{Ack, PacketId, QoS, ReasonCode, Version};
 
 impl Server {
@@ -112,16 +112,25 @@ impl Server {
         }
     }
 
-    /// PUBACK: the delivery is complete.
-    pub(crate) fn on_puback(&mut self, key: ConnectionKey, ack: &Ack<'_>, now: Time, fx: &mut Effects) {
-        self.on_final_ack(key, ack.packet_id, QoS::AtLeastOnce, InflightPhase::Publish, now, fx);
+    /// PUBACK, PUBREC, PUBREL or PUBCOMP from a client.
+    pub(crate) fn acknowledged(
+        &mut self,
+        key: ConnectionKey,
+        kind: AckKind,
+        ack: &Ack<'_>,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        let id = ack.packet_id;
+        match kind {
+            AckKind::Puback => self.on_final_ack(key, id, QoS::AtLeastOnce, InflightPhase::Publish, now, fx),
+            AckKind::Pubrec => self.on_pubrec(key, ack, now, fx),
+            AckKind::Pubrel => self.on_pubrel(key, id, now, fx),
+            AckKind::Pubcomp => self.on_final_ack(key, id, QoS::ExactlyOnce, InflightPhase::Release, now, fx),
+        }
     }
 
-    /// PUBCOMP: the delivery is complete.
-    pub(crate) fn on_pubcomp(&mut self, key: ConnectionKey, ack: &Ack<'_>, now: Time, fx: &mut Effects) {
-        self.on_final_ack(key, ack.packet_id, QoS::ExactlyOnce, InflightPhase::Release, now, fx);
-    }
-
+    /// PUBACK or PUBCOMP: the delivery is complete.
     fn on_final_ack(
         &mut self,
         key: ConnectionKey,
@@ -143,7 +152,7 @@ impl Server {
     }
 
     /// PUBREC: the client owns the message; release it once that is durable [MQTT-4.3.3-4].
-    pub(crate) fn on_pubrec(&mut self, key: ConnectionKey, ack: &Ack<'_>, now: Time, fx: &mut Effects) {
+    fn on_pubrec(&mut self, key: ConnectionKey, ack: &Ack<'_>, now: Time, fx: &mut Effects) {
         let Some((session_key, version)) = self.speaker(key) else { return };
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         let stored = session.stored;

@@ -3,7 +3,8 @@
 use super::{Effects, Server};
 use crate::message::Time;
 use crate::session::{ConnectionKey, Phase};
-use crate::wire::{self, DecodeError, Packet, ReasonCode, Role, Version};
+use crate::wire::encode::AckKind;
+use crate::wire::{self, Ack, DecodeError, Packet, ReasonCode, Role, Version};
 
 /// Octets of memory that acknowledgements owed to one connection may take before its next packet
 /// is handled; a 3.1.1 client knows no Receive Maximum.
@@ -60,6 +61,11 @@ impl Server {
         };
         if !ready {
             return None;
+        }
+        if is_open && let Some((kind, packet_id)) = wire::short_ack(buf) {
+            self.counters().messages_received.add(1);
+            self.acknowledged(key, kind, &Ack::success(packet_id), now, fx);
+            return Some(wire::SHORT_ACK_LEN);
         }
         let frame = match wire::frame(buf, packet_bytes_max) {
             Ok(Some(frame)) => frame,
@@ -142,10 +148,10 @@ impl Server {
     fn handle_open(&mut self, key: ConnectionKey, packet: Packet<'_>, now: Time, fx: &mut Effects) {
         match packet {
             Packet::Publish(publish) => self.on_publish(key, &publish, now, fx),
-            Packet::Puback(ack) => self.on_puback(key, &ack, now, fx),
-            Packet::Pubrec(ack) => self.on_pubrec(key, &ack, now, fx),
-            Packet::Pubrel(ack) => self.on_pubrel(key, &ack, now, fx),
-            Packet::Pubcomp(ack) => self.on_pubcomp(key, &ack, now, fx),
+            Packet::Puback(ack) => self.acknowledged(key, AckKind::Puback, &ack, now, fx),
+            Packet::Pubrec(ack) => self.acknowledged(key, AckKind::Pubrec, &ack, now, fx),
+            Packet::Pubrel(ack) => self.acknowledged(key, AckKind::Pubrel, &ack, now, fx),
+            Packet::Pubcomp(ack) => self.acknowledged(key, AckKind::Pubcomp, &ack, now, fx),
             Packet::Subscribe(subscribe) => self.on_subscribe(key, &subscribe, now, fx),
             Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(key, &unsubscribe, now, fx),
             Packet::Pingreq => {

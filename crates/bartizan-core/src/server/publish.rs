@@ -113,7 +113,7 @@ impl Server {
         now: Time,
         fx: &mut Effects,
     ) {
-        if let (Some(id), Some(received)) = (publish.packet_id, inbound.came_before) {
+        if let (Some(id), Some(received)) = (publish.packet_id, &inbound.came_before) {
             self.acknowledge_again(key, id, received, now, fx);
             return;
         }
@@ -176,12 +176,12 @@ impl Server {
             }
             open.inbound_open = open.inbound_open.saturating_add(1);
         }
-        Ok(came_before.copied())
+        Ok(came_before.cloned())
     }
 
     /// A QoS 2 message that was received before is acknowledged again, not delivered again
     /// [MQTT-4.3.3-10].
-    fn acknowledge_again(&mut self, key: ConnectionKey, id: PacketId, before: Received, now: Time, fx: &mut Effects) {
+    fn acknowledge_again(&mut self, key: ConnectionKey, id: PacketId, before: &Received, now: Time, fx: &mut Effects) {
         match before {
             Received::Held => self.owe(key, OwedPacket::Pubrec(id, ReasonCode::Success, None), 0, false, now, fx),
             // The PUBREC that is owed on this connection answers both.

@@ -17,7 +17,7 @@ use crate::policy::Authorized;
 use crate::session::connection::OwedPacket;
 use crate::session::session::{Receipt, Received};
 use crate::session::{ConnectionKey, SessionKey};
-use crate::wire::{Ack, PacketId, Publish, ReasonCode};
+use crate::wire::{PacketId, Publish, ReasonCode};
 
 impl Server {
     /// Routes a QoS 2 message that has not come before.
@@ -49,7 +49,7 @@ impl Server {
         // One is held until all are known.
         let waits = 1 + routed.waits;
         let receipt = Receipt { nonce, waits, is_recorded: false, owed: (key, 0), released: None };
-        session.received.insert(id.get(), Received::Pending(receipt));
+        session.received.insert(id.get(), Received::Pending(Box::new(receipt)));
         self.owe_receipt(key, session_key, id, reason);
         if routed.waits == 0 {
             self.record(session_key, id, fx);
@@ -115,9 +115,8 @@ impl Server {
     }
 
     /// PUBREL: the identifier is free once that is durable; PUBCOMP says so [MQTT-4.3.3-11].
-    pub(crate) fn on_pubrel(&mut self, key: ConnectionKey, ack: &Ack<'_>, now: Time, fx: &mut Effects) {
+    pub(crate) fn on_pubrel(&mut self, key: ConnectionKey, id: PacketId, now: Time, fx: &mut Effects) {
         let Some((session_key, _)) = self.speaker(key) else { return };
-        let id = ack.packet_id;
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         if !session.stored
             && let Entry::Occupied(received) = session.received.entry(id.get())

@@ -129,10 +129,10 @@ pub struct Session {
 }
 
 /// A QoS 2 message that the client has not released yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
     /// Not durable everywhere yet: no PUBREC may be sent.
-    Pending(Receipt),
+    Pending(Box<Receipt>),
     /// PUBREC may be sent, again and again.
     Held,
 }

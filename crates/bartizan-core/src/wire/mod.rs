@@ -28,7 +28,7 @@ mod utf8;
 pub mod varint;
 pub mod version;
 
-pub use decode::{DecodeError, Frame, Role, decode, frame};
+pub use decode::{DecodeError, Frame, Role, SHORT_ACK_LEN, decode, frame, short_ack};
 pub use packet::*;
 pub use property::{Property, PropertyId, PropertyWriter};
 pub use property_rules::Place;

@@ -196,6 +196,14 @@ pub struct Ack<'a> {
     pub properties: Properties<'a>,
 }
 
+impl Ack<'_> {
+    /// Success, without properties.
+    #[must_use]
+    pub fn success(packet_id: PacketId) -> Ack<'static> {
+        Ack { packet_id, reason: ReasonCode::Success, properties: Properties::default() }
+    }
+}
+
 /// SUBSCRIBE (3.8).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Subscribe<'a> {

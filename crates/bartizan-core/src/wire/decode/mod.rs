@@ -18,8 +18,9 @@ mod subscribe;
 pub use super::error::DecodeError;
 pub use subscribe::{FilterIter, SubscriptionIter};
 
+use super::encode::AckKind;
 use super::error::{malformed, protocol_error};
-use super::packet::Packet;
+use super::packet::{Packet, PacketId};
 use super::reader::Reader;
 use super::reason::ReasonCode;
 use super::varint;
@@ -75,6 +76,25 @@ pub fn frame(buf: &[u8], max_packet_bytes: u32) -> Result<Option<Frame<'_>>, Dec
         ));
     }
     Ok(buf.get(header..len).map(|body| Frame { first, body, len }))
+}
+
+/// Octets of an acknowledgement in its shortest form.
+pub const SHORT_ACK_LEN: usize = 4;
+
+/// Reads an acknowledgement in its shortest form, as nearly all are: Success, no properties
+/// (3.4.2.1). `None` for everything else, which `frame` and `decode` read.
+#[inline]
+#[must_use]
+pub fn short_ack(buf: &[u8]) -> Option<(AckKind, PacketId)> {
+    let [first, 2, high, low, ..] = *buf else { return None };
+    let kind = match first {
+        0x40 => AckKind::Puback,
+        0x50 => AckKind::Pubrec,
+        0x62 => AckKind::Pubrel,
+        0x70 => AckKind::Pubcomp,
+        _ => return None,
+    };
+    Some((kind, PacketId::new(u16::from_be_bytes([high, low]))?))
 }
 
 /// Reads a whole packet. `version` is what CONNECT established; `None` before it.

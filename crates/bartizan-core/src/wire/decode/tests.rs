@@ -1,7 +1,7 @@
 //! Exact octets in, the packet or the Reason Code out, clause by clause.
 
 use super::*;
-use crate::wire::{PacketId, QoS, ReasonCode as R};
+use crate::wire::{Ack, PacketId, QoS, ReasonCode as R};
 
 const V3: Option<Version> = Some(Version::V311);
 const V5: Option<Version> = Some(Version::V5);
@@ -324,4 +324,30 @@ fn what_servers_send_is_read_by_clients() {
     taken_by_client(V3, "b0 02 00 01");
     taken_by_client(V5, "b0 04 00 01 00 11");
     assert_eq!(refused_by(Role::Client, V3, "b0 03 00 01 00"), R::MalformedPacket);
+}
+
+#[test]
+fn the_short_way_says_of_an_acknowledgement_what_the_long_one_says() {
+    for (first, length, id) in
+        (0..=u8::MAX).flat_map(|first| [(first, 2, 7_u16), (first, 2, 0), (first, 2, 65_535), (first, 3, 7)])
+    {
+        let [high, low] = id.to_be_bytes();
+        let octets = [first, length, high, low, 0x00];
+        let Some((kind, packet_id)) = short_ack(&octets) else { continue };
+        let ack = Ack::success(packet_id);
+        let packet = match kind {
+            AckKind::Puback => Packet::Puback(ack),
+            AckKind::Pubrec => Packet::Pubrec(ack),
+            AckKind::Pubrel => Packet::Pubrel(ack),
+            AckKind::Pubcomp => Packet::Pubcomp(ack),
+        };
+        for version in [Version::V31, Version::V311, Version::V5] {
+            let framed = frame(&octets, 1 << 20).unwrap().unwrap();
+            assert_eq!(framed.len, SHORT_ACK_LEN, "{first:#x}");
+            assert_eq!(decode(framed, Role::Server, Some(version)), Ok(packet.clone()), "{first:#x}");
+        }
+    }
+    let short: Vec<u8> = (0..=u8::MAX).filter(|first| short_ack(&[*first, 2, 0, 7]).is_some()).collect();
+    assert_eq!(short, [0x40, 0x50, 0x62, 0x70]);
+    assert_eq!(short_ack(&[0x40, 2, 0]), None, "not all of it is there");
 }

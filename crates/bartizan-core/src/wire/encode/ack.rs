@@ -31,19 +31,17 @@ pub fn ack(
     properties: Properties<'_>,
 ) {
     let bare = properties.is_empty();
-    let remaining = match () {
-        () if !version.is_v5() || (bare && reason == ReasonCode::Success) => 2,
-        () if bare => 3,
-        () => 3 + put::block_len(version, properties.raw.len()),
-    };
+    let [high, low] = packet_id.get().to_be_bytes();
+    if !version.is_v5() || (bare && reason == ReasonCode::Success) {
+        out.extend_from_slice(&[kind as u8, 2, high, low]);
+        return;
+    }
+    let remaining = if bare { 3 } else { 3 + put::block_len(version, properties.raw.len()) };
     if !put::header(out, kind as u8, remaining) {
         return;
     }
-    put::two(out, packet_id.get());
-    if remaining > 2 {
-        out.push(reason.as_u8());
-    }
-    if remaining > 3 {
+    out.extend_from_slice(&[high, low, reason.as_u8()]);
+    if !bare {
         put::block(out, version, properties);
     }
 }
