@@ -113,7 +113,7 @@ impl Server {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let mut lost: Vec<Arc<str>> = Vec::new();
         let mut changed: Vec<Arc<str>> = Vec::new();
-        for (text, subscription) in &mut session.subscriptions {
+        for (text, subscription) in session.subscriptions.iter_mut() {
             let decision = session.grants.subscribe(&subscription.filter.as_filter());
             if !decision.allow {
                 lost.push(Arc::clone(text));
@@ -182,6 +182,7 @@ impl Server {
             dropped.push(slot.seq);
             shared.extend(slot.group.filter(|_| may_go_on).zip(slot.message));
         }
+        session.rest();
         self.counters().queued_messages.sub(queued);
         self.counters().queued_bytes.sub(octets as u64);
         for seq in &dropped {

@@ -40,7 +40,7 @@ impl Session {
         if !self.stored || self.shares() || self.queue.iter().any(|queued| queued.group.is_some()) {
             return;
         }
-        for queued in std::mem::take(&mut self.queue).into_iter().rev() {
+        for queued in self.queue.take_all().into_iter().rev() {
             self.aside.push_front(queued.seq, queued.message.weight_bytes());
         }
     }

@@ -158,7 +158,7 @@ impl Server {
         let key = open.session;
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.connection = None;
-        session.inflight.connection_ended();
+        session.connection_ended();
         session.ends_at = session.end_after(now);
         let ends_with_connection = session.is_transient();
         self.tell_groups(key, fx);
@@ -180,7 +180,7 @@ impl Server {
                 let due = now.plus_ms(u64::from(will.delay_s) * 1000);
                 if let Some(session) = self.sessions.get_mut(key) {
                     let due = session.ends_at.map_or(due, |end| due.min(end));
-                    session.pending_will = Some(PendingWill { will, due });
+                    session.pending_will = Some(Box::new(PendingWill { will, due }));
                     self.timers.set(due, Timer::Will(key));
                 }
             }

@@ -1,6 +1,6 @@
 //! A Session opened, resumed or taken over, and the CONNACK that says so.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{Adoption, Effects, Limits, Server, Timer};
@@ -10,10 +10,9 @@ use crate::limits::TokenBucket;
 use crate::message::{Publisher, Time};
 use crate::policy::Grants;
 use crate::session::alias::{InboundAliases, OutboundAliases};
-use crate::session::aside::Aside;
 use crate::session::auth_exchange::ConnectRequest;
 use crate::session::connection::OwedPacket;
-use crate::session::{Connection, ConnectionKey, Inflight, Open, Phase, Principal, Session, SessionKey, Will};
+use crate::session::{Connection, ConnectionKey, Open, Phase, Principal, Session, SessionKey, Will};
 use crate::wire::ReasonCode;
 use crate::wire::encode::{self, ConnackProperties};
 
@@ -158,29 +157,8 @@ impl Server {
     }
 
     fn make_session(&mut self, client_id: &Arc<str>, principal: &Arc<Principal>, grants: &Arc<Grants>) -> SessionKey {
-        let key = self.sessions.insert(Session {
-            client_id: Arc::clone(client_id),
-            principal: Arc::clone(principal),
-            grants: Arc::clone(grants),
-            version: crate::wire::Version::V5,
-            connection: None,
-            expiry_s: 0,
-            stored: false,
-            subscriptions: HashMap::new(),
-            queue: VecDeque::new(),
-            aside: Aside::default(),
-            queued_bytes: 0,
-            backlog: VecDeque::new(),
-            retained_due: VecDeque::new(),
-            inflight: Inflight::default(),
-            received: HashMap::default(),
-            next_seq: 1,
-            pending_will: None,
-            ends_at: None,
-            will_expiry_s: None,
-            queued_messages_max: 0,
-            queued_bytes_max: 0,
-        });
+        let session = Session::new(Arc::clone(client_id), Arc::clone(principal), Arc::clone(grants));
+        let key = self.sessions.insert(session);
         self.by_client_id.insert(Arc::clone(client_id), key);
         self.counters().sessions.add(1);
         key
@@ -211,7 +189,7 @@ impl Server {
         session.expiry_s = connect.session_expiry_s.min(limits.session_expiry_max_s);
         session.queued_messages_max = limits.queued_messages_max as usize;
         session.queued_bytes_max = usize::try_from(limits.queued_bytes_max).unwrap_or(usize::MAX);
-        session.inflight.connection_ended();
+        session.connection_ended();
         if open.keep_alive_s > 0 {
             self.timers.set(now.plus_ms(u64::from(open.keep_alive_s) * 1500), Timer::KeepAlive(key));
         }
@@ -270,7 +248,7 @@ impl Server {
     /// What a Session holds already when it becomes one that outlives its connection.
     fn store_contents(&self, key: SessionKey, fx: &mut Effects) {
         let Some(session) = self.sessions.get(key) else { return };
-        for (filter, subscription) in &session.subscriptions {
+        for (filter, subscription) in session.subscriptions.iter() {
             fx.mutations.push(Mutation::SubscriptionPut {
                 client_id: Arc::clone(&session.client_id),
                 filter: Arc::clone(filter),

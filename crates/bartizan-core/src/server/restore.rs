@@ -3,7 +3,6 @@
 //! Each shard is handed what is at home on it. Everything is decided again under the policy of
 //! now when its client comes back, and at the first `apply` after the start.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,9 +11,8 @@ use super::{Effects, Server, Timer};
 use crate::durable::{Loaded, SessionRecord};
 use crate::message::{Message, Time};
 use crate::policy::Grants;
-use crate::session::aside::Aside;
 use crate::session::session::{Queued, Received};
-use crate::session::{Inflight, InflightPhase, PendingWill, Principal, Session, Slot, Subscription, Will};
+use crate::session::{InflightPhase, PendingWill, Principal, Session, Slot, Subscription, Will};
 use crate::topic::parse_subscription;
 use crate::wire::{PacketId, SubscriptionOptions};
 
@@ -125,27 +123,14 @@ impl Server {
         let ends_at = (record.session_expiry_s != crate::session::session::NEVER_EXPIRES)
             .then(|| ended.plus_ms(u64::from(record.session_expiry_s) * 1000));
         let key = self.sessions.insert(Session {
-            client_id: Arc::clone(&record.client_id),
-            principal,
-            grants,
             version: record.version,
-            connection: None,
             expiry_s: record.session_expiry_s,
             stored: true,
-            subscriptions: HashMap::new(),
-            queue: VecDeque::new(),
-            aside: Aside::default(),
-            queued_bytes: 0,
-            backlog: VecDeque::new(),
-            retained_due: VecDeque::new(),
-            inflight: Inflight::default(),
-            received: HashMap::default(),
-            next_seq: 1,
-            pending_will: None,
             ends_at,
             will_expiry_s,
             queued_messages_max: limits.queued_messages_max as usize,
             queued_bytes_max: usize::try_from(limits.queued_bytes_max).unwrap_or(usize::MAX),
+            ..Session::new(Arc::clone(&record.client_id), principal, grants)
         });
         self.by_client_id.insert(record.client_id, key);
         self.counters().sessions.add(1);
@@ -229,7 +214,7 @@ impl Server {
         let due = due.unwrap_or_else(|| now.plus_ms(u64::from(delay_s) * 1000));
         let due = session.ends_at.map_or(due, |end| due.min(end));
         session.pending_will =
-            Some(PendingWill { will: Will { message, expiry_s: session.will_expiry_s, delay_s }, due });
+            Some(Box::new(PendingWill { will: Will { message, expiry_s: session.will_expiry_s, delay_s }, due }));
         self.timers.set(due, Timer::Will(key));
     }
 }

@@ -149,6 +149,11 @@ impl Server {
             session.retained_due.push_back(RetainedDue { filter, after: None });
         }
         self.pump(key, now, fx);
+        // Mostly that was all.
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.retained_due.rest();
+            session.backlog.rest();
+        }
     }
 
     /// Sends Retained Messages that wait for a new Subscription.
@@ -165,7 +170,7 @@ impl Server {
             if !has_room || next.is_some_and(|qos| qos > QoS::AtMostOnce && (held_back || !self.window_is_open(key))) {
                 return;
             }
-            match self.sessions.get_mut(key).and_then(|session| session.backlog.pop_front()) {
+            match self.sessions.get_mut(key).and_then(|session| session.backlog.held()?.pop_front()) {
                 Some(next) => self.send_retained(key, &next, now, fx),
                 None if self.turn_retained_page(key, now) => {}
                 None => return,
@@ -195,7 +200,9 @@ impl Server {
     /// Copies the next page of Retained Messages that are due. False when none are.
     pub(crate) fn turn_retained_page(&mut self, key: SessionKey, now: Time) -> bool {
         let Some(session) = self.sessions.get_mut(key) else { return false };
-        let Some(due) = session.retained_due.pop_front() else { return false };
+        let Some(due) = session.retained_due.held().and_then(std::collections::VecDeque::pop_front) else {
+            return false;
+        };
         // An ended Subscription gets no more [MQTT-3.10.4-2].
         let Some(subscription) = session.subscriptions.get(&due.filter) else { return true };
         let (options, subscription_id, per_delivery) =

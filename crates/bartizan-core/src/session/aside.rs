@@ -56,6 +56,17 @@ const PAGE_MESSAGES: usize = 256;
 const PAGE_BYTES: usize = 256 * 1024;
 
 impl Aside {
+    /// Nothing.
+    #[must_use]
+    pub const fn new() -> Aside {
+        Aside { places: VecDeque::new(), bytes: 0, groups: BTreeMap::new(), is_fetching: false, sweep: None }
+    }
+
+    /// True while a page is on its way.
+    pub(super) fn is_fetching(&self) -> bool {
+        self.is_fetching
+    }
+
     /// How many messages.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -68,12 +68,12 @@ pub struct Inflight {
 
 impl Default for Inflight {
     fn default() -> Self {
-        Inflight { ring: VecDeque::new(), base: 1, aside: Vec::new(), live: 0, on_wire: 0 }
+        Inflight::new()
     }
 }
 
 /// What stands where nothing awaits an acknowledgement.
-fn done() -> Slot {
+pub(super) fn done() -> Slot {
     Slot {
         seq: 0,
         qos: QoS::AtLeastOnce,
@@ -94,6 +94,25 @@ fn advance(id: u16, by: usize) -> u16 {
 }
 
 impl Inflight {
+    /// A window that nothing went through.
+    #[must_use]
+    pub const fn new() -> Inflight {
+        Inflight { ring: VecDeque::new(), base: 1, aside: Vec::new(), live: 0, on_wire: 0 }
+    }
+
+    /// True while it is as new. One that was used goes on with its Packet Identifiers, so that a
+    /// late second acknowledgement is not taken for one of the next message.
+    pub(super) fn is_unused(&self) -> bool {
+        self.base == 1 && self.ring.is_empty() && self.aside.is_empty()
+    }
+
+    /// An empty ring keeps no room.
+    pub(super) fn give_back(&mut self) {
+        if self.ring.is_empty() {
+            self.ring = VecDeque::new();
+        }
+    }
+
     /// Messages not yet acknowledged.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -7,6 +7,8 @@
 //! | `connection`    | a Network Connection: awaiting CONNECT, authenticating, open, closing |
 //! | `auth_exchange` | the AUTH packets of MQTT 5 as a state machine (4.12)                  |
 //! | `session`       | a Session: Subscriptions, queue, in-flight window, expiry, Will       |
+//! | `subscriptions` | the Subscriptions of a Session: one, mostly                          |
+//! | `rare`          | a part of a Session in which most have nothing                        |
 //! | `inflight`      | the outgoing QoS 1 and 2 window, a ring by Packet Identifier          |
 //! | `alias`         | Topic Aliases, both ways                                              |
 //! | `will`          | the Will Message and when it is due                                   |
@@ -17,8 +19,10 @@ pub mod auth_exchange;
 pub mod connection;
 pub mod inflight;
 pub mod principal;
+pub mod rare;
 #[allow(clippy::module_inception)]
 pub mod session;
+pub mod subscriptions;
 pub mod will;
 
 pub use auth_exchange::AuthExchange;

@@ -12,6 +12,8 @@ use super::aside::Aside;
 use super::connection::ConnectionKey;
 use super::inflight::Inflight;
 use super::principal::Principal;
+use super::rare::Rare;
+use super::subscriptions::Subscriptions;
 use super::will::PendingWill;
 use crate::message::{Message, Time};
 use crate::policy::Grants;
@@ -99,25 +101,25 @@ pub struct Session {
     /// True when the store holds it.
     pub stored: bool,
     /// Subscriptions by their full filter, `$share/...` included.
-    pub subscriptions: HashMap<Arc<str>, Subscription>,
+    pub subscriptions: Subscriptions,
     /// Messages waiting for the window.
-    pub queue: VecDeque<Queued>,
+    pub queue: Rare<VecDeque<Queued>>,
     /// Messages waiting behind those, which the store alone holds.
-    pub aside: Aside,
+    pub aside: Rare<Aside>,
     /// Octets in the queue, those set aside among them.
     pub queued_bytes: usize,
     /// Retained Messages on their way to new Subscriptions: at most a page.
-    pub backlog: VecDeque<Backlogged>,
+    pub backlog: Rare<VecDeque<Backlogged>>,
     /// Where more of them are: at most one for each Subscription.
-    pub retained_due: VecDeque<RetainedDue>,
+    pub retained_due: Rare<VecDeque<RetainedDue>>,
     /// Messages sent and not yet acknowledged.
-    pub inflight: Inflight,
+    pub inflight: Rare<Inflight>,
     /// Packet Identifiers of QoS 2 messages received and not yet released (4.3.3).
-    pub received: HashMap<u16, Received, IdState>,
+    pub received: Rare<HashMap<u16, Received, IdState>>,
     /// The next place in the queue.
     pub next_seq: u64,
     /// The Will of a connection that ended, waiting for its delay.
-    pub pending_will: Option<PendingWill>,
+    pub pending_will: Option<Box<PendingWill>>,
     /// When the Session ends, while no connection is open.
     pub ends_at: Option<Time>,
     /// Message Expiry Interval of the Will that the store gave back.
@@ -153,6 +155,51 @@ pub struct Receipt {
 }
 
 impl Session {
+    /// A Session without a connection that ends at once, until CONNECT or the store says more.
+    #[must_use]
+    pub fn new(client_id: Arc<str>, principal: Arc<Principal>, grants: Arc<Grants>) -> Session {
+        Session {
+            client_id,
+            principal,
+            grants,
+            version: Version::V5,
+            connection: None,
+            expiry_s: 0,
+            stored: false,
+            subscriptions: Subscriptions::default(),
+            queue: Rare::default(),
+            aside: Rare::default(),
+            queued_bytes: 0,
+            backlog: Rare::default(),
+            retained_due: Rare::default(),
+            inflight: Rare::default(),
+            received: Rare::default(),
+            next_seq: 1,
+            pending_will: None,
+            ends_at: None,
+            will_expiry_s: None,
+            queued_messages_max: 0,
+            queued_bytes_max: 0,
+        }
+    }
+
+    /// Nothing of the window has been sent on the next connection.
+    pub fn connection_ended(&mut self) {
+        if let Some(window) = self.inflight.held() {
+            window.connection_ended();
+        }
+    }
+
+    /// Gives back the memory of what is empty.
+    pub fn rest(&mut self) {
+        self.queue.rest();
+        self.aside.rest();
+        self.backlog.rest();
+        self.retained_due.rest();
+        self.inflight.rest();
+        self.received.rest();
+    }
+
     /// True when the Session ends with its connection.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -202,7 +249,7 @@ impl Session {
 
     /// Takes the oldest message of the queue.
     pub fn dequeue(&mut self) -> Option<Queued> {
-        let queued = self.queue.pop_front()?;
+        let queued = self.queue.held()?.pop_front()?;
         self.queued_bytes = self.queued_bytes.saturating_sub(queued.message.weight_bytes());
         Some(queued)
     }
