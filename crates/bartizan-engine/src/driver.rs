@@ -3,7 +3,7 @@
 use std::io;
 
 use bartizan_core::message::Time;
-use bartizan_core::session::{ConnectionKey, Peer, PeerIdentity};
+use bartizan_core::session::{Address, ConnectionKey, Peer, PeerIdentity};
 use mio::Token;
 use slotmap::{Key, KeyData, new_key_type};
 
@@ -139,8 +139,8 @@ impl Driver {
     #[must_use]
     pub fn peer(&self) -> Peer {
         let (address, port) = match self.transport.peer_addr() {
-            PeerAddr::Ip(address) => (address.ip().to_string(), address.port()),
-            PeerAddr::Unix => ("local".to_owned(), 0),
+            PeerAddr::Ip(address) => (Address::Ip(address.ip()), address.port()),
+            PeerAddr::Unix => (Address::Local, 0),
         };
         let certificate = self.transport.peer_identity().map(|identity| {
             let hex = identity.fingerprint_sha256.iter().map(|octet| format!("{octet:02x}")).collect();
@@ -155,7 +155,7 @@ impl Driver {
                 not_after_s: identity.not_after_unix_s,
             })
         });
-        Peer { listener: self.listener, address: address.into(), port, transport: self.transport.kind(), certificate }
+        Peer { listener: self.listener, address, port, transport: self.transport.kind(), certificate }
     }
 }
 

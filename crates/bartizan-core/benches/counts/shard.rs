@@ -7,7 +7,7 @@ use bartizan_core::policy::Image;
 use bartizan_core::server::apply::Change;
 use bartizan_core::server::connect::Verdict;
 use bartizan_core::server::{Common, Effects, Limits, ListenerRules, Server};
-use bartizan_core::session::{ConnectionKey, Peer, Principal};
+use bartizan_core::session::{Address, ConnectionKey, Peer, Principal};
 use bartizan_core::wire::encode::{self, PublishHead};
 use bartizan_core::wire::{
     self, Connect, Packet, PacketId, Properties, QoS, ReasonCode, Role, SubscriptionOptions, Version,
@@ -73,7 +73,7 @@ impl Shard {
 
     /// Accepts a connection.
     pub fn accept(&mut self) -> ConnectionKey {
-        let peer = Peer { listener: 0, address: "test".into(), port: 0, transport: "mqtt", certificate: None };
+        let peer = Peer { listener: 0, address: Address::Local, port: 0, transport: "mqtt", certificate: None };
         self.server.accepted(peer, NOW)
     }
 

@@ -180,7 +180,7 @@ impl Server {
                 let due = now.plus_ms(u64::from(will.delay_s) * 1000);
                 if let Some(session) = self.sessions.get_mut(key) {
                     let due = session.ends_at.map_or(due, |end| due.min(end));
-                    session.pending_will = Some(Box::new(PendingWill { will, due }));
+                    session.pending_will = Some(Box::new(PendingWill { will: *will, due }));
                     self.timers.set(due, Timer::Will(key));
                 }
             }

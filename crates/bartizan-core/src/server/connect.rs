@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::effects::{AuthRequest, Closed};
 use super::{Adoption, Effects, Server};
 use crate::event::What;
-use crate::message::{Message, Time};
+use crate::message::{Message, Publisher, Time};
 use crate::session::auth_exchange::{AuthExchange, ConnectRequest, Secret};
 use crate::session::{ConnectionKey, Phase, Principal, Will};
 use crate::topic::TopicName;
@@ -55,7 +55,9 @@ impl Server {
         if let Some(connection) = self.connections.get_mut(key) {
             let properties = ConnectProperties::read(connect.properties);
             connection.maximum_packet_size = properties.maximum_packet_size.unwrap_or(u32::MAX);
-            connection.client_id = (!connect.client_id.is_empty()).then(|| Arc::from(connect.client_id));
+            let who =
+                Publisher { identity: Arc::clone(&self.nobody.identity), client_id: Arc::from(connect.client_id) };
+            connection.who = Some(Arc::new(who));
         }
         let request = match self.read_connect(key, connect) {
             Ok(request) => request,
@@ -113,7 +115,7 @@ impl Server {
             certificate: connection.peer.certificate.clone(),
             listener: rules.map_or_else(|| Arc::from(""), |rules| Arc::clone(&rules.name)),
             anonymous_allowed: rules.is_some_and(|rules| rules.anonymous),
-            address: Arc::clone(&connection.peer.address),
+            address: connection.peer.address.text(),
             version: connect.version,
         });
     }
@@ -188,7 +190,7 @@ impl Server {
         let Some(connection) = self.connections.get_mut(key) else { return };
         match &mut connection.phase {
             Phase::Authenticating(exchange) if exchange.rounds.is_asked() => {}
-            Phase::Open(open) if open.reauthentication.as_ref().is_some_and(|again| again.rounds.is_asked()) => {
+            Phase::Open(open) if open.reauthentication().is_some_and(|again| again.rounds.is_asked()) => {
                 self.reauthenticated(key, verdict, now, fx);
                 return;
             }

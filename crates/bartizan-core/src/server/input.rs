@@ -26,6 +26,7 @@ impl Server {
             if let Some(connection) = self.connections.get_mut(key) {
                 connection.traffic.bytes_in += done as u64;
                 connection.last_seen = now;
+                super::rest::warm(connection, key, &mut self.timers, now);
             }
         }
         done

@@ -54,8 +54,9 @@ impl Server {
             .filter_map(|connection| {
                 let open = connection.open()?;
                 let session = self.sessions.get(open.session)?;
-                (&*open.client_id > after || after.is_empty()).then(|| ClientListing {
-                    client_id: Arc::clone(&open.client_id),
+                let client_id = &open.publisher.client_id;
+                (&**client_id > after || after.is_empty()).then(|| ClientListing {
+                    client_id: Arc::clone(client_id),
                     identity: Arc::clone(&open.principal.id),
                     method: Arc::clone(&open.principal.method),
                     roles: open.principal.roles.clone(),
@@ -63,7 +64,7 @@ impl Server {
                         .listeners
                         .get(connection.peer.listener)
                         .map_or_else(|| Arc::from(""), |rules| Arc::clone(&rules.name)),
-                    address: Arc::clone(&connection.peer.address),
+                    address: connection.peer.address.text(),
                     port: connection.peer.port,
                     version: open.version,
                     connected_at_ms: connection.opened_at.0,

@@ -17,6 +17,7 @@
 //! | `group`        | Shared Subscriptions (4.8.2)                                           |
 //! | `retain`       | Retained Messages: set, and sent to new Subscriptions                  |
 //! | `close`        | a connection ends, a Session ends, a Will fires                        |
+//! | `rest`         | what a connection gives back while it is idle                          |
 //! | `timers`       | keep alive, expiry, delays, deadlines                                  |
 //! | `apply`        | a policy change swept over live Sessions                               |
 //! | `restore`      | what the store gives back at start                                     |
@@ -45,6 +46,7 @@ pub mod publish;
 pub mod reauth;
 pub mod receipt;
 pub mod remote;
+pub mod rest;
 pub mod restore;
 pub mod retain;
 pub mod route;
@@ -163,6 +165,7 @@ impl Server {
     pub fn written(&mut self, key: ConnectionKey, octets: usize, now: Time, fx: &mut Effects) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.traffic.bytes_out += octets as u64;
+        rest::warm(connection, key, &mut self.timers, now);
         if connection.is_stalled {
             // A client that takes what it is sent is alive, though its packets are not read.
             connection.last_seen = now;
@@ -232,9 +235,9 @@ impl Server {
     pub(crate) fn subject_of(&self, key: ConnectionKey) -> Subject {
         let Some(connection) = self.connections.get(key) else { return Subject::default() };
         Subject {
-            identity: connection.identity.clone(),
-            client_id: connection.client_id.clone(),
-            address: Some(Arc::clone(&connection.peer.address)),
+            identity: connection.who.as_ref().map(|who| Arc::clone(&who.identity)).filter(|id| !id.is_empty()),
+            client_id: connection.who.as_ref().map(|who| Arc::clone(&who.client_id)).filter(|id| !id.is_empty()),
+            address: Some(connection.peer.address.text()),
             listener: self.listeners.get(connection.peer.listener).map(|rules| Arc::clone(&rules.name)),
         }
     }

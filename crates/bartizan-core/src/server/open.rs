@@ -6,12 +6,11 @@ use std::sync::Arc;
 use super::{Adoption, Effects, Limits, Server, Timer};
 use crate::durable::{Mutation, SessionRecord};
 use crate::event::What;
-use crate::limits::TokenBucket;
 use crate::message::{Publisher, Time};
 use crate::policy::Grants;
 use crate::session::alias::{InboundAliases, OutboundAliases};
 use crate::session::auth_exchange::ConnectRequest;
-use crate::session::connection::OwedPacket;
+use crate::session::connection::{Credential, OwedPacket};
 use crate::session::{Connection, ConnectionKey, Open, Phase, Principal, Session, SessionKey, Will};
 use crate::wire::ReasonCode;
 use crate::wire::encode::{self, ConnackProperties};
@@ -38,11 +37,11 @@ impl Server {
             self.refuse_as(key, version, ReasonCode::NotAuthorized, "the identity is not enabled", now, fx);
             return;
         };
-        let client_id: Arc<str> = Arc::from(connect.client_id.as_str());
+        let who = self.who(key, &principal, &connect.client_id);
+        let client_id = Arc::clone(&who.client_id);
         let grants = self.bind(&principal, &client_id);
         if let Some(connection) = self.connections.get_mut(key) {
-            connection.identity = Some(Arc::clone(&principal.id));
-            connection.client_id = Some(Arc::clone(&client_id));
+            connection.who = Some(Arc::clone(&who));
             connection.maximum_packet_size = connect.maximum_packet_size;
         }
         if let Err((reason, why)) = self.may_open(key, &connect, &principal, &grants, now, fx) {
@@ -65,7 +64,7 @@ impl Server {
             Some(session) => session,
             None => self.make_session(&client_id, &principal, &grants),
         };
-        let open = make_open(session, &connect, &client_id, &principal, &grants, &limits, ends_at, now);
+        let open = make_open(session, &connect, who, &principal, &grants, &limits, ends_at);
         let open = Open { is_resumed: present, ..open };
         let connack = self.connack(&connect, &open, &limits, (present, assigned, auth_data.as_deref()), listener);
         self.attach(key, session, open, &connect, &limits, now, fx);
@@ -75,6 +74,16 @@ impl Server {
         // CONNACK says what became of the Session of before: not before the store says it too.
         let after_commit = fx.mutations.len() > before;
         self.welcome(key, connack, present, after_commit, now, fx);
+    }
+
+    /// Identity and Client Identifier; the latter is kept once, from its CONNECT on.
+    fn who(&self, key: ConnectionKey, principal: &Principal, client_id: &str) -> Arc<Publisher> {
+        let known = self.connections.get(key).and_then(|connection| connection.who.as_ref());
+        let client_id = match known.filter(|known| *known.client_id == *client_id) {
+            Some(known) => Arc::clone(&known.client_id),
+            None => Arc::from(client_id),
+        };
+        Arc::new(Publisher { identity: Arc::clone(&principal.id), client_id })
     }
 
     /// The principal as it is known now: a change may have come while it was authenticated, or
@@ -221,7 +230,7 @@ impl Server {
             .connection
             .and_then(|key| self.connections.get(key))
             .and_then(|connection| connection.open())
-            .and_then(|open| open.will.clone());
+            .and_then(|open| open.will.as_deref().cloned());
         let pending = session.pending_will.as_ref().map(|pending| &pending.will);
         let will_expiry_s = will.as_ref().or(pending).and_then(|will| will.expiry_s);
         fx.mutations.push(Mutation::SessionPut(SessionRecord {
@@ -294,12 +303,12 @@ impl Server {
             .get(listener)
             .and_then(|rules| rules.response_information.as_ref())
             .filter(|_| connect.request_response_information)
-            .map(|template| template.replace("{client_id}", &open.client_id));
+            .map(|template| template.replace("{client_id}", &open.publisher.client_id));
         let properties = ConnackProperties {
             session_expiry_s: (expiry_s != connect.session_expiry_s).then_some(expiry_s),
             receive_maximum: (limits.receive_max < u16::MAX).then_some(limits.receive_max),
             maximum_packet_size: (limits.packet_bytes_max < PACKET_BYTES_MAX).then_some(limits.packet_bytes_max),
-            assigned_client_id: assigned.then_some(&open.client_id),
+            assigned_client_id: assigned.then_some(&open.publisher.client_id),
             topic_alias_maximum: (limits.topic_alias_max > 0).then_some(limits.topic_alias_max),
             server_keep_alive_s: (open.keep_alive_s != connect.keep_alive_s).then_some(open.keep_alive_s),
             response_information: response_information.as_deref(),
@@ -317,25 +326,20 @@ impl Server {
 fn make_open(
     session: SessionKey,
     connect: &ConnectRequest,
-    client_id: &Arc<str>,
+    publisher: Arc<Publisher>,
     principal: &Arc<Principal>,
     grants: &Arc<Grants>,
     limits: &Limits,
     ends_at: Option<Time>,
-    now: Time,
 ) -> Open {
-    let publisher = Arc::new(Publisher { identity: Arc::clone(&principal.id), client_id: Arc::clone(client_id) });
     let will = connect
         .will
         .clone()
         .map(|will| Will { message: Arc::new(will.message.published_by(Arc::clone(&publisher))), ..will });
-    let bucket = |rate: u64, burst: u64| {
-        let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-        (rate > 0).then(|| TokenBucket::new(narrow(rate), narrow(burst.max(rate)), now))
-    };
+    let credential = (connect.auth_method.is_some() || ends_at.is_some())
+        .then(|| Box::new(Credential { method: connect.auth_method.clone(), ends_at, ..Credential::default() }));
     Open {
         session,
-        client_id: Arc::clone(client_id),
         principal: Arc::clone(principal),
         grants: Arc::clone(grants),
         publisher,
@@ -351,17 +355,12 @@ fn make_open(
         problem_information: connect.problem_information,
         aliases_in: InboundAliases::new(limits.topic_alias_max),
         aliases_out: OutboundAliases::new(connect.topic_alias_maximum.min(limits.topic_alias_max)),
-        will,
+        will: will.map(Box::new),
         owed: VecDeque::new(),
         owed_bytes: 0,
         next_owed: 0,
-        message_rate: bucket(limits.publish_rate_per_s, limits.publish_burst),
-        byte_rate: bucket(limits.publish_bytes_per_s, limits.publish_bytes_per_s),
-        excess: None,
-        auth_method: connect.auth_method.clone(),
-        reauthentication: None,
-        ends_at,
-        auth_timer: None,
+        rates: None,
+        credential,
     }
 }
 

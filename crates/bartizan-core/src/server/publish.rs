@@ -130,8 +130,15 @@ impl Server {
         let listener = connection.peer.listener;
         let Some(open) = connection.open_mut() else { return false };
         let octets = publish.payload.len() as u64 + publish.topic.len() as u64;
-        let by_number = open.message_rate.as_mut().map_or(0, |bucket| bucket.spend(1, now));
-        let by_octets = open.byte_rate.as_mut().map_or(0, |bucket| bucket.spend(octets, now));
+        let Some(rates) = &mut open.rates else {
+            let limits = self.limits_for(key);
+            if let Some(open) = self.connections.get_mut(key).and_then(|connection| connection.open_mut()) {
+                open.rates = Some(Box::new(limits.rates(now)));
+            }
+            return self.meter(key, publish, now, fx);
+        };
+        let by_number = rates.messages.as_mut().map_or(0, |bucket| bucket.spend(1, now));
+        let by_octets = rates.octets.as_mut().map_or(0, |bucket| bucket.spend(octets, now));
         let (wait_ms, limit) = match by_octets > by_number {
             true => (by_octets, "publish_bytes_per_s"),
             false => (by_number, "publish_rate_per_s"),
@@ -140,7 +147,7 @@ impl Server {
             return true;
         }
         let excess_max_s = self.listeners.get(listener).map_or(0.0, |rules| rules.limits.publish_excess_max_s);
-        let excess = open.excess.get_or_insert(Excess { since: now, paused_ms: 0 });
+        let excess = rates.excess.get_or_insert(Excess { since: now, paused_ms: 0 });
         let elapsed_ms = now.since(excess.since);
         // At most a day, as Python checks.
         if elapsed_ms >= (excess_max_s.clamp(0.0, 86_400.0) * 1000.0) as u64 {

@@ -25,16 +25,18 @@ impl Server {
         let Some(listener) = self.connections.get(key).map(|connection| connection.peer.listener) else { return };
         let due = self.auth_deadline(listener, now);
         let Some(open) = self.connections.get_mut(key).and_then(|connection| connection.open_mut()) else { return };
-        let same = open.auth_method.is_some() && open.auth_method.as_deref() == properties.authentication_method;
-        let in_turn = match (auth.reason, &mut open.reauthentication) {
-            (ReasonCode::ReAuthenticate, again @ None) if same => {
+        let mut credential =
+            open.credential.as_deref_mut().filter(|has| has.method.as_deref() == properties.authentication_method);
+        let again = credential.as_mut().filter(|has| has.method.is_some()).map(|has| &mut has.reauthentication);
+        let in_turn = match (auth.reason, again) {
+            (ReasonCode::ReAuthenticate, Some(again @ None)) => {
                 *again = Some(Reauthentication { rounds: Rounds::begin(), due });
                 true
             }
-            (ReasonCode::ContinueAuthentication, Some(again)) => again.rounds.response(),
+            (ReasonCode::ContinueAuthentication, Some(Some(again))) => again.rounds.response(),
             _ => false,
         };
-        if !same || !in_turn {
+        if !in_turn {
             self.counters().protocol_errors.add(1);
             self.close(key, ReasonCode::ProtocolError, "AUTH by another method, or out of turn", now, fx);
             return;
@@ -54,19 +56,20 @@ impl Server {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let peer = &connection.peer;
         let Phase::Open(open) = &mut connection.phase else { return };
+        let Some(credential) = &mut open.credential else { return };
         fx.authenticate.push(AuthRequest {
             connection: key,
             again: true,
-            client_id: open.client_id.to_string(),
+            client_id: open.publisher.client_id.to_string(),
             user_name: None,
             password: None,
-            auth_method: open.auth_method.clone(),
+            auth_method: credential.method.clone(),
             auth_data,
-            state: open.reauthentication.as_mut().and_then(|again| again.rounds.take_state()),
+            state: credential.reauthentication.as_mut().and_then(|again| again.rounds.take_state()),
             certificate: peer.certificate.clone(),
             listener: self.listeners.get(peer.listener).map_or_else(|| Arc::from(""), |rules| Arc::clone(&rules.name)),
             anonymous_allowed: false,
-            address: Arc::clone(&peer.address),
+            address: peer.address.text(),
             version: open.version,
         });
     }
@@ -79,14 +82,15 @@ impl Server {
                 self.close(key, ReasonCode::NotAuthorized, ANOTHER_IDENTITY, now, fx);
             }
             Verdict::Allow { principal, ends_at, auth_data, .. } => {
-                open.reauthentication = None;
-                open.ends_at = ends_at;
+                let credential = open.credential.get_or_insert_default();
+                credential.reauthentication = None;
+                credential.ends_at = ends_at;
                 self.set_auth_timer(key);
                 self.renew(key, principal, now, fx);
                 self.send_auth(key, ReasonCode::Success, auth_data.as_deref(), now, fx);
             }
             Verdict::Continue { challenge, state } => {
-                let goes_on = open.reauthentication.as_mut().is_some_and(|again| again.rounds.challenge(state));
+                let goes_on = open.reauthentication_mut().is_some_and(|again| again.rounds.challenge(state));
                 if goes_on {
                     self.send_auth(key, ReasonCode::ContinueAuthentication, Some(&challenge), now, fx);
                 } else {
@@ -118,7 +122,7 @@ impl Server {
     ) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Phase::Open(open) = &connection.phase else { return };
-        let method = open.auth_method.as_deref().unwrap_or_default();
+        let method = open.credential.as_ref().and_then(|credential| credential.method.as_deref()).unwrap_or_default();
         if append_auth(&mut connection.out, open.maximum_packet_size, reason, method, payload) {
             self.counters().messages_sent.add(1);
             self.mark_dirty(key, fx);
@@ -130,20 +134,22 @@ impl Server {
     /// Sees to it that a timer rings when the credential ends or its renewal must be over.
     pub(crate) fn set_auth_timer(&mut self, key: ConnectionKey) {
         let Some(open) = self.connections.get_mut(key).and_then(|connection| connection.open_mut()) else { return };
-        let due = open.reauthentication.as_ref().map(|again| again.due);
-        let Some(at) = open.ends_at.into_iter().chain(due).min() else { return };
-        if open.auth_timer.is_none_or(|set| at < set) {
-            open.auth_timer = Some(at);
+        let Some(credential) = &mut open.credential else { return };
+        let due = credential.reauthentication.as_ref().map(|again| again.due);
+        let Some(at) = credential.ends_at.into_iter().chain(due).min() else { return };
+        if credential.timer.is_none_or(|set| at < set) {
+            credential.timer = Some(at);
             self.timers.set(at, Timer::Credential(key));
         }
     }
 
     pub(super) fn credential_due(&mut self, key: ConnectionKey, now: Time, fx: &mut Effects) {
         let Some(open) = self.connections.get_mut(key).and_then(|connection| connection.open_mut()) else { return };
-        open.auth_timer = None;
-        let late = open.reauthentication.as_ref().filter(|again| again.due <= now);
+        let Some(credential) = &mut open.credential else { return };
+        credential.timer = None;
+        let late = credential.reauthentication.as_ref().filter(|again| again.due <= now);
         let late = late.map(|again| again.rounds.is_asked());
-        if open.ends_at.is_some_and(|at| at <= now) {
+        if credential.ends_at.is_some_and(|at| at <= now) {
             self.close(key, ReasonCode::MaximumConnectTime, "the credential has expired", now, fx);
             return;
         }

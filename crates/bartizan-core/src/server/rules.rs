@@ -6,7 +6,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::durable::Durability;
+use crate::limits::TokenBucket;
+use crate::message::Time;
 use crate::policy::RoleLimits;
+use crate::session::connection::Rates;
 use crate::wire::Version;
 
 /// Every limit of a listener. Units are in the names; what meeting one does is told in the
@@ -87,6 +90,20 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// What a client's publishing is measured with: full buckets; a limit of 0 is none.
+    #[must_use]
+    pub fn rates(&self, now: Time) -> Rates {
+        let bucket = |rate: u64, burst: u64| {
+            let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+            (rate > 0).then(|| TokenBucket::new(narrow(rate), narrow(burst.max(rate)), now))
+        };
+        Rates {
+            messages: bucket(self.publish_rate_per_s, self.publish_burst),
+            octets: bucket(self.publish_bytes_per_s, self.publish_bytes_per_s),
+            excess: None,
+        }
+    }
+
     /// These limits as an identity's roles change them.
     #[must_use]
     pub fn for_roles(&self, roles: &RoleLimits) -> Limits {

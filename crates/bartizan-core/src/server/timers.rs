@@ -19,6 +19,8 @@ pub enum Timer {
     KeepAlive(ConnectionKey),
     /// The credential ends, or its renewal must be over.
     Credential(ConnectionKey),
+    /// It may have something to give back.
+    Rest(ConnectionKey),
     /// Reading may go on.
     Resume(ConnectionKey),
     /// The Session ends.
@@ -84,7 +86,9 @@ impl Server {
         let (connections, sessions) = (&self.connections, &self.sessions);
         self.timers.sweep(|timer| match timer {
             Timer::ConnectDeadline(key) => connections.get(key).is_some_and(|c| c.open().is_none()),
-            Timer::KeepAlive(key) | Timer::Credential(key) | Timer::Resume(key) => connections.contains_key(key),
+            Timer::KeepAlive(key) | Timer::Credential(key) | Timer::Rest(key) | Timer::Resume(key) => {
+                connections.contains_key(key)
+            }
             Timer::SessionEnd(key) | Timer::Will(key) => sessions.contains_key(key),
         });
         for _ in 0..1024 {
@@ -93,6 +97,7 @@ impl Server {
                 Timer::ConnectDeadline(key) => self.connect_deadline(key, now, fx),
                 Timer::KeepAlive(key) => self.keep_alive_due(key, now, fx),
                 Timer::Credential(key) => self.credential_due(key, now, fx),
+                Timer::Rest(key) => self.rest_due(key, now),
                 Timer::Resume(key) => self.resume_reading(key, now, fx),
                 Timer::SessionEnd(key) => self.session_end_due(key, now, fx),
                 Timer::Will(key) => self.will_due(key, now, fx),

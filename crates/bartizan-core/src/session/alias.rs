@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 /// Aliases that the client has set: index is alias - 1.
+#[allow(clippy::box_collection, reason = "eight octets where there is none, which is nearly always")]
 #[derive(Debug, Default)]
 pub struct InboundAliases {
-    topics: Vec<Option<Box<str>>>,
+    /// Mostly there are none.
+    topics: Option<Box<Vec<Option<Box<str>>>>>,
     maximum: u16,
 }
 
@@ -13,7 +15,7 @@ impl InboundAliases {
     /// Accepts aliases 1 to `maximum`.
     #[must_use]
     pub fn new(maximum: u16) -> InboundAliases {
-        InboundAliases { topics: Vec::new(), maximum }
+        InboundAliases { topics: None, maximum }
     }
 
     /// True when the server's Topic Alias Maximum admits this alias [MQTT-3.3.2-9].
@@ -25,10 +27,11 @@ impl InboundAliases {
     /// Maps an admitted alias to a Topic Name, replacing an earlier one.
     pub fn set(&mut self, alias: u16, topic: &str) {
         let index = usize::from(alias).saturating_sub(1);
-        if self.topics.len() <= index {
-            self.topics.resize(index + 1, None);
+        let topics = self.topics.get_or_insert_default();
+        if topics.len() <= index {
+            topics.resize(index + 1, None);
         }
-        if let Some(slot) = self.topics.get_mut(index)
+        if let Some(slot) = topics.get_mut(index)
             && slot.as_deref() != Some(topic)
         {
             *slot = Some(topic.into());
@@ -38,14 +41,16 @@ impl InboundAliases {
     /// The Topic Name an alias stands for.
     #[must_use]
     pub fn get(&self, alias: u16) -> Option<&str> {
-        self.topics.get(usize::from(alias).checked_sub(1)?)?.as_deref()
+        self.topics.as_ref()?.get(usize::from(alias).checked_sub(1)?)?.as_deref()
     }
 }
 
 /// Aliases that the server has set towards a client that allows them.
+#[allow(clippy::box_collection, reason = "eight octets where there is none, which is nearly always")]
 #[derive(Debug, Default)]
 pub struct OutboundAliases {
-    aliases: HashMap<Box<str>, u16>,
+    /// Mostly there are none.
+    aliases: Option<Box<HashMap<Box<str>, u16>>>,
     maximum: u16,
 }
 
@@ -64,7 +69,7 @@ impl OutboundAliases {
     /// Uses aliases 1 to `maximum`: the client's Topic Alias Maximum, bounded by ours [MQTT-3.1.2-26].
     #[must_use]
     pub fn new(maximum: u16) -> OutboundAliases {
-        OutboundAliases { aliases: HashMap::new(), maximum }
+        OutboundAliases { aliases: None, maximum }
     }
 
     /// How this topic would go out now. Nothing is remembered before `introduced`.
@@ -73,10 +78,11 @@ impl OutboundAliases {
         if self.maximum == 0 {
             return Outbound::Name;
         }
-        if let Some(alias) = self.aliases.get(topic) {
+        let aliases = self.aliases.as_ref();
+        if let Some(alias) = aliases.and_then(|aliases| aliases.get(topic)) {
             return Outbound::Alias(*alias);
         }
-        match u16::try_from(self.aliases.len() + 1) {
+        match u16::try_from(aliases.map_or(0, |aliases| aliases.len()) + 1) {
             Ok(next) if next <= self.maximum => Outbound::Introduce(next),
             _ => Outbound::Name,
         }
@@ -84,7 +90,7 @@ impl OutboundAliases {
 
     /// Remembers an alias that has been sent with its name.
     pub fn introduced(&mut self, topic: &str, alias: u16) {
-        self.aliases.insert(topic.into(), alias);
+        self.aliases.get_or_insert_default().insert(topic.into(), alias);
     }
 }
 

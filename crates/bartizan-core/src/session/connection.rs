@@ -3,6 +3,8 @@
 //! Only `Open` has a principal and a Session, so nothing before CONNACK can publish.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -44,13 +46,46 @@ pub struct PeerIdentity {
     pub not_after_s: i64,
 }
 
+/// Where a connection comes from. It is text only where somebody reads it: a hundred thousand
+/// connections need no hundred thousand strings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// By TCP.
+    Ip(IpAddr),
+    /// By a Unix socket.
+    Local,
+}
+
+impl Address {
+    /// As text, for events and those who authenticate.
+    #[must_use]
+    pub fn text(&self) -> Arc<str> {
+        Arc::from(self.to_string())
+    }
+}
+
+impl From<Option<IpAddr>> for Address {
+    fn from(address: Option<IpAddr>) -> Address {
+        address.map_or(Address::Local, Address::Ip)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Ip(address) => address.fmt(to),
+            Address::Local => to.write_str("local"),
+        }
+    }
+}
+
 /// Who is at the other end, as far as the transport knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// Index of the listener it came in by.
     pub listener: usize,
-    /// Its address, without the port where there is one.
-    pub address: Arc<str>,
+    /// Its address.
+    pub address: Address,
     /// Its port; 0 where there is none.
     pub port: u16,
     /// "mqtt", "mqtts", "ws", "wss" or "unix".
@@ -78,14 +113,27 @@ pub struct Connection {
     pub is_stalled: bool,
     /// Input is left unread until then: it came faster than its limits allow.
     pub paused_until: Option<Time>,
-    /// The identity, once it is proved.
-    pub identity: Option<Arc<str>>,
-    /// The Client Identifier, as soon as its CONNECT is read; none while it is empty.
-    pub client_id: Option<Arc<str>>,
+    /// The Client Identifier, as soon as its CONNECT is read, and the identity, once it is proved;
+    /// what is not known yet is empty.
+    pub who: Option<Arc<Publisher>>,
     /// The client's Maximum Packet Size, as soon as its CONNECT is read.
     pub maximum_packet_size: u32,
+    /// Whether it may have something to give back.
+    pub heat: Heat,
     /// Packets and octets, for `bartizan clients`.
     pub traffic: Traffic,
+}
+
+/// Whether a connection may have something to give back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Heat {
+    /// It has nothing.
+    #[default]
+    Cold,
+    /// A timer runs; there was no traffic since it was set.
+    Warm,
+    /// A timer runs; there was.
+    Hot,
 }
 
 /// What went over a connection.
@@ -123,13 +171,11 @@ pub enum Phase {
 pub struct Open {
     /// Its Session.
     pub session: SessionKey,
-    /// The Client Identifier.
-    pub client_id: Arc<str>,
     /// Who it acts for.
     pub principal: Arc<Principal>,
     /// What the policy grants, under the present epoch.
     pub grants: Arc<Grants>,
-    /// Identity and Client Identifier, as they go with each message.
+    /// Identity and Client Identifier of the connection, as they go with each message.
     pub publisher: Arc<Publisher>,
     /// The protocol it speaks.
     pub version: Version,
@@ -156,28 +202,51 @@ pub struct Open {
     /// Aliases we have set.
     pub aliases_out: OutboundAliases,
     /// The Will, while the connection is open.
-    pub will: Option<Will>,
+    pub will: Option<Box<Will>>,
     /// Acknowledgements owed, in the order of what they acknowledge [MQTT-4.6.0-2].
     pub owed: VecDeque<Owed>,
     /// Octets of memory that `owed` takes.
     pub owed_bytes: usize,
     /// Names the next entry of `owed`.
     pub next_owed: u64,
+    /// How much it publishes; none while it has not published for a while.
+    pub rates: Option<Box<Rates>>,
+    /// What ends, or is to be renewed; none where the credential lasts and has no method.
+    pub credential: Option<Box<Credential>>,
+}
+
+/// What a client's publishing is measured with.
+#[derive(Debug)]
+pub struct Rates {
     /// Messages per second.
-    pub message_rate: Option<TokenBucket>,
+    pub messages: Option<TokenBucket>,
     /// Octets of messages per second.
-    pub byte_rate: Option<TokenBucket>,
+    pub octets: Option<TokenBucket>,
     /// Since when, and how much of that time, its reading was paused; none while it keeps its rates.
     pub excess: Option<Excess>,
+}
+
+impl Rates {
+    /// True when they may be forgotten and made anew without anyone noticing.
+    #[must_use]
+    pub fn is_full(&mut self, now: Time) -> bool {
+        let buckets = [&mut self.messages, &mut self.octets];
+        buckets.into_iter().flatten().all(|bucket| bucket.is_full(now))
+    }
+}
+
+/// The credential of a connection, where it ends or can be renewed (4.12.1).
+#[derive(Debug, Default)]
+pub struct Credential {
     /// The Authentication Method of the CONNECT packet.
-    pub auth_method: Option<Arc<str>>,
-    /// A re-authentication under way (4.12.1).
+    pub method: Option<Arc<str>>,
+    /// A re-authentication under way.
     pub reauthentication: Option<Reauthentication>,
     /// When the credential ends: the connection ends with it.
     pub ends_at: Option<Time>,
-    /// When the next timer of this connection's credential or re-authentication rings. One is
-    /// enough: a client that re-authenticates all the time piles up none.
-    pub auth_timer: Option<Time>,
+    /// When the next timer of the credential or its re-authentication rings. One is enough: a
+    /// client that re-authenticates all the time piles up none.
+    pub timer: Option<Time>,
 }
 
 /// How long a client has been faster than its rates.
@@ -248,9 +317,9 @@ impl Connection {
             last_seen: now,
             is_stalled: false,
             paused_until: None,
-            identity: None,
-            client_id: None,
+            who: None,
             maximum_packet_size: u32::MAX,
+            heat: Heat::default(),
             traffic: Traffic::default(),
         }
     }
@@ -281,6 +350,17 @@ impl Connection {
 }
 
 impl Open {
+    /// The re-authentication under way.
+    #[must_use]
+    pub fn reauthentication(&self) -> Option<&Reauthentication> {
+        self.credential.as_ref()?.reauthentication.as_ref()
+    }
+
+    /// The same, to be changed.
+    pub fn reauthentication_mut(&mut self) -> Option<&mut Reauthentication> {
+        self.credential.as_mut()?.reauthentication.as_mut()
+    }
+
     /// Owes a packet that waits for so many commits.
     pub fn owe(&mut self, waits: u32, packet: OwedPacket) -> u64 {
         let id = self.next_owed;
@@ -304,6 +384,10 @@ impl Open {
     pub fn take_owed(&mut self) -> Option<Owed> {
         let owed = self.owed.pop_front_if(|owed| owed.waits == 0)?;
         self.owed_bytes = self.owed_bytes.saturating_sub(owed.packet.weight_bytes());
+        if self.owed.is_empty() {
+            // Most connections owe nothing most of the time.
+            self.owed = VecDeque::new();
+        }
         Some(owed)
     }
 

@@ -26,7 +26,7 @@ pub mod subscriptions;
 pub mod will;
 
 pub use auth_exchange::AuthExchange;
-pub use connection::{Connection, ConnectionKey, Open, Peer, PeerIdentity, Phase};
+pub use connection::{Address, Connection, ConnectionKey, Open, Peer, PeerIdentity, Phase};
 pub use inflight::{Inflight, Phase as InflightPhase, Slot};
 pub use principal::Principal;
 pub use session::{Queued, Session, SessionKey, Subscription};

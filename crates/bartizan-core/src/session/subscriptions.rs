@@ -11,6 +11,7 @@ type Entry = (Arc<str>, Subscription);
 #[derive(Debug, Default)]
 pub struct Subscriptions(Held);
 
+#[allow(clippy::box_collection, reason = "a table is six words, and most Sessions have none")]
 #[derive(Debug, Default)]
 enum Held {
     #[default]

@@ -19,7 +19,7 @@ use bartizan_core::server::connect::Verdict;
 use bartizan_core::server::{
     Adoption, AuthRequest, Common, Deferred, Effects, Forward, Limits, ListenerRules, Server, restore,
 };
-use bartizan_core::session::{ConnectionKey, Peer, Principal};
+use bartizan_core::session::{Address, ConnectionKey, Peer, Principal};
 use bartizan_core::topic::{TopicName, topic_hash};
 use bartizan_core::wire::ReasonCode;
 
@@ -225,7 +225,7 @@ impl World {
     /// A client connects to a shard.
     pub fn dial(&mut self, at: usize) -> usize {
         let peer =
-            Peer { listener: self.listener, address: "test".into(), port: 0, transport: "mqtt", certificate: None };
+            Peer { listener: self.listener, address: Address::Local, port: 0, transport: "mqtt", certificate: None };
         let key = self.shards[at].server.accepted(peer, self.now);
         let socket = self.sockets.len();
         self.by_key.insert((at, key), socket);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bartizan_core::event::{Event, Subject, What};
 use bartizan_core::message::Time;
+use bartizan_core::session::Address;
 use mio::Interest;
 
 use super::Shard;
@@ -106,10 +107,7 @@ impl Shard {
                 true
             }
             Err(refused) => {
-                let address: Arc<str> = match peer.ip() {
-                    Some(ip) => ip.to_string().into(),
-                    None => "local".into(),
-                };
+                let address = Address::from(peer.ip()).text();
                 let subject =
                     Subject { address: Some(address), listener: Some(Arc::clone(&rules.name)), ..Subject::default() };
                 self.server.count_limit(refused.0);
@@ -163,7 +161,7 @@ impl Shard {
     pub(super) fn handshake_failed(&mut self, key: DriverKey, why: &str, now: Time) {
         let Some(driver) = self.drivers.get_mut(key) else { return };
         let subject = Subject {
-            address: Some(driver.peer().address),
+            address: Some(driver.peer().address.text()),
             listener: self.rules.get(driver.listener).map(|rules| Arc::clone(&rules.name)),
             ..Subject::default()
         };
