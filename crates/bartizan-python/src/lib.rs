@@ -22,6 +22,11 @@ mod topics;
 
 use pyo3::prelude::*;
 
+/// Of the Rust half; Python keeps its own. By size class and without a header for each allocation,
+/// so that what a connection takes is what it asks for (docs/performance.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The engine of Bartizan.
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {

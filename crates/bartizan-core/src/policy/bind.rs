@@ -1,8 +1,8 @@
 //! Resolving an identity's grants: which roles it has, and its own values for their variables.
 //!
-//! `Grants` holds a role's number and the identity's values, not copies of the rules, so a
-//! connection costs some hundred octets however long the policy is, and binding again after a
-//! change of policy costs microseconds.
+//! `Grants` holds the numbers of the roles and the identity's values, not copies of the rules, and
+//! shares with others of the same roles all but its values: a connection costs some ten octets
+//! however long the policy is, and binding again after a change of policy costs microseconds.
 
 use std::sync::Arc;
 
@@ -23,32 +23,58 @@ pub struct Identity<'a> {
     pub attributes: &'a [(Arc<str>, Arc<str>)],
 }
 
+/// Some roles of one policy.
+#[derive(Clone, Debug)]
+pub struct RoleSet {
+    image: Arc<Image>,
+    /// Numbers of the roles in the image, ascending: the order of roles changes no decision.
+    roles: Box<[u32]>,
+    limits: RoleLimits,
+}
+
 /// What one principal may do under one policy.
 #[derive(Clone, Debug)]
 pub struct Grants {
-    pub(super) image: Arc<Image>,
-    /// Numbers of its roles in the image, ascending: the order of roles changes no decision.
-    roles: Box<[u32]>,
+    set: Arc<RoleSet>,
     /// A value for each source of the image; `None` where the identity has no usable one.
     pub(super) values: Box<[Option<Arc<str>>]>,
-    limits: RoleLimits,
 }
 
 impl Image {
     /// The grants of this identity. Absence is denial: unknown roles and missing values grant nothing.
     #[must_use]
     pub fn bind(self: &Arc<Self>, who: &Identity<'_>) -> Grants {
-        let mut roles: Vec<u32> = who.roles.iter().filter_map(|name| self.role_index(name)).collect();
+        Arc::new(self.role_set(who.roles)).bind(who)
+    }
+
+    /// The roles of these names.
+    #[must_use]
+    pub fn role_set(self: &Arc<Self>, names: &[Arc<str>]) -> RoleSet {
+        let mut roles: Vec<u32> = names.iter().filter_map(|name| self.role_index(name)).collect();
         roles.sort_unstable();
         roles.dedup();
-        let values = if roles.is_empty() {
-            Box::default()
-        } else {
-            self.sources.iter().map(|source| value(source, who)).collect()
-        };
-        let mut grants = Grants { image: Arc::clone(self), roles: roles.into(), values, limits: RoleLimits::default() };
-        grants.limits = grants.roles().fold(RoleLimits::default(), |sum, role| sum.widen(&role.limits));
-        grants
+        let mut set = RoleSet { image: Arc::clone(self), roles: roles.into(), limits: RoleLimits::default() };
+        set.limits = set.roles().fold(RoleLimits::default(), |sum, role| sum.widen(&role.limits));
+        set
+    }
+}
+
+impl RoleSet {
+    /// What these roles grant to this identity, whose own are not looked at again.
+    #[must_use]
+    pub fn bind(self: &Arc<Self>, who: &Identity<'_>) -> Grants {
+        let sources = if self.has_variables() { &self.image.sources[..] } else { &[] };
+        Grants { set: Arc::clone(self), values: sources.iter().map(|source| value(source, who)).collect() }
+    }
+
+    /// False when they grant the same to everybody.
+    #[must_use]
+    pub fn has_variables(&self) -> bool {
+        !self.roles.is_empty() && !self.image.sources.is_empty()
+    }
+
+    fn roles(&self) -> impl Iterator<Item = &Role> {
+        self.roles.iter().filter_map(|index| self.image.roles.get(*index as usize))
     }
 }
 
@@ -56,17 +82,17 @@ impl Grants {
     /// The limits that the identity's roles set, the largest of each.
     #[must_use]
     pub fn limits(&self) -> &RoleLimits {
-        &self.limits
+        &self.set.limits
     }
 
     /// The image these grants were resolved under.
     #[must_use]
     pub fn image(&self) -> &Arc<Image> {
-        &self.image
+        &self.set.image
     }
 
     pub(super) fn roles(&self) -> impl Iterator<Item = &Role> {
-        self.roles.iter().filter_map(|index| self.image.roles.get(*index as usize))
+        self.set.roles()
     }
 }
 

@@ -84,7 +84,7 @@ impl Grants {
             if !self.permit_pattern(rule).matches(name) {
                 continue;
             }
-            let Some(limits) = self.image.rule(rule) else { continue };
+            let Some(limits) = self.image().rule(rule) else { continue };
             let why = if qos > limits.qos_max {
                 Why::QosAboveMax
             } else if retain && !limits.retain {
@@ -139,7 +139,7 @@ impl Grants {
     }
 
     fn pattern(&self, rule: RuleId, unbound: Unbound) -> BoundPattern<'_> {
-        let levels = self.image.rule(rule).map_or(&[][..], |rule| &rule.pattern);
+        let levels = self.image().rule(rule).map_or(&[][..], |rule| &rule.pattern);
         BoundPattern { levels, values: &self.values, unbound }
     }
 }

@@ -21,7 +21,7 @@ mod limits;
 mod pattern;
 
 pub use authorized::{Admissions, Authorized, Denied};
-pub use bind::{Grants, Identity};
+pub use bind::{Grants, Identity, RoleSet};
 pub use decide::{Decision, Why};
 pub use format::ImageError;
 pub use image::{Image, RuleId};

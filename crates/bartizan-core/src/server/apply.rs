@@ -32,6 +32,7 @@ impl Server {
         self.identities = change.identities;
         self.epoch = change.epoch;
         self.publishers.clear();
+        self.shared.forget_grants();
         let sessions: Vec<SessionKey> = self.sessions.keys().collect();
         for key in sessions {
             self.refresh(key, &change.revoked, now, fx);

@@ -262,7 +262,7 @@ impl Server {
             connect.client_id = self.assign_client_id(&principal);
         }
         let home = self.home_of(&connect.client_id);
-        let principal = Arc::new(principal);
+        let principal = self.shared_principal(principal);
         let Some(connection) = self.connections.get_mut(key) else { return };
         let adoption = Box::new(Adoption { peer, opened_at, connect, assigned, principal, ends_at, auth_data });
         if home == self.shard {

@@ -22,6 +22,7 @@
 //! | `apply`        | a policy change swept over live Sessions                               |
 //! | `restore`      | what the store gives back at start                                     |
 //! | `remote`       | what shards tell each other                                            |
+//! | `shared`       | what clients have in common, kept once                                 |
 //! | `listing`      | who is connected                                                       |
 //!
 //! A Session lives on the shard that its Client Identifier hashes to. A connection is accepted
@@ -51,6 +52,7 @@ pub mod restore;
 pub mod retain;
 pub mod route;
 pub mod rules;
+mod shared;
 pub mod subscribe;
 pub mod timers;
 
@@ -61,7 +63,7 @@ use slotmap::SlotMap;
 
 use crate::event::{Event, Subject, What};
 use crate::message::{Publisher, Time};
-use crate::policy::{Grants, Identity, Image};
+use crate::policy::{Grants, Image};
 use crate::session::{Connection, ConnectionKey, Peer, Phase, Principal, Session, SessionKey};
 use crate::topic::{RouteCache, SubscriptionIndex};
 
@@ -99,6 +101,7 @@ pub struct Server {
     pub(crate) identities: Arc<HashMap<Arc<str>, Arc<Principal>>>,
     pub(crate) publishers: HashMap<Arc<Publisher>, Arc<Grants>>,
     pub(crate) nobody: Arc<Publisher>,
+    pub(crate) shared: shared::Shared,
     pub(crate) is_store_writable: bool,
     pub(crate) is_draining: bool,
     pub(crate) entropy: u64,
@@ -131,6 +134,7 @@ impl Server {
             identities: Arc::new(HashMap::new()),
             publishers: HashMap::new(),
             nobody: Arc::new(Publisher { identity: Arc::from(""), client_id: Arc::from("") }),
+            shared: shared::Shared::default(),
             is_store_writable: true,
             is_draining: false,
             entropy,
@@ -213,16 +217,6 @@ impl Server {
 
     pub(crate) fn counters(&self) -> &Counters {
         self.common.counters_of(self.shard)
-    }
-
-    /// What the present policy grants to a principal under a Client Identifier.
-    pub(crate) fn bind(&self, principal: &Principal, client_id: &str) -> Arc<Grants> {
-        Arc::new(self.image.bind(&Identity {
-            id: &principal.id,
-            client_id,
-            roles: &principal.roles,
-            attributes: &principal.attributes,
-        }))
     }
 
     /// The shard a Client Identifier, or a group, is at home on.

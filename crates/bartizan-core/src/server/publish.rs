@@ -74,7 +74,8 @@ impl Server {
             .listeners
             .get(connection.peer.listener)
             .map_or((0, 0), |rules| (rules.limits.topic_bytes_max as usize, rules.limits.topic_levels_max as usize));
-        let is_metered = connection.open().is_some_and(|open| open.message_rate.is_some() || open.byte_rate.is_some());
+        let is_metered =
+            connection.open().is_some_and(|open| open.rates.as_ref().is_none_or(|rates| rates.are_limited()));
         if is_metered && !self.meter(key, publish, now, fx) {
             return;
         }

@@ -84,7 +84,7 @@ impl Server {
 
     /// Who a stored Session acts for, what the policy of now grants to that one, and the Message
     /// Expiry Interval of its Will.
-    fn restore_owner(&self, record: &SessionRecord) -> (Arc<Principal>, Arc<Grants>, Option<u32>) {
+    fn restore_owner(&mut self, record: &SessionRecord) -> (Arc<Principal>, Arc<Grants>, Option<u32>) {
         let (principal, will_expiry_s) = match serde_json::from_slice::<State>(&record.state) {
             Ok(State::V1 { principal, will_expiry_s }) => (principal, will_expiry_s),
             // Without its state the Session still has its owner; it may do nothing until that

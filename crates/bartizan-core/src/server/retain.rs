@@ -128,8 +128,8 @@ impl Server {
     /// What a publisher may do now, remembered until policy or identities change.
     fn grants_of(&mut self, publisher: &Arc<Publisher>) -> Arc<Grants> {
         let anonymous = Principal::anonymous();
-        let grants = match self.identities.get(&publisher.identity) {
-            Some(principal) => self.bind(&Arc::clone(principal), &publisher.client_id),
+        let grants = match self.identities.get(&publisher.identity).cloned() {
+            Some(principal) => self.bind(&principal, &publisher.client_id),
             None if publisher.identity == anonymous.id => self.bind(&anonymous, &publisher.client_id),
             None => Arc::new(self.image.no_grants()),
         };

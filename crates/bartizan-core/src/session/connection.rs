@@ -227,6 +227,12 @@ pub struct Rates {
 }
 
 impl Rates {
+    /// False when nothing is measured.
+    #[must_use]
+    pub fn are_limited(&self) -> bool {
+        self.messages.is_some() || self.octets.is_some()
+    }
+
     /// True when they may be forgotten and made anew without anyone noticing.
     #[must_use]
     pub fn is_full(&mut self, now: Time) -> bool {

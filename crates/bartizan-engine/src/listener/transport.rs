@@ -44,10 +44,10 @@ enum Bytes {
 enum Stage {
     /// From an address that is not a listed proxy's.
     Unlisted(Socket),
-    Proxy(Socket, ProxyReader),
+    Proxy(Socket, Box<ProxyReader>),
     Accepted(Socket),
     Handshaking(Box<TlsStream<Socket>>),
-    Upgrading(Bytes, Upgrade),
+    Upgrading(Bytes, Box<Upgrade>),
     Open(Bytes),
     WebSocket(Box<WebSocketStream<Bytes>>),
     /// Only while one stage turns into the next.
@@ -71,7 +71,7 @@ impl Transport {
                 Stage::Accepted(socket)
             }
         } else if peer.ip().is_some_and(|ip| stacking.config.is_listed_proxy(ip)) {
-            Stage::Proxy(socket, ProxyReader::default())
+            Stage::Proxy(socket, Box::default())
         } else {
             Stage::Unlisted(socket)
         };
@@ -117,7 +117,7 @@ impl Transport {
     fn turn(&mut self) -> io::Result<()> {
         let config = &self.stacking.config;
         let above_tls = |bytes| match config.websocket {
-            Some(_) => Stage::Upgrading(bytes, Upgrade::default()),
+            Some(_) => Stage::Upgrading(bytes, Box::default()),
             None => Stage::Open(bytes),
         };
         self.stage = match mem::replace(&mut self.stage, Stage::Turning) {

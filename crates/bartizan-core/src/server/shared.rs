@@ -1,0 +1,116 @@
+//! What clients have in common, kept once: what the policy grants to their roles, and the
+//! principal of those whom a listener admits without a credential.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Server;
+use crate::policy::{Grants, Identity, Image, RoleSet};
+use crate::session::Principal;
+
+/// Sets of roles remembered at most. More there are only where identities have roles at random.
+const ROLE_SETS_MAX: usize = 1_024;
+
+/// What is kept once.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    by_roles: HashMap<Vec<Arc<str>>, Common>,
+    anonymous: Arc<Principal>,
+}
+
+/// What all identities with the same roles have.
+#[derive(Clone, Debug)]
+struct Common {
+    roles: Arc<RoleSet>,
+    /// Their grants, where nothing in them is an identity's own.
+    grants: Option<Arc<Grants>>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Shared { by_roles: HashMap::new(), anonymous: Arc::new(Principal::anonymous()) }
+    }
+}
+
+impl Shared {
+    /// The policy has changed.
+    pub(super) fn forget_grants(&mut self) {
+        self.by_roles.clear();
+    }
+
+    fn of_roles(&mut self, image: &Arc<Image>, roles: &[Arc<str>]) -> Common {
+        if let Some(known) = self.by_roles.get(roles) {
+            return known.clone();
+        }
+        if self.by_roles.len() >= ROLE_SETS_MAX {
+            self.by_roles.clear();
+        }
+        let set = Arc::new(image.role_set(roles));
+        let nobody = Identity { id: "", client_id: "", roles, attributes: &[] };
+        let grants = (!set.has_variables()).then(|| Arc::new(set.bind(&nobody)));
+        let common = Common { roles: set, grants };
+        self.by_roles.insert(roles.to_vec(), common.clone());
+        common
+    }
+}
+
+impl Server {
+    /// What the present policy grants to a principal under a Client Identifier.
+    pub(crate) fn bind(&mut self, principal: &Principal, client_id: &str) -> Arc<Grants> {
+        let common = self.shared.of_roles(&self.image, &principal.roles);
+        common.grants.unwrap_or_else(|| {
+            Arc::new(common.roles.bind(&Identity {
+                id: &principal.id,
+                client_id,
+                roles: &principal.roles,
+                attributes: &principal.attributes,
+            }))
+        })
+    }
+
+    /// The principal, held once where it is nobody's own.
+    pub(crate) fn shared_principal(&self, principal: Principal) -> Arc<Principal> {
+        if principal == *self.shared.anonymous { Arc::clone(&self.shared.anonymous) } else { Arc::new(principal) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::{Common as CommonOfShards, ListenerRules};
+
+    const IMAGE: &str = r#"{"format":1,"roles":[
+        {"name":"reader","limits":{},"rules":[{"name":"r","effect":"permit","actions":["subscribe"],
+            "pattern":["many"],"qos_max":2,"retain":true}]},
+        {"name":"owner","limits":{},"rules":[{"name":"o","effect":"permit","actions":["publish"],
+            "pattern":[{"lit":"own"},{"var":"client_id"}],"qos_max":2,"retain":true}]}]}"#;
+
+    fn principal(role: &str) -> Principal {
+        Principal { roles: vec![Arc::from(role)], ..Principal::anonymous() }
+    }
+
+    #[test]
+    fn grants_are_shared_until_the_policy_changes_and_never_what_is_ones_own() {
+        let mut server = Server::new(0, Arc::new(CommonOfShards::new(1)), vec![ListenerRules::default()], 1);
+        server.image = Arc::new(Image::load(IMAGE.as_bytes()).unwrap());
+        let topic = |text| crate::topic::TopicName::parse(text).unwrap();
+        let may = |grants: &Grants, text| grants.publish(&topic(text), crate::wire::QoS::AtMostOnce, false).allow;
+        let (one, other) = (server.bind(&principal("owner"), "one"), server.bind(&principal("owner"), "other"));
+        assert!(may(&one, "own/one") && !may(&one, "own/other"));
+        assert!(may(&other, "own/other") && !may(&other, "own/one"));
+        let unknown = server.bind(&principal("nobody"), "one");
+        assert!(!may(&unknown, "own/one"));
+        assert!(Arc::ptr_eq(&unknown, &server.bind(&principal("nobody"), "other")));
+        server.image = Arc::new(Image::deny_all());
+        server.shared.forget_grants();
+        assert!(!may(&server.bind(&principal("owner"), "one"), "own/one"));
+    }
+
+    #[test]
+    fn only_the_principal_that_is_nobodys_own_is_held_once() {
+        let server = Server::new(0, Arc::new(CommonOfShards::new(1)), vec![ListenerRules::default()], 1);
+        let held = |principal: &Principal| server.shared_principal(principal.clone());
+        assert!(Arc::ptr_eq(&held(&Principal::anonymous()), &held(&Principal::anonymous())));
+        assert!(!Arc::ptr_eq(&held(&principal("reader")), &held(&principal("reader"))));
+    }
+}
