@@ -80,10 +80,10 @@ mod tests {
     use crate::server::{Common as CommonOfShards, ListenerRules};
 
     const IMAGE: &str = r#"{"format":1,"roles":[
-        {"name":"reader","limits":{},"rules":[{"name":"r","effect":"permit","actions":["subscribe"],
-            "pattern":["many"],"qos_max":2,"retain":true}]},
         {"name":"owner","limits":{},"rules":[{"name":"o","effect":"permit","actions":["publish"],
-            "pattern":[{"lit":"own"},{"var":"client_id"}],"qos_max":2,"retain":true}]}]}"#;
+            "pattern":[{"lit":"own"},{"var":"client_id"}],"qos_max":2,"retain":true}]},
+        {"name":"reader","limits":{},"rules":[{"name":"r","effect":"permit","actions":["subscribe"],
+            "pattern":["many"],"qos_max":2,"retain":true}]}]}"#;
 
     fn principal(role: &str) -> Principal {
         Principal { roles: vec![Arc::from(role)], ..Principal::anonymous() }

@@ -2,9 +2,9 @@
 //!
 //! Only `Open` has a principal and a Session, so nothing before CONNACK can publish.
 
+use core::net::IpAddr;
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
