@@ -1,5 +1,6 @@
 //! One message to one Session: straight to the wire, into the window, or into the queue.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::effects::Deferred;
@@ -48,7 +49,7 @@ impl Server {
         for part in parts.iter().filter(|part| !(is_own && part.no_local)) {
             let (qos, as_published, decide) = wanted.unwrap_or((part.qos, part.retain_as_published, true));
             wanted = Some((qos.max(part.qos), as_published || part.retain_as_published, decide && part.per_delivery));
-            ids.extend(part.id);
+            ids.extend(part.id.map(NonZeroU32::get));
         }
         let Some((qos, as_published, decide)) = wanted else { return };
         if decide && !self.may_receive(key, out, now, fx) {

@@ -4,6 +4,7 @@
 //! changes. Subscriptions of one Session that overlap are one receiver: the message is sent
 //! once, with the highest QoS and every matching Subscription Identifier (3.3.4).
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::{AckRef, Effects, Forward, GroupKey, Server};
@@ -11,7 +12,7 @@ use crate::durable::Durability;
 use crate::message::{Message, Publisher, Time};
 use crate::policy::Authorized;
 use crate::session::{ConnectionKey, SessionKey};
-use crate::topic::TopicName;
+use crate::topic::{Lookup, Stamp, SubscriptionIndex, TopicName};
 use crate::wire::encode::PublishHead;
 use crate::wire::{QoS, ReasonCode, Version};
 
@@ -34,13 +35,13 @@ pub struct Part {
     /// Retain As Published.
     pub retain_as_published: bool,
     /// Subscription Identifier.
-    pub id: Option<u32>,
+    pub id: Option<NonZeroU32>,
     /// True when each delivery is decided by itself.
     pub per_delivery: bool,
 }
 
 /// The receivers of one topic on this shard.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Route {
     /// Sessions, each with its matching Subscriptions.
     pub sessions: Vec<(SessionKey, Parts)>,
@@ -201,23 +202,32 @@ impl SharedFrame {
 #[derive(Debug, Default)]
 pub(crate) struct LastRoute {
     topic: String,
-    generation: u64,
+    stamp: Stamp,
     route: Option<Arc<Route>>,
+    /// Where the way of a topic that does not recur is put together, again and again.
+    fleeting: Fleeting,
+}
+
+/// A route for one message, and what it is made in.
+#[derive(Debug, Default)]
+struct Fleeting {
+    matches: Vec<(Receiver, Part)>,
+    route: Route,
 }
 
 impl LastRoute {
     /// Takes the route out, if it is this topic's and nothing changed for it.
-    fn take(&mut self, topic: &str, generation: u64) -> Option<Arc<Route>> {
-        if self.generation == generation && self.topic == topic { self.route.take() } else { None }
+    fn take(&mut self, topic: &TopicName<'_>, index: &SubscriptionIndex<Receiver, Part>) -> Option<Arc<Route>> {
+        if self.topic == topic.as_str() && index.holds(topic, &mut self.stamp) { self.route.take() } else { None }
     }
 
-    /// Puts a route in.
-    fn put(&mut self, topic: &str, generation: u64, route: Arc<Route>) {
-        if self.topic != topic {
+    /// Puts a new route in.
+    fn put(&mut self, topic: &TopicName<'_>, stamp: Stamp, route: Arc<Route>) {
+        if self.topic != topic.as_str() {
             self.topic.clear();
-            self.topic.push_str(topic);
+            self.topic.push_str(topic.as_str());
         }
-        self.generation = generation;
+        self.stamp = stamp;
         self.route = Some(route);
     }
 }
@@ -331,12 +341,44 @@ impl Server {
         fx: &mut Effects,
         found: &mut bool,
     ) -> u32 {
-        let generation = self.index.generation(&out.topic, out.hash);
-        let index = &self.index;
         let topic = out.topic;
-        let route = self.last_route.take(topic.as_str(), generation).unwrap_or_else(|| {
-            Arc::clone(self.routes.lookup_at(&topic, out.hash, generation, || Arc::new(build(index, &topic))))
-        });
+        if let Some(route) = self.last_route.take(&topic, &self.index) {
+            let waits = self.send_along(&route, out, from, ack, now, fx, found);
+            self.last_route.route = Some(route);
+            return waits;
+        }
+        let route = match self.routes.find(&topic, out.hash, &self.index) {
+            Lookup::Route(route) => route,
+            Lookup::Recurring => {
+                let route = Arc::new(self.last_route.fleeting.make(&self.index, &topic).clone());
+                self.routes.keep(&topic, out.hash, self.index.stamp(&topic), Arc::clone(&route));
+                route
+            }
+            Lookup::New => {
+                // Not worth a copy: what it is made in serves the next one.
+                let mut fleeting = std::mem::take(&mut self.last_route.fleeting);
+                let waits = self.send_along(fleeting.make(&self.index, &topic), out, from, ack, now, fx, found);
+                self.last_route.fleeting = fleeting;
+                return waits;
+            }
+        };
+        let waits = self.send_along(&route, out, from, ack, now, fx, found);
+        self.last_route.put(&topic, self.index.stamp(&topic), route);
+        waits
+    }
+
+    /// Delivers to the receivers of a route.
+    #[allow(clippy::too_many_arguments)]
+    fn send_along(
+        &mut self,
+        route: &Route,
+        out: &mut Outgoing<'_>,
+        from: Option<SessionKey>,
+        ack: Option<AckRef>,
+        now: Time,
+        fx: &mut Effects,
+        found: &mut bool,
+    ) -> u32 {
         self.frame.begin(route.sessions.len() + route.groups.len() == 1);
         for (session, parts) in &route.sessions {
             *found = true;
@@ -347,7 +389,6 @@ impl Server {
             *found = true;
             waits += self.deliver_to_group(*group, out, ack, now, fx);
         }
-        self.last_route.put(topic.as_str(), generation, route);
         waits
     }
 
@@ -367,20 +408,25 @@ impl Server {
     }
 }
 
-fn build(index: &crate::topic::SubscriptionIndex<Receiver, Part>, topic: &TopicName<'_>) -> Route {
-    let mut matches: Vec<(Receiver, Part)> = Vec::new();
-    index.for_each_match(topic, &mut |receiver, part| matches.push((receiver, *part)));
-    // Sessions in a fixed order, and the Subscriptions of one beside each other.
-    matches.sort_by_key(|(receiver, part)| (*receiver, part.id));
-    let mut route = Route::default();
-    for (receiver, part) in matches {
-        match receiver {
-            Receiver::Group(group) => route.groups.push(group),
-            Receiver::Session(session) => match route.sessions.last_mut() {
-                Some((last, parts)) if *last == session => parts.push(part),
-                _ => route.sessions.push((session, Parts::One(part))),
-            },
+impl Fleeting {
+    /// The route of a topic as the index has it now.
+    fn make(&mut self, index: &SubscriptionIndex<Receiver, Part>, topic: &TopicName<'_>) -> &Route {
+        let Fleeting { matches, route } = self;
+        matches.clear();
+        route.sessions.clear();
+        route.groups.clear();
+        index.for_each_match(topic, &mut |receiver, part| matches.push((receiver, *part)));
+        // Sessions in a fixed order, and the Subscriptions of one beside each other.
+        matches.sort_by_key(|(receiver, part)| (*receiver, part.id));
+        for (receiver, part) in matches.drain(..) {
+            match receiver {
+                Receiver::Group(group) => route.groups.push(group),
+                Receiver::Session(session) => match route.sessions.last_mut() {
+                    Some((last, parts)) if *last == session => parts.push(part),
+                    _ => route.sessions.push((session, Parts::One(part))),
+                },
+            }
         }
+        route
     }
-    route
 }

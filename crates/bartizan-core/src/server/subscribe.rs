@@ -1,5 +1,6 @@
 //! SUBSCRIBE and UNSUBSCRIBE (3.8, 3.10).
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::route::{Part, Receiver};
@@ -124,7 +125,10 @@ impl Server {
             per_delivery,
         };
         let is_shared = subscription.share.is_some();
-        let waits = self.put_subscription(key, session_key, &Arc::from(text), subscription, owed, fx);
+        // Sessions with the same filter share its text.
+        let known = if is_shared { None } else { self.index.text_of(&filter) };
+        let text = known.unwrap_or_else(|| Arc::from(text));
+        let waits = self.put_subscription(key, session_key, &text, subscription, owed, fx);
         Granted {
             code: match options.qos {
                 QoS::AtMostOnce => ReasonCode::Success,
@@ -204,7 +208,8 @@ impl Server {
             return self.join(key, text, ack, fx);
         }
         let filter = subscription.filter.as_filter();
-        self.index.insert(&filter, Receiver::Session(key), part_of(subscription));
+        let shared = || Arc::clone(text);
+        self.index.insert_text(&filter, shared, Receiver::Session(key), part_of(subscription));
         if is_new && let Some(interest) = self.common.interest_of(self.shard) {
             interest.add(&filter);
         }
@@ -283,7 +288,7 @@ pub(crate) fn part_of(subscription: &Subscription) -> Part {
         qos: subscription.options.qos,
         no_local: subscription.options.no_local,
         retain_as_published: subscription.options.retain_as_published,
-        id: subscription.id,
+        id: subscription.id.and_then(NonZeroU32::new),
         per_delivery: subscription.per_delivery,
     }
 }

@@ -79,6 +79,12 @@ impl<'a> TopicFilter<'a> {
         TopicFilter { text: name.as_str(), has_wildcard: false }
     }
 
+    /// A filter with wildcards that was parsed before it was stored.
+    #[inline]
+    pub(super) const fn assume_wildcard(text: &'a str) -> Self {
+        TopicFilter { text, has_wildcard: true }
+    }
+
     /// The filter as text.
     #[must_use]
     #[inline]

@@ -16,19 +16,75 @@ const fn fold(left: u64, right: u64) -> u64 {
     (product as u64) ^ ((product >> 64) as u64)
 }
 
-/// Hashes the text of a topic, or of one level.
+/// Hashes the text of a topic.
 #[must_use]
 #[inline]
 pub fn topic_hash(text: &str) -> u64 {
     let [first, second, third] = MULTIPLIERS;
     let octets = text.as_bytes();
-    let (words, rest) = octets.as_chunks::<8>();
+    let (words, _) = octets.as_chunks::<8>();
     let mut hash = first ^ (octets.len() as u64);
     for word in words {
         hash = fold(hash ^ u64::from_le_bytes(*word), second);
     }
-    let tail = rest.iter().rev().fold(0_u64, |tail, octet| (tail << 8) | u64::from(*octet));
-    fold(hash ^ tail ^ third, second ^ (hash << 1))
+    fold(hash ^ tail(octets) ^ third, second ^ (hash << 1))
+}
+
+/// The octets behind the last whole eight, or octets before them too: with the length, which is
+/// hashed as well, they say the same, and take one read or two in place of a loop.
+#[inline]
+fn tail(octets: &[u8]) -> u64 {
+    if let Some(last) = octets.last_chunk::<8>() {
+        return u64::from_le_bytes(*last);
+    }
+    if let (Some(first), Some(last)) = (octets.first_chunk::<4>(), octets.last_chunk::<4>()) {
+        return u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last));
+    }
+    octets.iter().fold(0, |tail, octet| (tail << 8) | u64::from(*octet))
+}
+
+/// Hashes levels, texts and paths of levels under a seed of its table.
+///
+/// Tables keyed by what peers choose are placed by it: who does not know the seed cannot choose
+/// texts whose hashes meet. Where two meet by chance, the texts are compared.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PathSeed {
+    state: u64,
+    factor: u64,
+}
+
+impl Default for PathSeed {
+    fn default() -> Self {
+        // std's own per-process randomness: core still draws none.
+        let random = std::collections::hash_map::RandomState::new();
+        PathSeed { state: random.hash_one(0_u8), factor: random.hash_one(1_u8) | 1 }
+    }
+}
+
+impl PathSeed {
+    /// The path before the first level.
+    #[inline]
+    pub(super) const fn root(self) -> u64 {
+        self.state
+    }
+
+    /// Hashes a text: a level, or a whole filter.
+    #[inline]
+    pub(super) fn text(self, text: &str) -> u64 {
+        let octets = text.as_bytes();
+        let (words, _) = octets.as_chunks::<8>();
+        let mut hash = self.state ^ (octets.len() as u64);
+        for word in words {
+            hash = fold(hash ^ u64::from_le_bytes(*word), self.factor);
+        }
+        fold(hash ^ tail(octets), self.factor)
+    }
+
+    /// The path one level further.
+    #[inline]
+    pub(super) const fn below(self, path: u64, level: u64) -> u64 {
+        fold(path.rotate_left(23) ^ level, self.factor)
+    }
 }
 
 /// Hashes ids, or pairs of them, under a seed of this table.

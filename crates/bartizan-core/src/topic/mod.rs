@@ -7,8 +7,9 @@
 //! | `relation`    | `covers` and `overlaps`: how two filters stand to each other                |
 //! | `shared`      | `$share/{ShareName}/{filter}` (4.8.2)                                       |
 //! | `hash`        | `topic_hash`: one 64-bit hash per message, for caches and the interest table|
-//! | `index`       | `SubscriptionIndex`: who gets a message (`trie`, `subscribers`, `slab` inside) |
-//! | `cache`       | `RouteCache`: routes of recent names, valid by generation                   |
+//! | `index`       | `SubscriptionIndex`: who gets a message (`trie`, `path_table`, `subscribers`, `slab` inside) |
+//! | `generation`  | `Stamp`: which routes a change of the index concerns                         |
+//! | `cache`       | `RouteCache`: routes of recurring names, valid by stamp                     |
 //! | `interest`    | `Interest`: might another shard have a Subscription?                        |
 //! | `retained`    | `RetainedStore`: Retained Messages by name, walked by filter                |
 //!
@@ -16,10 +17,12 @@
 
 pub mod cache;
 pub mod filter;
+pub mod generation;
 pub mod hash;
 pub mod index;
 pub mod interest;
 pub mod name;
+mod path_table;
 mod relation;
 pub mod retained;
 pub mod shared;
@@ -27,8 +30,9 @@ mod slab;
 mod subscribers;
 mod trie;
 
-pub use cache::{RouteCache, RouteCacheLimits};
+pub use cache::{Lookup, RouteCache, RouteCacheLimits};
 pub use filter::{Level, Levels, TopicFilter, TopicFilterBuf};
+pub use generation::Stamp;
 pub use hash::{IdState, topic_hash};
 pub use index::SubscriptionIndex;
 pub use interest::{Interest, InterestLimits};

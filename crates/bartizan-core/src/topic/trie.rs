@@ -1,135 +1,176 @@
-//! Filters with wildcards as a trie of levels.
+//! Filters with wildcards, found by the levels of a name.
 //!
-//! Level texts are interned once under a seeded SipHash, since peers choose them; from there on a
-//! walk compares 32-bit ids. Nodes stand in one vector, literal edges in one table keyed by
-//! (node, level), so nothing recurses, neither at insertion nor matching nor drop, however deep a
-//! filter is. `+` is a field of its node; `#` is a list at the node above it, because it matches
-//! the level above as well (4.7.1.2).
-
-use std::collections::HashMap;
-use std::hash::Hash;
+//! A trie without nodes of its own: every place is a row of one table, under the hash of the levels
+//! that lead there. A filter stands at the first place that no other shares, and goes on level by
+//! level only where others begin alike; so most take one row, whatever their depth, and a look at a
+//! place is one line of memory. What stands at a place need only match by its hashes: whoever asks
+//! compares the text. Two paths of one hash would be one place, and lose nothing by it.
+//!
+//! Nothing recurses, neither at insertion nor matching nor removal, however deep a filter is.
 
 use super::filter::{Level, TopicFilter};
-use super::hash::IdState;
+use super::hash::PathSeed;
 use super::name::TopicName;
-use super::slab::{NONE, Slab};
-use super::subscribers::Subscribers;
+use super::path_table::{NONE, PathTable, Row};
 
-const ROOT: u32 = 0;
+/// What a step is hashed as, where it is no literal level.
+const PLUS: u64 = 0x2b2b_2b2b_2b2b_2b2b;
+const BELOW: u64 = 0x2323_2323_2323_2323;
+const HERE: u64 = 0x2f2f_2f2f_2f2f_2f2f;
 
-#[derive(Clone, Copy, Debug)]
-struct Node {
-    parent: u32,
-    /// The interned level on the edge from `parent`; `NONE` for `+` and for the root.
-    level: u32,
-    literal_children: u32,
-    plus: u32,
-    /// Subscribers of the filter that ends here.
-    here: u32,
-    /// Subscribers of the filter that goes on with `#`.
-    below: u32,
+/// One step of a filter's path: a level, or its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Step {
+    level: u64,
+    way: Way,
 }
 
-impl Default for Node {
-    fn default() -> Self {
-        Node { parent: NONE, level: NONE, literal_children: 0, plus: NONE, here: NONE, below: NONE }
+/// How a step leaves a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Literal,
+    Plus,
+    /// `#`, which matches the level above as well (4.7.1.2).
+    Below,
+    /// The filter ends.
+    Here,
+}
+
+/// The ways that leave a place: how many literal ones, and whether the others are there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Edges(u32);
+
+impl Edges {
+    const PLUS: u32 = 1 << 31;
+    const BELOW: u32 = 1 << 30;
+    const HERE: u32 = 1 << 29;
+
+    const fn bit(way: Way) -> u32 {
+        match way {
+            // Memory ends long before 2^29 rows.
+            Way::Literal => 1,
+            Way::Plus => Self::PLUS,
+            Way::Below => Self::BELOW,
+            Way::Here => Self::HERE,
+        }
     }
-}
 
-impl Node {
-    fn is_bare(&self) -> bool {
-        self.literal_children == 0 && self.plus == NONE && self.here == NONE && self.below == NONE
-    }
-}
-
-/// An interned level text: its id and how many edges bear it.
-#[derive(Clone, Copy, Debug)]
-struct LevelUse {
-    id: u32,
-    edges: u32,
-}
-
-/// The subscribers of all filters with wildcards.
-#[derive(Debug)]
-pub(super) struct WildcardTrie<K, V> {
-    nodes: Slab<Node>,
-    lists: Slab<Subscribers<K, V>>,
-    edges: HashMap<(u32, u32), u32, IdState>,
-    levels: HashMap<Box<str>, LevelUse>,
-    level_ids: Slab<()>,
-}
-
-impl<K: Copy + Eq + Hash, V> Default for WildcardTrie<K, V> {
-    fn default() -> Self {
-        let mut nodes = Slab::default();
-        nodes.insert(Node::default());
-        WildcardTrie {
-            nodes,
-            lists: Slab::default(),
-            edges: HashMap::default(),
-            levels: HashMap::new(),
-            level_ids: Slab::default(),
+    const fn has(self, way: Way) -> bool {
+        match way {
+            Way::Literal => self.0 & (Self::HERE - 1) != 0,
+            other => self.0 & Self::bit(other) != 0,
         }
     }
 }
 
-impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
-    /// Adds a subscriber to a filter; gives back what it had said before.
-    pub(super) fn insert(&mut self, filter: &TopicFilter<'_>, key: K, value: V) -> Option<V> {
-        let mut at = ROOT;
-        let mut ends_below = false;
-        for level in filter.levels() {
-            match level {
-                Level::Plus => at = self.plus_child(at),
-                Level::Literal(text) => at = self.literal_child(at, text),
-                Level::Hash => ends_below = true,
+/// The places of all filters with wildcards. At a place stands the number of a filter.
+#[derive(Debug, Default)]
+pub(super) struct WildcardTrie {
+    seed: PathSeed,
+    rows: PathTable,
+    root: u32,
+}
+
+impl WildcardTrie {
+    /// The filter that stands where this one would.
+    pub(super) fn find(&self, filter: &TopicFilter<'_>) -> Option<u32> {
+        let mut path = self.seed.root();
+        for step in Steps::of(self.seed, filter) {
+            path = self.seed.below(path, step.level);
+            let row = self.rows.get(path)?;
+            if row.leaf != NONE {
+                return Some(row.leaf);
             }
         }
-        let node = self.nodes.get_mut(at)?;
-        let list = if ends_below { &mut node.below } else { &mut node.here };
-        if *list == NONE {
-            *list = self.lists.insert(Subscribers::Empty);
-        }
-        self.lists.get_mut(*list)?.insert(key, value)
+        None
     }
 
-    /// Removes a subscriber from a filter, and with the last one what only that filter needed.
-    pub(super) fn remove(&mut self, filter: &TopicFilter<'_>, key: K) -> Option<V> {
-        let (at, list) = self.find(filter)?;
-        let subscribers = self.lists.get_mut(list)?;
-        let removed = subscribers.remove(key)?;
-        if subscribers.is_empty() {
-            self.lists.remove(list);
-            let node = self.nodes.get_mut(at)?;
-            if node.below == list {
-                node.below = NONE;
-            } else {
-                node.here = NONE;
+    /// Puts a filter at its place. `alone` gives the filter of a number, unless it already shares
+    /// its place. Returns whom the new one now shares its place with: their paths have one hash.
+    pub(super) fn insert<'a>(
+        &mut self,
+        filter: &TopicFilter<'_>,
+        id: u32,
+        alone: impl Fn(u32) -> Option<TopicFilter<'a>>,
+    ) -> Option<u32> {
+        let mut path = self.seed.root();
+        let mut steps = Steps::of(self.seed, filter);
+        let mut depth = 0;
+        while let Some(step) = steps.next() {
+            let above = path;
+            path = self.seed.below(above, step.level);
+            depth += 1;
+            let Some(row) = self.rows.get(path) else {
+                self.rows.insert(path, id, 0);
+                self.add_edge(above, step.way);
+                return None;
+            };
+            if row.leaf != NONE {
+                let present = row.leaf;
+                return match alone(present) {
+                    Some(other) => self.part(path, (steps, id), (Steps::of(self.seed, &other).skip(depth), present)),
+                    None => self.share(path, id),
+                };
             }
-            self.prune(at, filter);
         }
-        Some(removed)
+        None
     }
 
-    /// What a subscriber said of a filter.
-    pub(super) fn get(&self, filter: &TopicFilter<'_>, key: K) -> Option<&V> {
-        let (_, list) = self.find(filter)?;
-        self.lists.get(list)?.get(key)
+    /// Removes a filter from its place, and with it the places that only led there. `rest` is who
+    /// shared its place, if anyone.
+    pub(super) fn remove(&mut self, filter: &TopicFilter<'_>, rest: u32) {
+        let mut trail = Vec::new();
+        let mut path = self.seed.root();
+        for step in Steps::of(self.seed, filter) {
+            trail.push((path, step.way));
+            path = self.seed.below(path, step.level);
+            match self.rows.get_mut(path) {
+                None => return,
+                Some(row) if row.leaf != NONE && rest != NONE => {
+                    row.leaf = rest;
+                    return;
+                }
+                Some(row) if row.leaf != NONE => break,
+                Some(_) => {}
+            }
+        }
+        self.rows.remove(path);
+        while let Some((above, way)) = trail.pop() {
+            let Some(edges) = self.edges_mut(above) else { return };
+            *edges -= Edges::bit(way);
+            if *edges != 0 || above == self.seed.root() {
+                return;
+            }
+            self.rows.remove(above);
+        }
     }
 
-    /// Visits the subscribers of every filter that matches.
+    /// Visits filters among which are all that match a name.
     ///
-    /// All nodes reached at one depth are taken together: a level is looked up at most once, and a
+    /// All places reached at one depth are taken together: a level is hashed at most once, and a
     /// name deeper than the filters costs nothing beyond their depth.
-    pub(super) fn for_each_match(&self, name: &TopicName<'_>, visit: &mut impl FnMut(K, &V)) {
+    #[inline]
+    pub(super) fn for_each_candidate(&self, name: &TopicName<'_>, visit: &mut impl FnMut(u32)) {
+        if self.root == 0 {
+            return;
+        }
         let (mut now, mut next) = (Reached::default(), Reached::default());
-        now.push(ROOT);
+        now.push((self.seed.root(), Edges(self.root)));
         // [MQTT-4.7.2-1]: no wildcard of the root reaches a `$` topic.
         let mut wildcards = !name.is_dollar();
         for text in name.levels() {
             let mut level = None;
-            for node in now.iter().filter_map(|id| self.nodes.get(id).map(|node| (id, node))) {
-                self.step(node, text, wildcards, &mut level, &mut next, visit);
+            for (path, edges) in now.iter() {
+                if edges.has(Way::Literal) {
+                    let level = *level.get_or_insert_with(|| self.seed.text(text));
+                    self.follow(path, level, &mut next, visit);
+                }
+                if wildcards && edges.has(Way::Plus) {
+                    self.follow(path, PLUS, &mut next, visit);
+                }
+                if wildcards && edges.has(Way::Below) {
+                    self.follow(path, BELOW, &mut next, visit);
+                }
             }
             wildcards = true;
             if next.is_empty() {
@@ -138,168 +179,130 @@ impl<K: Copy + Eq + Hash, V> WildcardTrie<K, V> {
             std::mem::swap(&mut now, &mut next);
             next.clear();
         }
-        for node in now.iter().filter_map(|id| self.nodes.get(id)) {
-            self.visit_list(node.here, visit);
-            self.visit_list(node.below, visit);
+        for (path, edges) in now.iter() {
+            for (_, level) in [(Way::Here, HERE), (Way::Below, BELOW)].iter().filter(|(way, _)| edges.has(*way)) {
+                self.follow(path, *level, &mut next, visit);
+            }
         }
     }
 
-    /// Takes the edges from one node that a level of a name allows.
+    /// Goes one step on from a place: to a filter, or to a place from where it goes on.
     #[inline]
-    fn step(
-        &self,
-        (id, node): (u32, &Node),
-        text: &str,
-        wildcards: bool,
-        level: &mut Option<Option<u32>>,
-        next: &mut Reached,
-        visit: &mut impl FnMut(K, &V),
-    ) {
-        if wildcards {
-            self.visit_list(node.below, visit);
-            if node.plus != NONE {
-                next.push(node.plus);
+    fn follow(&self, path: u64, level: u64, next: &mut Reached, visit: &mut impl FnMut(u32)) {
+        let path = self.seed.below(path, level);
+        match self.rows.get(path) {
+            None => {}
+            Some(Row { leaf: NONE, edges, .. }) => next.push((path, Edges(*edges))),
+            Some(row) => visit(row.leaf),
+        }
+    }
+
+    /// Leads two filters that met at a place on to where they part.
+    fn part<'a>(
+        &mut self,
+        mut path: u64,
+        (mut mine, id): (Steps<'a>, u32),
+        (mut theirs, present): (impl Iterator<Item = Step>, u32),
+    ) -> Option<u32> {
+        loop {
+            // Both end here: only by a hash that two paths have in common.
+            let (Some(one), Some(other)) = (mine.next(), theirs.next()) else { return self.share(path, id) };
+            if let Some(row) = self.rows.get_mut(path) {
+                row.leaf = NONE;
             }
-        }
-        if node.literal_children > 0 {
-            let interned = *level.get_or_insert_with(|| self.levels.get(text).map(|level| level.id));
-            if let Some(child) = interned.and_then(|level| self.edges.get(&(id, level))) {
-                next.push(*child);
+            let place = self.seed.below(path, other.level);
+            self.rows.insert(place, present, 0);
+            self.add_edge(path, other.way);
+            if one != other {
+                self.rows.insert(self.seed.below(path, one.level), id, 0);
+                self.add_edge(path, one.way);
+                return None;
             }
+            path = place;
         }
     }
 
-    #[inline]
-    fn visit_list(&self, list: u32, visit: &mut impl FnMut(K, &V)) {
-        if let Some(subscribers) = self.lists.get(list) {
-            subscribers.for_each(visit);
+    /// Puts a filter at a place in front of who stands there.
+    fn share(&mut self, path: u64, id: u32) -> Option<u32> {
+        self.rows.get_mut(path).map(|row| std::mem::replace(&mut row.leaf, id))
+    }
+
+    fn add_edge(&mut self, path: u64, way: Way) {
+        if let Some(edges) = self.edges_mut(path) {
+            *edges += Edges::bit(way);
         }
     }
 
-    /// The node a filter hangs on, and its list of subscribers.
-    fn find(&self, filter: &TopicFilter<'_>) -> Option<(u32, u32)> {
-        let mut at = ROOT;
-        for level in filter.levels() {
-            at = match level {
-                Level::Plus => self.nodes.get(at)?.plus,
-                Level::Literal(text) => *self.edges.get(&(at, self.levels.get(text)?.id))?,
-                Level::Hash => return Some((at, self.nodes.get(at)?.below)),
-            };
+    fn edges_mut(&mut self, path: u64) -> Option<&mut u32> {
+        if path == self.seed.root() {
+            return Some(&mut self.root);
         }
-        Some((at, self.nodes.get(at)?.here))
+        self.rows.get_mut(path).map(|row| &mut row.edges)
     }
 
-    fn plus_child(&mut self, parent: u32) -> u32 {
-        let present = self.nodes.get(parent).map_or(NONE, |node| node.plus);
-        if present != NONE {
-            return present;
-        }
-        let child = self.nodes.insert(Node { parent, ..Node::default() });
-        if let Some(node) = self.nodes.get_mut(parent) {
-            node.plus = child;
-        }
-        child
-    }
-
-    fn literal_child(&mut self, parent: u32, text: &str) -> u32 {
-        let known = self.levels.get(text).map(|level| level.id);
-        if let Some(child) = known.and_then(|level| self.edges.get(&(parent, level))) {
-            return *child;
-        }
-        let level = self.intern(text);
-        let child = self.nodes.insert(Node { parent, level, ..Node::default() });
-        self.edges.insert((parent, level), child);
-        if let Some(node) = self.nodes.get_mut(parent) {
-            node.literal_children += 1;
-        }
-        child
-    }
-
-    /// The id of a level text, for one more edge.
-    fn intern(&mut self, text: &str) -> u32 {
-        if let Some(level) = self.levels.get_mut(text) {
-            level.edges += 1;
-            return level.id;
-        }
-        let id = self.level_ids.insert(());
-        self.levels.insert(Box::from(text), LevelUse { id, edges: 1 });
-        id
-    }
-
-    /// Gives back one edge's use of a level text.
-    fn release(&mut self, text: &str) {
-        if let Some(level) = self.levels.get_mut(text) {
-            level.edges -= 1;
-            if level.edges == 0 {
-                self.level_ids.remove(level.id);
-                self.levels.remove(text);
-            }
-        }
-    }
-
-    /// Removes bare nodes from the end of a filter upwards, so that churn leaves nothing behind.
-    fn prune(&mut self, mut at: u32, filter: &TopicFilter<'_>) {
-        for text in filter.as_str().rsplit('/').skip_while(|text| *text == "#") {
-            let Some(node) = self.nodes.get(at).copied() else { return };
-            if at == ROOT || !node.is_bare() {
-                return;
-            }
-            self.nodes.remove(at);
-            if let Some(parent) = self.nodes.get_mut(node.parent) {
-                if node.level == NONE {
-                    parent.plus = NONE;
-                } else {
-                    parent.literal_children -= 1;
-                }
-            }
-            if node.level != NONE {
-                self.edges.remove(&(node.parent, node.level));
-                self.release(text);
-            }
-            at = node.parent;
-        }
-        self.shrink();
-    }
-
-    /// Tables that emptied to an eighth give their memory back.
-    fn shrink(&mut self) {
-        if self.edges.len() < self.edges.capacity() / 8 {
-            self.edges.shrink_to(self.edges.len() * 2);
-        }
-        if self.levels.len() < self.levels.capacity() / 8 {
-            self.levels.shrink_to(self.levels.len() * 2);
-        }
-    }
-
-    /// Nodes, lists, edges and levels held: all but the root are gone with the last filter.
+    /// Places held: none is left with the last filter.
     #[cfg(test)]
-    pub(super) fn held(&self) -> [usize; 5] {
-        [self.nodes.in_use() - 1, self.lists.in_use(), self.edges.len(), self.levels.len(), self.level_ids.in_use()]
+    pub(super) fn held(&self) -> (usize, u32) {
+        (self.rows.len(), self.root)
     }
 }
 
-/// Node ids reached at one depth: a few, so without an allocation; many only where `+` and
+/// The steps of a filter from the left, its end included.
+struct Steps<'a> {
+    seed: PathSeed,
+    levels: Option<super::filter::Levels<'a>>,
+}
+
+impl<'a> Steps<'a> {
+    fn of(seed: PathSeed, filter: &TopicFilter<'a>) -> Self {
+        Steps { seed, levels: Some(filter.levels()) }
+    }
+}
+
+impl Iterator for Steps<'_> {
+    type Item = Step;
+
+    #[inline]
+    fn next(&mut self) -> Option<Step> {
+        let step = match self.levels.as_mut()?.next() {
+            Some(Level::Literal(text)) => return Some(Step { level: self.seed.text(text), way: Way::Literal }),
+            Some(Level::Plus) => return Some(Step { level: PLUS, way: Way::Plus }),
+            Some(Level::Hash) => Step { level: BELOW, way: Way::Below },
+            None => Step { level: HERE, way: Way::Here },
+        };
+        self.levels = None;
+        Some(step)
+    }
+}
+
+/// Places reached at one depth: a few, so without an allocation; many only where `+` and
 /// literals fork at every level.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Reached {
-    few: [u32; 16],
+    few: [(u64, Edges); 8],
     few_len: usize,
-    more: Vec<u32>,
+    more: Vec<(u64, Edges)>,
+}
+
+impl Default for Reached {
+    fn default() -> Self {
+        Reached { few: [(0, Edges(0)); 8], few_len: 0, more: Vec::new() }
+    }
 }
 
 impl Reached {
     #[inline]
-    fn push(&mut self, id: u32) {
+    fn push(&mut self, place: (u64, Edges)) {
         if let Some(slot) = self.few.get_mut(self.few_len) {
-            *slot = id;
+            *slot = place;
             self.few_len += 1;
         } else {
-            self.more.push(id);
+            self.more.push(place);
         }
     }
 
     #[inline]
-    fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+    fn iter(&self) -> impl Iterator<Item = (u64, Edges)> + '_ {
         self.few.iter().take(self.few_len).chain(&self.more).copied()
     }
 
@@ -319,69 +322,102 @@ impl Reached {
 mod tests {
     use super::*;
 
-    fn filter(text: &str) -> TopicFilter<'_> {
-        TopicFilter::parse(text).unwrap()
-    }
+    /// A trie with the filters it holds, by their numbers.
+    struct Held<'a>(WildcardTrie, Vec<TopicFilter<'a>>);
 
-    fn matched(trie: &WildcardTrie<u32, ()>, name: &str) -> Vec<u32> {
-        let mut keys = Vec::new();
-        trie.for_each_match(&TopicName::parse(name).unwrap(), &mut |key, ()| keys.push(key));
-        keys.sort_unstable();
-        keys
+    impl<'a> Held<'a> {
+        fn of(texts: &[&'a str]) -> Self {
+            let mut held = Held(WildcardTrie::default(), Vec::new());
+            texts.iter().for_each(|text| held.insert(text));
+            held
+        }
+
+        fn insert(&mut self, text: &'a str) {
+            let filter = TopicFilter::parse(text).unwrap();
+            let id = u32::try_from(self.1.len()).unwrap();
+            self.1.push(filter);
+            assert_eq!(self.0.insert(&filter, id, |id| Some(self.1[id as usize])), None, "{text}");
+        }
+
+        fn matched(&self, name: &str) -> Vec<u32> {
+            let (mut ids, name) = (Vec::new(), TopicName::parse(name).unwrap());
+            self.0.for_each_candidate(&name, &mut |id| {
+                if self.1[id as usize].matches(&name) {
+                    ids.push(id);
+                }
+            });
+            ids.sort_unstable();
+            ids
+        }
     }
 
     #[test]
     fn wildcards_at_every_place_are_found() {
-        let mut trie = WildcardTrie::default();
-        for (key, text) in ["#", "+/b", "a/#", "a/+", "a/+/c", "+/+/#", "$s/#"].iter().enumerate() {
-            trie.insert(&filter(text), u32::try_from(key).unwrap(), ());
-        }
-        assert_eq!(matched(&trie, "a"), [0, 2]);
-        assert_eq!(matched(&trie, "a/b"), [0, 1, 2, 3, 5]);
-        assert_eq!(matched(&trie, "a/b/c"), [0, 2, 4, 5]);
-        assert_eq!(matched(&trie, "x/y/z"), [0, 5]);
-        assert_eq!(matched(&trie, "$s"), [6]);
-        assert_eq!(matched(&trie, "$s/b"), [6]);
+        let held = Held::of(&["#", "+/b", "a/#", "a/+", "a/+/c", "+/+/#", "$s/#"]);
+        assert_eq!(held.matched("a"), [0, 2]);
+        assert_eq!(held.matched("a/b"), [0, 1, 2, 3, 5]);
+        assert_eq!(held.matched("a/b/c"), [0, 2, 4, 5]);
+        assert_eq!(held.matched("x/y/z"), [0, 5]);
+        assert_eq!(held.matched("$s"), [6]);
+        assert_eq!(held.matched("$s/b"), [6]);
     }
 
     #[test]
-    fn more_than_sixteen_paths_at_one_depth_are_all_followed() {
-        let mut trie = WildcardTrie::default();
-        for paths in 0..64_u32 {
-            let levels: Vec<&str> = (0..6).map(|bit| if paths >> bit & 1 == 1 { "+" } else { "x" }).collect();
-            trie.insert(&filter(&format!("{}/#", levels.join("/"))), paths, ());
-        }
-        assert_eq!(matched(&trie, "x/x/x/x/x/x"), (0..64).collect::<Vec<_>>());
+    fn more_than_eight_paths_at_one_depth_are_all_followed() {
+        let texts: Vec<String> = (0..64)
+            .map(|paths| (0..6).map(|bit| if paths >> bit & 1 == 1 { "+/" } else { "x/" }).collect::<String>() + "#")
+            .collect();
+        let held = Held::of(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(held.matched("x/x/x/x/x/x"), (0..64).collect::<Vec<_>>());
     }
 
     #[test]
-    fn removing_the_last_subscriber_leaves_nothing_behind() {
-        let mut trie = WildcardTrie::default();
-        let filters = ["#", "a/b/c/#", "a/b/+", "+/b/c", "a/+/c/d", "x/#", "//+", "$s/+"];
-        for round in 0..3_u32 {
-            for text in filters {
-                trie.insert(&filter(text), round, ());
-                trie.insert(&filter(text), round + 10, ());
-            }
-            for text in filters.iter().rev() {
-                assert_eq!(trie.remove(&filter(text), round), Some(()));
-                assert_eq!(trie.remove(&filter(text), round + 10), Some(()));
-                assert_eq!(trie.remove(&filter(text), round), None);
-            }
-            assert_eq!(trie.held(), [0; 5]);
+    fn a_filter_that_begins_like_no_other_takes_one_row() {
+        let mut held = Held::of(&["a/b/c/d/e/f/#"]);
+        assert_eq!(held.0.held().0, 1);
+        held.insert("b/+/c");
+        assert_eq!(held.0.held().0, 2);
+        // `a` goes on, to `a/b` and `a/c`.
+        held.insert("a/c/#");
+        assert_eq!(held.0.held().0, 4);
+    }
+
+    #[test]
+    fn removing_the_last_filter_leaves_nothing_behind() {
+        let filters = ["#", "a/b/c/#", "a/b/+", "+/b/c", "a/+/c/d", "x/#", "//+", "$s/+", "+"];
+        let mut held = Held::of(&filters);
+        for text in filters.iter().rev() {
+            let filter = TopicFilter::parse(text).unwrap();
+            assert!(held.0.find(&filter).is_some());
+            held.0.remove(&filter, NONE);
+            assert_eq!(held.0.find(&filter).filter(|id| held.1[*id as usize] == filter), None);
         }
+        assert_eq!(held.0.held(), (0, 0));
+    }
+
+    #[test]
+    fn filters_that_share_a_place_follow_each_other() {
+        let mut held = Held::of(&["a/+", "b/#"]);
+        let filter = TopicFilter::parse("a/+").unwrap();
+        // As if the path of "a/+" had the hash of another filter's, which stands there already.
+        assert_eq!(held.0.insert(&filter, 7, |_| None), Some(0));
+        assert_eq!(held.0.find(&filter), Some(7));
+        held.0.remove(&filter, 0);
+        assert_eq!(held.0.find(&filter), Some(0));
+        // And as if both had it to their ends.
+        assert_eq!(held.0.insert(&filter, 8, |_| Some(filter)), Some(0));
+        assert_eq!(held.0.find(&filter), Some(8));
     }
 
     #[test]
     fn a_filter_of_65535_octets_neither_overflows_the_stack_nor_stays() {
-        let mut trie = WildcardTrie::default();
-        let deep = format!("{}#", "/".repeat(65_534));
-        trie.insert(&filter(&deep), 1, ());
-        assert_eq!(matched(&trie, &"/".repeat(65_534)), [1]);
-        assert_eq!(matched(&trie, &"/".repeat(65_532)), [0; 0]);
-        assert_eq!(trie.remove(&filter(&deep), 1), Some(()));
-        assert_eq!(trie.held(), [0; 5]);
-        trie.insert(&filter(&deep), 1, ());
-        drop(trie);
+        let deep = ["+", "#"].map(|end| format!("{}{end}", "/".repeat(65_534)));
+        let mut held = Held::of(&[&deep[0], &deep[1]]);
+        assert_eq!(held.matched(&"/".repeat(65_534)), [0, 1]);
+        assert_eq!(held.matched(&"/".repeat(65_532)), [0; 0]);
+        for text in &deep {
+            held.0.remove(&TopicFilter::parse(text).unwrap(), NONE);
+        }
+        assert_eq!(held.0.held(), (0, 0));
     }
 }
