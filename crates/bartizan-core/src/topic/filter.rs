@@ -4,7 +4,9 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-use super::name::{TopicError, TopicName, check_size, contains_special, first_level};
+use super::name::{
+    Texts, TopicError, TopicName, check_size, contains_special, first_level, octets_before, octets_in_common,
+};
 
 /// One level of a Topic Filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,7 +27,7 @@ impl Level<'_> {
 
 /// The levels of a Topic Filter from the left.
 #[derive(Clone, Debug)]
-pub struct Levels<'a>(std::str::Split<'a, char>);
+pub struct Levels<'a>(Texts<'a>);
 
 impl<'a> Iterator for Levels<'a> {
     type Item = Level<'a>;
@@ -101,7 +103,7 @@ impl<'a> TopicFilter<'a> {
     /// Its levels from the left.
     #[inline]
     pub fn levels(&self) -> Levels<'a> {
-        Levels(self.text.split('/'))
+        Levels(Texts::of(self.text))
     }
 
     /// How many levels it has, wildcards included.
@@ -157,17 +159,23 @@ impl<'a> TopicFilter<'a> {
         if name.is_dollar() && self.first_level().is_wildcard() {
             return false;
         }
-        let mut names = name.levels();
-        for level in self.levels() {
-            match (level, names.next()) {
-                // `#` includes the level above it, which the loop has already seen to match.
-                (Level::Hash, _) => return true,
-                (Level::Plus, Some(_)) => {}
-                (Level::Literal(literal), Some(found)) if literal == found => {}
-                _ => return false,
+        let (mut filter, mut name) = (self.text.as_bytes(), name.as_str().as_bytes());
+        // A wildcard is a whole level, and no name holds one: so both are alike up to it, or differ.
+        loop {
+            let same = octets_in_common(filter, name);
+            let (rest_of_filter, rest_of_name) =
+                (filter.get(same..).unwrap_or_default(), name.get(same..).unwrap_or_default());
+            match rest_of_filter {
+                [] => return rest_of_name.is_empty(),
+                [b'#', ..] => return true,
+                [b'+', rest @ ..] => {
+                    filter = rest;
+                    name = rest_of_name.get(octets_before(rest_of_name, b'/')..).unwrap_or_default();
+                }
+                // `#` includes the level above it.
+                literal => return rest_of_name.is_empty() && literal == b"/#",
             }
         }
-        names.next().is_none()
     }
 }
 

@@ -111,11 +111,8 @@ impl<K: Copy + Eq + Hash, V> SubscriptionIndex<K, V> {
     /// visited once for each (3.3.4).
     #[inline]
     pub fn for_each_match(&self, name: &TopicName<'_>, visit: &mut impl FnMut(K, &V)) {
-        if let Some(row) = self.exact.get(self.seed.text(name.as_str())) {
-            self.chain(row.leaf).filter(|(_, entry)| *entry.text == *name.as_str()).for_each(|(_, entry)| {
-                entry.subscribers.for_each(visit);
-            });
-        }
+        let path = self.seed.text(name.as_str());
+        self.exact.touch(path);
         self.wild.for_each_candidate(name, &mut |head| {
             for (_, entry) in self.chain(head) {
                 if TopicFilter::assume_wildcard(&entry.text).matches(name) {
@@ -123,6 +120,11 @@ impl<K: Copy + Eq + Hash, V> SubscriptionIndex<K, V> {
                 }
             }
         });
+        if let Some(row) = self.exact.get(path) {
+            self.chain(row.leaf).filter(|(_, entry)| *entry.text == *name.as_str()).for_each(|(_, entry)| {
+                entry.subscribers.for_each(visit);
+            });
+        }
     }
 
     /// How many Subscriptions there are.

@@ -36,6 +36,6 @@ pub use generation::Stamp;
 pub use hash::{IdState, topic_hash};
 pub use index::SubscriptionIndex;
 pub use interest::{Interest, InterestLimits};
-pub use name::{TOPIC_BYTES_MAX, TopicError, TopicName};
+pub use name::{TOPIC_BYTES_MAX, Texts, TopicError, TopicName};
 pub use retained::{PageEnd, RetainedPage, RetainedStore};
 pub use shared::{ShareName, parse_subscription};

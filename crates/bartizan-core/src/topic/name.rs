@@ -66,8 +66,8 @@ impl<'a> TopicName<'a> {
 
     /// Its levels from the left; an empty level is a level (4.7.1.1).
     #[inline]
-    pub fn levels(&self) -> std::str::Split<'a, char> {
-        self.0.split('/')
+    pub fn levels(&self) -> Texts<'a> {
+        Texts::of(self.0)
     }
 
     /// How many levels it has: one more than it has separators.
@@ -103,10 +103,66 @@ impl fmt::Display for TopicName<'_> {
     }
 }
 
+/// The texts of a topic's levels from the left.
+#[derive(Clone, Debug)]
+pub struct Texts<'a>(Option<&'a str>);
+
+impl<'a> Texts<'a> {
+    #[inline]
+    pub(super) const fn of(topic: &'a str) -> Self {
+        Texts(Some(topic))
+    }
+}
+
+impl<'a> Iterator for Texts<'a> {
+    type Item = &'a str;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a str> {
+        let topic = self.0?;
+        let first = first_level(topic);
+        self.0 = topic.get(first.len() + 1..);
+        Some(first)
+    }
+}
+
 /// The part of a topic before its first separator.
 #[inline]
 pub(super) fn first_level(text: &str) -> &str {
-    text.split_once('/').map_or(text, |(first, _)| first)
+    let end = octets_before(text.as_bytes(), b'/');
+    text.get(..end).unwrap_or(text)
+}
+
+/// How many octets stand before the first one of this value: levels are short, so they are looked
+/// at eight at a time, which takes less than to call a search that is made for long texts.
+#[inline]
+pub(super) fn octets_before(octets: &[u8], wanted: u8) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (words, rest) = octets.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let differs = u64::from_le_bytes(*word) ^ (ONES * wanted as u64);
+        // The lowest octet that is 0 gets its upper bit set; only octets above it may wrongly, too.
+        let found = differs.wrapping_sub(ONES) & !differs & (ONES << 7);
+        if found != 0 {
+            return at * 8 + (found.trailing_zeros() / 8) as usize;
+        }
+    }
+    words.len() * 8 + rest.iter().position(|octet| *octet == wanted).unwrap_or(rest.len())
+}
+
+/// How many octets at the beginning of two texts are the same.
+#[inline]
+pub(super) fn octets_in_common(one: &[u8], other: &[u8]) -> usize {
+    let ((words, _), (others, _)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
+    for (at, (word, other)) in words.iter().zip(others).enumerate() {
+        let differs = u64::from_le_bytes(*word) ^ u64::from_le_bytes(*other);
+        if differs != 0 {
+            return at * 8 + (differs.trailing_zeros() / 8) as usize;
+        }
+    }
+    let same = words.len().min(others.len()) * 8;
+    let rests = one.get(same..).unwrap_or_default().iter().zip(other.get(same..).unwrap_or_default());
+    same + rests.take_while(|(one, other)| one == other).count()
 }
 
 #[inline]
@@ -142,6 +198,34 @@ fn first_special(text: &str) -> TopicError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn octets_are_found_wherever_they_stand() {
+        let text = b"0123456789abcdefghijklm";
+        for length in 0..text.len() {
+            for at in 0..length {
+                let mut octets = text[..length].to_vec();
+                assert_eq!(octets_before(&octets, b'/'), length);
+                octets[at] = b'/';
+                assert_eq!(octets_before(&octets, b'/'), at, "of {length}");
+                assert_eq!(octets_in_common(&octets, text), at, "of {length}");
+                assert_eq!(octets_in_common(text, &octets), at, "of {length}");
+                // One above and one below what is looked for, in front of it.
+                octets[..at].fill(b'0');
+                assert_eq!(octets_before(&octets, b'/'), at, "of {length}");
+                octets[..at].fill(b'.');
+                assert_eq!(octets_before(&octets, b'/'), at, "of {length}");
+            }
+            assert_eq!(octets_in_common(&text[..length], text), length);
+        }
+    }
+
+    #[test]
+    fn levels_are_what_separators_stand_between() {
+        for text in ["", "/", "//", "a", "a/", "/a", "a//b", "ä/é", "0123456789/0123456789/x"] {
+            assert_eq!(Texts::of(text).collect::<Vec<_>>(), text.split('/').collect::<Vec<_>>(), "{text:?}");
+        }
+    }
 
     #[test]
     fn mqtt_4_7_3_1_a_topic_name_has_at_least_one_character() {

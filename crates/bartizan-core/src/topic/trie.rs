@@ -159,19 +159,21 @@ impl WildcardTrie {
         // [MQTT-4.7.2-1]: no wildcard of the root reaches a `$` topic.
         let mut wildcards = !name.is_dollar();
         for text in name.levels() {
-            let mut level = None;
+            let level = self.seed.text(text);
+            let mut ahead = Ahead::default();
             for (path, edges) in now.iter() {
                 if edges.has(Way::Literal) {
-                    let level = *level.get_or_insert_with(|| self.seed.text(text));
-                    self.follow(path, level, &mut next, visit);
+                    ahead.add(self, path, level);
                 }
                 if wildcards && edges.has(Way::Plus) {
-                    self.follow(path, PLUS, &mut next, visit);
+                    ahead.add(self, path, PLUS);
                 }
                 if wildcards && edges.has(Way::Below) {
-                    self.follow(path, BELOW, &mut next, visit);
+                    ahead.add(self, path, BELOW);
                 }
+                ahead.go(self, 2, &mut next, visit);
             }
+            ahead.go(self, 0, &mut next, visit);
             wildcards = true;
             if next.is_empty() {
                 return;
@@ -181,15 +183,14 @@ impl WildcardTrie {
         }
         for (path, edges) in now.iter() {
             for (_, level) in [(Way::Here, HERE), (Way::Below, BELOW)].iter().filter(|(way, _)| edges.has(*way)) {
-                self.follow(path, *level, &mut next, visit);
+                self.follow(self.seed.below(path, *level), &mut next, visit);
             }
         }
     }
 
-    /// Goes one step on from a place: to a filter, or to a place from where it goes on.
+    /// Takes one step: to a filter, or to a place from where it goes on.
     #[inline]
-    fn follow(&self, path: u64, level: u64, next: &mut Reached, visit: &mut impl FnMut(u32)) {
-        let path = self.seed.below(path, level);
+    fn follow(&self, path: u64, next: &mut Reached, visit: &mut impl FnMut(u32)) {
         match self.rows.get(path) {
             None => {}
             Some(Row { leaf: NONE, edges, .. }) => next.push((path, Edges(*edges))),
@@ -279,14 +280,14 @@ impl Iterator for Steps<'_> {
 /// literals fork at every level.
 #[derive(Debug)]
 struct Reached {
-    few: [(u64, Edges); 8],
+    few: [(u64, Edges); 4],
     few_len: usize,
     more: Vec<(u64, Edges)>,
 }
 
 impl Default for Reached {
     fn default() -> Self {
-        Reached { few: [(0, Edges(0)); 8], few_len: 0, more: Vec::new() }
+        Reached { few: [(0, Edges(0)); 4], few_len: 0, more: Vec::new() }
     }
 }
 
@@ -315,6 +316,34 @@ impl Reached {
     fn clear(&mut self) {
         self.few_len = 0;
         self.more.clear();
+    }
+}
+
+/// Steps to take, whose rows are on their way from memory meanwhile.
+#[derive(Debug, Default)]
+struct Ahead {
+    paths: [u64; 6],
+    len: usize,
+}
+
+impl Ahead {
+    #[inline]
+    fn add(&mut self, trie: &WildcardTrie, above: u64, level: u64) {
+        let path = trie.seed.below(above, level);
+        trie.rows.touch(path);
+        if let Some(slot) = self.paths.get_mut(self.len) {
+            *slot = path;
+            self.len += 1;
+        }
+    }
+
+    /// Takes the steps, if they are more than `few`: one place adds three at most.
+    #[inline]
+    fn go(&mut self, trie: &WildcardTrie, few: usize, next: &mut Reached, visit: &mut impl FnMut(u32)) {
+        if self.len > few {
+            let taken = std::mem::take(&mut self.len);
+            self.paths.iter().take(taken).for_each(|path| trie.follow(*path, next, visit));
+        }
     }
 }
 
@@ -363,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_eight_paths_at_one_depth_are_all_followed() {
+    fn more_than_four_paths_at_one_depth_are_all_followed() {
         let texts: Vec<String> = (0..64)
             .map(|paths| (0..6).map(|bit| if paths >> bit & 1 == 1 { "+/" } else { "x/" }).collect::<String>() + "#")
             .collect();
