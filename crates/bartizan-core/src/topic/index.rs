@@ -301,8 +301,9 @@ mod tests {
                 }
             }
         }
-        // Of 200,000 routes that every one of the changes could have ended, five in 8,192 by chance.
-        assert!(lost <= 400, "{lost}");
+        // Of 200,000 routes that each could have been ended by one of the changes. Where a beginning that all
+        // have in common shares its counter, 200 are at once.
+        assert!(lost <= 2400, "{lost}");
     }
 
     #[test]
