@@ -10,6 +10,14 @@ use crate::wire::{self, Ack, DecodeError, Packet, ReasonCode, Role, Version};
 /// is handled; a 3.1.1 client knows no Receive Maximum.
 const OWED_BYTES_MAX: usize = 512 * 1024;
 
+/// By what a packet is read.
+struct Terms {
+    version: Option<Version>,
+    packet_bytes_max: u32,
+    property_bytes_max: usize,
+    is_open: bool,
+}
+
 impl Server {
     /// Handles the packets at the front of `buf`. Returns how many octets are done with; the
     /// rest comes again with more behind it, or once the connection is named in `fx.resumed`.
@@ -32,14 +40,15 @@ impl Server {
         done
     }
 
-    /// One packet. `None` when none is complete or none may be handled now.
-    fn packet(&mut self, key: ConnectionKey, buf: &[u8], now: Time, fx: &mut Effects) -> Option<usize> {
-        let connection = self.connections.get_mut(key)?;
+    /// By what the next packet of a connection is read. `Err` says what to do instead: leave it
+    /// unread (`None`), or drop all there is.
+    #[inline]
+    fn terms(&mut self, key: ConnectionKey, octets: usize) -> Result<Terms, Option<usize>> {
+        let connection = self.connections.get_mut(key).ok_or(None)?;
         if connection.paused_until.is_some() {
-            return None;
+            return Err(None);
         }
         let limits = self.listeners.get(connection.peer.listener).map(|rules| &rules.limits);
-        let property_bytes_max = limits.map_or(0, |limits| limits.property_bytes_max) as usize;
         // While nobody is known yet, little is kept for anybody.
         let before_connack = limits.map_or(0, |limits| limits.packet_bytes_max.min(limits.connect_bytes_max));
         let is_open = connection.open().is_some();
@@ -48,7 +57,7 @@ impl Server {
                 let out_max = limits.map_or(0, |limits| limits.out_buffer_bytes_max as usize);
                 if has_enough(connection.out.len(), out_max, open.owed_bytes) {
                     connection.is_stalled = true;
-                    return None;
+                    return Err(None);
                 }
                 // Packets that a client sends behind its CONNECT wait for the CONNACK.
                 (Some(open.version), open.packet_bytes_max, open.is_live)
@@ -57,12 +66,19 @@ impl Server {
             Phase::Authenticating(exchange) => {
                 (Some(exchange.connect.version), before_connack, !exchange.rounds.is_asked())
             }
-            Phase::Moving => return None,
-            Phase::Closed => return Some(buf.len()),
+            Phase::Moving => return Err(None),
+            Phase::Closed => return Err(Some(octets)),
         };
-        if !ready {
-            return None;
-        }
+        let property_bytes_max = limits.map_or(0, |limits| limits.property_bytes_max) as usize;
+        if ready { Ok(Terms { version, packet_bytes_max, property_bytes_max, is_open }) } else { Err(None) }
+    }
+
+    /// One packet. `None` when none is complete or none may be handled now.
+    fn packet(&mut self, key: ConnectionKey, buf: &[u8], now: Time, fx: &mut Effects) -> Option<usize> {
+        let Terms { version, packet_bytes_max, property_bytes_max, is_open } = match self.terms(key, buf.len()) {
+            Ok(terms) => terms,
+            Err(done) => return done,
+        };
         if is_open && let Some((kind, packet_id)) = wire::short_ack(buf) {
             self.counters().messages_received.add(1);
             self.acknowledged(key, kind, &Ack::success(packet_id), now, fx);
