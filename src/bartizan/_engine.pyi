@@ -152,8 +152,13 @@ class AuthVerdict:
         client_id: str | None = None,
         ends_at_ms: int | None = None,
         data: bytes | None = None,
+        remembered_s: int = 0,
     ) -> AuthVerdict:
-        """It is this identity; `managed` if the identity store knows it. `ends_at_ms`: Unix milliseconds."""
+        """It is this identity; `managed` if the identity store knows it. `ends_at_ms`: Unix milliseconds.
+
+        For `remembered_s` seconds the engine answers the same credential from the same address by itself,
+        unless policy, identities or certificates change.
+        """
 
     @staticmethod
     def deny(*, token: int, reason: int, why: str) -> AuthVerdict:

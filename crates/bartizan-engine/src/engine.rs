@@ -10,7 +10,6 @@ use std::time::Duration;
 use bartizan_core::event::Event;
 use bartizan_core::policy::Image;
 use bartizan_core::server::apply::Change;
-use bartizan_core::server::connect::Verdict;
 use bartizan_core::server::listing::ClientListing;
 use bartizan_core::server::{AuthRequest, Common, ListenerRules, Server};
 use bartizan_core::session::Principal;
@@ -21,7 +20,7 @@ use serde::Deserialize;
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::{ConfigError, EngineConfig, StoreKind, TlsSection};
-use crate::desk::{Desk, Token};
+use crate::desk::{Answer, Desk, Token};
 use crate::events::{Bell, Events};
 use crate::listener::{BoundListener, ListenerConfig, ListenerError, bind};
 use crate::mailbox::{Mail, Mailbox};
@@ -238,6 +237,7 @@ impl Engine {
             (Arc::clone(&running.shared), change)
         };
         let epoch = change.epoch;
+        shared.desk.forget();
         let answers = ask_all(&shared, ANSWER_MAX, |done| Mail::Apply(change.clone(), done));
         if answers.len() < shared.mailboxes.len() {
             return Err(EngineError::State("a shard did not answer in time; the policy is in force on the others"));
@@ -267,6 +267,7 @@ impl Engine {
         if let Some(context) = context {
             slot.replace(context);
         }
+        running.shared.desk.forget();
         Ok(())
     }
 
@@ -304,6 +305,7 @@ impl Engine {
             ("retained_bytes", retained.store.bytes()),
             ("events_lost", running.shared.events.lost()),
             ("authentications_pending", running.shared.desk.pending() as u64),
+            ("authentications_recalled", running.shared.desk.recalled()),
             ("shards", running.threads.len() as u64),
             ("shards_alive", alive as u64),
             ("store_full", u64::from(running.shared.store.space() == Space::Full)),
@@ -341,12 +343,13 @@ impl Engine {
     }
 
     /// Answers them. An answer nobody waits for any more is dropped.
-    pub fn answer(&self, verdicts: Vec<(Token, Verdict)>) {
+    pub fn answer(&self, answers: Vec<Answer>) {
         let Some(shared) = self.shared() else { return };
-        for (token, verdict) in verdicts {
-            let Some((shard, connection)) = shared.desk.answered(token) else { continue };
+        let now = shared.clock.now();
+        for answer in answers {
+            let Some((shard, connection)) = shared.desk.answered(&answer, now) else { continue };
             if let Some(mailbox) = shared.mailboxes.get(shard) {
-                mailbox.send(Mail::Verdict(connection, verdict));
+                mailbox.send(Mail::Verdict(connection, answer.verdict));
             }
         }
     }

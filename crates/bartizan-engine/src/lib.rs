@@ -9,6 +9,7 @@
 //! | `mailbox`   | what reaches a shard from outside its thread                                 |
 //! | `admission` | who may connect at all, before TLS costs anything                            |
 //! | `desk`      | questions for the authenticators, their answers                              |
+//! | `successes` | credentials found good a short while ago                                     |
 //! | `events`    | what happened, on its way up to Python; floods told once                     |
 //! | `listener`  | TCP, TLS, WebSocket, PROXY, Unix as stacked byte streams                     |
 //! | `tls`       | certificates, keys, CRLs; swapped in place                                   |
@@ -27,4 +28,5 @@ pub mod mailbox;
 pub mod recovery;
 pub mod shard;
 pub mod store;
+pub mod successes;
 pub mod tls;

@@ -9,7 +9,7 @@ use bartizan_core::server::connect::Verdict;
 use bartizan_core::session::Principal;
 use bartizan_core::session::auth_exchange::Secret;
 use bartizan_core::wire::{ReasonCode, Version};
-use bartizan_engine::desk::Token;
+use bartizan_engine::desk::{self, Token};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -110,6 +110,7 @@ impl AuthRequest {
 pub struct AuthVerdict {
     token: u64,
     answer: Answer,
+    remembered_s: u32,
 }
 
 #[derive(Clone)]
@@ -121,9 +122,9 @@ enum Answer {
 
 #[pymethods]
 impl AuthVerdict {
-    /// It is this identity.
+    /// It is this identity; for so many seconds the same credential is not asked about again.
     #[staticmethod]
-    #[pyo3(signature = (*, token, identity, roles, attributes, method, managed, client_id=None, ends_at_ms=None, data=None))]
+    #[pyo3(signature = (*, token, identity, roles, attributes, method, managed, client_id=None, ends_at_ms=None, data=None, remembered_s=0))]
     #[allow(clippy::too_many_arguments)] // Keyword-only: one verdict, spelled out.
     fn allow(
         token: u64,
@@ -135,6 +136,7 @@ impl AuthVerdict {
         client_id: Option<String>,
         ends_at_ms: Option<u64>,
         data: Option<Vec<u8>>,
+        remembered_s: u32,
     ) -> AuthVerdict {
         let principal = Principal {
             id: Arc::from(identity),
@@ -143,7 +145,8 @@ impl AuthVerdict {
             method: Arc::from(method),
             managed,
         };
-        AuthVerdict { token, answer: Answer::Allow { principal, client_id, ends_at: ends_at_ms.map(Time), data } }
+        let answer = Answer::Allow { principal, client_id, ends_at: ends_at_ms.map(Time), data };
+        AuthVerdict { token, answer, remembered_s }
     }
 
     /// No: a Reason Code for the client, words for the log.
@@ -151,14 +154,14 @@ impl AuthVerdict {
     #[pyo3(signature = (*, token, reason, why))]
     fn deny(token: u64, reason: u8, why: String) -> PyResult<AuthVerdict> {
         let reason = reason_code(reason)?;
-        Ok(AuthVerdict { token, answer: Answer::Deny { reason, why } })
+        Ok(AuthVerdict { token, answer: Answer::Deny { reason, why }, remembered_s: 0 })
     }
 
     /// The exchange goes on: AUTH 0x18 with this data; `state` comes back with the client's answer.
     #[staticmethod]
     #[pyo3(signature = (*, token, data, state=None))]
     fn proceed(token: u64, data: Vec<u8>, state: Option<&[u8]>) -> AuthVerdict {
-        AuthVerdict { token, answer: Answer::Proceed(data, state.map(Secret::new)) }
+        AuthVerdict { token, answer: Answer::Proceed(data, state.map(Secret::new)), remembered_s: 0 }
     }
 
     fn __repr__(&self) -> String {
@@ -172,7 +175,7 @@ impl AuthVerdict {
 }
 
 impl AuthVerdict {
-    pub fn to_engine(&self) -> (Token, Verdict) {
+    pub fn to_engine(&self) -> desk::Answer {
         let verdict = match self.answer.clone() {
             Answer::Allow { principal, client_id, ends_at, data } => {
                 Verdict::Allow { principal, client_id, ends_at, auth_data: data }
@@ -180,7 +183,7 @@ impl AuthVerdict {
             Answer::Deny { reason, why } => Verdict::Deny { reason, why },
             Answer::Proceed(challenge, state) => Verdict::Continue { challenge, state },
         };
-        (Token(self.token), verdict)
+        desk::Answer { token: Token(self.token), verdict, remembered_s: self.remembered_s }
     }
 }
 

@@ -58,6 +58,9 @@ class Proof:
     """True if the identity store keeps the principal, so that a change or removal there reaches this client."""
     data: bytes | None = field(default=None, repr=False)
     """Authentication Data that goes with the success, where the method has some."""
+    remembered_s: int = 0
+    """Seconds for which the same credential from the same address is good without asking again; a change of
+    policy, identities or certificates ends it. 0, for what may change elsewhere: ask every time."""
 
     def __post_init__(self) -> None:
         if self.data is not None and len(self.data) > DATA_BYTES_MAX:
@@ -121,6 +124,7 @@ class Verdict:
     why: str = ""
     managed: bool = True
     data: bytes | None = field(default=None, repr=False)
+    remembered_s: int = 0
     challenge: Challenge | None = None
     """Neither yes nor no: the exchange goes on."""
 
@@ -139,6 +143,7 @@ class Verdict:
             assigned_prefix,
             managed=proof.managed,
             data=proof.data,
+            remembered_s=proof.remembered_s,
         )
 
     @classmethod

@@ -27,12 +27,13 @@ def claimed_identity(certificate: Certificate) -> str | None:
 
 
 class CertificateAuthenticator:
-    """Maps a certificate to a principal. The listener has checked chain, dates and CRL."""
+    """Maps a certificate to a principal. The listener has checked chain, dates and CRL, every time."""
 
     method: None = None
 
-    def __init__(self, directory: IdentityDirectory) -> None:
+    def __init__(self, directory: IdentityDirectory, remembered_s: int = 0) -> None:
         self._directory = directory
+        self._remembered_s = remembered_s
 
     async def authenticate(self, request: ConnectRequest) -> Proof | None:
         """A proof; None without certificate, or when the User Name claims somebody else."""
@@ -53,7 +54,9 @@ class CertificateAuthenticator:
             raise Denied(ReasonCode.NOT_AUTHORIZED, "the certificate is revoked")
         if certificate.not_after is not None and certificate.not_after <= datetime.now(UTC):
             raise Denied(ReasonCode.NOT_AUTHORIZED, "the certificate has expired")
-        return Proof(identity.principal("certificate"), expires_at=certificate.not_after)
+        return Proof(
+            identity.principal("certificate"), expires_at=certificate.not_after, remembered_s=self._remembered_s
+        )
 
 
 def _claimed(certificate: Certificate) -> str | None:

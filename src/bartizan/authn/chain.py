@@ -64,11 +64,12 @@ def default_chain(
     settings: Settings, directory: IdentityDirectory, authenticators: Sequence[Authenticator] = ()
 ) -> Chain:
     """Certificate, then password, then the embedder's own, then anonymous where a listener says so."""
+    remembered_s = settings.broker.success_remembered_s
     open_listeners = [name for name, listener in settings.listeners.items() if listener.danger_anonymous is not None]
     return Chain(
         [
-            CertificateAuthenticator(directory),
-            PasswordAuthenticator(directory),
+            CertificateAuthenticator(directory, remembered_s=remembered_s),
+            PasswordAuthenticator(directory, remembered_s=remembered_s),
             *authenticators,
             AnonymousAuthenticator(open_listeners),
         ],

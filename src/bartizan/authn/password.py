@@ -18,12 +18,16 @@ WAITING_MAX = 256
 
 
 class PasswordAuthenticator:
-    """Checks passwords against the identity store, in threads of `executor` (None: the loop's)."""
+    """Checks passwords against the identity store, in threads of `executor` (None: the loop's).
+
+    One that was found good is remembered for `remembered_s` seconds: see `Proof`.
+    """
 
     method: None = None
 
-    def __init__(self, directory: IdentityDirectory, executor: Executor | None = None) -> None:
+    def __init__(self, directory: IdentityDirectory, executor: Executor | None = None, remembered_s: int = 0) -> None:
         self._directory = directory
+        self._remembered_s = remembered_s
         self._executor = executor
         self._turn = asyncio.Semaphore(VERIFICATIONS_MAX)
         self._waiting = 0
@@ -46,7 +50,7 @@ class PasswordAuthenticator:
                 ReasonCode.NOT_AUTHORIZED,
                 f"a one-time secret: set a password first (bartizan passwd {identity.name})",
             )
-        return Proof(identity.principal("password"))
+        return Proof(identity.principal("password"), remembered_s=self._remembered_s)
 
     async def _matching(self, identity: Identity | None, password: bytes) -> PasswordCredential | None:
         stored = [item for item in identity.credentials if isinstance(item, PasswordCredential)] if identity else []

@@ -352,4 +352,5 @@ def _allowed(answer: Allow) -> _engine.AuthVerdict:
         client_id=answer.assigned_client_id,
         ends_at_ms=None if answer.ends_at is None else int(answer.ends_at.timestamp() * 1000),
         data=answer.data,
+        remembered_s=answer.remembered_s,
     )

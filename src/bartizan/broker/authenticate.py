@@ -68,4 +68,5 @@ def _answer(question: Question, verdict: Verdict) -> Answer:
         assigned_client_id=assigned,
         ends_at=verdict.expires_at,
         data=verdict.data,
+        remembered_s=verdict.remembered_s,
     )

@@ -34,6 +34,8 @@ class Allow:
     assigned_client_id: str | None = None
     ends_at: datetime | None = None
     data: bytes | None = field(default=None, repr=False)
+    remembered_s: int = 0
+    """Seconds for which the engine may give this answer by itself."""
 
 
 @dataclass(frozen=True, slots=True)

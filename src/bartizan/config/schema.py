@@ -45,6 +45,15 @@ class BrokerSettings(BaseModel):
     drain_timeout_s: Annotated[float, Field(ge=0, le=600)] = Field(
         10.0, description="Time to say goodbye to all clients at SIGTERM before the process ends."
     )
+    success_remembered_s: Annotated[int, Field(strict=True, ge=0, le=86_400)] = Field(
+        3_600,
+        description=(
+            "A password or certificate that was found good lets the same Client Identifier in again from the same "
+            "address without being looked up, for so many seconds: a storm of reconnects then costs no password "
+            "hashes. Kept in memory as a keyed hash; forgotten at once when policy, identities or certificates "
+            "change. 0: every CONNECT is looked up."
+        ),
+    )
 
 
 class PolicySettings(BaseModel):

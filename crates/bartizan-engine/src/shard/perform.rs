@@ -10,6 +10,7 @@ use bartizan_core::session::ConnectionKey;
 use bartizan_core::wire::ReasonCode;
 
 use super::Shard;
+use crate::desk::Put;
 use crate::driver::Stage;
 use crate::mailbox::Mail;
 
@@ -73,14 +74,25 @@ impl Shard {
         if self.fx.authenticate.is_empty() {
             return;
         }
+        let mut rings = false;
         for request in std::mem::take(&mut self.fx.authenticate) {
-            if let Err(request) = self.shared.desk.put(self.lane, request) {
-                let why = "too many connections wait for their authentication".to_owned();
-                let verdict = Verdict::Deny { reason: ReasonCode::ServerBusy, why };
-                self.server.verdict(request.connection, verdict, now, &mut self.fx);
-            }
+            let connection = request.connection;
+            let verdict = match self.shared.desk.put(self.lane, request, now) {
+                Put::Waits => {
+                    rings = true;
+                    continue;
+                }
+                Put::Known(verdict) => verdict,
+                Put::Full => {
+                    let why = "too many connections wait for their authentication".to_owned();
+                    Verdict::Deny { reason: ReasonCode::ServerBusy, why }
+                }
+            };
+            self.server.verdict(connection, verdict, now, &mut self.fx);
         }
-        self.shared.bell.ring();
+        if rings {
+            self.shared.bell.ring();
+        }
     }
 
     /// A connection goes to the shard of its Session, with what was read from it.
