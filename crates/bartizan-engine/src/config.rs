@@ -231,7 +231,7 @@ impl ListenerSection {
     /// Core's side of it.
     ///
     /// # Errors
-    /// When a version is none.
+    /// When a version is none, or the address is.
     pub fn rules(&self) -> Result<ListenerRules, ConfigError> {
         let versions = self
             .mqtt_versions
@@ -245,6 +245,7 @@ impl ListenerSection {
             .collect::<Result<Vec<_>, _>>()?;
         Ok(ListenerRules {
             name: Arc::from(self.name.as_str()),
+            transport: self.socket(1)?.kind(),
             versions,
             anonymous: self.anonymous,
             ignores_credentials: self.anonymous && self.ignore_credentials,

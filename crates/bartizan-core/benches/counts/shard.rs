@@ -73,7 +73,7 @@ impl Shard {
 
     /// Accepts a connection.
     pub fn accept(&mut self) -> ConnectionKey {
-        let peer = Peer { listener: 0, address: Address::Local, port: 0, transport: "mqtt", certificate: None };
+        let peer = Peer { listener: 0, address: Address::Local, port: 0, certificate: None };
         self.server.accepted(peer, NOW)
     }
 

@@ -10,7 +10,7 @@ use super::effects::Deferred;
 use super::{AckRef, Effects, Server};
 use crate::durable::Mutation;
 use crate::message::Time;
-use crate::session::connection::OwedPacket;
+use crate::session::owing::OwedPacket;
 use crate::session::{ConnectionKey, InflightPhase, SessionKey, Slot};
 use crate::wire::encode::{self, AckKind};
 use crate::wire::{Ack, PacketId, QoS, ReasonCode, Version};

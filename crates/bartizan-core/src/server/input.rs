@@ -55,7 +55,7 @@ impl Server {
         let (version, packet_bytes_max, ready) = match &connection.phase {
             Phase::Open(open) => {
                 let out_max = limits.map_or(0, |limits| limits.out_buffer_bytes_max as usize);
-                if has_enough(connection.out.len(), out_max, open.owed_bytes) {
+                if has_enough(connection.out.len(), out_max, open.owed.bytes()) {
                     connection.is_stalled = true;
                     return Err(None);
                 }
@@ -123,7 +123,7 @@ impl Server {
     fn must_wait(&self, key: ConnectionKey) -> bool {
         let Some(connection) = self.connections.get(key) else { return false };
         let Some(open) = connection.open() else { return false };
-        has_enough(connection.out.len(), self.out_buffer_bytes_max(connection.peer.listener), open.owed_bytes)
+        has_enough(connection.out.len(), self.out_buffer_bytes_max(connection.peer.listener), open.owed.bytes())
     }
 
     /// Lets a connection go on whose input waited, if nothing holds it any more.

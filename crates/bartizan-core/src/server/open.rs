@@ -1,6 +1,5 @@
 //! A Session opened, resumed or taken over, and the CONNACK that says so.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{Adoption, Effects, Limits, Server, Timer};
@@ -10,7 +9,9 @@ use crate::message::{Publisher, Time};
 use crate::policy::Grants;
 use crate::session::alias::{InboundAliases, OutboundAliases};
 use crate::session::auth_exchange::ConnectRequest;
-use crate::session::connection::{Credential, OwedPacket};
+use crate::session::connection::Credential;
+use crate::session::owing::OwedPacket;
+use crate::session::rare::Rare;
 use crate::session::{Connection, ConnectionKey, Open, Phase, Principal, Session, SessionKey, Will};
 use crate::wire::ReasonCode;
 use crate::wire::encode::{self, ConnackProperties};
@@ -281,7 +282,7 @@ impl Server {
         let what = What::Connected {
             method: Arc::clone(&open.principal.method),
             version: open.version,
-            transport: connection.peer.transport,
+            transport: self.listeners.get(connection.peer.listener).map_or("", |rules| rules.transport),
             session_present,
             keep_alive_s: open.keep_alive_s,
         };
@@ -356,8 +357,7 @@ fn make_open(
         aliases_in: InboundAliases::new(limits.topic_alias_max),
         aliases_out: OutboundAliases::new(connect.topic_alias_maximum.min(limits.topic_alias_max)),
         will: will.map(Box::new),
-        owed: VecDeque::new(),
-        owed_bytes: 0,
+        owed: Rare::default(),
         next_owed: 0,
         rates: None,
         credential,

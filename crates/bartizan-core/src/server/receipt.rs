@@ -14,7 +14,7 @@ use super::{AckRef, Deferred, Effects, Server};
 use crate::durable::Mutation;
 use crate::message::Time;
 use crate::policy::Authorized;
-use crate::session::connection::OwedPacket;
+use crate::session::owing::OwedPacket;
 use crate::session::session::{Receipt, Received};
 use crate::session::{ConnectionKey, SessionKey};
 use crate::wire::{PacketId, Publish, ReasonCode};

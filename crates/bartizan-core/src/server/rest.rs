@@ -33,6 +33,7 @@ impl Server {
             connection.out = Vec::new();
         }
         let Some(open) = connection.open_mut() else { return };
+        open.owed.rest();
         open.rates.take_if(|rates| rates.is_full(now));
         if let Some(session) = self.sessions.get_mut(open.session) {
             session.rest();
@@ -51,7 +52,7 @@ mod tests {
     fn a_buffer_lasts_as_long_as_the_traffic_and_a_second_more() {
         let mut server = Server::new(0, Arc::new(Common::new(1)), vec![ListenerRules::default()], 1);
         let mut fx = Effects::default();
-        let peer = Peer { listener: 0, address: Address::Local, port: 0, transport: "mqtt", certificate: None };
+        let peer = Peer { listener: 0, address: Address::Local, port: 0, certificate: None };
         let key = server.accepted(peer, Time(0));
         let room = |server: &Server| server.connections.get(key).map(|connection| connection.out.capacity());
         server.out(key).unwrap().reserve(100);

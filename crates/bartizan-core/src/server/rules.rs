@@ -144,6 +144,8 @@ pub enum DeniedPublish {
 pub struct ListenerRules {
     /// Its name.
     pub name: Arc<str>,
+    /// "mqtt", "mqtts", "ws", "wss" or "unix".
+    pub transport: &'static str,
     /// The protocols it speaks.
     pub versions: Vec<Version>,
     /// True when `danger_anonymous` admits clients without a credential.
@@ -164,6 +166,7 @@ impl Default for ListenerRules {
     fn default() -> Self {
         ListenerRules {
             name: Arc::from("test"),
+            transport: "mqtt",
             versions: vec![Version::V311, Version::V5],
             anonymous: false,
             ignores_credentials: false,

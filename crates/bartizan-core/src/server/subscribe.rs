@@ -8,7 +8,7 @@ use super::{Effects, Limits, Server};
 use crate::durable::Mutation;
 use crate::event::What;
 use crate::message::Time;
-use crate::session::connection::OwedPacket;
+use crate::session::owing::OwedPacket;
 use crate::session::{ConnectionKey, SessionKey, Subscription};
 use crate::topic::{TopicFilter, parse_subscription};
 use crate::wire::{QoS, ReasonCode, Subscribe, SubscribeProperties, SubscriptionOptions, Unsubscribe};

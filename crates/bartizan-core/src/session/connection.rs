@@ -3,7 +3,6 @@
 //! Only `Open` has a principal and a Session, so nothing before CONNACK can publish.
 
 use core::net::IpAddr;
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,13 +11,15 @@ use slotmap::new_key_type;
 
 use super::alias::{InboundAliases, OutboundAliases};
 use super::auth_exchange::{AuthExchange, Reauthentication};
+use super::owing::{Owed, OwedPacket, Owing};
 use super::principal::Principal;
+use super::rare::Rare;
 use super::session::SessionKey;
 use super::will::Will;
 use crate::limits::TokenBucket;
 use crate::message::{Publisher, Time};
 use crate::policy::Grants;
-use crate::wire::{PacketId, ReasonCode, Version};
+use crate::wire::Version;
 
 new_key_type! {
     /// Names a Network Connection of this shard; never reused for another one.
@@ -88,8 +89,6 @@ pub struct Peer {
     pub address: Address,
     /// Its port; 0 where there is none.
     pub port: u16,
-    /// "mqtt", "mqtts", "ws", "wss" or "unix".
-    pub transport: &'static str,
     /// What its certificate proves.
     pub certificate: Option<Arc<PeerIdentity>>,
 }
@@ -204,9 +203,7 @@ pub struct Open {
     /// The Will, while the connection is open.
     pub will: Option<Box<Will>>,
     /// Acknowledgements owed, in the order of what they acknowledge [MQTT-4.6.0-2].
-    pub owed: VecDeque<Owed>,
-    /// Octets of memory that `owed` takes.
-    pub owed_bytes: usize,
+    pub owed: Rare<Owing>,
     /// Names the next entry of `owed`.
     pub next_owed: u64,
     /// How much it publishes; none while it has not published for a while.
@@ -262,52 +259,6 @@ pub struct Excess {
     pub since: Time,
     /// Milliseconds of pauses since then.
     pub paused_ms: u64,
-}
-
-/// An acknowledgement that may only be sent once what it claims is true (I3).
-#[derive(Debug)]
-pub struct Owed {
-    /// Names it.
-    pub id: u64,
-    /// How many commits it waits for.
-    pub waits: u32,
-    /// The packet.
-    pub packet: OwedPacket,
-}
-
-/// The packet of an `Owed`.
-#[derive(Debug)]
-pub enum OwedPacket {
-    /// CONNACK, encoded. Then the Session resumes.
-    Connack(Vec<u8>),
-    /// PUBACK.
-    Puback(PacketId, ReasonCode, Option<&'static str>),
-    /// PUBREC.
-    Pubrec(PacketId, ReasonCode, Option<&'static str>),
-    /// PUBCOMP.
-    Pubcomp(PacketId, ReasonCode),
-    /// SUBACK, and the Subscriptions that want their Retained Messages.
-    Suback(PacketId, Vec<ReasonCode>, Option<&'static str>, Vec<Arc<str>>),
-    /// UNSUBACK.
-    Unsuback(PacketId, Vec<ReasonCode>),
-    /// Not known yet: it keeps its place in the order.
-    Unknown,
-}
-
-impl OwedPacket {
-    /// Octets of memory it takes.
-    #[must_use]
-    pub fn weight_bytes(&self) -> usize {
-        let held = match self {
-            OwedPacket::Connack(octets) => octets.len(),
-            OwedPacket::Suback(_, codes, _, retained) => {
-                codes.len() + retained.iter().map(|filter| filter.len() + 32).sum::<usize>()
-            }
-            OwedPacket::Unsuback(_, codes) => codes.len(),
-            _ => 0,
-        };
-        held + std::mem::size_of::<Owed>()
-    }
 }
 
 impl Connection {
@@ -371,35 +322,24 @@ impl Open {
     pub fn owe(&mut self, waits: u32, packet: OwedPacket) -> u64 {
         let id = self.next_owed;
         self.next_owed += 1;
-        self.owed_bytes += packet.weight_bytes();
-        self.owed.push_back(Owed { id, waits, packet });
+        self.owed.push(Owed { id, waits, packet });
         id
     }
 
     /// Says what an `Unknown` is, and for how many commits it waits.
     pub fn fill_owed(&mut self, id: u64, waits: u32, packet: OwedPacket) {
-        let weight = packet.weight_bytes();
-        if let Some(owed) = self.owed_mut(id) {
-            let before = std::mem::replace(&mut owed.packet, packet).weight_bytes();
-            owed.waits = waits;
-            self.owed_bytes = self.owed_bytes.saturating_sub(before) + weight;
+        if let Some(owing) = self.owed.held() {
+            owing.fill(id, waits, packet);
         }
     }
 
     /// Takes the first one, if it waits for nothing.
     pub fn take_owed(&mut self) -> Option<Owed> {
-        let owed = self.owed.pop_front_if(|owed| owed.waits == 0)?;
-        self.owed_bytes = self.owed_bytes.saturating_sub(owed.packet.weight_bytes());
-        if self.owed.is_empty() {
-            // Most connections owe nothing most of the time.
-            self.owed = VecDeque::new();
-        }
-        Some(owed)
+        self.owed.held()?.take()
     }
 
     /// The entry of this name.
     pub fn owed_mut(&mut self, id: u64) -> Option<&mut Owed> {
-        let first = self.owed.front()?.id;
-        self.owed.get_mut(usize::try_from(id.checked_sub(first)?).ok()?)
+        self.owed.held()?.get_mut(id)
     }
 }

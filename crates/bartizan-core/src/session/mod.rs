@@ -5,6 +5,7 @@
 //! |-----------------|-----------------------------------------------------------------------|
 //! | `principal`     | who a connection acts for, once it is proved                          |
 //! | `connection`    | a Network Connection: awaiting CONNECT, authenticating, open, closing |
+//! | `owing`         | acknowledgements owed to a client, in their order                     |
 //! | `auth_exchange` | the AUTH packets of MQTT 5 as a state machine (4.12)                  |
 //! | `session`       | a Session: Subscriptions, queue, in-flight window, expiry, Will       |
 //! | `subscriptions` | the Subscriptions of a Session: one, mostly                          |
@@ -18,6 +19,7 @@ pub mod aside;
 pub mod auth_exchange;
 pub mod connection;
 pub mod inflight;
+pub mod owing;
 pub mod principal;
 pub mod rare;
 #[allow(clippy::module_inception)]

@@ -224,8 +224,7 @@ impl World {
 
     /// A client connects to a shard.
     pub fn dial(&mut self, at: usize) -> usize {
-        let peer =
-            Peer { listener: self.listener, address: Address::Local, port: 0, transport: "mqtt", certificate: None };
+        let peer = Peer { listener: self.listener, address: Address::Local, port: 0, certificate: None };
         let key = self.shards[at].server.accepted(peer, self.now);
         let socket = self.sockets.len();
         self.by_key.insert((at, key), socket);

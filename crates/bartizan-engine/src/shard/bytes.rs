@@ -14,7 +14,7 @@ use crate::driver::{DriverKey, Stage};
 /// throw away our last word (a reset overtakes data in flight).
 const LINGER_MS: u64 = 2_000;
 /// Octets thrown away while lingering.
-const LINGER_BYTES: usize = 1 << 20;
+const LINGER_BYTES: u32 = 1 << 20;
 
 impl Shard {
     /// Looks at a connection that became ready, or has more to do.
@@ -158,8 +158,7 @@ impl Shard {
             return;
         }
         driver.stage = Stage::Closing;
-        driver.last_words = last_words;
-        driver.pending = Vec::new();
+        driver.pending = last_words;
         driver.is_readable = true;
         let deadline = now.plus_ms(LINGER_MS);
         driver.deadline = Some(deadline);
@@ -170,16 +169,16 @@ impl Shard {
     /// Writes what core left to be said, then ends the sending half and reads on.
     fn say_last_words(&mut self, key: DriverKey) {
         let Some(driver) = self.drivers.get_mut(key) else { return };
-        if !driver.is_blocked && (!driver.last_words.is_empty() || driver.transport.wants_write()) {
-            let mut words = std::mem::take(&mut driver.last_words);
+        if !driver.is_blocked && (!driver.pending.is_empty() || driver.transport.wants_write()) {
+            let mut words = std::mem::take(&mut driver.pending);
             let written = driver.write(&mut words);
-            driver.last_words = words;
+            driver.pending = words;
             if written.is_err() {
                 self.drop_driver(key);
                 return;
             }
         }
-        if driver.last_words.is_empty() && !driver.transport.wants_write() {
+        if driver.pending.is_empty() && !driver.transport.wants_write() {
             if driver.is_ended {
                 driver.transport.farewell();
                 self.drop_driver(key);
@@ -199,7 +198,8 @@ impl Shard {
         }
         while driver.is_readable && driver.discarded < LINGER_BYTES {
             match driver.transport.read(&mut self.buffer) {
-                Ok(count) if count > 0 => driver.discarded += count,
+                // Not more than the buffer holds.
+                Ok(count) if count > 0 => driver.discarded += u32::try_from(count).unwrap_or(LINGER_BYTES),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     driver.is_readable = false;
                     return;
