@@ -202,6 +202,8 @@ counters! {
     publish_bytes_sent,
     /// Messages dropped: no room, expired, too large.
     publish_dropped,
+    /// Times that a publisher was read more slowly, because it feeds a full path.
+    publishers_held_back,
     /// Actions the policy refused.
     denied,
     /// Messages waiting in queues.

@@ -117,13 +117,18 @@ impl Server {
             subscription_ids: &delivery.ids,
             forwarded: out.properties,
         };
-        match send(connection, &mut self.frame, head, out.payload, room) {
+        let sent = send(connection, &mut self.frame, head, out.payload, room);
+        let is_filling = connection.out.len() > room / 2;
+        match sent {
             Sent::Yes => {
                 connection.mark_dirty(connection_key, &mut fx.dirty);
                 self.count_sent(out.payload.len());
             }
             Sent::TooLarge => self.dropped(connection_key, "maximum_packet_size", now, fx),
             Sent::NoRoom => self.dropped(connection_key, "out_buffer_bytes_max", now, fx),
+        }
+        if is_filling {
+            self.press(connection_key, now);
         }
     }
 
@@ -165,6 +170,7 @@ impl Server {
         }
         let straight = can_send && session.queued() == 0;
         let message = out.message();
+        let is_filling = session.queues_over(2);
         if !straight && let Some(limit) = session.full_for(message.weight_bytes()) {
             let connection = session.connection;
             self.counters().publish_dropped.add(1);
@@ -172,6 +178,7 @@ impl Server {
                 Some(connection) => self.limit_met(connection, limit, "message dropped", now, fx),
                 None => self.limit_met_offline(key, limit, now, fx),
             }
+            self.press_queue(key, now);
             return;
         }
         let queued = Queued {
@@ -183,6 +190,9 @@ impl Server {
             group: delivery.group,
         };
         self.enqueue(key, queued, fx);
+        if is_filling {
+            self.press_queue(key, now);
+        }
         if straight {
             // The queue alone: this may be on behalf of the backlog, as deep as the window is wide.
             self.pump_queue(key, now, fx);

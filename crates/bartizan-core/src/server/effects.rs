@@ -35,6 +35,8 @@ pub struct Effects {
     pub forwards: Vec<(usize, Forward)>,
     /// Connections whose Session lives on another shard.
     pub moves: Vec<(ConnectionKey, usize, Box<Adoption>)>,
+    /// Octets wait that should be written before more is read.
+    pub is_urgent: bool,
 }
 
 /// A connection to close.

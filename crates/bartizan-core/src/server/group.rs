@@ -335,6 +335,7 @@ impl Server {
                 self.confirm(ack, false, fx);
             }
             Forward::Confirm(ack) => self.on_confirm(ack, now, fx),
+            Forward::Hold(client_id) => self.on_hold(&client_id, now),
             Forward::Adopt(adoption) => {
                 self.adopt(*adoption, now, fx);
             }

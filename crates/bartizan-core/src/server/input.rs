@@ -1,5 +1,6 @@
 //! Bytes -> packets -> the right handler.
 
+use super::pressure::{HELD_BYTES, Pressure};
 use super::{Effects, Server};
 use crate::message::Time;
 use crate::session::{ConnectionKey, Phase};
@@ -23,10 +24,29 @@ impl Server {
     /// rest comes again with more behind it, or once the connection is named in `fx.resumed`.
     pub fn input(&mut self, key: ConnectionKey, buf: &[u8], now: Time, fx: &mut Effects) -> usize {
         let mut done = 0;
+        let mut most = self.may_take(key, now);
         self.speech.begin();
+        self.pressure = Pressure::None;
         while let Some(rest) = buf.get(done..).filter(|rest| !rest.is_empty()) {
             let Some(taken) = self.packet(key, rest, now, fx) else { break };
+            match self.pressure {
+                Pressure::None => {}
+                Pressure::Unwritten => {
+                    // What is waiting is written first; then the rest.
+                    done += taken;
+                    fx.is_urgent = true;
+                    fx.resumed.push(key);
+                    break;
+                }
+                Pressure::Full => most = most.min(done + HELD_BYTES),
+            }
             done += taken;
+            if done >= most {
+                break;
+            }
+        }
+        if most < usize::MAX {
+            self.hold(key, now);
         }
         self.speech.begin();
         if done > 0 {

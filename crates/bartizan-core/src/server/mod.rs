@@ -12,6 +12,7 @@
 //! | `receipt`      | QoS 2 received: exactly once                                           |
 //! | `route`        | who gets a message, here and on other shards                           |
 //! | `deliver`      | one message to one Session: window, queue, wire                        |
+//! | `pressure`     | who publishes into a full path is read more slowly                     |
 //! | `acks`         | PUBACK, PUBREC, PUBREL, PUBCOMP; what is owed and in which order       |
 //! | `subscribe`    | SUBSCRIBE, UNSUBSCRIBE                                                 |
 //! | `group`        | Shared Subscriptions (4.8.2)                                           |
@@ -43,6 +44,7 @@ pub mod input;
 pub mod listing;
 pub mod met;
 pub mod open;
+pub mod pressure;
 pub mod publish;
 pub mod reauth;
 pub mod receipt;
@@ -59,7 +61,7 @@ pub mod timers;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use slotmap::SlotMap;
+use slotmap::{SlotMap, SparseSecondaryMap};
 
 use crate::event::{Event, Subject, What};
 use crate::message::{Publisher, Time};
@@ -107,6 +109,11 @@ pub struct Server {
     pub(crate) entropy: u64,
     pub(crate) scratch: String,
     pub(crate) frame: route::SharedFrame,
+    /// What messages met on their way since it was looked at.
+    pub(crate) pressure: pressure::Pressure,
+    pub(crate) behind: SparseSecondaryMap<ConnectionKey, pressure::Behind>,
+    pub(crate) held: SparseSecondaryMap<ConnectionKey, Time>,
+    pub(crate) last_held: Option<(Time, Arc<str>)>,
 }
 
 impl Server {
@@ -140,6 +147,10 @@ impl Server {
             entropy,
             scratch: String::new(),
             frame: route::SharedFrame::default(),
+            pressure: pressure::Pressure::default(),
+            behind: SparseSecondaryMap::new(),
+            held: SparseSecondaryMap::new(),
+            last_held: None,
         }
     }
 
@@ -165,9 +176,11 @@ impl Server {
         Some(&mut connection.out)
     }
 
-    /// So many octets of `out` were written: messages that waited for room may follow.
+    /// So many octets of `out` were written, none where the socket takes none: messages that waited
+    /// for room may follow.
     pub fn written(&mut self, key: ConnectionKey, octets: usize, now: Time, fx: &mut Effects) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        self.note_written(key, octets, now);
+        let Some(connection) = self.connections.get_mut(key).filter(|_| octets > 0) else { return };
         connection.traffic.bytes_out += octets as u64;
         rest::warm(connection, key, &mut self.timers, now);
         if connection.is_stalled {
@@ -188,6 +201,8 @@ impl Server {
     /// The engine has closed the socket: nothing of the connection is left.
     pub fn forget(&mut self, key: ConnectionKey) {
         self.connections.remove(key);
+        self.behind.remove(key);
+        self.held.remove(key);
     }
 
     /// True when more octets of a connection could be handled now: it is not paused, and nobody

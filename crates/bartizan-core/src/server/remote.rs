@@ -146,6 +146,8 @@ pub enum Forward {
         /// The UNSUBACK that waits.
         ack: Option<AckRef>,
     },
+    /// What a client publishes meets a full path here: it is to be read more slowly.
+    Hold(Arc<str>),
     /// A message is safe where it was sent.
     Confirm(AckRef),
     /// A connection whose Session lives here. Its transport comes with it, outside core.

@@ -286,6 +286,7 @@ impl Server {
         fx: &mut Effects,
     ) {
         let before = fx.mutations.len();
+        self.pressure = super::pressure::Pressure::None;
         let mut out = Outgoing::held(message);
         let durability = ack.map_or_else(Durability::default, |ack| ack.durability());
         let relay = ack.map(|ack| self.relays.insert(super::remote::Relay { ack, waits: 1 }));
@@ -297,6 +298,9 @@ impl Server {
             relay.waits += waits;
         }
         self.confirm(via, fx.mutations.len() > before, fx);
+        if self.pressure != super::pressure::Pressure::None {
+            self.press_sender(&message.publisher, now, fx);
+        }
     }
 
     /// One of those that a relayed message went on to has it safe.

@@ -241,6 +241,13 @@ impl Session {
         }
     }
 
+    /// True when more than so many quarters of what may wait in the queue do.
+    #[must_use]
+    pub fn queues_over(&self, quarters: usize) -> bool {
+        self.queued() > self.queued_messages_max / 4 * quarters
+            || self.queued_bytes > self.queued_bytes_max / 4 * quarters
+    }
+
     /// Appends to the queue.
     pub fn enqueue(&mut self, queued: Queued) {
         self.queued_bytes += queued.message.weight_bytes();

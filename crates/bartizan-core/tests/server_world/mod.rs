@@ -282,6 +282,17 @@ impl World {
         }
     }
 
+    /// A socket takes so many octets, of more that wait for it.
+    pub fn take(&mut self, socket: usize, octets: usize) {
+        let Some((at, key)) = self.sockets[socket].at else { return };
+        let shard = &mut self.shards[at];
+        let out = shard.server.out(key).unwrap();
+        let taken: Vec<u8> = out.drain(..octets.min(out.len())).collect();
+        shard.server.written(key, taken.len(), self.now, &mut shard.fx);
+        self.sockets[socket].inbox.extend_from_slice(&taken);
+        self.perform(at);
+    }
+
     pub fn flush_all(&mut self) {
         (0..self.sockets.len()).for_each(|socket| self.flush(socket));
     }
@@ -445,6 +456,9 @@ impl World {
             }
             for closed in fx.closed {
                 self.close(at, closed.connection);
+            }
+            if fx.is_urgent {
+                self.flush_all();
             }
             for key in fx.resumed {
                 if let Some(socket) = self.by_key.get(&(at, key)).copied()

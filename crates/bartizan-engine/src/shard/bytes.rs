@@ -135,7 +135,6 @@ impl Shard {
             return;
         }
         match driver.write(out) {
-            Ok(0) => {}
             Ok(written) => self.server.written(connection, written, now, &mut self.fx),
             Err(error) => self.broken(key, connection, &error.to_string(), now),
         }

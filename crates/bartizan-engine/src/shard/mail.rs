@@ -13,6 +13,7 @@ impl Shard {
         for _ in 0..MAIL_PER_ROUND {
             let Some(mail) = self.mailbox().receive() else { return };
             self.open_mail(mail, now);
+            self.relieve(now);
         }
     }
 

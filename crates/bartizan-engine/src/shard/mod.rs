@@ -260,6 +260,7 @@ impl Shard {
             if let Some(driver) = self.drivers.get_mut(key) {
                 driver.is_ready = false;
                 self.look_at(key, now);
+                self.relieve(now);
             }
         }
         for _ in 0..HANDSHAKES_PER_ROUND {
@@ -268,6 +269,13 @@ impl Shard {
                 driver.is_ready = false;
                 self.handshake(key, now);
             }
+        }
+    }
+
+    /// Writes before the end of the round, where so much waits that more would find no room.
+    fn relieve(&mut self, now: Time) {
+        if self.fx.is_urgent {
+            self.settle(now);
         }
     }
 

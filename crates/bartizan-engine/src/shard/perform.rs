@@ -16,6 +16,7 @@ use crate::mailbox::Mail;
 
 impl Shard {
     pub(super) fn perform(&mut self, now: Time) {
+        self.fx.is_urgent = false;
         self.commit();
         for fetch in self.fx.fetches.drain(..) {
             self.shared.store.fetch(self.lane, fetch);
