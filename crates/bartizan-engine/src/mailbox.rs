@@ -2,7 +2,7 @@
 //! woken once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 
 use bartizan_core::server::apply::Change;
@@ -18,8 +18,8 @@ use crate::listener::Transport;
 
 /// One thing for a shard.
 pub enum Mail {
-    /// From another shard.
-    Forward(Forward),
+    /// From another shard, in its order, and what it weighs.
+    Forwards(Vec<Forward>, usize),
     /// A connection whose Session lives here, with the octets already read from it.
     Adopt(Box<Adoption>, Box<Transport>, Option<Place>, Vec<u8>),
     /// The authenticators have answered.
@@ -38,24 +38,63 @@ pub enum Mail {
     Stop,
 }
 
+/// Octets that may wait for a shard before others stop reading what would come on top: less than
+/// half of what may wait for one client, so that a word to read more slowly is not too late.
+const CONGESTED_BYTES: usize = 384 * 1024;
+
 /// A shard's mailbox.
 pub struct Mailbox {
     queue: SegQueue<Mail>,
     waker: mio::Waker,
     is_asleep: AtomicBool,
+    /// What the forwards in it weigh.
+    bytes: AtomicUsize,
+    /// Another shard waits for it to be emptier.
+    is_awaited: AtomicBool,
 }
 
 impl Mailbox {
     /// A mailbox that wakes through this waker.
     #[must_use]
     pub fn new(waker: mio::Waker) -> Arc<Mailbox> {
-        Arc::new(Mailbox { queue: SegQueue::new(), waker, is_asleep: AtomicBool::new(false) })
+        Arc::new(Mailbox {
+            queue: SegQueue::new(),
+            waker,
+            is_asleep: AtomicBool::new(false),
+            bytes: AtomicUsize::new(0),
+            is_awaited: AtomicBool::new(false),
+        })
     }
 
     /// Puts something in.
     pub fn send(&self, mail: Mail) {
         self.queue.push(mail);
         self.wake();
+    }
+
+    /// Puts in what another shard forwards.
+    pub fn forward(&self, forwards: Vec<Forward>) {
+        let bytes = forwards.iter().map(Forward::weight_bytes).sum();
+        self.bytes.fetch_add(bytes, Ordering::SeqCst);
+        self.send(Mail::Forwards(forwards, bytes));
+    }
+
+    /// Forwards of this weight have been handled. True when a shard waits for that.
+    #[must_use]
+    pub fn lighten(&self, bytes: usize) -> bool {
+        let left = self.bytes.fetch_sub(bytes, Ordering::SeqCst).saturating_sub(bytes);
+        left <= CONGESTED_BYTES / 2 && self.is_awaited.swap(false, Ordering::SeqCst)
+    }
+
+    /// True while so much waits that reading more would only grow it (I7).
+    #[must_use]
+    pub fn is_congested(&self) -> bool {
+        self.bytes.load(Ordering::SeqCst) > CONGESTED_BYTES
+    }
+
+    /// Another shard is to be woken once this is emptier.
+    pub fn await_room(&self) {
+        self.is_awaited.store(true, Ordering::SeqCst);
     }
 
     /// Wakes the shard, if it sleeps.
@@ -69,18 +108,6 @@ impl Mailbox {
     /// Takes something out.
     pub fn receive(&self) -> Option<Mail> {
         self.queue.pop()
-    }
-
-    /// How much waits.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.queue.len()
-    }
-
-    /// True when nothing waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
     }
 
     /// The shard is about to sleep. False when something has come meanwhile: then it must not.

@@ -8,7 +8,6 @@ use bartizan_core::server::apply::Change;
 use bartizan_core::server::{Common, Effects, ListenerRules, Server, restore};
 
 use crate::engine::EngineError;
-use crate::mailbox::Mail;
 use crate::shard::Shared;
 use crate::store::Mutation;
 
@@ -78,7 +77,7 @@ impl Recovery {
         }
         for (shard, forward) in fx.forwards.drain(..) {
             if let Some(mailbox) = shared.mailboxes.get(shard) {
-                mailbox.send(Mail::Forward(forward));
+                mailbox.forward(vec![forward]);
             }
         }
         if shared.events.push(fx.events.drain(..)) {

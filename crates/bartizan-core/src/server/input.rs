@@ -45,7 +45,8 @@ impl Server {
                 break;
             }
         }
-        if most < usize::MAX {
+        // Part of a packet that nothing was done with waits for the rest of it.
+        if done > 0 && most < usize::MAX {
             self.hold(key, now);
         }
         self.speech.begin();

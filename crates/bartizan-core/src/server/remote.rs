@@ -154,6 +154,19 @@ pub enum Forward {
     Adopt(Box<Adoption>),
 }
 
+impl Forward {
+    /// Octets of memory, about.
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        let message = match self {
+            Forward::Publish(message, _) => message.weight_bytes(),
+            Forward::ToMember { message, .. } | Forward::ToGroup { message, .. } => message.weight_bytes(),
+            _ => 0,
+        };
+        std::mem::size_of::<Forward>() + message
+    }
+}
+
 /// A connection that was accepted elsewhere, ready to be opened here.
 #[derive(Debug)]
 pub struct Adoption {

@@ -1,25 +1,66 @@
 //! What comes from outside the thread.
 
+use std::sync::Arc;
+
 use bartizan_core::message::Time;
+use bartizan_core::server::Forward;
 
 use super::Shard;
-use crate::mailbox::Mail;
+use crate::mailbox::{Mail, Mailbox};
 
-/// Mail handled per round.
+/// Mail, and messages in it, handled per round.
 const MAIL_PER_ROUND: usize = 4_096;
 
 impl Shard {
     pub(super) fn collect_mail(&mut self, now: Time) {
-        for _ in 0..MAIL_PER_ROUND {
+        let mut handled = 0;
+        while handled < MAIL_PER_ROUND {
             let Some(mail) = self.mailbox().receive() else { return };
-            self.open_mail(mail, now);
+            handled += 1;
+            match mail {
+                Mail::Forwards(forwards, bytes) => {
+                    handled += forwards.len();
+                    self.forwarded(forwards, bytes, now);
+                }
+                mail => self.open_mail(mail, now),
+            }
             self.relieve(now);
         }
     }
 
+    /// What other shards sent. Those that wait until there is less of it are woken.
+    fn forwarded(&mut self, forwards: Vec<Forward>, bytes: usize, now: Time) {
+        for forward in forwards {
+            self.server.on_forward(forward, now, &mut self.fx);
+            self.relieve(now);
+        }
+        if self.mailbox().lighten(bytes) {
+            self.others().for_each(|mailbox| mailbox.wake());
+        }
+    }
+
+    fn others(&self) -> impl Iterator<Item = &Arc<Mailbox>> {
+        let lane = self.lane;
+        self.shared.mailboxes.iter().enumerate().filter(move |(at, _)| *at != lane).map(|(_, mailbox)| mailbox)
+    }
+
+    /// True while other shards are so far behind that reading more would only grow what waits for
+    /// them. They say when they are not.
+    pub(super) fn others_are_behind(&self) -> bool {
+        let behind = |mailbox: &Arc<Mailbox>| {
+            if !mailbox.is_congested() {
+                return false;
+            }
+            mailbox.await_room();
+            // It may have been emptied before it was told.
+            mailbox.is_congested()
+        };
+        self.others().any(behind)
+    }
+
     fn open_mail(&mut self, mail: Mail, now: Time) {
         match mail {
-            Mail::Forward(forward) => self.forwarded(forward, now),
+            Mail::Forwards(forwards, bytes) => self.forwarded(forwards, bytes, now),
             Mail::Adopt(adoption, transport, place, pending) => {
                 self.adopt(*adoption, *transport, place, pending, now);
             }

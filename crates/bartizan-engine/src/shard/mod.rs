@@ -23,7 +23,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use bartizan_core::message::Time;
-use bartizan_core::server::{Deferred, Effects, ListenerRules, Server};
+use bartizan_core::server::{Deferred, Effects, Forward, ListenerRules, Server};
 use bartizan_core::session::ConnectionKey;
 use mio::{Events as Ready, Poll, Token};
 use slotmap::{SecondaryMap, SlotMap};
@@ -47,8 +47,6 @@ const READ_BYTES: usize = 65_536;
 const HANDSHAKES_PER_ROUND: usize = 8;
 /// Python is woken for events at most so often.
 const TELL_EVERY_MS: u64 = 10;
-/// Messages waiting for another shard, above which this one stops reading.
-const CONGESTED: usize = 65_536;
 
 /// What all shards of an engine share.
 pub struct Shared {
@@ -84,6 +82,8 @@ pub struct Shard {
     ready: VecDeque<DriverKey>,
     deadlines: BinaryHeap<Reverse<(Time, DriverKey)>>,
     fx: Effects,
+    /// Messages for each shard.
+    outgoing: Vec<Vec<Forward>>,
     deferred: VecDeque<(Ticket, Deferred)>,
     floods: Floods,
     told: Vec<bartizan_core::event::Event>,
@@ -128,6 +128,7 @@ impl Shard {
             ready: VecDeque::new(),
             deadlines: BinaryHeap::new(),
             fx: Effects::default(),
+            outgoing: shared.mailboxes.iter().map(|_| Vec::new()).collect(),
             deferred: VecDeque::new(),
             floods: Floods::default(),
             told: Vec::new(),
@@ -261,6 +262,9 @@ impl Shard {
                 driver.is_ready = false;
                 self.look_at(key, now);
                 self.relieve(now);
+                if self.forward_early(now) && self.others_are_behind() {
+                    break;
+                }
             }
         }
         for _ in 0..HANDSHAKES_PER_ROUND {
@@ -282,9 +286,7 @@ impl Shard {
     /// True while other shards or the store are so far behind that reading more would only
     /// grow what waits for them (I7).
     fn is_congested(&self) -> bool {
-        let behind = |at: usize, mailbox: &Arc<Mailbox>| at != self.lane && mailbox.len() > CONGESTED;
-        self.shared.mailboxes.iter().enumerate().any(|(at, mailbox)| behind(at, mailbox))
-            || self.shared.store.space() == Space::Busy
+        self.others_are_behind() || self.shared.store.space() == Space::Busy
     }
 
     fn look_at_store(&mut self, now: Time) {

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use bartizan_core::message::Time;
+use bartizan_core::server::Adoption;
 use bartizan_core::server::connect::Verdict;
-use bartizan_core::server::{Adoption, Forward};
 use bartizan_core::session::ConnectionKey;
 use bartizan_core::wire::ReasonCode;
 
@@ -13,6 +13,9 @@ use super::Shard;
 use crate::desk::Put;
 use crate::driver::Stage;
 use crate::mailbox::Mail;
+
+/// Messages for other shards that do not wait for the end of the round.
+const FORWARDS_AT_ONCE: usize = 512;
 
 impl Shard {
     pub(super) fn perform(&mut self, now: Time) {
@@ -60,13 +63,34 @@ impl Shard {
         self.deferred.extend(self.fx.deferred.drain(..).map(|deferred| (ticket, deferred)));
     }
 
+    /// Messages for other shards go out before the round ends, where there are many: they can work
+    /// on them meanwhile. True when they did.
+    pub(super) fn forward_early(&mut self, now: Time) -> bool {
+        let are_many = self.fx.forwards.len() >= FORWARDS_AT_ONCE;
+        if are_many {
+            self.commit();
+            self.forward(now);
+        }
+        are_many
+    }
+
+    /// One batch for each shard that gets something.
     fn forward(&mut self, now: Time) {
-        let forwards = std::mem::take(&mut self.fx.forwards);
-        for (shard, forward) in forwards {
+        if self.fx.forwards.is_empty() {
+            return;
+        }
+        let mut forwards = std::mem::take(&mut self.fx.forwards);
+        for (shard, forward) in forwards.drain(..) {
             if shard == self.lane {
                 self.server.on_forward(forward, now, &mut self.fx);
-            } else if let Some(mailbox) = self.shared.mailboxes.get(shard) {
-                mailbox.send(Mail::Forward(forward));
+            } else if let Some(batch) = self.outgoing.get_mut(shard) {
+                batch.push(forward);
+            }
+        }
+        put_back(&mut self.fx.forwards, forwards);
+        for (batch, mailbox) in self.outgoing.iter_mut().zip(&self.shared.mailboxes) {
+            if !batch.is_empty() {
+                mailbox.forward(std::mem::take(batch));
             }
         }
     }
@@ -130,11 +154,6 @@ impl Shard {
             return;
         }
         self.queue(key);
-    }
-
-    /// This shard's messages to itself are handled at once, others' through their mailboxes.
-    pub(super) fn forwarded(&mut self, forward: Forward, now: Time) {
-        self.server.on_forward(forward, now, &mut self.fx);
     }
 
     /// Everyone's mailbox.
