@@ -113,7 +113,7 @@ impl Server {
     /// A message came from another shard: what it met here is told where its publisher is read.
     pub(crate) fn press_sender(&mut self, publisher: &Arc<Publisher>, now: Time, fx: &mut Effects) {
         match std::mem::take(&mut self.pressure) {
-            Pressure::None => return,
+            Pressure::None => {}
             Pressure::Unwritten => fx.is_urgent = true,
             Pressure::Full => {
                 // One word a millisecond is enough.
