@@ -17,7 +17,7 @@ const ALIKE_MAX: u64 = 8;
 /// Of connections and disconnections those of one address, and of all addresses together: a storm
 /// of reconnects is told by numbers.
 const VISITS_PER_ADDRESS_MAX: u64 = 128;
-const VISITS_MAX: u64 = 512;
+const VISITS_MAX: u64 = 256;
 /// The window.
 const WINDOW_MS: u64 = 1_000;
 /// Kinds of flood told apart within a window.

@@ -25,6 +25,10 @@ pub struct TlsStream<S> {
     held: Vec<u8>,
     /// Whether the last read of the socket took all there was.
     drained: bool,
+    /// Whether the handshake has just taken all there was: its end often brings the first packet.
+    fresh: bool,
+    /// Whether a ticket may wait for our first packet, to leave in one write with it.
+    ticket_waits: bool,
     /// Whether a read may give more without the socket becoming ready again.
     more: bool,
     /// Whether the peer has closed; plaintext before it is still delivered.
@@ -52,6 +56,8 @@ impl<S: ByteStream> TlsStream<S> {
             connection,
             held: Vec::new(),
             drained: false,
+            fresh: false,
+            ticket_waits: true,
             // The client's first bytes may arrive together with the end of its handshake.
             more: true,
             ended: false,
@@ -60,14 +66,14 @@ impl<S: ByteStream> TlsStream<S> {
         })
     }
 
-    /// Drives the handshake until it is done (`true`) or the socket would block (`false`).
+    /// Drives the handshake until it is done (`true`) or has taken all that the socket had (`false`).
     pub fn handshake(&mut self) -> io::Result<bool> {
-        loop {
+        self.drained = false;
+        if self.connection.wants_write() {
             self.send()?;
-            if !self.connection.is_handshaking() {
-                break;
-            }
-            if matches!(self.take()?, Taken::Nothing) {
+        }
+        while self.connection.is_handshaking() {
+            if self.drained || matches!(self.take()?, Taken::Nothing) {
                 return Ok(false);
             }
             if let Some(error) = self.failed.take() {
@@ -77,6 +83,7 @@ impl<S: ByteStream> TlsStream<S> {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
+        self.fresh = self.drained;
         let leaf = self.connection.peer_certificates().and_then(<[CertificateDer<'_>]>::first);
         self.identity = leaf.map(PeerIdentity::from_certificate).transpose().map_err(invalid)?;
         Ok(true)
@@ -166,6 +173,9 @@ impl<S: ByteStream> TlsStream<S> {
                 break;
             }
         }
+        if self.has_only_a_ticket() {
+            return Ok(());
+        }
         // Alerts, tickets and key updates: sent as far as the socket takes them.
         match self.send() {
             Err(error) if self.failed.is_none() => Err(error),
@@ -186,6 +196,14 @@ impl<S: ByteStream> TlsStream<S> {
         Ok(true)
     }
 
+    /// Whether what waits is the ticket at the end of a TLS 1.3 handshake, which nobody waits for.
+    fn has_only_a_ticket(&self) -> bool {
+        self.ticket_waits
+            && self.failed.is_none()
+            && !self.connection.is_handshaking()
+            && self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+    }
+
     /// Whether the stream is over: by an error, or by the peer's close.
     fn is_over(&self) -> bool {
         self.failed.is_some() || (self.ended && self.held.is_empty())
@@ -196,7 +214,7 @@ impl<S: ByteStream> Read for TlsStream<S> {
     /// Fills `buf` as far as the socket's bytes go. After a short read the socket is drained, unless
     /// `may_have_buffered` says otherwise.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let (mut filled, mut reads) = (0, 0);
+        let (mut filled, mut reads) = (0, usize::from(std::mem::take(&mut self.fresh)));
         self.more = loop {
             filled += self.plaintext(buf.get_mut(filled..).unwrap_or_default())?;
             if filled == buf.len() {
@@ -228,9 +246,10 @@ impl<S: ByteStream> Read for TlsStream<S> {
 }
 
 impl<S: ByteStream> Write for TlsStream<S> {
-    /// Accepts bytes only when all earlier records have left, so at most one call's worth waits.
+    /// Accepts bytes only when all earlier records but a ticket have left, so at most one call's
+    /// worth waits.
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        if !self.send()? {
+        if !std::mem::take(&mut self.ticket_waits) && !self.send()? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let count = self.connection.writer().write(buf)?;
@@ -239,6 +258,7 @@ impl<S: ByteStream> Write for TlsStream<S> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.ticket_waits = false;
         if self.send()? { self.inner.flush() } else { Err(io::ErrorKind::WouldBlock.into()) }
     }
 }

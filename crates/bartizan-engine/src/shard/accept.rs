@@ -122,6 +122,8 @@ impl Shard {
     pub(super) fn handshake(&mut self, key: DriverKey, now: Time) {
         let Some(driver) = self.drivers.get_mut(key) else { return };
         match driver.transport.advance() {
+            // No further edge will tell of the end.
+            Ok(Handshake::Pending) if driver.is_half_closed => self.queue(key),
             Ok(Handshake::Pending) => {}
             Ok(Handshake::Addressed) => {
                 let peer = driver.transport.peer_addr();

@@ -46,7 +46,7 @@ const READ_BYTES: usize = 65_536;
 /// traffic of those connected.
 const HANDSHAKES_PER_ROUND: usize = 8;
 /// Python is woken for events at most so often.
-const TELL_EVERY_MS: u64 = 10;
+const TELL_EVERY_MS: u64 = 20;
 
 /// What all shards of an engine share.
 pub struct Shared {

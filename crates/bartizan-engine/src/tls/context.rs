@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, StoresServerSessions};
+use rustls::server::{NoServerSessionStorage, StoresServerSessions};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
-use rustls::{ServerConfig, SupportedProtocolVersion, version};
+use rustls::{CipherSuite, ServerConfig, SupportedProtocolVersion, version};
 
 use super::material::{MaterialPart, TlsError, TlsMaterial, guarded};
+use super::sessions::Sessions;
 use crate::listener::{ClientCertificates, TlsSettings, TlsVersion};
 
 /// What is spoken inside TLS; a client that offers ALPN must offer this (no cross-protocol attacks).
@@ -37,7 +38,7 @@ impl fmt::Debug for TlsContext {
 impl TlsContext {
     /// Checks everything and builds. An error names the part that is wrong and what to do.
     pub fn build(settings: &TlsSettings, material: &TlsMaterial, application: Application) -> Result<Self, TlsError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(provider());
         let certified_key = material.certified_key(&provider)?;
         let verifier = client_verifier(settings, material, &provider)?;
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -46,6 +47,8 @@ impl TlsContext {
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified_key)));
         config.alpn_protocols = vec![application.alpn().to_vec()];
+        // Ours is the order of the suites: a storm of reconnects is our work, not the client's.
+        config.ignore_client_order = true;
         config.session_storage = session_storage(settings.resumption_sessions_max);
         // Stateful tickets only, and one of them: the old generation's cache dies with it, and a
         // ticket sealed with a key of ours would outlive a revocation.
@@ -68,6 +71,19 @@ impl Application {
     }
 }
 
+/// AES-128-GCM with SHA-256 first: as good against anything known as AES-256 with SHA-384, and its
+/// key schedule, a dozen hashes for each handshake, runs on the processor's own SHA-256.
+fn provider() -> CryptoProvider {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| match suite.suite() {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => 0,
+        CipherSuite::TLS13_AES_256_GCM_SHA384 | CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => 1,
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => 2,
+        _ => 3,
+    });
+    provider
+}
+
 fn versions(oldest: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
     static FROM_1_2: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
     static FROM_1_3: [&SupportedProtocolVersion; 1] = [&version::TLS13];
@@ -80,7 +96,7 @@ fn versions(oldest: TlsVersion) -> &'static [&'static SupportedProtocolVersion] 
 fn session_storage(sessions_max: usize) -> Arc<dyn StoresServerSessions> {
     match sessions_max {
         0 => Arc::new(NoServerSessionStorage {}),
-        _ => ServerSessionMemoryCache::new(sessions_max),
+        _ => Arc::new(Sessions::new(sessions_max)),
     }
 }
 

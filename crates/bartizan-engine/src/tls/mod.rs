@@ -7,6 +7,7 @@
 mod context;
 mod identity;
 mod material;
+mod sessions;
 mod slot;
 
 pub use context::{Application, TlsContext};
