@@ -276,7 +276,8 @@ class NativeEngine(EnginePort):
 
     def take_events(self, limit: int) -> Sequence[Mapping[str, Any]]:
         """See `EnginePort`."""
-        return [json.loads(line) for line in self._engine.take_events(limit=limit).splitlines()]
+        # One call for all lines: most of the cost is the call.
+        return json.loads(b"[" + b",".join(self._engine.take_events(limit=limit).splitlines()) + b"]")
 
 
 def _native(policy: CompiledPolicy) -> _engine.CompiledPolicy:
