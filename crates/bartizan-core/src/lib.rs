@@ -11,6 +11,7 @@
 //! | `message` | one Application Message, encoded once and shared                          |
 //! | `durable` | what a Session must not forget                                            |
 //! | `event`   | what happened, for logs and detectors                                     |
+//! | `octets`  | octets looked at eight at a time                                          |
 //!
 //! Invariants: no I/O, no clock, no entropy (I1); only `policy` makes an `Authorized<T>` (I2);
 //! no positive acknowledgement before what it claims is true (I3); no panic on any input.
@@ -20,6 +21,7 @@ pub mod durable;
 pub mod event;
 pub mod limits;
 pub mod message;
+mod octets;
 pub mod policy;
 pub mod server;
 pub mod session;

@@ -109,7 +109,7 @@ impl<'a> TopicFilter<'a> {
     /// How many levels it has, wildcards included.
     #[must_use]
     pub fn level_count(&self) -> usize {
-        self.text.bytes().filter(|octet| *octet == b'/').count() + 1
+        crate::octets::count(self.text.as_bytes(), b'/') + 1
     }
 
     /// The first level.

@@ -5,6 +5,7 @@
 //! stays where it is [MQTT-1.5.4-3]. Who wants fewer characters in Topic Names says so in policy.
 
 use super::error::{DecodeError, malformed};
+use crate::octets::contains_nul;
 
 /// These octets as a string, if the rules allow it.
 #[inline]
@@ -13,7 +14,7 @@ pub fn parse(octets: &[u8]) -> Result<&str, DecodeError> {
     let Ok(text) = std::str::from_utf8(octets) else {
         return Err(malformed("a string is not well-formed UTF-8 [MQTT-1.5.4-1]"));
     };
-    if octets.contains(&0) {
+    if contains_nul(octets) {
         return Err(malformed("a string contains U+0000 [MQTT-1.5.4-2]"));
     }
     Ok(text)
