@@ -89,6 +89,8 @@ impl Pair {
             .map(|((_, key), value)| (*key, *value))
             .collect();
         expected.sort_unstable();
+        // Answers nothing and changes nothing.
+        self.index.read_ahead(&[text, "a/b/c", text]);
         let mut built = Vec::new();
         self.index.for_each_match(&name, &mut |key, value| built.push((key, *value)));
         built.sort_unstable();

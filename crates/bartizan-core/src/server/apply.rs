@@ -115,7 +115,7 @@ impl Server {
         let mut lost: Vec<Arc<str>> = Vec::new();
         let mut changed: Vec<Arc<str>> = Vec::new();
         for (text, subscription) in session.subscriptions.iter_mut() {
-            let decision = session.grants.subscribe(&subscription.filter.as_filter());
+            let decision = session.grants.subscribe(&subscription.filter(text));
             if !decision.allow {
                 lost.push(Arc::clone(text));
             } else if decision.per_delivery != subscription.per_delivery {
@@ -155,7 +155,7 @@ impl Server {
         let keeps = |message: &Message| {
             let topic = message.topic();
             grants.receive(&topic).allow
-                && (!check_subscriptions || subscriptions.values().any(|s| s.filter.as_filter().matches(&topic)))
+                && (!check_subscriptions || subscriptions.iter().any(|(full, s)| s.filter(full).matches(&topic)))
         };
         let mut shared: Vec<(Arc<str>, Arc<Message>)> = Vec::new();
         session.queue.retain(|queued| {

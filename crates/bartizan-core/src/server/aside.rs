@@ -32,7 +32,7 @@ impl Session {
     /// True for a member of a Shared Subscription: what waits for it may have to be given to
     /// another member at any moment, so it stays in memory.
     fn shares(&self) -> bool {
-        self.subscriptions.values().any(|subscription| subscription.share.is_some())
+        self.subscriptions.values().any(|subscription| subscription.is_shared)
     }
 
     /// The client is gone: what waits for it in memory waits on the disk.
@@ -143,7 +143,7 @@ impl Session {
         for FetchedMessage { seq, message, .. } in messages {
             let topic = message.topic();
             let stays = self.grants.receive(&topic).allow
-                && self.subscriptions.values().any(|s| s.filter.as_filter().matches(&topic));
+                && self.subscriptions.iter().any(|(full, s)| s.filter(full).matches(&topic));
             let gone = if stays { None } else { self.aside.remove(seq) };
             if let Some(sweep) = self.aside.sweep() {
                 sweep.passed(seq);

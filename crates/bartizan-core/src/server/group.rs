@@ -6,6 +6,7 @@
 //! unacknowledged QoS 1 messages go to another connected member, while its QoS 2 messages wait
 //! for their own Session [MQTT-4.8.2-4]. When its Session ends, so do those it was not sent.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::deliver::Delivery;
@@ -134,7 +135,7 @@ impl Server {
         let shared: Vec<Arc<str>> = session
             .subscriptions
             .iter()
-            .filter(|(_, subscription)| subscription.share.is_some())
+            .filter(|(_, subscription)| subscription.is_shared)
             .map(|(name, _)| Arc::clone(name))
             .collect();
         for name in shared {
@@ -177,7 +178,7 @@ impl Server {
         let delivery = Delivery {
             qos: subscription.options.qos.min(out.qos),
             retain: out.retain && subscription.options.retain_as_published,
-            ids: subscription.id.into_iter().collect(),
+            ids: subscription.id.into_iter().map(NonZeroU32::get).collect(),
             group: Some(Arc::clone(group)),
         };
         if !subscription.per_delivery || self.may_receive(session, out, now, fx) {

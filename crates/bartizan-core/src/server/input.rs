@@ -23,11 +23,14 @@ impl Server {
     /// Handles the packets at the front of `buf`. Returns how many octets are done with; the
     /// rest comes again with more behind it, or once the connection is named in `fx.resumed`.
     pub fn input(&mut self, key: ConnectionKey, buf: &[u8], now: Time, fx: &mut Effects) -> usize {
-        let mut done = 0;
+        let (mut done, mut read_ahead) = (0, 0);
         let mut most = self.may_take(key, now);
         self.speech.begin();
         self.pressure = Pressure::None;
         while let Some(rest) = buf.get(done..).filter(|rest| !rest.is_empty()) {
+            if done >= read_ahead {
+                read_ahead = done + self.read_ahead(rest);
+            }
             let Some(taken) = self.packet(key, rest, now, fx) else { break };
             match self.pressure {
                 Pressure::None => {}

@@ -6,6 +6,7 @@
 //! | `common`       | what all shards share: interest, Retained Messages, counters           |
 //! | `effects`      | the sink: what the engine is to do                                     |
 //! | `input`        | bytes -> packets -> the right handler                                  |
+//! | `ahead`        | topics of packets still to be handled, read ahead                      |
 //! | `connect`      | CONNECT, AUTH, the authenticators' verdict                             |
 //! | `open`         | a Session opened, resumed or taken over; CONNACK                       |
 //! | `publish`      | PUBLISH from a client, and from the server itself                      |
@@ -31,6 +32,7 @@
 //! take-over, resume and expiry never leave a shard.
 
 pub mod acks;
+mod ahead;
 pub mod apply;
 pub mod aside;
 pub mod close;

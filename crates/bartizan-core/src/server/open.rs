@@ -263,7 +263,7 @@ impl Server {
                 client_id: Arc::clone(&session.client_id),
                 filter: Arc::clone(filter),
                 options: subscription.options,
-                subscription_id: subscription.id,
+                subscription_id: subscription.id.map(std::num::NonZeroU32::get),
             });
         }
     }

@@ -3,6 +3,7 @@
 //! Each shard is handed what is at home on it. Everything is decided again under the policy of
 //! now when its client comes back, and at the first `apply` after the start.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -152,13 +153,15 @@ impl Server {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let decision = session.grants.subscribe(&filter);
         let subscription = Subscription {
-            filter: filter.to_buf(),
-            share: share.map(|share| Arc::from(share.as_str())),
+            is_shared: share.is_some(),
             options,
-            id,
+            id: id.and_then(NonZeroU32::new),
             // Until it is decided, nothing goes through unexamined.
             per_delivery: decision.per_delivery || !decision.allow,
         };
+        // Sessions with the same filter share its text.
+        let known = if subscription.is_shared { None } else { self.index.text_of(&filter) };
+        let text = &known.unwrap_or_else(|| Arc::clone(text));
         session.subscriptions.insert(Arc::clone(text), subscription.clone());
         self.counters().subscriptions.add(1);
         self.index_subscription(key, text, &subscription, true, None, fx);

@@ -3,6 +3,7 @@
 //! A retained PUBLISH is set before it is routed, and read after the Subscription is in the
 //! index: a new subscriber may see the newest value twice, never an old one after a new one.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::deliver::Delivery;
@@ -206,10 +207,10 @@ impl Server {
         // An ended Subscription gets no more [MQTT-3.10.4-2].
         let Some(subscription) = session.subscriptions.get(&due.filter) else { return true };
         let (options, subscription_id, per_delivery) =
-            (subscription.options, subscription.id, subscription.per_delivery);
+            (subscription.options, subscription.id.map(NonZeroU32::get), subscription.per_delivery);
         let mut found: Vec<Arc<Message>> = Vec::new();
         let page = RetainedPage { after: due.after.as_deref(), messages_max: PAGE, visits_max: 16 * PAGE };
-        let end = self.common.retained().store.collect_page(&subscription.filter.as_filter(), page, &mut found);
+        let end = self.common.retained().store.collect_page(&subscription.filter(&due.filter), page, &mut found);
         let client_id = &session.client_id;
         let wanted = found
             .into_iter()

@@ -204,6 +204,8 @@ pub(crate) struct LastRoute {
     topic: String,
     stamp: Stamp,
     route: Option<Arc<Route>>,
+    /// Messages in a row that found no route kept.
+    unkept: u32,
     /// Where the way of a topic that does not recur is put together, again and again.
     fleeting: Fleeting,
 }
@@ -216,6 +218,11 @@ struct Fleeting {
 }
 
 impl LastRoute {
+    /// How many messages in a row found no route kept.
+    pub(crate) const fn unkept(&self) -> u32 {
+        self.unkept
+    }
+
     /// Takes the route out, if it is this topic's and nothing changed for it.
     fn take(&mut self, topic: &TopicName<'_>, index: &SubscriptionIndex<Receiver, Part>) -> Option<Arc<Route>> {
         if self.topic == topic.as_str() && index.holds(topic, &mut self.stamp) { self.route.take() } else { None }
@@ -229,6 +236,7 @@ impl LastRoute {
         }
         self.stamp = stamp;
         self.route = Some(route);
+        self.unkept = 0;
     }
 }
 
@@ -359,6 +367,7 @@ impl Server {
                 route
             }
             Lookup::New => {
+                self.last_route.unkept = self.last_route.unkept.saturating_add(1);
                 // Not worth a copy: what it is made in serves the next one.
                 let mut fleeting = std::mem::take(&mut self.last_route.fleeting);
                 let waits = self.send_along(fleeting.make(&self.index, &topic), out, from, ack, now, fx, found);

@@ -37,7 +37,7 @@ impl Server {
             self.close(key, reason, why, now, fx);
             return;
         }
-        let id = SubscribeProperties::read(subscribe.properties).subscription_identifier;
+        let id = SubscribeProperties::read(subscribe.properties).subscription_identifier.and_then(NonZeroU32::new);
         // Owed before anything is done, so that a shard that confirms a group finds it.
         let Some(owed) = self.reserve_owed(key) else { return };
         let before = fx.mutations.len();
@@ -90,7 +90,7 @@ impl Server {
         session_key: SessionKey,
         text: &str,
         options: SubscriptionOptions,
-        id: Option<u32>,
+        id: Option<NonZeroU32>,
         owed: u64,
         limits: &Limits,
         now: Time,
@@ -117,14 +117,8 @@ impl Server {
         if session_is_stored(self, session_key) && !self.is_store_writable {
             return Granted::refused(ReasonCode::QuotaExceeded);
         }
-        let subscription = Subscription {
-            filter: filter.to_buf(),
-            share: share.map(|share| Arc::from(share.as_str())),
-            options,
-            id,
-            per_delivery,
-        };
-        let is_shared = subscription.share.is_some();
+        let subscription = Subscription { is_shared: share.is_some(), per_delivery, options, id };
+        let is_shared = subscription.is_shared;
         // Sessions with the same filter share its text.
         let known = if is_shared { None } else { self.index.text_of(&filter) };
         let text = known.unwrap_or_else(|| Arc::from(text));
@@ -182,7 +176,7 @@ impl Server {
                 client_id: Arc::clone(&session.client_id),
                 filter: Arc::clone(text),
                 options: subscription.options,
-                subscription_id: subscription.id,
+                subscription_id: subscription.id.map(NonZeroU32::get),
             });
         }
         let is_new = session.subscriptions.insert(Arc::clone(text), subscription.clone()).is_none();
@@ -204,10 +198,10 @@ impl Server {
         ack: Option<super::AckRef>,
         fx: &mut Effects,
     ) -> bool {
-        if subscription.share.is_some() {
+        if subscription.is_shared {
             return self.join(key, text, ack, fx);
         }
-        let filter = subscription.filter.as_filter();
+        let filter = subscription.filter(text);
         let shared = || Arc::clone(text);
         self.index.insert_text(&filter, shared, Receiver::Session(key), part_of(subscription));
         if is_new && let Some(interest) = self.common.interest_of(self.shard) {
@@ -260,10 +254,10 @@ impl Server {
             });
         }
         self.counters().subscriptions.sub(1);
-        if subscription.share.is_some() {
+        if subscription.is_shared {
             return Some(self.leave(key, &text, ack, fx));
         }
-        let filter = subscription.filter.as_filter();
+        let filter = subscription.filter(&text);
         self.index.remove(&filter, Receiver::Session(key));
         if let Some(interest) = self.common.interest_of(self.shard) {
             interest.remove(&filter);
@@ -288,7 +282,7 @@ pub(crate) fn part_of(subscription: &Subscription) -> Part {
         qos: subscription.options.qos,
         no_local: subscription.options.no_local,
         retain_as_published: subscription.options.retain_as_published,
-        id: subscription.id.and_then(NonZeroU32::new),
+        id: subscription.id,
         per_delivery: subscription.per_delivery,
     }
 }

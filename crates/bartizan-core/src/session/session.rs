@@ -4,6 +4,7 @@
 //! Identifier hashes to, so taking it over never leaves the shard.
 
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use slotmap::new_key_type;
@@ -17,7 +18,7 @@ use super::subscriptions::Subscriptions;
 use super::will::PendingWill;
 use crate::message::{Message, Time};
 use crate::policy::Grants;
-use crate::topic::{IdState, TopicFilterBuf};
+use crate::topic::{IdState, TopicFilter};
 use crate::wire::{QoS, SubscriptionOptions, Version};
 
 new_key_type! {
@@ -31,16 +32,23 @@ pub const NEVER_EXPIRES: u32 = u32::MAX;
 /// One Subscription of a Session.
 #[derive(Clone, Debug)]
 pub struct Subscription {
-    /// The Topic Filter that is matched: the inner one of a Shared Subscription.
-    pub filter: TopicFilterBuf,
-    /// The ShareName of a Shared Subscription.
-    pub share: Option<Arc<str>>,
+    /// True for a Shared Subscription (4.8.2).
+    pub is_shared: bool,
+    /// True when a forbid overlaps it: each delivery is decided by itself.
+    pub per_delivery: bool,
     /// Its options.
     pub options: SubscriptionOptions,
     /// Its Subscription Identifier.
-    pub id: Option<u32>,
-    /// True when a forbid overlaps it: each delivery is decided by itself.
-    pub per_delivery: bool,
+    pub id: Option<NonZeroU32>,
+}
+
+impl Subscription {
+    /// The Topic Filter that is matched, of the full filter that the Subscription is kept under: the
+    /// inner one of a Shared Subscription.
+    #[must_use]
+    pub fn filter<'a>(&self, full: &'a str) -> TopicFilter<'a> {
+        if self.is_shared { TopicFilter::of_shared(full) } else { TopicFilter::assume_parsed(full) }
+    }
 }
 
 /// A message waiting for room in the window.

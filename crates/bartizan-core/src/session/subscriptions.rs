@@ -130,15 +130,14 @@ impl Subscriptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topic::TopicFilter;
     use crate::wire::SubscriptionOptions;
+    use std::num::NonZeroU32;
 
     fn subscription(id: u32) -> Subscription {
         Subscription {
-            filter: TopicFilter::parse("a").unwrap().to_buf(),
-            share: None,
+            is_shared: false,
             options: SubscriptionOptions::default(),
-            id: Some(id),
+            id: NonZeroU32::new(id),
             per_delivery: false,
         }
     }
@@ -153,10 +152,10 @@ mod tests {
     fn mqtt_3_8_4_3_the_same_filter_replaces_whether_it_is_alone_or_not() {
         let mut held = Subscriptions::default();
         assert!(held.insert("a".into(), subscription(1)).is_none());
-        assert_eq!(held.insert("a".into(), subscription(2)).and_then(|old| old.id), Some(1));
+        assert_eq!(held.insert("a".into(), subscription(2)).and_then(|old| old.id).map(NonZeroU32::get), Some(1));
         assert!(held.insert("b".into(), subscription(3)).is_none());
-        assert_eq!(held.insert("a".into(), subscription(4)).and_then(|old| old.id), Some(2));
-        assert_eq!((held.len(), held.get("a").and_then(|one| one.id)), (2, Some(4)));
+        assert_eq!(held.insert("a".into(), subscription(4)).and_then(|old| old.id).map(NonZeroU32::get), Some(2));
+        assert_eq!((held.len(), held.get("a").and_then(|one| one.id).map(NonZeroU32::get)), (2, Some(4)));
         assert_eq!(filters(&held), ["a", "b"]);
     }
 
@@ -172,7 +171,7 @@ mod tests {
         for count in 0..100_u32 {
             assert!(held.remove_entry("none").is_none());
             let removed = held.remove_entry(&count.to_string()).map(|(_, one)| one.id);
-            assert_eq!(removed, Some(Some(count)));
+            assert_eq!(removed, Some(NonZeroU32::new(count)));
             assert_eq!((held.len(), held.iter().count()), (99 - count as usize, 99 - count as usize));
         }
         assert!(held.is_empty());

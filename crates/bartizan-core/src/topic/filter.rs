@@ -81,6 +81,16 @@ impl<'a> TopicFilter<'a> {
         TopicFilter { text: name.as_str(), has_wildcard: false }
     }
 
+    /// A filter that was parsed before it was stored.
+    pub(crate) fn assume_parsed(text: &'a str) -> Self {
+        TopicFilter { text, has_wildcard: contains_special(text.as_bytes()) }
+    }
+
+    /// The filter in `$share/{ShareName}/{filter}`, which was parsed before it was stored.
+    pub(crate) fn of_shared(text: &'a str) -> Self {
+        Self::assume_parsed(text.splitn(3, '/').nth(2).unwrap_or(text))
+    }
+
     /// A filter with wildcards that was parsed before it was stored.
     #[inline]
     pub(super) const fn assume_wildcard(text: &'a str) -> Self {

@@ -34,7 +34,7 @@ pub use cache::{Lookup, RouteCache, RouteCacheLimits};
 pub use filter::{Level, Levels, TopicFilter, TopicFilterBuf};
 pub use generation::Stamp;
 pub use hash::{IdState, topic_hash};
-pub use index::SubscriptionIndex;
+pub use index::{READ_AHEAD, SubscriptionIndex};
 pub use interest::{Interest, InterestLimits};
 pub use name::{TOPIC_BYTES_MAX, Texts, TopicError, TopicName};
 pub use retained::{PageEnd, RetainedPage, RetainedStore};

@@ -10,13 +10,16 @@
 
 use super::filter::{Level, TopicFilter};
 use super::hash::PathSeed;
-use super::name::TopicName;
+use super::name::{Texts, TopicName};
 use super::path_table::{NONE, PathTable, Row};
 
 /// What a step is hashed as, where it is no literal level.
 const PLUS: u64 = 0x2b2b_2b2b_2b2b_2b2b;
 const BELOW: u64 = 0x2323_2323_2323_2323;
 const HERE: u64 = 0x2f2f_2f2f_2f2f_2f2f;
+
+/// Names that are read ahead at once.
+pub(super) const AHEAD: usize = 32;
 
 /// One step of a filter's path: a level, or its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,6 +201,44 @@ impl WildcardTrie {
         }
     }
 
+    /// Reads the rows that matching these names will read, all of one depth at once, and says which
+    /// filters it will come to. What does not fit is left to matching.
+    pub(super) fn read_ahead(&self, names: &[&str], visit: &mut impl FnMut(u32)) {
+        let mut levels: [Option<Texts<'_>>; AHEAD] = [const { None }; AHEAD];
+        levels.iter_mut().zip(names).for_each(|(levels, name)| *levels = Some(Texts::of(name)));
+        let mut places: Few<(usize, u64, Edges), { 3 * AHEAD }> = Few::default();
+        (0..names.len().min(AHEAD)).for_each(|name| places.push((name, self.seed.root(), Edges(self.root))));
+        while !places.is_empty() {
+            let mut hashes: [Option<u64>; AHEAD] = [None; AHEAD];
+            for (hash, levels) in hashes.iter_mut().zip(&mut levels) {
+                *hash = levels.as_mut().and_then(Iterator::next).map(|text| self.seed.text(text));
+            }
+            let mut steps: Few<(usize, u64), { 6 * AHEAD }> = Few::default();
+            for (name, path, edges) in places.iter() {
+                let literal = hashes.get(name).copied().flatten();
+                let ways = [
+                    (Way::Literal, literal),
+                    (Way::Plus, literal.map(|_| PLUS)),
+                    (Way::Below, Some(BELOW)),
+                    (Way::Here, literal.is_none().then_some(HERE)),
+                ];
+                for step in ways.iter().filter(|(way, _)| edges.has(*way)).filter_map(|(_, step)| *step) {
+                    let path = self.seed.below(path, step);
+                    self.rows.touch(path);
+                    steps.push((name, path));
+                }
+            }
+            places = Few::default();
+            for (name, path) in steps.iter() {
+                match self.rows.get(path) {
+                    None => {}
+                    Some(Row { leaf: NONE, edges, .. }) => places.push((name, path, Edges(*edges))),
+                    Some(row) => visit(row.leaf),
+                }
+            }
+        }
+    }
+
     /// Leads two filters that met at a place on to where they part.
     fn part<'a>(
         &mut self,
@@ -316,6 +357,37 @@ impl Reached {
     fn clear(&mut self) {
         self.few_len = 0;
         self.more.clear();
+    }
+}
+
+/// A list that is cut off where it is full.
+struct Few<T, const MOST: usize> {
+    slots: [T; MOST],
+    len: usize,
+}
+
+impl<T: Copy + Default, const MOST: usize> Default for Few<T, MOST> {
+    fn default() -> Self {
+        Few { slots: [T::default(); MOST], len: 0 }
+    }
+}
+
+impl<T: Copy, const MOST: usize> Few<T, MOST> {
+    #[inline]
+    fn push(&mut self, value: T) {
+        if let Some(slot) = self.slots.get_mut(self.len) {
+            *slot = value;
+            self.len += 1;
+        }
+    }
+
+    #[inline]
+    fn iter(&self) -> impl Iterator<Item = T> + '_ {
+        self.slots.iter().take(self.len).copied()
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.len == 0
     }
 }
 
