@@ -13,6 +13,8 @@ use crate::driver::{DriverKey, Stage};
 /// How long a closed connection is read on, so that what it still sends does not make the kernel
 /// throw away our last word (a reset overtakes data in flight).
 const LINGER_MS: u64 = 2_000;
+/// Octets of one read from which on it is worth looking for more before anything is written.
+const READ_AGAIN_BYTES: usize = 8192;
 /// Octets thrown away while lingering.
 const LINGER_BYTES: u32 = 1 << 20;
 
@@ -35,22 +37,40 @@ impl Shard {
     }
 
     /// Takes one share of what the peer has sent.
+    ///
+    /// While many messages were handled, more have come: taken now, they leave in the same writes.
     pub(super) fn read(&mut self, key: DriverKey, now: Time) {
-        let Some(driver) = self.drivers.get_mut(key) else { return };
-        let Stage::Open(connection) = driver.stage else { return };
+        let (mut taken, mut left) = (READ_AGAIN_BYTES, READ_BYTES);
+        while taken >= READ_AGAIN_BYTES && left > 0 {
+            taken = self.read_once(key, now);
+            left = left.saturating_sub(taken);
+            match self.drivers.get_mut(key) {
+                // What could not be drained, or has not all been handled, waits for its turn.
+                Some(driver) if !driver.is_readable && driver.pending.is_empty() => {
+                    driver.is_readable = taken >= READ_AGAIN_BYTES && left > 0;
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Reads once and handles that. Returns how many octets were read.
+    fn read_once(&mut self, key: DriverKey, now: Time) -> usize {
+        let Some(driver) = self.drivers.get_mut(key) else { return 0 };
+        let Stage::Open(connection) = driver.stage else { return 0 };
         if !driver.pending.is_empty() {
             self.handle_pending(key, connection, now);
         }
-        let Some(driver) = self.drivers.get_mut(key) else { return };
+        let Some(driver) = self.drivers.get_mut(key) else { return 0 };
         if !matches!(driver.stage, Stage::Open(_)) || !driver.is_readable {
             self.finish_if_ended(key, connection, now);
-            return;
+            return 0;
         }
         // What cannot be handled yet is not read: the socket's own buffer holds the peer back.
         if !driver.pending.is_empty() && !self.server.awaits_rest(connection) {
-            return;
+            return 0;
         }
-        let Some(driver) = self.drivers.get_mut(key) else { return };
+        let Some(driver) = self.drivers.get_mut(key) else { return 0 };
         match driver.transport.read(&mut self.buffer) {
             Ok(0) => {
                 driver.is_readable = false;
@@ -65,6 +85,7 @@ impl Shard {
                 if self.drivers.get(key).is_some_and(|driver| driver.is_readable) {
                     self.queue(key);
                 }
+                return count;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 driver.is_readable = driver.transport.may_have_buffered();
@@ -75,6 +96,7 @@ impl Shard {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.queue(key),
             Err(error) => self.broken(key, connection, &error.to_string(), now),
         }
+        0
     }
 
     /// Hands fresh octets to core, behind those that wait.
