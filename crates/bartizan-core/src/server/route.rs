@@ -443,3 +443,14 @@ impl Fleeting {
         route
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscription_takes_20_octets_in_the_index_and_32_in_its_session() {
+        assert_eq!((size_of::<Receiver>(), size_of::<Part>()), (12, 8));
+        assert_eq!(size_of::<(Arc<str>, crate::session::Subscription)>(), 32);
+    }
+}

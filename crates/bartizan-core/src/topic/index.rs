@@ -334,6 +334,12 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_with_one_subscriber_takes_an_entry_of_48_octets() {
+        // What a Server puts in: 12 octets name a Session or a group, 8 say what it subscribed for.
+        assert_eq!(size_of::<Option<Entry<[u32; 3], [u32; 2]>>>(), 48);
+    }
+
+    #[test]
     fn one_text_serves_all_subscribers_of_a_filter() {
         let mut index = SubscriptionIndex::new();
         for text in ["a/b", "a/+"] {
