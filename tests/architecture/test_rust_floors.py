@@ -31,8 +31,9 @@ NOT_IN_CORE = {
 
 # Which modules of core each may use; a module may always use itself.
 CORE_MODULES: dict[str, set[str]] = {
-    "wire": set(),
-    "topic": set(),
+    "octets": set(),
+    "wire": {"octets"},
+    "topic": {"octets"},
     "message": {"topic", "wire"},
     "limits": {"message"},
     "durable": {"wire", "message"},
