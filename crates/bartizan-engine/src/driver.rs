@@ -15,6 +15,9 @@ new_key_type! {
     pub struct DriverKey;
 }
 
+/// A busy connection keeps room for as much.
+const BURST_BYTES: usize = 256 * 1024;
+
 /// Tokens below this are not connections.
 const FIRST_TOKEN: usize = 1 << 16;
 
@@ -116,8 +119,8 @@ impl Driver {
         }
         if written == out.len() {
             out.clear();
-            // A burst must not keep its memory for ever.
-            if out.capacity() > 65_536 {
+            // Core takes an idle connection's memory back; a large burst's is not kept even so long.
+            if out.capacity() > BURST_BYTES {
                 out.shrink_to(4_096);
             }
         } else {

@@ -92,9 +92,18 @@ pub struct Engine {
     /// What the last run left: its events can still be taken.
     stopped: Mutex<Option<Arc<Events>>>,
     recovery: Recovery,
+    tidy: fn(),
 }
 
 impl Engine {
+    /// The same, calling this where an allocator should give free memory back to the system: by
+    /// the thread that freed it, twice a second at most.
+    #[must_use]
+    pub fn tidied_by(mut self, tidy: fn()) -> Engine {
+        self.tidy = tidy;
+        self
+    }
+
     /// An engine that has not started. The configuration is checked whole.
     ///
     /// # Errors
@@ -111,6 +120,7 @@ impl Engine {
             running: Mutex::default(),
             stopped: Mutex::default(),
             recovery: Recovery::default(),
+            tidy: || (),
         })
     }
 
@@ -152,6 +162,7 @@ impl Engine {
             events: Arc::new(Events::default()),
             bell: Bell::new_shared(&self.bell)?,
             store,
+            tidy: self.tidy,
             admission: rules.iter().map(|_| Arc::new(Admission::default())).collect(),
         });
         let common = Arc::new(Common::new(shards));

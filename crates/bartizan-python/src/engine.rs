@@ -34,7 +34,8 @@ impl Engine {
     #[new]
     #[pyo3(signature = (*, config))]
     fn new(config: &[u8]) -> PyResult<Engine> {
-        Ok(Engine { inner: engine::Engine::new(config).map_err(raise)? })
+        let engine = engine::Engine::new(config).map_err(raise)?;
+        Ok(Engine { inner: engine.tidied_by(crate::tidy) })
     }
 
     #[pyo3(signature = (*, policy, identities))]

@@ -21,6 +21,11 @@ pub(super) fn warm(connection: &mut Connection, key: ConnectionKey, timers: &mut
 }
 
 impl Server {
+    /// Whether connections have come to rest since this was asked.
+    pub fn take_rested(&mut self) -> bool {
+        std::mem::take(&mut self.has_rested)
+    }
+
     pub(super) fn rest_due(&mut self, key: ConnectionKey, now: Time) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         if connection.heat == Heat::Hot {
@@ -29,6 +34,7 @@ impl Server {
             return;
         }
         connection.heat = Heat::Cold;
+        self.has_rested = true;
         if connection.out.is_empty() {
             connection.out = Vec::new();
         }
@@ -63,6 +69,7 @@ mod tests {
         }
         server.tick(Time(4_500), &mut fx);
         assert_eq!(room(&server), Some(0));
+        assert!(server.take_rested() && !server.take_rested());
         server.out(key).unwrap().extend_from_slice(b"what waits is not lost");
         server.written(key, 1, Time(5_000), &mut fx);
         server.tick(Time(6_000), &mut fx);

@@ -335,7 +335,12 @@ impl Open {
 
     /// Takes the first one, if it waits for nothing.
     pub fn take_owed(&mut self) -> Option<Owed> {
-        self.owed.held()?.take()
+        let owed = self.owed.held()?.take()?;
+        if matches!(owed.packet, OwedPacket::Connack(_) | OwedPacket::Suback(..) | OwedPacket::Unsuback(..)) {
+            // Mostly the last one for a long time.
+            self.owed.rest();
+        }
+        Some(owed)
     }
 
     /// The entry of this name.

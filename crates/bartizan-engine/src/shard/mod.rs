@@ -47,6 +47,8 @@ const READ_BYTES: usize = 65_536;
 const HANDSHAKES_PER_ROUND: usize = 8;
 /// Python is woken for events at most so often.
 const TELL_EVERY_MS: u64 = 20;
+/// Between two times that free memory is given back.
+const TIDY_MS: u64 = 500;
 
 /// What all shards of an engine share.
 pub struct Shared {
@@ -62,6 +64,8 @@ pub struct Shared {
     pub bell: Bell,
     /// The store.
     pub store: Arc<dyn Store>,
+    /// Gives memory that is free back to the system.
+    pub tidy: fn(),
     /// Admission by listener.
     pub admission: Vec<Arc<Admission>>,
 }
@@ -88,6 +92,7 @@ pub struct Shard {
     floods: Floods,
     told: Vec<bartizan_core::event::Event>,
     tell_at: Time,
+    tidy_at: Time,
     buffer: Vec<u8>,
     drain: Option<(Time, SyncSender<()>)>,
     /// Connections whose handshake waits for its turn.
@@ -133,6 +138,7 @@ impl Shard {
             floods: Floods::default(),
             told: Vec::new(),
             tell_at: Time(0),
+            tidy_at: Time(0),
             buffer: vec![0; READ_BYTES],
             drain: None,
             shaking: VecDeque::new(),
@@ -171,9 +177,18 @@ impl Shard {
         self.collect_mail(now);
         self.accept_all(now);
         self.server.tick(now, &mut self.fx);
+        self.tidy(now);
         self.check_deadlines(now);
         self.settle(now);
         self.check_drain(now);
+    }
+
+    /// Connections have come to rest: what they gave back goes on to the system, now and then.
+    fn tidy(&mut self, now: Time) {
+        if self.tidy_at <= now && self.server.take_rested() {
+            self.tidy_at = now.plus_ms(TIDY_MS);
+            (self.shared.tidy)();
+        }
     }
 
     /// Does what core wants, and what follows from that, until nothing is left.
