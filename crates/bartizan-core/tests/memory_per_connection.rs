@@ -1,6 +1,8 @@
 //! What core keeps for a connection that says nothing, in octets asked of the allocator: at 10,000
 //! connections and at 100,000, without sockets (docs/performance.md, "Memory").
 
+#![allow(clippy::unwrap_used, reason = "what is not as expected is not measured")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
