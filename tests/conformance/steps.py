@@ -148,7 +148,7 @@ def newcomer(lab: Lab, topic: str, options: int = 0, suffix: str = "n") -> Wire:
     return subscriber(lab, (topic, options), suffix=suffix)
 
 
-def taken(client: Wire, *, within_s: float = 2.0, **fields: object) -> Publish:
+def taken(client: Wire, *, within_s: float = 10.0, **fields: object) -> Publish:
     """The next packet is such a PUBLISH, and it is acknowledged as its QoS asks."""
     publish = client.expect(Publish, within_s=within_s, **fields)
     pid = publish.pid or 0

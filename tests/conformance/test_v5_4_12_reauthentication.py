@@ -135,7 +135,7 @@ def test_mqtt_4_12_1_2_one_that_is_not_over_in_time_has_failed(hasty: Lab, words
     client.send(v5.auth(0x19, props(f"{hasty.name(str(reason))};{words}")))
     if not words:
         challenged(client)
-    client.expect_refusal(Disconnect, reason, within_s=DEADLINE_S + 2)
+    client.expect_refusal(Disconnect, reason, within_s=DEADLINE_S + 10)
 
 
 @clause("MQTT-4.12.1-1", v=5)
@@ -171,7 +171,7 @@ def test_traffic_goes_on_while_the_authenticator_thinks(method_lab: Lab) -> None
 
 def test_a_credential_that_ends_ends_the_connection(method_lab: Lab) -> None:
     client = accepted(method_lab, "ends_in_s=0.6")
-    client.expect_refusal(Disconnect, 0xA0, within_s=3)
+    client.expect_refusal(Disconnect, 0xA0, within_s=15)
 
 
 @pytest.mark.parametrize("words", ["ends_in_s=2.5", ""], ids=["later", "never"])
@@ -181,7 +181,7 @@ def test_re_authentication_extends_the_credential(method_lab: Lab, words: str) -
     challenged(client, reason=0x00)
     client.expect_nothing(for_s=1.4)
     if words:
-        client.expect_refusal(Disconnect, 0xA0, within_s=4)
+        client.expect_refusal(Disconnect, 0xA0, within_s=15)
     else:
         client.expect_alive()
 
@@ -190,13 +190,13 @@ def test_re_authentication_may_shorten_the_credential(method_lab: Lab) -> None:
     client = accepted(method_lab, "ends_in_s=3600")
     respond(client, again(method_lab, client, "ends_in_s=0.4"))
     challenged(client, reason=0x00)
-    client.expect_refusal(Disconnect, 0xA0, within_s=3)
+    client.expect_refusal(Disconnect, 0xA0, within_s=15)
 
 
 def test_a_re_authentication_under_way_does_not_outlive_the_credential(method_lab: Lab) -> None:
     client = accepted(method_lab, "ends_in_s=0.6")
     again(method_lab, client)
-    client.expect_refusal(Disconnect, 0xA0, within_s=3)
+    client.expect_refusal(Disconnect, 0xA0, within_s=15)
 
 
 def test_roles_proved_anew_replace_those_of_before(method_lab: Lab) -> None:

@@ -65,7 +65,7 @@ class Wire:
         with suppress(BrokenPipeError, ConnectionResetError):
             self._socket.sendall(octets)
 
-    def expect(self, kind: type[P], *, within_s: float = 2.0, **fields: object) -> P:
+    def expect(self, kind: type[P], *, within_s: float = 10.0, **fields: object) -> P:
         """The next packet is of this kind and these fields have these values."""
         packet = self.next_packet(within_s=within_s)
         assert isinstance(packet, kind), f"{kind.__name__} expected, got {packet}"
@@ -74,7 +74,7 @@ class Wire:
             assert found == wanted, f"{name}: {wanted!r} expected, got {found!r} in {packet}"
         return packet
 
-    def expect_bytes(self, pattern: str, *, within_s: float = 2.0) -> bytes:
+    def expect_bytes(self, pattern: str, *, within_s: float = 10.0) -> bytes:
         """The next bytes are these; ".." stands for any one byte."""
         wanted = pattern.split()
         deadline = time.monotonic() + within_s
@@ -88,7 +88,7 @@ class Wire:
         assert same, f"{pattern!r} expected, got {found.hex(' ')!r}{self._state()}"
         return found
 
-    def expect_close(self, *, within_s: float = 2.0) -> None:
+    def expect_close(self, *, within_s: float = 10.0) -> None:
         """The broker closes the connection and says nothing before it does."""
         deadline = time.monotonic() + within_s
         while not self._ended:
@@ -102,7 +102,7 @@ class Wire:
         kind: type[Connack | Disconnect],
         *reasons: int,
         silent: bool = False,
-        within_s: float = 2.0,
+        within_s: float = 10.0,
     ) -> int | None:
         """The broker says one of these reasons, then closes; what it said is returned.
 
@@ -137,7 +137,7 @@ class Wire:
         self.send(self.dialect.pingreq())
         self.expect(Pingresp)
 
-    def next_packet(self, *, within_s: float = 2.0) -> Packet:
+    def next_packet(self, *, within_s: float = 10.0) -> Packet:
         """Whatever comes next, decoded."""
         packet = self._packet(time.monotonic() + within_s)
         assert packet is not None, f"no packet within {within_s} s{self._state()}"

@@ -103,7 +103,7 @@ class Run:
                         self.seen[packet.payload] += 1
                         dash.send(v5.puback(packet.pid))
             broker.process.kill()
-            broker.process.wait(10)
+            broker.process.wait(60)
         self.faults["kill of a reader's broker"] += 1
 
     def end(self) -> Verdict:
@@ -137,5 +137,5 @@ class Run:
             with suppress(AssertionError, OSError):
                 self.publisher.work(connect(stack, broker, "press-01", "press-01"))
             timer.join()
-            broker.process.wait(10)
+            broker.process.wait(60)
         self.faults[name] += 1

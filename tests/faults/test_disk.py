@@ -103,7 +103,7 @@ def test_a_disk_that_becomes_read_only_ends_acknowledgements_and_loses_none(tmp_
             dash.expect(Publish, payload=b"through", within_s=5)
             assert len(publisher.acknowledged) == acknowledged
             broker.process.kill()
-            broker.process.wait(10)
+            broker.process.wait(60)
         disk.unmount()
         disk.mount()
         with ExitStack() as stack, plant(disk.place / "data", "broker.cores=1") as broker:

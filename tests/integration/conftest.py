@@ -46,7 +46,7 @@ class Up:
         """The events logged so far."""
         return [json.loads(line) for line in self.log_file.read_text(encoding="utf-8").splitlines()]
 
-    def wait_for(self, kind: str, within_s: float = 5.0, **fields: object) -> dict[str, Any]:
+    def wait_for(self, kind: str, within_s: float = 20.0, **fields: object) -> dict[str, Any]:
         """The first event of this kind with these fields."""
         ends = time.monotonic() + within_s
         while time.monotonic() < ends:
@@ -59,7 +59,7 @@ class Up:
     def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
         """Ends it; its exit code."""
         self.process.send_signal(by)
-        return self.process.wait(15)
+        return self.process.wait(60)
 
 
 def run(*words: str | Path, within_s: float = 30.0) -> subprocess.CompletedProcess[str]:
@@ -91,7 +91,7 @@ def started() -> Iterator[Callable[..., Up]]:
     yield start
     for process in processes:
         process.kill()
-        process.wait(10)
+        process.wait(60)
         if process.stdout is not None:
             process.stdout.close()
 

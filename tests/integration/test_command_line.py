@@ -75,7 +75,7 @@ def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     for one in opened:
         one.close()
         one.process.kill()
-        one.process.wait(10)
+        one.process.wait(60)
 
 
 def plain(screen: str) -> str:
@@ -135,7 +135,7 @@ def test_a_broker_ends_with_its_terminal(terminal):
     running = terminal()
     running.read_until("started")
     running.close()
-    assert running.process.wait(15) == 0
+    assert running.process.wait(60) == 0
 
 
 def test_sighup_reloads_while_the_terminal_is_there(terminal):

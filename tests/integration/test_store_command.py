@@ -102,7 +102,7 @@ def test_damage_is_named_by_file_and_offset_and_stops_the_start(tmp_path: Path):
     with ExitStack() as stack, plant(data) as broker:
         fill(stack, broker, publisher)
         broker.process.kill()
-        broker.process.wait(10)
+        broker.process.wait(60)
     (segment,) = sorted((data / "store").glob("*.wal"))[-1:]
     octets = bytearray(segment.read_bytes())
     at = octets.find(b"grp1", len(octets[: octets.rfind(b"grp1")]) // 2)

@@ -89,7 +89,7 @@ class Party:
         """The log as written."""
         return self._log.getvalue()
 
-    def wait_for(self, kind: str, /, *, within_s: float = 5.0, **fields: object) -> dict[str, Any]:
+    def wait_for(self, kind: str, /, *, within_s: float = 20.0, **fields: object) -> dict[str, Any]:
         """The first such event, as soon as it is there."""
         ends = time.monotonic() + within_s
         while time.monotonic() < ends:
@@ -208,7 +208,7 @@ def listener(name: str, *, limits: Mapping[str, object] | None = None, **more: s
     )
 
 
-def eventually(holds: Any, *, within_s: float = 5.0) -> None:
+def eventually(holds: Any, *, within_s: float = 20.0) -> None:
     """Waits until `holds()` is true."""
     ends = time.monotonic() + within_s
     while not holds():

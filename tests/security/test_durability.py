@@ -66,7 +66,7 @@ def test_a_delayed_will_fires_after_a_kill(tmp_path: Path, *, alive: bool):
                 # The store writes the Will's time with the next batch, at once but not at the same moment.
                 time.sleep(0.3)
             broker.process.kill()
-            broker.process.wait(10)
+            broker.process.wait(60)
         with plant(tmp_path / "data") as broker:
             dash = connect(stack, broker, "dash-01", "dash-01")
             dash.expect(Publish, payload=b"gone", within_s=6)

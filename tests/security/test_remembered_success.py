@@ -10,7 +10,7 @@ import pytest
 from bartizan.identity.register import Register
 from bartizan.model.principal import IdentityState
 from tests.conformance.received import Connack
-from tests.security.party import PLANT, SUCCESS, Party, party
+from tests.security.party import PLANT, SUCCESS, Party, eventually, party
 
 NOT_AUTHORIZED = 0x87
 BAD_PASSWORD = 0x86
@@ -61,6 +61,7 @@ def change(plant: Party, work: Callable[[Register], Coroutine[Any, Any, object]]
 def test_the_second_connect_is_answered_from_memory_with_the_same_rights(plant: Party, name: str):
     assert recalled(plant, name) == 0
     remembered(plant, name)
+    eventually(lambda: len(plant.events("connected", client_id=name)) > 1)
     told = plant.events("connected", client_id=name)
     assert len({(event["identity"], event["method"]) for event in told}) == 1
 

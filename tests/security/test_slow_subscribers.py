@@ -134,7 +134,7 @@ def stopped_process(broker: Process) -> Iterator[None]:
             yield
     finally:
         client.kill()
-        client.wait(10)
+        client.wait(60)
 
 
 @contextmanager
