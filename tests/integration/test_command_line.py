@@ -26,9 +26,11 @@ FILTER = "data/chicago/+/+/temperature"
 TOPIC = "data/chicago/hall-2/press-01/temperature"
 KINDS = (("certificate", "crt"), ("key", "key"))
 SHUTTING_DOWN = 0x8B
-# A new session whose controlling terminal is its standard input, as a terminal emulator makes it.
+# A new session whose controlling terminal is its standard input, as a terminal emulator makes it; should these tests
+# run under `nohup`, what is started there does not.
 IN_TERMINAL = (
-    "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv({0!r}, {1!r})"
+    "import fcntl, os, signal, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "signal.signal(signal.SIGHUP, signal.SIG_DFL); os.execv({0!r}, {1!r})"
 )
 
 
