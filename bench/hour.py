@@ -32,6 +32,7 @@ from bench.records import FAULTS
 from bench.rivals.bartizan import CHECKOUT, GENERATOR, Bartizan
 from bench.rivals.base import UnobtainableError, Variant
 from bench.run import PLACE, allow_descriptors
+from bench.soak import packet, text
 from bench.stage import Stage
 
 PAIRS = 10
@@ -75,7 +76,7 @@ class Coming:
                 writer.write(self._connect(f"bench-coming-{number % COMING_NAMES}"))
                 if await reader.readexactly(4) != b"\x20\x02\x00\x00":
                     self.failures.append(f"client {number} was refused")
-                writer.write(_packet(0x82, b"\x00\x01" + _text("bench/coming") + b"\x01"))
+                writer.write(packet(0x82, b"\x00\x01" + text("bench/coming") + b"\x01"))
                 if await reader.readexactly(5) != b"\x90\x03\x00\x01\x01":
                     self.failures.append(f"client {number} was not given its Subscription")
                 await asyncio.sleep(STAY_S)
@@ -87,18 +88,7 @@ class Coming:
 
     def _connect(self, client_id: str) -> bytes:
         user, password = self.door.user or "", self.door.password or ""
-        return _packet(0x10, _text("MQTT") + b"\x04\xc2\x00\x3c" + _text(client_id) + _text(user) + _text(password))
-
-
-def _text(words: str) -> bytes:
-    octets = words.encode()
-    return len(octets).to_bytes(2) + octets
-
-
-def _packet(first: int, body: bytes) -> bytes:
-    """A Control Packet of at most 16,383 octets."""
-    low, high = len(body) & 0x7F, len(body) >> 7
-    return bytes((first, low | 0x80, high) if high else (first, low)) + body
+        return packet(0x10, text("MQTT") + b"\x04\xc2\x00\x3c" + text(client_id) + text(user) + text(password))
 
 
 @dataclass(frozen=True, slots=True)

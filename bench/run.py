@@ -193,11 +193,12 @@ def fresh_file(directory: Path) -> Path:
     return next(file for name in names if not (file := directory / f"{name}.jsonl").exists())
 
 
-def allow_descriptors() -> None:
-    """As many open files as the system gives, for brokers and generator too."""
+def allow_descriptors() -> int:
+    """As many open files as the system gives, for brokers and generator too; how many that is."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 def end(_signal: int, _frame: FrameType | None) -> None:

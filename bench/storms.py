@@ -9,7 +9,6 @@ core for the broker, the other for both generators: what they take from one anot
 
 import argparse
 import json
-import resource
 import subprocess
 import tempfile
 import time
@@ -24,6 +23,7 @@ from bench.process import Door, pinned
 from bench.records import parse_line
 from bench.rivals import Variant
 from bench.rivals.bartizan import GENERATOR, Bartizan
+from bench.run import allow_descriptors
 from bench.stage import Stage
 
 RATE_PER_S = 1_000
@@ -108,8 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=20_000, help="of the crowd that comes back")
     arguments = parser.parse_args()
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    hard = allow_descriptors()
     if hard < arguments.clients + DESCRIPTORS_SPARE:
         raise SystemExit(f"this process may open {hard} files only: --clients {hard - DESCRIPTORS_SPARE}")
     with tempfile.TemporaryDirectory(prefix="bartizan-storms-") as place:
