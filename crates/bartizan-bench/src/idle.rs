@@ -16,8 +16,11 @@ use crate::scenario::Idle;
 
 /// Connections before the first look at memory: what a broker allocates once is not charged to the others.
 pub const ALREADY_THERE: usize = 100;
+/// So long nothing is said before memory is looked at: a connection that has just been admitted is not idle,
+/// and a broker may need a moment to take back what it was lent.
+const IDLE: Duration = Duration::from_secs(4);
 
-/// Runs it. The warm-up is how long memory may settle before each look.
+/// Runs it. Memory may settle for [`IDLE`] before each look, or for the warm-up, whichever is longer.
 pub fn run(plan: &Idle, conditions: &Conditions, progress: &mut Progress) -> Result<Report, Failure> {
     let mut crowd = Crowd::new(conditions.target.clone())?;
     let mut report = Report {
@@ -51,9 +54,9 @@ fn measure(
         },
         ..Introduction::default()
     };
-    let patience = conditions.stall;
+    let (patience, idle) = (conditions.stall, conditions.warmup.max(IDLE));
     crowd.admit((0..ALREADY_THERE).map(client).collect(), patience, progress)?;
-    watch(crowd, conditions.warmup)?;
+    watch(crowd, idle)?;
     let before = conditions.processes.resident_bytes()?;
     let mark = conditions.processes.mark()?;
     let all = ALREADY_THERE..ALREADY_THERE + plan.connections;
@@ -61,7 +64,7 @@ fn measure(
     let span = conditions.processes.since(&mark)?;
     report.measure(plan.connections as u64, &span);
     progress.tell(&format!("{} connections, waiting for memory to settle", plan.connections));
-    watch(crowd, conditions.warmup)?;
+    watch(crowd, idle)?;
     report.memory = Memory::between(before, conditions.processes.resident_bytes()?, plan.connections as u64);
     Ok(())
 }
