@@ -1,6 +1,7 @@
 """Identities in SQLite: WAL, every commit synced, file 0600, safe beside a second process."""
 
 import os
+import sqlite3
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -30,8 +31,11 @@ _OWNED = ((ROLE, rows.role_rows), (ATTRIBUTE, rows.attribute_rows), (CREDENTIAL,
 class SqliteIdentityStore:
     """`IdentityStore` in one SQLite file."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, watch: sqlite3.Connection) -> None:
         self._engine = engine
+        self._watch = watch
+        self._seen: tuple[int, int] | None = None
+        """The file's version and the revision in it, when both were last looked at."""
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -43,12 +47,13 @@ class SqliteIdentityStore:
             raise StoreUnavailable(f"the identity store {path} cannot be opened: {error.strerror}") from None
         engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
         event.listen(engine.sync_engine, "connect", _prepare)
-        store = cls(engine)
+        # Never waits: `changes_since` looks at the tables where it cannot tell.
+        store = cls(engine, sqlite3.connect(path, timeout=0, isolation_level=None))
         try:
             async with store._write() as connection:
                 await connection.run_sync(migrate)
         except BaseException:
-            await engine.dispose()
+            await store.close()
             raise
         return store
 
@@ -66,9 +71,14 @@ class SqliteIdentityStore:
             return frozenset(found.scalars())
 
     async def changes_since(self, revision: int) -> Delta:
-        """What any process changed after `revision`."""
+        """What any process changed after `revision`. Where nothing was written at all, it costs no query."""
+        version = self._file_version()
+        if version is not None and self._seen == (version, revision):
+            return Delta(revision=revision, written=frozenset(), removed=frozenset())
         async with self._read() as connection:
             now = (await connection.execute(select(REVISION.c.value))).scalar_one()
+            # As it was before the query: a commit since then is another version.
+            self._seen = None if version is None else (version, now)
             if now == revision:
                 return Delta(revision=now, written=frozenset(), removed=frozenset())
             written = await connection.execute(select(IDENTITY.c.name).where(IDENTITY.c.revision > revision))
@@ -91,7 +101,16 @@ class SqliteIdentityStore:
 
     async def close(self) -> None:
         """Closes the file."""
+        self._watch.close()
         await self._engine.dispose()
+
+    def _file_version(self) -> int | None:
+        """A number that another commit to the file changes (SQLite, `PRAGMA data_version`); none if it cannot be had."""
+        try:
+            (version,) = self._watch.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error:
+            return None
+        return int(version)
 
     async def _select(self, condition: ColumnElement[bool], limit: int = 1) -> list[Identity]:
         async with self._read() as connection:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from bartizan.errors import AlreadyExists, StoreUnavailable
 from bartizan.model.ids import IdentityName
@@ -52,6 +53,22 @@ async def test_what_another_process_writes_is_seen(tmp_path: Path):
     delta = await store.changes_since(before)
     await store.close()
     assert delta.written == {"from-outside"}
+
+
+async def test_a_look_at_a_file_that_nobody_wrote_runs_no_statement_on_the_tables(tmp_path: Path):
+    store = await SqliteIdentityStore.open(tmp_path / "i.sqlite")
+    revision = await store.commit([Create(Identity(IdentityName("a"), AT))])
+    assert (await store.changes_since(revision)).written == frozenset()
+    statements: list[object] = []
+
+    @event.listens_for(store._engine.sync_engine, "before_cursor_execute")
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        statements.append(statement)
+
+    assert (await store.changes_since(revision)).revision == revision
+    assert statements == []
+    assert (await store.changes_since(0)).written == {"a"}
+    await store.close()
 
 
 async def test_writers_at_once_wait_for_each_other(tmp_path: Path):
