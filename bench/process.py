@@ -5,6 +5,7 @@ and should this process itself be killed, the kernel ends what it started.
 """
 
 import os
+import re
 import signal
 import socket
 import ssl
@@ -22,6 +23,10 @@ READY_WITHIN_S = 90.0
 STOP_WITHIN_S = 15.0
 POLL_S = 0.05
 LAST_LINES = 4
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+COMPLAINT = re.compile(r"\b(err|error|wrn|warn|warning|fatal|panic\w*)\b", re.IGNORECASE)
+"""How brokers mark what went wrong."""
+COMPLAINT_CHARS_MAX = 300
 CHECKOUT = Path(__file__).parents[1]
 GOODBYE = b"all is stopped\n"
 """What the watcher is told when there is nothing left to end."""
@@ -88,8 +93,16 @@ class Running:
 
     def last_words(self) -> str:
         """The end of what it printed."""
-        lines = [line.strip() for line in self._log.read_text("utf-8", "replace").splitlines() if line.strip()]
-        return " | ".join(lines[-LAST_LINES:]) or "it said nothing"
+        return " | ".join(self._lines()[-LAST_LINES:]) or "it said nothing"
+
+    def complaint(self) -> str | None:
+        """The last line that it printed about something wrong; it goes on printing while its clients leave."""
+        found = [line for line in self._lines() if COMPLAINT.search(line)]
+        return found[-1][:COMPLAINT_CHARS_MAX] if found else None
+
+    def _lines(self) -> list[str]:
+        text = COLOUR.sub("", self._log.read_text("utf-8", "replace"))
+        return [line.strip() for line in text.splitlines() if line.strip()]
 
     def stop(self) -> None:
         """Ends all of it and waits until it is gone."""

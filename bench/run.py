@@ -25,7 +25,7 @@ from bench.chart import short
 from bench.generator import Generator
 from bench.machine import commit, describe
 from bench.plan import PlanError, Scenario, chosen, load_scenarios
-from bench.process import StartError
+from bench.process import Running, StartError
 from bench.records import BrokerNote, Header, Record, append, read, write
 from bench.report import write_report
 from bench.rivals import NOT_MEASURED, Rival, UnobtainableError, rivals
@@ -108,11 +108,20 @@ class Session:
                     warm_up_s=rival.warm_up_s,
                     directory=self.stage.place,
                 )
-                if error is not None and not one.is_alive():
-                    error = f"the broker ended during the run: {one.last_words()}"
+                error = explained(error, one)
         except (StartError, UnobtainableError, OSError) as wrong:
             return Record(scenario=scenario.name, broker=rival.name, repetition=turn.repetition, error=str(wrong))
         return Record(scenario=scenario.name, broker=rival.name, repetition=turn.repetition, error=error, line=line)
+
+
+def explained(error: str | None, broker: Running) -> str | None:
+    """What ended a run early, and what the broker itself says about it."""
+    if error is None:
+        return None
+    if not broker.is_alive():
+        return f"the broker ended during the run: {broker.last_words()}"
+    complaint = broker.complaint()
+    return error if complaint is None else f"{error}; the broker said: {complaint}"
 
 
 def tell(turn: Turn, record: Record, progress: str, left_s: float) -> None:
@@ -266,6 +275,16 @@ def show(options: argparse.Namespace, scenarios: Sequence[Scenario], every: Mapp
     return True
 
 
+def check_generator(program: Path, crates: Path) -> None:
+    """A generator of another day's sources measures something else, or is turned away: a `PlanError`."""
+    if not program.exists():
+        raise PlanError("the generator is not built: make bench builds it")
+    built = program.stat().st_mtime
+    sources = (file for crate in ("bartizan-bench", "bartizan-core") for file in (crates / crate / "src").rglob("*.rs"))
+    if any(file.stat().st_mtime > built for file in sources):
+        raise PlanError("the generator is older than its sources: make bench builds it")
+
+
 def selected(
     options: argparse.Namespace, scenarios: Sequence[Scenario], every: Mapping[str, Rival]
 ) -> tuple[list[Scenario], list[Rival]]:
@@ -274,8 +293,7 @@ def selected(
     wanted = chosen("broker", every, options.brokers)
     if options.repeat < 1 or options.seconds <= 0:
         raise PlanError("--repeat and --seconds are above 0")
-    if not GENERATOR.exists():
-        raise PlanError("the generator is not built: make bench builds it")
+    check_generator(GENERATOR, CHECKOUT / "crates")
     return [one for one in scenarios if one.name in names], [every[name] for name in wanted]
 
 

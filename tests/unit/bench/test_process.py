@@ -68,6 +68,32 @@ def is_running(pid: int) -> bool:
     return one is not None and not one.is_zombie
 
 
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "\\x1b[31mERROR\\x1b[0m broker: handling CONNECT, error: ZeroKeepAlive",
+        "[7] 2026/11/21 12:00:00.1 [ERR] 127.0.0.1:5 - mid:3 - slow",
+        "2026-11-21 <0.7.0> [warning] closing the connection",
+    ],
+)
+def test_a_broker_that_lives_on_is_asked_what_was_wrong(tmp_path: Path, printed: str):
+    body = (
+        f"import time; print('up'); print('{printed}'); print('client left, terror over', flush=True); time.sleep(60)"
+    )
+    with running([sys.executable, "-c", body], core=CORE, directory=tmp_path) as one:
+        deadline = time.monotonic() + 20
+        while one.complaint() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert one.complaint() == printed.replace("\\x1b[31m", "").replace("\\x1b[0m", "")
+
+
+def test_a_broker_that_saw_nothing_wrong_has_no_complaint(tmp_path: Path):
+    with running([sys.executable, "-c", "print('client left')"], core=CORE, directory=tmp_path) as one:
+        while one.is_alive():
+            time.sleep(0.02)
+        assert one.complaint() is None
+
+
 def test_a_program_that_ends_at_once_is_told_with_its_last_words(tmp_path: Path):
     argv = [sys.executable, "-c", "print('no such file: a.conf')"]
     with (

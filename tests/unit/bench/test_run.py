@@ -1,5 +1,6 @@
 """Results that are gone on with: nothing twice, nothing of another commit."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from bench.machine import commit
 from bench.plan import PlanError
 from bench.process import CHECKOUT
 from bench.records import Results, append, read
-from bench.run import fresh_file, main, resumed
+from bench.run import check_generator, explained, fresh_file, main, resumed
 from tests.unit.bench.measured import note, rate, results
 
 
@@ -49,6 +50,49 @@ def test_another_commit_is_another_run(begun, tmp_path):
 def test_a_broker_that_was_not_there_at_the_beginning_cannot_join(begun, tmp_path):
     with pytest.raises(PlanError, match="without nats"):
         resumed(file_of(begun, tmp_path), [note("nats")])
+
+
+def test_a_generator_of_older_sources_is_not_used(tmp_path):
+    program, source = tmp_path / "bartizan-bench", tmp_path / "bartizan-core/src/wire/encode.rs"
+    source.parent.mkdir(parents=True)
+    source.touch()
+    with pytest.raises(PlanError, match="not built"):
+        check_generator(program, tmp_path)
+    program.touch()
+    os.utime(program, (1, 1))
+    with pytest.raises(PlanError, match="older than its sources"):
+        check_generator(program, tmp_path)
+    os.utime(source, (0, 0))
+    check_generator(program, tmp_path)
+
+
+class Broker:
+    """What a run that ended early asks."""
+
+    def __init__(self, complaint: str | None, *, alive: bool) -> None:
+        self.said, self.alive = complaint, alive
+
+    def is_alive(self) -> bool:
+        return self.alive
+
+    def complaint(self) -> str | None:
+        return self.said
+
+    def last_words(self) -> str:
+        return "panic"
+
+
+@pytest.mark.parametrize(
+    ("error", "broker", "told"),
+    [
+        (None, Broker("ZeroKeepAlive", alive=True), None),
+        ("closed", Broker(None, alive=True), "closed"),
+        ("closed", Broker("ZeroKeepAlive", alive=True), "closed; the broker said: ZeroKeepAlive"),
+        ("closed", Broker("ZeroKeepAlive", alive=False), "the broker ended during the run: panic"),
+    ],
+)
+def test_the_broker_is_heard_about_a_run_that_ended_early(error, broker, told):
+    assert explained(error, broker) == told
 
 
 def test_results_of_one_day_do_not_overwrite_each_other(tmp_path):
