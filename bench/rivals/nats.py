@@ -25,7 +25,13 @@ class Nats(Rival):
         store: dict[str, Any] = {"store_dir": str(setting.directory / "jetstream"), "max_file_store": 16 * 1024**3}
         if setting.variant is Variant.DURABLE:
             store["sync_interval"] = "always"
-        mqtt: dict[str, Any] = {"host": "127.0.0.1", "port": setting.port, "max_ack_pending": 65535}
+        mqtt: dict[str, Any] = {
+            "host": "127.0.0.1",
+            "port": setting.port,
+            "max_ack_pending": 65535,
+            # Behind 1,000 publishers whose messages it syncs one by one, five seconds are too few for its own requests.
+            "js_api_timeout": "60s",
+        }
         if setting.encrypted:
             mqtt["tls"] = {
                 "cert_file": str(setting.certificates.chain),

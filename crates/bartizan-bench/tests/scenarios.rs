@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bartizan_bench::Report;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use relayed::{measured, measured_over};
+use relayed::{measured, measured_behind_a_gate, measured_over};
 
 /// Files of a CA, and of a certificate for 127.0.0.1 with its key.
 struct Certificates {
@@ -132,6 +132,15 @@ fn many_subscriptions_match_once_each() {
 fn acknowledgements_of_lasting_sessions_are_timed() {
     let report = measured(None, "durable --publishers 3 --window 5 --messages 600");
     assert!(report.ok && report.ack_latency_us.is_some_and(|latency| latency.count >= 600), "{report:?}");
+}
+
+#[test]
+fn what_is_measured_is_told_though_sessions_cannot_be_ended_afterwards() {
+    // Three that end Sessions of an earlier run, and three pairs.
+    let words = "durable --publishers 3 --subscribers 3 --messages 60";
+    let report = measured_behind_a_gate(9, words).unwrap();
+    assert!(report.ok && report.delivered >= 60, "{report:?}");
+    assert!(measured_behind_a_gate(2, words).is_err(), "without the first there is nothing to measure");
 }
 
 #[test]
