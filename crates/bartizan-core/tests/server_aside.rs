@@ -14,6 +14,11 @@ use server_world::{Dice, World, wide};
 
 const IDENTITIES: &[(&str, &[&str])] = &[("x", &["all"]), ("y", &["all"])];
 
+/// Everybody may subscribe to `u` and to nothing else.
+const NARROW: &str = r#"{"format":1,"roles":[{"name":"all","limits":{},"rules":[
+    {"name":"p","effect":"permit","actions":["publish"],"pattern":["many"],"qos_max":2,"retain":true},
+    {"name":"s","effect":"permit","actions":["subscribe"],"pattern":[{"lit":"u"}],"qos_max":2,"retain":true}]}]}"#;
+
 fn joined(world: &mut World, name: &str, identity: &str) -> Client {
     let mut client = Client::new(name, identity, Version::V5);
     client.connect(world, 0);
@@ -136,9 +141,6 @@ fn what_the_policy_has_since_forbidden_is_not_delivered_from_the_disk() {
 
 #[test]
 fn what_lost_its_subscription_is_dropped_on_the_disk_at_once_and_the_rest_stays() {
-    const NARROW: &str = r#"{"format":1,"roles":[{"name":"all","limits":{},"rules":[
-        {"name":"p","effect":"permit","actions":["publish"],"pattern":["many"],"qos_max":2,"retain":true},
-        {"name":"s","effect":"permit","actions":["subscribe"],"pattern":[{"lit":"u"}],"qos_max":2,"retain":true}]}]}"#;
     let mut world = World::new(1, wide(), IDENTITIES);
     let (mut reader, mut writer) = (subscribed(&mut world, "r", "t"), joined(&mut world, "w", "y"));
     reader.subscribe(&mut world, "u", QoS::ExactlyOnce);
@@ -191,4 +193,113 @@ fn a_session_that_no_longer_outlives_its_connection_still_gets_what_waits() {
     writer.expiry_s = 0;
     rest(&mut world, &mut [&mut writer]);
     assert_eq!(world.disk.counts()[..3], [1, 0, 0], "only the publisher's Session is left");
+}
+
+/// Ten messages for a reader that takes none: five are in flight, its Receive Maximum, and five wait.
+fn unread(world: &mut World, reader: &mut Client, writer: &mut Client) {
+    publish(world, writer, 0, 10);
+    assert_eq!(world.total("queued_messages"), 5);
+    reader.drop_connection(world);
+    rest_of(world, writer);
+}
+
+#[test]
+fn what_is_in_flight_to_a_client_that_is_away_is_on_the_disk_alone() {
+    let mut world = World::new(1, wide(), IDENTITIES);
+    let (mut reader, mut writer) = (subscribed(&mut world, "r", "t"), joined(&mut world, "w", "x"));
+    publish(&mut world, &mut writer, 0, 10);
+    assert_eq!(world.disk.held_in_memory(), 10, "it is there to take them");
+    reader.drop_connection(&mut world);
+    rest_of(&mut world, &mut writer);
+    assert_eq!((world.disk.held_in_memory(), world.disk.counts()[2]), (0, 10));
+    reader.connect(&mut world, 0);
+    rest(&mut world, &mut [&mut reader]);
+    assert!(are_in_order(&numbers(&reader), 10), "{:?}", numbers(&reader));
+    assert_eq!((world.total("queued_messages"), world.disk.counts()[2]), (0, 0));
+}
+
+#[test]
+fn what_was_in_flight_before_a_crash_is_on_the_disk_alone_until_its_client_is_back() {
+    let mut world = World::new(1, wide(), IDENTITIES);
+    let (mut reader, mut writer) = (subscribed(&mut world, "r", "t"), joined(&mut world, "w", "x"));
+    unread(&mut world, &mut reader, &mut writer);
+    world.crash();
+    writer.drop_connection(&mut world);
+    assert_eq!((world.disk.held_in_memory(), world.disk.counts()[2]), (0, 10));
+    reader.connect(&mut world, 0);
+    rest(&mut world, &mut [&mut reader]);
+    assert!(are_in_order(&numbers(&reader), 10), "{:?}", numbers(&reader));
+}
+
+#[test]
+fn connack_waits_for_the_window_and_new_messages_go_behind_it() {
+    let mut world = World::new(1, wide(), IDENTITIES);
+    let (mut reader, mut writer) = (subscribed(&mut world, "r", "t"), joined(&mut world, "w", "x"));
+    publish(&mut world, &mut writer, 0, 3);
+    reader.drop_connection(&mut world);
+    rest_of(&mut world, &mut writer);
+    reader.connect(&mut world, 0);
+    while world.commit_one(0) {}
+    reader.read(&mut world);
+    assert!(!reader.is_connected && world.reads.len() == 1, "the page of the window is on its way");
+    writer.publish(&mut world, "t", &large(3), QoS::ExactlyOnce, false);
+    while world.commit_one(0) {}
+    assert!(world.read_one());
+    rest(&mut world, &mut [&mut reader, &mut writer]);
+    assert!(are_in_order(&numbers(&reader), 4), "{:?}", numbers(&reader));
+}
+
+#[test]
+fn a_client_that_comes_and_goes_while_its_window_is_read_finds_it_whole() {
+    let mut world = World::new(1, wide(), IDENTITIES);
+    let (mut reader, mut writer) = (subscribed(&mut world, "r", "t"), joined(&mut world, "w", "x"));
+    unread(&mut world, &mut reader, &mut writer);
+    for _ in 0..3 {
+        reader.connect(&mut world, 0);
+        while world.commit_one(0) {}
+        reader.drop_connection(&mut world);
+    }
+    rest_of(&mut world, &mut writer);
+    assert_eq!(world.disk.held_in_memory(), 0);
+    reader.connect(&mut world, 0);
+    rest(&mut world, &mut [&mut reader]);
+    assert!(are_in_order(&numbers(&reader), 10), "{:?}", numbers(&reader));
+    assert_eq!((world.total("queued_messages"), world.disk.counts()[2]), (0, 0));
+}
+
+#[test]
+fn what_was_in_flight_by_a_subscription_that_the_policy_ended_is_not_sent_again() {
+    let mut world = World::new(1, wide(), IDENTITIES);
+    let (mut reader, mut writer) = (subscribed(&mut world, "r", "t"), joined(&mut world, "w", "y"));
+    unread(&mut world, &mut reader, &mut writer);
+    world.set_roles(&[("x", &["none"]), ("y", &["all"])]);
+    world.set_roles(IDENTITIES);
+    rest_of(&mut world, &mut writer);
+    assert_eq!(world.disk.counts()[2], 0, "no Subscription is left for any of it");
+    reader.connect(&mut world, 0);
+    rest(&mut world, &mut [&mut reader]);
+    assert_eq!(numbers(&reader), [0_usize; 0]);
+}
+
+#[test]
+fn of_what_was_in_flight_only_what_still_has_a_subscription_is_sent_again() {
+    let mut world = World::new(1, wide(), IDENTITIES);
+    let (mut reader, mut writer) = (subscribed(&mut world, "r", "t"), joined(&mut world, "w", "y"));
+    reader.subscribe(&mut world, "u", QoS::ExactlyOnce);
+    rest(&mut world, &mut [&mut reader]);
+    for n in 0..4 {
+        let topic = if n % 2 == 0 { "u" } else { "t" };
+        writer.publish(&mut world, topic, &large(n), QoS::AtLeastOnce, false);
+        rest_of(&mut world, &mut writer);
+    }
+    reader.drop_connection(&mut world);
+    rest_of(&mut world, &mut writer);
+    let image = Arc::new(Image::load(NARROW.as_bytes()).unwrap());
+    let before = world.change.clone();
+    world.apply(Change { image, epoch: 2, ..before.clone() });
+    world.apply(Change { epoch: 3, ..before });
+    reader.connect(&mut world, 0);
+    rest(&mut world, &mut [&mut reader]);
+    assert_eq!(numbers(&reader), [0, 2]);
+    assert_eq!(world.disk.counts()[2], 0);
 }

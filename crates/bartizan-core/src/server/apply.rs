@@ -169,11 +169,19 @@ impl Server {
         });
         session.backlog.retain(|next| keeps(&next.message));
         // What was sent already is out; what would be sent again, or waits for its commit, is not.
+        let is_nothing_left = check_subscriptions && session.stored && subscriptions.is_empty();
+        if check_subscriptions && session.stored && !is_nothing_left && session.inflight.has_bare() {
+            session.aside.window_lost = true;
+        }
         let resend: Vec<_> = session
             .inflight
             .iter_mut()
             .filter(|(_, slot)| !slot.on_wire || slot.phase == InflightPhase::Assigned)
-            .filter(|(_, slot)| slot.message.as_ref().is_some_and(|message| !keeps(message)))
+            .filter(|(_, slot)| match &slot.message {
+                Some(message) => !keeps(message),
+                // What the disk alone has is decided when it comes back, if there is anything left for it.
+                None => is_nothing_left && slot.is_bare(),
+            })
             .map(|(id, _)| id)
             .collect();
         session.queued_bytes = session.queued_bytes.saturating_sub(octets);

@@ -11,7 +11,7 @@ use super::{Effects, Server};
 use crate::durable::{Fetch, Fetched, FetchedMessage};
 use crate::event::{Event, Subject, What};
 use crate::message::{Message, Time};
-use crate::session::aside::Next;
+use crate::session::aside::{Fetching, Next};
 use crate::session::session::Queued;
 use crate::session::{Session, SessionKey};
 
@@ -84,7 +84,10 @@ impl Server {
     pub fn fetched(&mut self, page: Fetched, now: Time, fx: &mut Effects) {
         let key = SessionKey::from(KeyData::from_ffi(page.session));
         let Some(session) = self.sessions.get_mut(key) else { return };
-        session.aside.end_fetch();
+        if session.aside.end_fetch() == Fetching::Window {
+            self.window_fetched(key, page, now, fx);
+            return;
+        }
         let mut dropped = Vec::new();
         for seq in &page.missing {
             // Only of a place that is still here: a message that nobody may lose in silence.
@@ -105,8 +108,7 @@ impl Server {
                 self.give_back(key, group, message, None, now, fx);
             }
         }
-        self.fetch_ahead(key, now, fx);
-        self.proceed(key, now, fx);
+        self.go_on(key, now, fx);
     }
 
     fn drop_aside(&mut self, key: SessionKey, seq: u64, weight_bytes: usize, fx: &mut Effects) {

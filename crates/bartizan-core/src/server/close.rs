@@ -166,6 +166,7 @@ impl Server {
             self.hand_over(key, now, fx);
             if let Some(session) = self.sessions.get_mut(key) {
                 session.set_all_aside();
+                session.set_window_aside();
             }
         }
         let Some(will) = open.will else { return };

@@ -26,6 +26,8 @@
 //! | `remote`       | what shards tell each other                                            |
 //! | `shared`       | what clients have in common, kept once                                 |
 //! | `listing`      | who is connected                                                       |
+//! | `aside`        | what waits on the disk alone, and comes back a page at a time          |
+//! | `window`       | the window of a client that is away, on the disk alone                 |
 //!
 //! A Session lives on the shard that its Client Identifier hashes to. A connection is accepted
 //! anywhere, authenticated there, and moves once, before CONNACK, to its Session's shard. So
@@ -59,6 +61,7 @@ pub mod rules;
 mod shared;
 pub mod subscribe;
 pub mod timers;
+mod window;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -74,7 +74,8 @@ impl Server {
         }
         // CONNACK says what became of the Session of before: not before the store says it too.
         let after_commit = fx.mutations.len() > before;
-        self.welcome(key, connack, present, after_commit, now, fx);
+        let waits = u32::from(self.resumes_window(session, fx));
+        self.welcome(key, connack, present, (waits, after_commit), now, fx);
     }
 
     /// Identity and Client Identifier; the latter is kept once, from its CONNECT on.
@@ -219,7 +220,7 @@ impl Server {
     pub(crate) fn store_session(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         // One with messages set aside is kept until it has them; its record says that it ends.
-        if session.is_transient() && session.aside.is_empty() {
+        if session.is_transient() && session.aside.is_empty() && !session.inflight.has_bare() {
             if std::mem::take(&mut session.stored) {
                 fx.mutations.push(Mutation::SessionDelete { client_id: Arc::clone(&session.client_id) });
                 fx.mutations.push(Mutation::WillDelete { client_id: Arc::clone(&session.client_id) });
@@ -273,7 +274,7 @@ impl Server {
         key: ConnectionKey,
         connack: Vec<u8>,
         session_present: bool,
-        after_commit: bool,
+        (waits, after_commit): (u32, bool),
         now: Time,
         fx: &mut Effects,
     ) {
@@ -287,7 +288,7 @@ impl Server {
             keep_alive_s: open.keep_alive_s,
         };
         self.tell(key, now, what, fx);
-        self.owe(key, OwedPacket::Connack(connack), 0, after_commit, now, fx);
+        self.owe(key, OwedPacket::Connack(connack), waits, after_commit, now, fx);
     }
 
     fn connack(

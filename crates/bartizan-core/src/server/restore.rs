@@ -189,7 +189,8 @@ impl Server {
                     on_wire: false,
                     // It may have gone out: DUP says so, and is never wrong to say.
                     sent_before: true,
-                    message: (!released).then_some(queued.message),
+                    // The store has it until its client is back.
+                    message: None,
                     subscription_ids: queued.subscription_ids,
                     group: None,
                 };

@@ -13,8 +13,12 @@ pub struct Aside {
     bytes: usize,
     /// The Shared Subscriptions that some of them came by.
     groups: BTreeMap<u64, Arc<str>>,
-    /// A page is on its way.
-    is_fetching: bool,
+    /// What is on its way.
+    fetching: Fetching,
+    /// CONNACK waits for the messages of the window, which are read first.
+    pub resumes: bool,
+    /// Subscriptions have ended by the policy while the store alone had the messages of the window.
+    pub window_lost: bool,
     /// Everything is being looked at again.
     sweep: Option<Sweep>,
 }
@@ -30,6 +34,18 @@ pub struct Sweep {
     pub lost: Vec<Arc<str>>,
     /// Messages that went.
     pub dropped: u64,
+}
+
+/// What a page on its way is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fetching {
+    /// None is.
+    #[default]
+    Nothing,
+    /// What waits.
+    Queue,
+    /// What was sent and not acknowledged.
+    Window,
 }
 
 /// What is to be read next.
@@ -59,12 +75,29 @@ impl Aside {
     /// Nothing.
     #[must_use]
     pub const fn new() -> Aside {
-        Aside { places: VecDeque::new(), bytes: 0, groups: BTreeMap::new(), is_fetching: false, sweep: None }
+        Aside {
+            places: VecDeque::new(),
+            bytes: 0,
+            groups: BTreeMap::new(),
+            fetching: Fetching::Nothing,
+            resumes: false,
+            window_lost: false,
+            sweep: None,
+        }
     }
 
-    /// True while a page is on its way.
-    pub(super) fn is_fetching(&self) -> bool {
-        self.is_fetching
+    /// True when nothing is lost by forgetting it.
+    pub(super) fn has_nothing(&self) -> bool {
+        self.is_idle() && self.fetching == Fetching::Nothing && !self.resumes && !self.window_lost
+    }
+
+    /// A page of the window is to be read; false while another one is on its way.
+    pub fn begin_window(&mut self) -> bool {
+        let begins = self.fetching == Fetching::Nothing;
+        if begins {
+            self.fetching = Fetching::Window;
+        }
+        begins
     }
 
     /// How many messages.
@@ -127,7 +160,7 @@ impl Aside {
     /// The places of the next page; none while one is on its way. A sweep goes before a client
     /// that wants what waits.
     pub fn next(&mut self, is_wanted: bool) -> Next {
-        if self.is_fetching {
+        if self.fetching != Fetching::Nothing {
             return Next::Nothing;
         }
         let page = match &self.sweep {
@@ -139,7 +172,7 @@ impl Aside {
             Some(sweep) => Next::Swept(sweep),
             None if page.is_empty() => Next::Nothing,
             None => {
-                self.is_fetching = true;
+                self.fetching = Fetching::Queue;
                 Next::Page(page)
             }
         }
@@ -166,9 +199,9 @@ impl Aside {
         Some((weight, self.groups.remove(&seq)))
     }
 
-    /// The page is there, or will never be.
-    pub fn end_fetch(&mut self) {
-        self.is_fetching = false;
+    /// The page is there, or will never be: what it is of.
+    pub fn end_fetch(&mut self) -> Fetching {
+        std::mem::take(&mut self.fetching)
     }
 }
 

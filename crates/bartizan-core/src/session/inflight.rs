@@ -46,12 +46,20 @@ pub struct Slot {
     /// True when PUBLISH went out before, on whatever connection: the next one is a DUP.
     pub sent_before: bool,
     /// The message; `None` where nothing can ever be sent again (a Session that ends with its
-    /// connection, or after PUBREC).
+    /// connection, or after PUBREC), and where the store alone has it while the client is away.
     pub message: Option<Arc<Message>>,
     /// Subscription Identifiers of the delivery.
     pub subscription_ids: Box<[u32]>,
     /// The Shared Subscription it came by, as its full filter.
     pub group: Option<Arc<str>>,
+}
+
+impl Slot {
+    /// True without a message that is still to be sent. Of a stored Session the store has it.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.message.is_none() && matches!(self.phase, Phase::Assigned | Phase::Publish)
+    }
 }
 
 /// The window.
@@ -236,6 +244,25 @@ impl Inflight {
             .filter(|(_, slot)| slot.phase != Phase::Done)
             .filter_map(move |(index, slot)| Some((PacketId::new(advance(base, index))?, slot)));
         self.aside.iter_mut().map(|(id, slot)| (*id, slot)).chain(ring)
+    }
+
+    /// Lets go of the messages of a client that is away: the store has them. What may have to be
+    /// given to another member of a Shared Subscription stays.
+    pub fn set_messages_aside(&mut self) {
+        for (_, slot) in self.iter_mut().filter(|(_, slot)| slot.group.is_none()) {
+            slot.message = None;
+        }
+    }
+
+    /// True when the store alone has one of the messages, where the Session is stored.
+    #[must_use]
+    pub fn has_bare(&self) -> bool {
+        self.ring.iter().any(Slot::is_bare) || self.aside.iter().any(|(_, slot)| slot.is_bare())
+    }
+
+    /// The places of so many of them, oldest first.
+    pub fn bare(&mut self, most: usize) -> Vec<u64> {
+        self.iter_mut().filter(|(_, slot)| slot.is_bare()).map(|(_, slot)| slot.seq).take(most).collect()
     }
 
     /// Messages that occupy the client's Receive Maximum on the present connection.

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use super::rare::Sparse;
 use crate::wire::{PacketId, ReasonCode};
 
+/// Names the CONNACK, which is the first packet owed on a connection.
+pub const CONNACK: u64 = 0;
+
 /// An acknowledgement that may only be sent once what it claims is true (I3).
 #[derive(Debug)]
 pub struct Owed {

@@ -121,7 +121,7 @@ impl Sparse for Aside {
     }
 
     fn has_nothing(&self) -> bool {
-        self.is_idle() && !self.is_fetching()
+        Aside::has_nothing(self)
     }
 }
 

@@ -93,6 +93,11 @@ impl Disk {
             && self.wills.is_empty()
     }
 
+    /// Queued messages that somebody holds in memory beside the disk.
+    pub fn held_in_memory(&self) -> usize {
+        self.queued.values().filter(|queued| Arc::strong_count(&queued.message) > 1).count()
+    }
+
     /// How many things are kept for Sessions, for a message when it should be none.
     pub fn counts(&self) -> [usize; 5] {
         [self.sessions.len(), self.subscriptions.len(), self.queued.len(), self.received.len(), self.wills.len()]
