@@ -307,6 +307,11 @@ mod tests {
     }
 
     #[test]
+    fn a_message_in_flight_takes_sixty_four_octets_at_most_beside_itself() {
+        assert!(std::mem::size_of::<Slot>() <= 64, "{}", std::mem::size_of::<Slot>());
+    }
+
+    #[test]
     fn identifiers_run_in_order_wrap_after_65535_and_are_never_zero() {
         let mut window = Inflight::default();
         for seq in 0..140_000_u64 {
