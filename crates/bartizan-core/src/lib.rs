@@ -9,6 +9,7 @@
 //! | `session` | Connection and Session state: queue, in-flight window, aliases, Will      |
 //! | `server`  | the MQTT Server of one shard: who may connect, who gets what              |
 //! | `message` | one Application Message, encoded once and shared                          |
+//! | `parcel`  | messages on their way to another shard, in one block                      |
 //! | `durable` | what a Session must not forget                                            |
 //! | `event`   | what happened, for logs and detectors                                     |
 //! | `octets`  | octets looked at eight at a time                                          |
@@ -22,6 +23,7 @@ pub mod event;
 pub mod limits;
 pub mod message;
 mod octets;
+pub mod parcel;
 pub mod policy;
 pub mod server;
 pub mod session;

@@ -75,9 +75,9 @@ impl Recovery {
         for (shard, fetch) in fetches {
             shared.store.fetch(shard, fetch);
         }
-        for (shard, forward) in fx.forwards.drain(..) {
+        for (shard, forwards) in fx.forwards.take() {
             if let Some(mailbox) = shared.mailboxes.get(shard) {
-                mailbox.forward(vec![forward]);
+                mailbox.forward(forwards);
             }
         }
         if shared.events.push(fx.events.drain(..)) {

@@ -1,4 +1,4 @@
-//! One shard of a server, without sockets, threads or a clock.
+//! One shard of a server, or two beside each other, without sockets, threads or a clock.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use bartizan_core::server::apply::Change;
 use bartizan_core::server::connect::Verdict;
 use bartizan_core::server::{Common, Effects, Limits, ListenerRules, Server};
 use bartizan_core::session::{Address, ConnectionKey, Peer, Principal};
+use bartizan_core::topic::topic_hash;
 use bartizan_core::wire::encode::{self, PublishHead};
 use bartizan_core::wire::{
     self, Connect, Packet, PacketId, Properties, QoS, ReasonCode, Role, SubscriptionOptions, Version,
@@ -36,6 +37,11 @@ pub struct Shard {
     fx: Effects,
 }
 
+/// Two shards. What one sends the other is there at once.
+pub struct Pair {
+    shards: [Shard; 2],
+}
+
 /// A principal with one role.
 pub fn principal(role: &str) -> Principal {
     Principal {
@@ -50,6 +56,10 @@ pub fn principal(role: &str) -> Principal {
 impl Shard {
     /// A shard under `POLICY`, whose limits get in nobody's way.
     pub fn new() -> Shard {
+        Shard::beside(0, &Arc::new(Common::new(1)))
+    }
+
+    fn beside(at: usize, common: &Arc<Common>) -> Shard {
         let limits = Limits {
             publish_rate_per_s: 0,
             publish_bytes_per_s: 0,
@@ -58,8 +68,7 @@ impl Shard {
             ..Limits::default()
         };
         let rules = ListenerRules { limits: Arc::new(limits), ..ListenerRules::default() };
-        let mut shard =
-            Shard { server: Server::new(0, Arc::new(Common::new(1)), vec![rules], 1), fx: Effects::default() };
+        let mut shard = Shard { server: Server::new(at, Arc::clone(common), vec![rules], 1), fx: Effects::default() };
         let change = Change {
             image: Arc::new(Image::load(POLICY.as_bytes()).unwrap()),
             identities: Arc::default(),
@@ -153,6 +162,43 @@ impl Shard {
         self.fx.dirty.clear();
         self.fx.events.clear();
         assert!(self.fx.closed.is_empty(), "every client keeps to the protocol");
+        assert!(self.fx.moves.is_empty(), "every client is where its Session is");
+    }
+}
+
+impl Pair {
+    /// Two shards of a server under `POLICY`.
+    pub fn new() -> Pair {
+        let common = Arc::new(Common::new(2));
+        Pair { shards: [0, 1].map(|at| Shard::beside(at, &common)) }
+    }
+
+    /// The shard that a Client Identifier is at home on.
+    pub fn home(&mut self, client_id: &str) -> &mut Shard {
+        &mut self.shards[(topic_hash(client_id) % 2) as usize]
+    }
+
+    /// The first of some Client Identifiers whose home is another one.
+    pub fn away_from(client_id: &str) -> String {
+        let is_away = |name: &String| topic_hash(name) % 2 != topic_hash(client_id) % 2;
+        (0..).map(|n| format!("dash-{n:02}")).find(is_away).unwrap()
+    }
+
+    /// What each sends the other, until nobody has anything to say.
+    pub fn exchange(&mut self) {
+        while self.shards.iter().any(|shard| !shard.fx.forwards.is_empty()) {
+            for at in [0, 1] {
+                let [one, two] = &mut self.shards;
+                let (from, other) = if at == 0 { (one, two) } else { (two, one) };
+                for forward in from.fx.forwards.take().flat_map(|(_, forwards)| forwards) {
+                    let mut rest = Some(forward);
+                    while let Some(forward) = rest {
+                        rest = other.server.on_forward(forward, NOW, &mut other.fx);
+                    }
+                }
+                other.perform();
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use bartizan_core::session::ConnectionKey;
 use bartizan_core::wire::encode;
 use bartizan_core::wire::{self, Packet, QoS, ReasonCode, Role, Version};
 
-use crate::shard::{Shard, connect, principal, publishes};
+use crate::shard::{Pair, Shard, connect, principal, publishes};
 use crate::{Case, collect_instructions};
 
 const TOPIC: &str = "plant/press-01/temperature";
@@ -24,6 +24,9 @@ pub const CASES: &[Case] = &[
     ("PUBLISH QoS 0 to one, 50 topics in turn", mixed),
     ("PUBLISH QoS 1 to one, acknowledged", || acknowledged(QoS::AtLeastOnce)),
     ("PUBLISH QoS 2 to one, acknowledged", || acknowledged(QoS::ExactlyOnce)),
+    ("PUBLISH QoS 0 to one on another shard, 50 in a row", crossing),
+    ("PUBLISH QoS 0 to one on another shard, one at a time", || crossing_in_rows(1)),
+    ("PUBLISH QoS 1 to one on another shard, acknowledged", crossing_acknowledged),
     ("PUBLISH QoS 0 to 100, per receiver", fan_out),
     ("PUBLISH QoS 0 to nobody", nobody),
     ("CONNECT to CONNACK", || session(Version::V311)),
@@ -134,6 +137,59 @@ fn answers(inbox: &[u8]) -> Vec<u8> {
         }
     }
     out
+}
+
+fn crossing() -> usize {
+    crossing_in_rows(ROW)
+}
+
+/// Publisher and subscriber at home on two shards.
+fn crossing_in_rows(row: u16) -> usize {
+    let mut pair = Pair::new();
+    let from = pair.home("press-01").client("press-01", "press", Version::V311);
+    let dash = Pair::away_from("press-01");
+    let to = pair.home(&dash).subscriber(&dash, Version::V311, TOPIC, QoS::AtMostOnce);
+    let octets = publishes(Version::V311, TOPIC, QoS::AtMostOnce, &[b'x'; 16], row);
+    let mut round = || {
+        pair.home("press-01").send(from, black_box(&octets));
+        pair.exchange();
+        assert_eq!(pair.home(&dash).drain(to), octets.len());
+    };
+    round();
+    let rounds = if row == 1 { 100 } else { ROUNDS };
+    collect_instructions(&mut || (0..rounds).for_each(|_| round()));
+    rounds * usize::from(row)
+}
+
+/// The same, until both have acknowledged.
+fn crossing_acknowledged() -> usize {
+    let mut pair = Pair::new();
+    let from = pair.home("press-01").client("press-01", "press", Version::V311);
+    let dash = Pair::away_from("press-01");
+    let to = pair.home(&dash).subscriber(&dash, Version::V311, TOPIC, QoS::AtLeastOnce);
+    let octets = publishes(Version::V311, TOPIC, QoS::AtLeastOnce, &[b'x'; 16], ROW);
+    let mut exchange = |counted: bool| {
+        let mut step = |work: &mut dyn FnMut(&mut Pair)| match counted {
+            true => collect_instructions(&mut || work(&mut pair)),
+            false => work(&mut pair),
+        };
+        let mut inbox = Vec::new();
+        step(&mut |pair| {
+            pair.home("press-01").send(from, &octets);
+            pair.exchange();
+            inbox = pair.home(&dash).take(to);
+        });
+        let answers = answers(&inbox);
+        let mut acknowledged = 0;
+        step(&mut |pair| {
+            pair.home(&dash).send(to, &answers);
+            acknowledged = pair.home("press-01").drain(from);
+        });
+        assert_eq!((acknowledged, answers.len()), (4 * usize::from(ROW), 4 * usize::from(ROW)));
+    };
+    exchange(false);
+    (0..ROUNDS).for_each(|_| exchange(true));
+    ROUNDS * usize::from(ROW)
 }
 
 fn fan_out() -> usize {

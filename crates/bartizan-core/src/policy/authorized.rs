@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::bind::Grants;
 use super::decide::Decision;
 use crate::message::Message;
+use crate::parcel::{Carried, Parcel};
 use crate::topic::TopicName;
 use crate::wire::{Publish, QoS};
 
@@ -45,6 +46,22 @@ impl Authorized<Publish<'_>> {
             && message.retain == self.0.retain
             && message.payload().len() == self.0.payload.len();
         same.then_some(Authorized(message))
+    }
+}
+
+impl Authorized<Parcel> {
+    /// A parcel that begins with an admitted message. Only what is admitted can be added.
+    #[must_use]
+    pub fn of(message: &Authorized<Arc<Message>>) -> Authorized<Parcel> {
+        let mut parcel = Parcel::default();
+        parcel.push(&Carried::of(&message.0));
+        Authorized(parcel)
+    }
+
+    /// Copies an admitted message in. What was decided upon is taken from the proof.
+    pub fn add(&mut self, admitted: &Authorized<Publish<'_>>, message: &Carried<'_>) {
+        let Publish { topic, payload, qos, retain, .. } = admitted.0;
+        self.0.push(&Carried { topic: TopicName::assume_parsed(topic), payload, qos, retain, ..*message });
     }
 }
 

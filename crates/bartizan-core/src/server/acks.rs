@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::connect::append_within;
 use super::effects::Deferred;
-use super::{AckRef, Effects, Server};
+use super::{AckRef, Acks, Effects, Server};
 use crate::durable::Mutation;
 use crate::message::Time;
 use crate::session::owing::OwedPacket;
@@ -42,9 +42,16 @@ impl Server {
 
     /// One wait of an owed packet is over.
     pub(crate) fn owed_done(&mut self, key: ConnectionKey, id: u64, now: Time, fx: &mut Effects) {
+        self.all_owed_done(key, id, 1, now, fx);
+    }
+
+    /// One wait of each of so many owed packets in a row is over.
+    fn all_owed_done(&mut self, key: ConnectionKey, first: u64, count: u32, now: Time, fx: &mut Effects) {
         let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return };
-        if let Some(owed) = open.owed_mut(id) {
-            owed.waits = owed.waits.saturating_sub(1);
+        for at in 0..u64::from(count) {
+            if let Some(owed) = open.owed_mut(first.wrapping_add(at)) {
+                owed.waits = owed.waits.saturating_sub(1);
+            }
         }
         self.settle(key, now, fx);
     }
@@ -227,8 +234,8 @@ impl Server {
     pub fn committed(&mut self, deferred: Deferred, now: Time, fx: &mut Effects) {
         match deferred {
             Deferred::Owed(key, id) => self.owed_done(key, id, now, fx),
-            Deferred::Confirm(ack) if ack.shard() == self.shard => self.on_confirm(ack, now, fx),
-            Deferred::Confirm(ack) => self.confirm(Some(ack), false, fx),
+            Deferred::Confirm(acks) if acks.shard() == self.shard => self.on_confirm(acks, now, fx),
+            Deferred::Confirm(acks) => fx.forwards.confirm(acks),
             Deferred::Publish(session, id) => {
                 let is_live = self.is_live(session);
                 let Some(slot) = self.sessions.get_mut(session).and_then(|s| s.inflight.get_mut(id)) else { return };
@@ -261,15 +268,21 @@ impl Server {
             .is_some_and(|open| open.is_live)
     }
 
-    /// Another shard says that a message is safe there.
-    pub(crate) fn on_confirm(&mut self, ack: AckRef, now: Time, fx: &mut Effects) {
-        match ack {
-            AckRef::Owed { connection, owed, .. } => self.owed_done(connection, owed, now, fx),
-            AckRef::Receipt { session, packet_id, nonce, .. } => {
-                self.receipt_confirmed(session, packet_id, nonce, now, fx);
+    /// Another shard says that messages are safe there.
+    pub(crate) fn on_confirm(&mut self, acks: Acks, now: Time, fx: &mut Effects) {
+        if let AckRef::Owed { connection, owed, .. } = acks.first() {
+            self.all_owed_done(connection, owed, acks.count(), now, fx);
+            return;
+        }
+        for ack in acks.iter() {
+            match ack {
+                AckRef::Owed { connection, owed, .. } => self.owed_done(connection, owed, now, fx),
+                AckRef::Receipt { session, packet_id, nonce, .. } => {
+                    self.receipt_confirmed(session, packet_id, nonce, now, fx);
+                }
+                AckRef::Handed { session, seq, .. } => self.handed_over(session, seq, now, fx),
+                AckRef::Relayed { relay, .. } => self.relayed(relay, fx),
             }
-            AckRef::Handed { session, seq, .. } => self.handed_over(session, seq, now, fx),
-            AckRef::Relayed { relay, .. } => self.relayed(relay, fx),
         }
     }
 }

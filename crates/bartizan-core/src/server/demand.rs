@@ -10,7 +10,7 @@ impl Server {
     pub fn demand(&self, waiting: &[Deferred]) -> Option<Durability> {
         let asked = waiting.iter().map(|deferred| match deferred {
             Deferred::Owed(connection, _) => self.durability_of(*connection),
-            Deferred::Confirm(ack) => ack.durability(),
+            Deferred::Confirm(acks) => acks.first().durability(),
             Deferred::Publish(session, _) | Deferred::Release(session, _) => self.durability_for(*session),
         });
         asked.max()

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::remote::{AckRef, Adoption, Forward};
+use super::forwards::Forwards;
+use super::remote::{Acks, Adoption};
 use crate::durable::{Fetch, Mutation};
 use crate::event::Event;
 use crate::session::auth_exchange::Secret;
@@ -32,7 +33,7 @@ pub struct Effects {
     /// Queued messages that the store is to bring back: asked for behind the batch.
     pub fetches: Vec<Fetch>,
     /// Messages for other shards.
-    pub forwards: Vec<(usize, Forward)>,
+    pub forwards: Forwards,
     /// Connections whose Session lives on another shard.
     pub moves: Vec<(ConnectionKey, usize, Box<Adoption>)>,
     /// Octets wait that should be written before more is read.
@@ -58,8 +59,8 @@ pub enum Deferred {
     Publish(SessionKey, PacketId),
     /// A PUBREL may go out: the release is durable.
     Release(SessionKey, PacketId),
-    /// Another shard may be told that its message is safe here.
-    Confirm(AckRef),
+    /// Another shard may be told that its messages are safe here.
+    Confirm(Acks),
 }
 
 /// A question for the authenticators.

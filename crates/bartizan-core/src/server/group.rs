@@ -68,7 +68,7 @@ impl Server {
             self.admit_member(name, member);
             return false;
         }
-        fx.forwards.push((home, Forward::Join { group: Arc::clone(name), member, ack }));
+        fx.forwards.push(home, Forward::Join { group: Arc::clone(name), member, ack });
         ack.is_some()
     }
 
@@ -106,7 +106,7 @@ impl Server {
             self.dismiss_member(name, self.shard, key);
             return false;
         }
-        fx.forwards.push((home, Forward::Leave { group: Arc::clone(name), shard: self.shard, session: key, ack }));
+        fx.forwards.push(home, Forward::Leave { group: Arc::clone(name), shard: self.shard, session: key, ack });
         ack.is_some()
     }
 
@@ -159,7 +159,7 @@ impl Server {
             self.deliver_to_member(member.session, &name, out, now, fx);
             return 0;
         }
-        fx.forwards.push((member.shard, to_member(&member, name, out.message(), ack)));
+        fx.forwards.push(member.shard, to_member(&member, name, out.message(), ack));
         u32::from(ack.is_some())
     }
 
@@ -229,7 +229,7 @@ impl Server {
         if home == self.shard {
             self.on_group_message(&group, message, ack, except, now, fx);
         } else {
-            fx.forwards.push((home, Forward::ToGroup { group, message, ack, except }));
+            fx.forwards.push(home, Forward::ToGroup { group, message, ack, except });
         }
     }
 
@@ -254,7 +254,7 @@ impl Server {
                 self.deliver_to_member(member.session, &name, &mut Outgoing::held(&message), now, fx);
                 self.confirm(ack, fx.mutations.len() > before, fx);
             }
-            Some((name, member)) => fx.forwards.push((member.shard, to_member(&member, name, message, ack))),
+            Some((name, member)) => fx.forwards.push(member.shard, to_member(&member, name, message, ack)),
             None if is_handed => {}
             None => self.confirm(ack, false, fx),
         }
@@ -317,10 +317,13 @@ impl Server {
         }
     }
 
-    /// What another shard says.
-    pub fn on_forward(&mut self, forward: Forward, now: Time, fx: &mut Effects) {
+    /// What another shard says. What is left of it is given back where something must be written
+    /// before it is handled.
+    #[must_use]
+    pub fn on_forward(&mut self, forward: Forward, now: Time, fx: &mut Effects) -> Option<Forward> {
         match forward {
-            Forward::Publish(message, ack) => self.on_forwarded(&message, ack, now, fx),
+            Forward::Messages(shipment) => return self.on_shipment(shipment, now, fx).map(Forward::Messages),
+            Forward::Publish(message, ack) => self.on_forwarded(&mut Outgoing::held(&message), ack, now, fx),
             Forward::ToMember { session, was_online, group, message, ack } => {
                 self.on_member_message((session, was_online), group, message, ack, now, fx);
             }
@@ -335,12 +338,13 @@ impl Server {
                 self.dismiss_member(&group, shard, session);
                 self.confirm(ack, false, fx);
             }
-            Forward::Confirm(ack) => self.on_confirm(ack, now, fx),
+            Forward::Confirm(acks) => self.on_confirm(acks, now, fx),
             Forward::Hold(client_id) => self.on_hold(&client_id, now),
             Forward::Adopt(adoption) => {
                 self.adopt(*adoption, now, fx);
             }
         }
+        None
     }
 }
 

@@ -24,6 +24,7 @@
 //! | `apply`        | a policy change swept over live Sessions                               |
 //! | `restore`      | what the store gives back at start                                     |
 //! | `remote`       | what shards tell each other                                            |
+//! | `forwards`     | what waits to be told to other shards                                  |
 //! | `shared`       | what clients have in common, kept once                                 |
 //! | `listing`      | who is connected                                                       |
 //! | `aside`        | what waits on the disk alone, and comes back a page at a time          |
@@ -43,6 +44,7 @@ pub mod connect;
 pub mod deliver;
 pub mod demand;
 pub mod effects;
+pub mod forwards;
 pub mod group;
 pub mod input;
 pub mod listing;
@@ -76,8 +78,9 @@ use crate::topic::{RouteCache, SubscriptionIndex};
 
 pub use common::{Common, Counters};
 pub use effects::{AuthRequest, Deferred, Effects};
+pub use forwards::Forwards;
 pub use group::Group;
-pub use remote::{AckRef, Adoption, Forward, Member};
+pub use remote::{AckRef, Acks, Adoption, Forward, Member, Shipment};
 pub use route::{Part, Receiver, Route};
 pub use rules::{DeniedPublish, Limits, ListenerRules};
 pub use timers::{Timer, Timers};

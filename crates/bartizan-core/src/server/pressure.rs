@@ -120,7 +120,7 @@ impl Server {
                 let told = (now, Arc::clone(&publisher.client_id));
                 if self.last_held.as_ref() != Some(&told) {
                     let home = self.home_of(&publisher.client_id);
-                    fx.forwards.push((home, Forward::Hold(Arc::clone(&publisher.client_id))));
+                    fx.forwards.push(home, Forward::Hold(Arc::clone(&publisher.client_id)));
                     self.last_held = Some(told);
                     // It goes out before more of what comes in is handled.
                     fx.is_urgent = true;

@@ -55,7 +55,7 @@ impl Server {
             self.record(session_key, id, fx);
         }
         if fx.mutations.len() > before {
-            fx.deferred.push(Deferred::Confirm(ack));
+            fx.deferred.push(Deferred::Confirm(ack.into()));
         } else {
             self.receipt_confirmed(session_key, id, nonce, now, fx);
         }
@@ -100,7 +100,7 @@ impl Server {
             self.record(key, id, fx);
             let durability = self.durability_of(owed_on);
             let ack = AckRef::Receipt { shard: self.shard, session: key, packet_id: id, nonce, durability };
-            fx.deferred.push(Deferred::Confirm(ack));
+            fx.deferred.push(Deferred::Confirm(ack.into()));
             return;
         }
         let ((connection, owed), released) = (receipt.owed, receipt.released);

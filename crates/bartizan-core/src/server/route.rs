@@ -7,9 +7,10 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::{AckRef, Effects, Forward, GroupKey, Server};
+use super::{AckRef, Acks, Deferred, Effects, Forward, Forwards, GroupKey, Server, Shipment};
 use crate::durable::Durability;
 use crate::message::{Message, Publisher, Time};
+use crate::parcel::Carried;
 use crate::policy::Authorized;
 use crate::session::{ConnectionKey, SessionKey};
 use crate::topic::{Lookup, Stamp, SubscriptionIndex, TopicName};
@@ -135,6 +136,19 @@ impl<'a> Outgoing<'a> {
             publisher: &message.publisher,
             held: Some(Arc::clone(message)),
         }
+    }
+
+    /// A message from another shard.
+    #[must_use]
+    pub fn carried(message: &Carried<'a>) -> Outgoing<'a> {
+        let Carried { topic, hash, properties, payload, qos, retain, expires_at, publisher } = *message;
+        Outgoing { topic, hash, properties, payload, qos, retain, expires_at, publisher, held: None }
+    }
+
+    /// The same message as something to be copied for another shard.
+    fn to_carry(&self) -> Carried<'_> {
+        let Outgoing { topic, hash, properties, payload, qos, retain, expires_at, publisher, .. } = *self;
+        Carried { topic, hash, properties, payload, qos, retain, expires_at, publisher }
     }
 
     /// The message as something to hold: made at the first call, shared from then on.
@@ -271,7 +285,13 @@ impl Server {
         now: Time,
         fx: &mut Effects,
     ) -> Routed {
-        let mut routed = self.route_remote(out, ack, fx, |message| proof.held(message));
+        let mut routed = self.route_remote(out, ack, fx, |shard, out, forwards| {
+            if forwards.carry(shard, proof, &out.to_carry(), ack) {
+                return true;
+            }
+            let message = proof.held(out.message());
+            message.map(|message| forwards.push(shard, Forward::Publish(message, ack))).is_some()
+        });
         let session = self.connections.get(from).and_then(|c| c.open()).map(|open| open.session);
         routed.waits += self.route_here(out, session, ack, now, fx, &mut routed.found);
         routed
@@ -280,34 +300,49 @@ impl Server {
     /// Sends a held message that the policy admitted, or the server's own.
     pub(crate) fn route_message(&mut self, message: &Authorized<Arc<Message>>, now: Time, fx: &mut Effects) {
         let mut out = Outgoing::held(message);
-        let mut routed = self.route_remote(&mut out, None, fx, |_| Some(message.clone()));
+        let mut routed = self.route_remote(&mut out, None, fx, |shard, _, forwards| {
+            forwards.push(shard, Forward::Publish(message.clone(), None));
+            true
+        });
         let publisher = self.by_client_id.get(&message.publisher.client_id).copied();
         self.route_here(&mut out, publisher, None, now, fx, &mut routed.found);
     }
 
-    /// A message from another shard, where it was admitted.
-    pub(crate) fn on_forwarded(
+    /// Messages from another shard, where they were admitted. What is left of them is given back
+    /// where something must be written before they go on.
+    pub(crate) fn on_shipment(
         &mut self,
-        message: &Authorized<Arc<Message>>,
-        ack: Option<AckRef>,
+        mut shipment: Box<Shipment>,
         now: Time,
         fx: &mut Effects,
-    ) {
+    ) -> Option<Box<Shipment>> {
+        while let Some((message, ack)) = shipment.next() {
+            self.on_forwarded(&mut Outgoing::carried(&message), ack, now, fx);
+            if fx.is_urgent {
+                return Some(shipment);
+            }
+        }
+        None
+    }
+
+    /// A message from another shard.
+    pub(crate) fn on_forwarded(&mut self, out: &mut Outgoing<'_>, ack: Option<AckRef>, now: Time, fx: &mut Effects) {
         let before = fx.mutations.len();
         self.pressure = super::pressure::Pressure::None;
-        let mut out = Outgoing::held(message);
-        let durability = ack.map_or_else(Durability::default, |ack| ack.durability());
-        let relay = ack.map(|ack| self.relays.insert(super::remote::Relay { ack, waits: 1 }));
-        let via = relay.map(|relay| AckRef::Relayed { shard: self.shard, relay, durability });
+        // Only a group has members elsewhere, who must have it safe too.
+        let relayed = ack.filter(|_| !self.groups.is_empty());
+        let durability = relayed.map_or_else(Durability::default, |ack| ack.durability());
+        let relay = relayed.map(|ack| self.relays.insert(super::remote::Relay { ack, waits: 1 }));
+        let via = relay.map(|relay| AckRef::Relayed { shard: self.shard, relay, durability }).or(ack);
         // Its publisher is at home elsewhere, so No Local cannot concern a Session here.
         let mut found = false;
-        let waits = self.route_here(&mut out, None, via, now, fx, &mut found);
+        let waits = self.route_here(out, None, via, now, fx, &mut found);
         if let Some(relay) = relay.and_then(|relay| self.relays.get_mut(relay)) {
             relay.waits += waits;
         }
         self.confirm(via, fx.mutations.len() > before, fx);
         if self.pressure != super::pressure::Pressure::None {
-            self.press_sender(&message.publisher, now, fx);
+            self.press_sender(out.publisher, now, fx);
         }
     }
 
@@ -327,16 +362,15 @@ impl Server {
         out: &mut Outgoing<'_>,
         ack: Option<AckRef>,
         fx: &mut Effects,
-        prove: impl Fn(Arc<Message>) -> Option<Authorized<Arc<Message>>>,
+        send: impl Fn(usize, &mut Outgoing<'_>, &mut Forwards) -> bool,
     ) -> Routed {
         let mut routed = Routed::default();
         for shard in (0..self.common.shards()).filter(|shard| *shard != self.shard) {
             let interested =
                 self.common.interest_of(shard).is_some_and(|interest| interest.may_match(&out.topic, out.hash));
-            if interested && let Some(message) = prove(out.message()) {
+            if interested && send(shard, out, &mut fx.forwards) {
                 routed.waits += u32::from(ack.is_some());
                 routed.found = true;
-                fx.forwards.push((shard, Forward::Publish(message, ack)));
             }
         }
         routed
@@ -410,13 +444,19 @@ impl Server {
     pub(crate) fn confirm(&mut self, ack: Option<AckRef>, after_commit: bool, fx: &mut Effects) {
         let Some(ack) = ack else { return };
         if after_commit {
-            fx.deferred.push(super::Deferred::Confirm(ack));
+            let acks = Acks::from(ack);
+            if let Some(Deferred::Confirm(last)) = fx.deferred.last_mut()
+                && last.append(&acks)
+            {
+                return;
+            }
+            fx.deferred.push(Deferred::Confirm(acks));
         } else if let AckRef::Relayed { relay, shard, .. } = ack
             && shard == self.shard
         {
             self.relayed(relay, fx);
         } else {
-            fx.forwards.push((ack.shard(), Forward::Confirm(ack)));
+            fx.forwards.confirm(ack.into());
         }
     }
 }

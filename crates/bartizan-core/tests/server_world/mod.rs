@@ -344,7 +344,12 @@ impl World {
         let Some(mail) = self.mail[route].pop_front() else { return false };
         let shard = &mut self.shards[to];
         match mail {
-            Mail::Forward(forward) => shard.server.on_forward(forward, self.now, &mut shard.fx),
+            Mail::Forward(forward) => {
+                if let Some(rest) = shard.server.on_forward(forward, self.now, &mut shard.fx) {
+                    // The rest comes before all that was sent after it.
+                    self.mail[route].push_front(Mail::Forward(rest));
+                }
+            }
             Mail::Adopt(adoption, socket) => {
                 let key = shard.server.adopt(*adoption, self.now, &mut shard.fx);
                 self.by_key.insert((to, key), socket);
@@ -431,13 +436,16 @@ impl World {
                 shard.deferred.extend(fx.deferred.into_iter().map(|deferred| (ticket, deferred)));
             }
             self.reads.extend(fx.fetches.into_iter().map(|fetch| (at, fetch)));
-            for (to, forward) in fx.forwards {
-                if to == at {
-                    let shard = &mut self.shards[at];
-                    shard.server.on_forward(forward, self.now, &mut shard.fx);
-                } else {
-                    let route = at * self.shards.len() + to;
-                    self.mail[route].push_back(Mail::Forward(forward));
+            let mut forwards = fx.forwards;
+            for (to, waiting) in forwards.take() {
+                let route = at * self.shards.len() + to;
+                for forward in waiting {
+                    if to == at {
+                        let shard = &mut self.shards[at];
+                        assert!(shard.server.on_forward(forward, self.now, &mut shard.fx).is_none());
+                    } else {
+                        self.mail[route].push_back(Mail::Forward(forward));
+                    }
                 }
             }
             for request in fx.authenticate {

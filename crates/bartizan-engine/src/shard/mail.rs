@@ -19,7 +19,7 @@ impl Shard {
             handled += 1;
             match mail {
                 Mail::Forwards(forwards, bytes) => {
-                    handled += forwards.len();
+                    handled += forwards.iter().map(Forward::messages).sum::<usize>();
                     self.forwarded(forwards, bytes, now);
                 }
                 mail => self.open_mail(mail, now),
@@ -31,8 +31,11 @@ impl Shard {
     /// What other shards sent. Those that wait until there is less of it are woken.
     fn forwarded(&mut self, forwards: Vec<Forward>, bytes: usize, now: Time) {
         for forward in forwards {
-            self.server.on_forward(forward, now, &mut self.fx);
-            self.relieve(now);
+            let mut rest = Some(forward);
+            while let Some(forward) = rest {
+                rest = self.server.on_forward(forward, now, &mut self.fx);
+                self.relieve(now);
+            }
         }
         if self.mailbox().lighten(bytes) {
             self.others().for_each(|mailbox| mailbox.wake());

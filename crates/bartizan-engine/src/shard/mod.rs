@@ -23,7 +23,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use bartizan_core::message::Time;
-use bartizan_core::server::{Deferred, Effects, Forward, ListenerRules, Server};
+use bartizan_core::server::{Deferred, Effects, ListenerRules, Server};
 use bartizan_core::session::ConnectionKey;
 use mio::{Events as Ready, Poll, Token};
 use slotmap::{SecondaryMap, SlotMap};
@@ -86,8 +86,6 @@ pub struct Shard {
     ready: VecDeque<DriverKey>,
     deadlines: BinaryHeap<Reverse<(Time, DriverKey)>>,
     fx: Effects,
-    /// Messages for each shard.
-    outgoing: Vec<Vec<Forward>>,
     deferred: VecDeque<(Ticket, Deferred)>,
     floods: Floods,
     told: Vec<bartizan_core::event::Event>,
@@ -133,7 +131,6 @@ impl Shard {
             ready: VecDeque::new(),
             deadlines: BinaryHeap::new(),
             fx: Effects::default(),
-            outgoing: shared.mailboxes.iter().map(|_| Vec::new()).collect(),
             deferred: VecDeque::new(),
             floods: Floods::default(),
             told: Vec::new(),

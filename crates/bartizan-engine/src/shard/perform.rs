@@ -79,18 +79,18 @@ impl Shard {
         if self.fx.forwards.is_empty() {
             return;
         }
-        let mut forwards = std::mem::take(&mut self.fx.forwards);
-        for (shard, forward) in forwards.drain(..) {
+        let mut own = Vec::new();
+        for (shard, batch) in self.fx.forwards.take() {
             if shard == self.lane {
-                self.server.on_forward(forward, now, &mut self.fx);
-            } else if let Some(batch) = self.outgoing.get_mut(shard) {
-                batch.push(forward);
+                own = batch;
+            } else if let Some(mailbox) = self.shared.mailboxes.get(shard) {
+                mailbox.forward(batch);
             }
         }
-        put_back(&mut self.fx.forwards, forwards);
-        for (batch, mailbox) in self.outgoing.iter_mut().zip(&self.shared.mailboxes) {
-            if !batch.is_empty() {
-                mailbox.forward(std::mem::take(batch));
+        for forward in own {
+            let mut rest = Some(forward);
+            while let Some(forward) = rest {
+                rest = self.server.on_forward(forward, now, &mut self.fx);
             }
         }
     }
