@@ -38,7 +38,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const POLICY: &str = r#"{"format":1,"roles":[{"name":"anonymous","limits":{},"rules":[
+const POLICY: &str = r#"{"format":2,"roles":[{"name":"anonymous","limits":{},"rules":[
     {"name":"all","effect":"permit","actions":["publish","subscribe"],"pattern":["many"],"qos_max":2,"retain":true}]}]}"#;
 
 struct Shard {
@@ -53,7 +53,8 @@ impl Shard {
         let server = Server::new(0, Arc::new(Common::new(1)), vec![rules], 1);
         let mut shard = Shard { server, fx: Effects::default() };
         let image = Arc::new(Image::load(POLICY.as_bytes()).unwrap());
-        let change = Change { image, identities: Arc::default(), revoked: Arc::default(), epoch: 1 };
+        let change =
+            Change { image, identities: Arc::default(), revoked: Arc::default(), schedule: Arc::default(), epoch: 1 };
         shard.server.apply(change, Time(0), &mut shard.fx);
         shard
     }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bartizan_core::event::Event;
-use bartizan_core::policy::Image;
+use bartizan_core::policy::{Image, Schedule, Strength};
 use bartizan_core::server::apply::Change;
 use bartizan_core::server::listing::ClientListing;
 use bartizan_core::server::{AuthRequest, Common, ListenerRules, Server};
@@ -138,7 +138,7 @@ impl Engine {
     ///
     /// # Errors
     /// Whatever is in the way; then nothing listens and nothing is open.
-    pub fn start(&self, policy: Arc<Image>, identities: &[u8]) -> Result<(), EngineError> {
+    pub fn start(&self, policy: Arc<Image>, identities: &[u8], schedule: Schedule) -> Result<(), EngineError> {
         let mut running = self.running();
         if running.is_some() {
             return Err(EngineError::State("the engine is running already"));
@@ -166,7 +166,7 @@ impl Engine {
             admission: rules.iter().map(|_| Arc::new(Admission::default())).collect(),
         });
         let common = Arc::new(Common::new(shards));
-        let change = Change { image: policy, identities, revoked, epoch: 1 };
+        let change = Change { image: policy, identities, revoked, schedule: Arc::new(schedule), epoch: 1 };
         let servers = self.recovery.run(&shared, &common, &rules, &change, shards)?;
         let slots = self.slots(&listeners);
         let bound = listeners.iter().map(describe).collect();
@@ -238,13 +238,14 @@ impl Engine {
     ///
     /// # Errors
     /// `Identities`; then nothing has changed.
-    pub fn apply(&self, policy: Arc<Image>, identities: &[u8]) -> Result<u64, EngineError> {
+    pub fn apply(&self, policy: Arc<Image>, identities: &[u8], schedule: Schedule) -> Result<u64, EngineError> {
         let (identities, revoked) = parse_identities(identities)?;
         let (shared, change) = {
             let mut running = self.running();
             let running = running.as_mut().ok_or(EngineError::State("the engine is not running"))?;
             running.epoch += 1;
-            let change = Change { image: policy, identities, revoked, epoch: running.epoch };
+            let schedule = Arc::new(schedule);
+            let change = Change { image: policy, identities, revoked, schedule, epoch: running.epoch };
             (Arc::clone(&running.shared), change)
         };
         let epoch = change.epoch;
@@ -423,6 +424,7 @@ fn parse_identities(json: &[u8]) -> Result<Identities, EngineError> {
             attributes: entry.attributes.into_iter().map(|(k, v)| (Arc::from(k), Arc::from(v))).collect(),
             method: Arc::from("stored"),
             managed: true,
+            strength: Strength::default(),
         };
         (Arc::clone(&principal.id), Arc::new(principal))
     });

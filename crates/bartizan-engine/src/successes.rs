@@ -161,6 +161,7 @@ mod tests {
             attributes: Vec::new(),
             method: Arc::from("password"),
             managed: true,
+            strength: bartizan_core::policy::Strength::default(),
         }
     }
 

@@ -12,13 +12,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bartizan_core::policy::Image;
+use bartizan_core::policy::{Image, Schedule};
 use bartizan_engine::engine::Engine;
 use bartizan_engine::store::{Durability, Mutation, Space, StoreConfig};
 use store_scene::*;
 
 const DIR: &str = "BARTIZAN_TEST_RECOVERY_DIR";
-const POLICY: &str = r#"{"format":1,"roles":[{"name":"all","limits":{},"rules":[{"name":"r","effect":"permit",
+const POLICY: &str = r#"{"format":2,"roles":[{"name":"all","limits":{},"rules":[{"name":"r","effect":"permit",
     "actions":["publish","subscribe"],"pattern":["many"],"qos_max":2,"retain":true}]}]}"#;
 
 /// So many Sessions, each with a Subscription and so many messages, each of them its own.
@@ -69,7 +69,7 @@ fn starter() {
     let engine = Engine::new(&config(Path::new(&dir))).unwrap();
     let image = Arc::new(Image::load(POLICY.as_bytes()).unwrap());
     let start = Instant::now();
-    engine.start(image, b"[]").unwrap();
+    engine.start(image, b"[]", Schedule::default()).unwrap();
     let seconds = start.elapsed().as_secs_f64();
     let metrics = engine.metrics();
     let of = |name: &str| metrics.iter().find(|(known, _)| *known == name).unwrap().1;

@@ -124,7 +124,7 @@ enum Answer {
 impl AuthVerdict {
     /// It is this identity; for so many seconds the same credential is not asked about again.
     #[staticmethod]
-    #[pyo3(signature = (*, token, identity, roles, attributes, method, managed, client_id=None, ends_at_ms=None, data=None, remembered_s=0))]
+    #[pyo3(signature = (*, token, identity, roles, attributes, method, managed, client_id=None, ends_at_ms=None, data=None, remembered_s=0, strength=Vec::new()))]
     #[allow(clippy::too_many_arguments)] // Keyword-only: one verdict, spelled out.
     fn allow(
         token: u64,
@@ -137,16 +137,19 @@ impl AuthVerdict {
         ends_at_ms: Option<u64>,
         data: Option<Vec<u8>>,
         remembered_s: u32,
-    ) -> AuthVerdict {
+        strength: Vec<String>,
+    ) -> PyResult<AuthVerdict> {
+        let strength = crate::policy::strength(&strength)?;
         let principal = Principal {
             id: Arc::from(identity),
             roles: roles.into_iter().map(Arc::from).collect(),
             attributes: attributes.into_iter().map(|(k, v)| (Arc::from(k), Arc::from(v))).collect(),
             method: Arc::from(method),
             managed,
+            strength,
         };
         let answer = Answer::Allow { principal, client_id, ends_at: ends_at_ms.map(Time), data };
-        AuthVerdict { token, answer, remembered_s }
+        Ok(AuthVerdict { token, answer, remembered_s })
     }
 
     /// No: a Reason Code for the client, words for the log.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bartizan_core::message::Time;
+use bartizan_core::policy::{OpenWindows, Schedule};
 use bartizan_engine::engine;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -38,10 +40,17 @@ impl Engine {
         Ok(Engine { inner: engine.tidied_by(crate::tidy) })
     }
 
-    #[pyo3(signature = (*, policy, identities))]
-    fn start(&self, py: Python<'_>, policy: &CompiledPolicy, identities: &[u8]) -> PyResult<()> {
+    #[pyo3(signature = (*, policy, identities, schedule=None))]
+    fn start(
+        &self,
+        py: Python<'_>,
+        policy: &CompiledPolicy,
+        identities: &[u8],
+        schedule: Option<&[u8]>,
+    ) -> PyResult<()> {
         let image = Arc::clone(policy.image());
-        py.detach(|| self.inner.start(image, identities)).map_err(raise)
+        let schedule = windows(schedule)?;
+        py.detach(|| self.inner.start(image, identities, schedule)).map_err(raise)
     }
 
     fn recovery(&self) -> (u64, u64) {
@@ -55,10 +64,17 @@ impl Engine {
         Ok(())
     }
 
-    #[pyo3(signature = (*, policy, identities))]
-    fn apply(&self, py: Python<'_>, policy: &CompiledPolicy, identities: &[u8]) -> PyResult<u64> {
+    #[pyo3(signature = (*, policy, identities, schedule=None))]
+    fn apply(
+        &self,
+        py: Python<'_>,
+        policy: &CompiledPolicy,
+        identities: &[u8],
+        schedule: Option<&[u8]>,
+    ) -> PyResult<u64> {
         let image = Arc::clone(policy.image());
-        py.detach(|| self.inner.apply(image, identities)).map_err(raise)
+        let schedule = windows(schedule)?;
+        py.detach(|| self.inner.apply(image, identities, schedule)).map_err(raise)
     }
 
     #[pyo3(signature = (*, listener, material))]
@@ -134,4 +150,18 @@ impl Engine {
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Engine>()
+}
+
+/// When time windows are open; without it, never.
+fn windows(json: Option<&[u8]>) -> PyResult<Schedule> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Text {
+        until_ms: u64,
+        changes: Vec<(u64, Vec<bool>)>,
+    }
+    let Some(json) = json else { return Ok(Schedule::default()) };
+    let text: Text = serde_json::from_slice(json).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    let state = |(at, open): (u64, Vec<bool>)| (Time(at), OpenWindows(open.into()));
+    Ok(Schedule::new(text.changes.into_iter().map(state).collect(), Time(text.until_ms)))
 }

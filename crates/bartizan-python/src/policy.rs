@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bartizan_core::policy::{self, Identity, Image};
+use bartizan_core::policy::{self, Asked, Circumstances, Identity, Image, OpenWindows, Strength};
 use bartizan_core::topic::{TopicFilter, TopicName};
 use bartizan_core::wire::QoS;
 use pyo3::create_exception;
@@ -60,8 +60,11 @@ impl CompiledPolicy {
     }
 
     /// Decides one request. `action` is "publish" or "receive" with a Topic Name, or "subscribe"
-    /// with a Topic Filter; `qos` and `retain` are those of a PUBLISH.
-    #[pyo3(signature = (*, identity, client_id, roles, attributes, action, topic, qos, retain))]
+    /// with a Topic Filter; `qos` to `utf8` are those of a PUBLISH. Without `listener` nobody is connected.
+    #[pyo3(signature = (
+        *, identity, client_id, roles, attributes, action, topic, qos, retain, payload_bytes=0, content_type=None,
+        utf8=false, listener=None, address=None, method="", strength=Vec::new(), windows=Vec::new()
+    ))]
     #[allow(clippy::too_many_arguments)] // Keyword-only: one request, spelled out.
     fn decide(
         &self,
@@ -73,22 +76,44 @@ impl CompiledPolicy {
         topic: &str,
         qos: u8,
         retain: bool,
+        payload_bytes: usize,
+        content_type: Option<&str>,
+        utf8: bool,
+        listener: Option<&str>,
+        address: Option<&str>,
+        method: &str,
+        strength: Vec<String>,
+        windows: Vec<String>,
     ) -> PyResult<Decision> {
         let refuse = |error: bartizan_core::topic::TopicError| PyValueError::new_err(error.to_string());
         let roles: Vec<Arc<str>> = roles.into_iter().map(Arc::from).collect();
         let attributes: Vec<_> = attributes.into_iter().map(|(k, v)| (Arc::from(k), Arc::from(v))).collect();
-        let who = Identity { id: identity, client_id, roles: &roles, attributes: &attributes };
-        let grants = self.image.bind(&who);
+        let address =
+            address.map(str::parse).transpose().map_err(|_| PyValueError::new_err("address is no IP address"))?;
+        let circumstances = match listener {
+            Some(listener) => Some(Circumstances { listener, address, method, strength: self::strength(&strength)? }),
+            None => None,
+        };
+        let who = Identity { id: identity, client_id, roles: &roles, attributes: &attributes, circumstances };
+        let open = OpenWindows(self.image.windows().map(|name| windows.iter().any(|open| open == name)).collect());
+        let grants = self.image.bind(&who, &open);
         let decision = match action {
             "publish" => {
                 let qos = QoS::from_bits(qos).ok_or_else(|| PyValueError::new_err("qos is 0, 1 or 2"))?;
-                grants.publish(&TopicName::parse(topic).map_err(refuse)?, qos, retain)
+                let asked = Asked { qos, retain, payload_bytes, content_type, is_utf8: utf8 };
+                grants.publish(&TopicName::parse(topic).map_err(refuse)?, &asked)
             }
             "subscribe" => grants.subscribe(&TopicFilter::parse(topic).map_err(refuse)?),
             "receive" => grants.receive(&TopicName::parse(topic).map_err(refuse)?),
             _ => return Err(PyValueError::new_err("action is publish, subscribe or receive")),
         };
         Ok(self.decision(decision))
+    }
+
+    /// Names of the time windows that its rules ask for, in the order in which a schedule has them.
+    #[getter]
+    fn windows(&self) -> Vec<String> {
+        self.image.windows().map(str::to_owned).collect()
     }
 
     fn __repr__(&self) -> String {
@@ -105,6 +130,19 @@ impl CompiledPolicy {
             why: decision.why.as_str(),
         }
     }
+}
+
+/// The words for how strongly an identity was proved.
+pub fn strength(words: &[String]) -> PyResult<Strength> {
+    let mut strength = Strength::default();
+    for word in words {
+        match word.as_str() {
+            "certificate" => strength.certificate = true,
+            "mfa" => strength.mfa = true,
+            _ => return Err(PyValueError::new_err("a strength is certificate or mfa")),
+        }
+    }
+    Ok(strength)
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from bartizan.policy.contract import Action, Effect, Level, Literal, Pattern, Policy, Role, Rule, Topic, Wildcard
 
-FORMAT = 1
+FORMAT = 2
 
 
 def compile_policy(policy: Policy) -> bytes:

@@ -117,7 +117,7 @@ def test_a_policy_is_named_by_the_digest_of_its_image(policy):
     assert CompiledPolicy(policy.image) == policy
 
 
-@pytest.mark.parametrize("image", [b"", b"{}", b"[]", b'{"format":2,"roles":[]}', b"\xff"])
+@pytest.mark.parametrize("image", [b"", b"{}", b"[]", b'{"format":1,"roles":[]}', b"\xff"])
 def test_bytes_that_are_no_image_are_refused(image):
     with pytest.raises(InvalidValue):
         CompiledPolicy(image)

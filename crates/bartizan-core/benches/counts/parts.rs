@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use bartizan_core::policy::{Identity, Image};
+use bartizan_core::policy::{Asked, Identity, Image, OpenWindows};
 use bartizan_core::topic::{SubscriptionIndex, TopicFilter, TopicName, topic_hash};
 use bartizan_core::wire::encode::{self, PublishHead};
 use bartizan_core::wire::{self, PacketId, QoS, Role, Version};
@@ -118,10 +118,14 @@ fn index(topic: fn(u16) -> String, expected: usize) -> usize {
 fn decide(topic: &str, allow: bool) -> usize {
     let image = Arc::new(Image::load(POLICY.as_bytes()).unwrap());
     let roles = [Arc::from("press"), Arc::from("dash")];
-    let grants = image.bind(&Identity { id: "press", client_id: "press-01", roles: &roles, attributes: &[] });
+    let grants = {
+        let who = Identity { id: "press", client_id: "press-01", roles: &roles, ..Identity::default() };
+        image.bind(&who, &OpenWindows::default())
+    };
     let name = TopicName::parse(topic).unwrap();
-    assert_eq!(grants.publish(&name, QoS::AtMostOnce, false).allow, allow);
+    let asked = Asked::plain(QoS::AtMostOnce, false, 16);
+    assert_eq!(grants.publish(&name, &asked).allow, allow);
     times(|| {
-        black_box(grants.publish(black_box(&name), QoS::AtMostOnce, false));
+        black_box(grants.publish(black_box(&name), black_box(&asked)));
     })
 }

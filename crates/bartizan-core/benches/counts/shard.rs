@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bartizan_core::message::Time;
-use bartizan_core::policy::Image;
+use bartizan_core::policy::{Image, Strength};
 use bartizan_core::server::apply::Change;
 use bartizan_core::server::connect::Verdict;
 use bartizan_core::server::{Common, Effects, Limits, ListenerRules, Server};
@@ -17,7 +17,7 @@ use bartizan_core::wire::{
 use crate::collect_instructions;
 
 /// A policy as a plant has it: who publishes below its own Client Identifier, and who reads.
-pub const POLICY: &str = r#"{"format":1,"roles":[
+pub const POLICY: &str = r#"{"format":2,"roles":[
     {"name":"dash","limits":{},"rules":[{"name":"read","effect":"permit","actions":["subscribe"],
         "pattern":["many"],"qos_max":2,"retain":true}]},
     {"name":"press","limits":{},"rules":[
@@ -50,6 +50,7 @@ pub fn principal(role: &str) -> Principal {
         attributes: Vec::new(),
         method: "password".into(),
         managed: false,
+        strength: Strength::default(),
     }
 }
 
@@ -72,6 +73,7 @@ impl Shard {
         let change = Change {
             image: Arc::new(Image::load(POLICY.as_bytes()).unwrap()),
             identities: Arc::default(),
+            schedule: Arc::default(),
             epoch: 1,
             revoked: Default::default(),
         };

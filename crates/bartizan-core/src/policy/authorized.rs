@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::bind::Grants;
+use super::condition::Asked;
 use super::decide::Decision;
 use crate::message::Message;
 use crate::parcel::{Carried, Parcel};
@@ -86,7 +87,10 @@ impl Grants {
     /// # Errors
     /// `Denied` with the decision.
     pub fn authorize<'a>(&self, publish: Publish<'a>, topic: TopicName<'a>) -> Result<Authorized<Publish<'a>>, Denied> {
-        let decision = self.publish(&topic, publish.qos, publish.retain);
+        let asked = Asked::plain(publish.qos, publish.retain, publish.payload.len());
+        // Properties are looked at only where a rule asks for them.
+        let asked = if self.is_about_content() { asked.with(publish.properties) } else { asked };
+        let decision = self.publish(&topic, &asked);
         if !decision.allow {
             return Err(Denied(decision));
         }
@@ -98,13 +102,14 @@ impl Grants {
     /// # Errors
     /// `Denied` with the decision.
     pub fn authorize_message(&self, message: Message) -> Result<Authorized<Message>, Denied> {
-        let decision = self.publish(&message.topic(), message.qos, message.retain);
+        let decision = self.publish(&message.topic(), &Asked::from(&message));
         if decision.allow { Ok(Authorized(message)) } else { Err(Denied(decision)) }
     }
 }
 
 /// Admits the PUBLISH packets that one client sends in a row. A decision is a function of grants, topic,
-/// QoS and RETAIN (I5), so what was admitted under the same four is not decided again.
+/// QoS and RETAIN (I5), and of a message's content where a rule is about that: what was admitted under the
+/// same four is not decided again where none is.
 #[derive(Debug, Default)]
 pub struct Admissions {
     grants: Option<Arc<Grants>>,
@@ -148,6 +153,9 @@ impl Admissions {
         self.last = None;
         let Some(grants) = &self.grants else { return Err(Denied(Decision::NOBODY)) };
         let admitted = grants.authorize(publish, topic)?;
+        if grants.is_about_content() {
+            return Ok(admitted);
+        }
         self.last = Some((publish.qos, publish.retain));
         self.topic.clear();
         self.topic.push_str(topic.as_str());
@@ -157,17 +165,18 @@ impl Admissions {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Identity, Image, Why};
+    use super::super::{Identity, Image, OpenWindows, Why};
     use super::*;
     use crate::message::Publisher;
     use crate::wire::Properties;
 
-    const IMAGE: &str = r#"{"format":1,"roles":[{"name":"x","limits":{},"rules":[{"name":"r","effect":"permit",
+    const IMAGE: &str = r#"{"format":2,"roles":[{"name":"x","limits":{},"rules":[{"name":"r","effect":"permit",
         "actions":["publish"],"pattern":[{"lit":"a"}],"qos_max":1,"retain":false}]}]}"#;
 
     fn grants() -> Grants {
         let image = Arc::new(Image::load(IMAGE.as_bytes()).unwrap());
-        image.bind(&Identity { id: "i", client_id: "c", roles: &[Arc::from("x")], attributes: &[] })
+        let who = Identity { id: "i", client_id: "c", roles: &[Arc::from("x")], ..Identity::default() };
+        image.bind(&who, &OpenWindows::default())
     }
 
     fn publish(retain: bool) -> Publish<'static> {
@@ -210,12 +219,7 @@ mod tests {
         assert!(admissions.authorize(publish(false), topic("a")).is_ok());
         assert!(admissions.authorize(publish(false), topic("b")).is_err());
         assert!(admissions.authorize(publish(false), topic("a")).is_ok());
-        admissions.begin(Arc::new(Arc::new(Image::deny_all()).bind(&Identity {
-            id: "i",
-            client_id: "c",
-            roles: &[],
-            attributes: &[],
-        })));
+        admissions.begin(Arc::new(Arc::new(Image::deny_all()).no_grants()));
         assert!(admissions.authorize(publish(false), topic("a")).is_err());
         admissions.end();
         assert!(admissions.authorize(publish(false), topic("a")).is_err());

@@ -1,17 +1,21 @@
-//! Resolving an identity's grants: which roles it has, and its own values for their variables.
+//! Resolving an identity's grants: which roles it has, its own values for their variables, and which
+//! conditions its circumstances meet.
 //!
-//! `Grants` holds the numbers of the roles and the identity's values, not copies of the rules, and
-//! shares with others of the same roles all but its values: a connection costs some ten octets
-//! however long the policy is, and binding again after a change of policy costs microseconds.
+//! `Grants` shares with others of the same roles all but its values and what its circumstances
+//! let count: a connection costs some ten octets however long the policy is, and binding again after a
+//! change of policy costs microseconds.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::image::{Image, Role, Source};
+use super::condition::{Circumstances, Counts, OpenWindows};
+use super::image::{Effects, Image, Role, RuleId, Source};
 use super::limits::RoleLimits;
 use super::pattern::is_usable_value;
+use super::tree::{Entry, RuleTree};
 
 /// What a policy may ask about the principal behind a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Identity<'a> {
     /// The identity's id.
     pub id: &'a str,
@@ -21,60 +25,125 @@ pub struct Identity<'a> {
     pub roles: &'a [Arc<str>],
     /// Its attributes; of two with one name the first counts.
     pub attributes: &'a [(Arc<str>, Arc<str>)],
+    /// How it is connected; `None` where it is not, as behind a Retained Message.
+    pub circumstances: Option<Circumstances<'a>>,
 }
 
 /// Some roles of one policy.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RoleSet {
     image: Arc<Image>,
-    /// Numbers of the roles in the image, ascending: the order of roles changes no decision.
+    /// Numbers of the roles in the image and of all they include, ascending: the order of roles changes no
+    /// decision.
     roles: Box<[u32]>,
     limits: RoleLimits,
+    pub(super) publish: RuleTree,
+    pub(super) receive: RuleTree,
+    /// Numbers in the image of the conditions that these roles' rules have, ascending.
+    conditions: Box<[u16]>,
+    /// Some rule depends on a message's size or content.
+    is_about_content: bool,
 }
 
 /// What one principal may do under one policy.
 #[derive(Clone, Debug)]
 pub struct Grants {
-    set: Arc<RoleSet>,
+    pub(super) set: Arc<RoleSet>,
     /// A value for each source of the image; `None` where the identity has no usable one.
     pub(super) values: Box<[Option<Arc<str>>]>,
+    /// For each condition of the set: whether it lets a rule count.
+    counts: Box<[Counts]>,
 }
 
 impl Image {
     /// The grants of this identity. Absence is denial: unknown roles and missing values grant nothing.
     #[must_use]
-    pub fn bind(self: &Arc<Self>, who: &Identity<'_>) -> Grants {
-        Arc::new(self.role_set(who.roles)).bind(who)
+    pub fn bind(self: &Arc<Self>, who: &Identity<'_>, open: &OpenWindows) -> Grants {
+        Arc::new(self.role_set(who.roles)).bind(who, open)
     }
 
-    /// The roles of these names.
+    /// The roles of these names, with what they include.
     #[must_use]
     pub fn role_set(self: &Arc<Self>, names: &[Arc<str>]) -> RoleSet {
-        let mut roles: Vec<u32> = names.iter().filter_map(|name| self.role_index(name)).collect();
-        roles.sort_unstable();
-        roles.dedup();
-        let mut set = RoleSet { image: Arc::clone(self), roles: roles.into(), limits: RoleLimits::default() };
-        set.limits = set.roles().fold(RoleLimits::default(), |sum, role| sum.widen(&role.limits));
-        set
+        let mut found: BTreeSet<u32> = BTreeSet::new();
+        let mut open: Vec<u32> = names.iter().filter_map(|name| self.role_index(name)).collect();
+        while let Some(index) = open.pop() {
+            // A circle ends where it began.
+            if found.insert(index)
+                && let Some(role) = self.roles.get(index as usize)
+            {
+                open.extend(&role.includes);
+            }
+        }
+        let roles: Box<[u32]> = found.into_iter().collect();
+        let limits = self.each(&roles).fold(RoleLimits::default(), |sum, role| sum.widen(&role.limits));
+        let conditions = self.conditions_of(&roles);
+        RoleSet {
+            limits,
+            publish: self.tree(&roles, &conditions, |role| &role.publish),
+            receive: self.tree(&roles, &conditions, |role| &role.subscribe),
+            is_about_content: conditions
+                .iter()
+                .filter_map(|at| self.conditions.get(usize::from(*at)))
+                .any(|condition| condition.message.is_about_content()),
+            conditions,
+            roles,
+            image: Arc::clone(self),
+        }
+    }
+
+    fn each<'a>(&'a self, roles: &'a [u32]) -> impl Iterator<Item = &'a Role> {
+        roles.iter().filter_map(|index| self.roles.get(*index as usize))
+    }
+
+    fn conditions_of(&self, roles: &[u32]) -> Box<[u16]> {
+        let rules = self.each(roles).flat_map(|role| {
+            [&role.publish, &role.subscribe].into_iter().flat_map(|of| of.permit.iter().chain(&of.forbid))
+        });
+        let numbers: BTreeSet<u16> = rules.filter_map(|rule| self.rule(*rule)?.condition).collect();
+        numbers.into_iter().collect()
+    }
+
+    fn tree(&self, roles: &[u32], conditions: &[u16], effects: fn(&Role) -> &Effects) -> RuleTree {
+        let entry = |rule: RuleId, is_forbid: bool| {
+            let found = self.rule(rule)?;
+            let condition = found.condition.and_then(|number| conditions.binary_search(&number).ok());
+            let condition = condition.and_then(|at| u16::try_from(at).ok());
+            Some((Entry { rule, is_forbid, condition }, &found.pattern[..]))
+        };
+        RuleTree::new(self.each(roles).flat_map(|role| {
+            let of = effects(role);
+            let forbid = of.forbid.iter().filter_map(move |rule| entry(*rule, true));
+            of.permit.iter().filter_map(move |rule| entry(*rule, false)).chain(forbid)
+        }))
     }
 }
 
 impl RoleSet {
     /// What these roles grant to this identity, whose own are not looked at again.
     #[must_use]
-    pub fn bind(self: &Arc<Self>, who: &Identity<'_>) -> Grants {
+    pub fn bind(self: &Arc<Self>, who: &Identity<'_>, open: &OpenWindows) -> Grants {
         let sources = if self.has_variables() { &self.image.sources[..] } else { &[] };
-        Grants { set: Arc::clone(self), values: sources.iter().map(|source| value(source, who)).collect() }
+        let attribute = |name: &str| attribute(name, who);
+        let count = |at: &u16| {
+            let condition = self.image.conditions.get(usize::from(*at));
+            condition.map_or(Counts::AsForbid, |known| known.counts(&attribute, who.circumstances.as_ref(), open))
+        };
+        Grants {
+            set: Arc::clone(self),
+            values: sources.iter().map(|source| value(source, who)).collect(),
+            counts: self.conditions.iter().map(count).collect(),
+        }
     }
 
-    /// False when they grant the same to everybody.
+    /// False when they grant the same to everybody, whatever the circumstances.
     #[must_use]
-    pub fn has_variables(&self) -> bool {
-        !self.roles.is_empty() && !self.image.sources.is_empty()
+    pub fn is_of_ones_own(&self) -> bool {
+        self.has_variables() || !self.conditions.is_empty()
     }
 
-    fn roles(&self) -> impl Iterator<Item = &Role> {
-        self.roles.iter().filter_map(|index| self.image.roles.get(*index as usize))
+    fn has_variables(&self) -> bool {
+        !self.roles.is_empty() && !self.image.sources.is_empty()
     }
 }
 
@@ -91,8 +160,27 @@ impl Grants {
         &self.set.image
     }
 
+    /// True if a decision about a PUBLISH may depend on its size or content.
+    pub(super) fn is_about_content(&self) -> bool {
+        self.set.is_about_content
+    }
+
     pub(super) fn roles(&self) -> impl Iterator<Item = &Role> {
-        self.set.roles()
+        self.set.image.each(&self.set.roles)
+    }
+
+    /// Whether the circumstances let a rule count. `condition` is a number of the role set's.
+    pub(super) fn counts(&self, condition: Option<u16>, is_forbid: bool) -> bool {
+        let Some(at) = condition else { return true };
+        // A number that is not there is no compiler's: nobody gains from it.
+        self.counts.get(usize::from(at)).map_or(is_forbid, |counts| counts.holds(is_forbid))
+    }
+
+    /// The same for a rule by itself.
+    pub(super) fn rule_counts(&self, rule: RuleId, is_forbid: bool) -> bool {
+        let condition = self.set.image.rule(rule).and_then(|rule| rule.condition);
+        let at = condition.map(|number| self.set.conditions.binary_search(&number).ok());
+        self.counts(at.map(|at| at.and_then(|at| u16::try_from(at).ok()).unwrap_or(u16::MAX)), is_forbid)
     }
 }
 
@@ -100,9 +188,11 @@ fn value(source: &Source, who: &Identity<'_>) -> Option<Arc<str>> {
     let value: Arc<str> = match source {
         Source::ClientId => Arc::from(who.client_id),
         Source::Identity => Arc::from(who.id),
-        Source::Attribute(wanted) => {
-            who.attributes.iter().find(|(name, _)| **name == **wanted).map(|(_, value)| Arc::clone(value))?
-        }
+        Source::Attribute(wanted) => attribute(wanted, who)?,
     };
     is_usable_value(&value).then_some(value)
+}
+
+fn attribute(wanted: &str, who: &Identity<'_>) -> Option<Arc<str>> {
+    who.attributes.iter().find(|(name, _)| **name == *wanted).map(|(_, value)| Arc::clone(value))
 }

@@ -5,10 +5,10 @@
 //! that only overlaps it leaves the forbidden part to a decision per delivery.
 
 use super::bind::Grants;
-use super::image::{Effects, Role, RuleId};
+use super::condition::Asked;
+use super::image::RuleId;
 use super::pattern::{BoundPattern, Unbound};
 use crate::topic::{TopicFilter, TopicName};
-use crate::wire::QoS;
 
 /// Allowed or not, by which rule, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub enum Why {
     QosAboveMax,
     /// A permit matches, but not with RETAIN.
     RetainNotAllowed,
+    /// A permit matches, but its condition does not hold.
+    ConditionNotMet,
     /// A client asked to publish to a topic that begins with `$`, which are the server's [MQTT-4.7.2-1].
     ServerTopic,
 }
@@ -50,6 +52,7 @@ impl Why {
             Why::NoPermit => "no_permit",
             Why::QosAboveMax => "qos_above_max",
             Why::RetainNotAllowed => "retain_not_allowed",
+            Why::ConditionNotMet => "condition_not_met",
             Why::ServerTopic => "server_topic",
         }
     }
@@ -68,74 +71,115 @@ impl Decision {
     }
 }
 
+/// The rules that a decision found; of each kind the first in the order of the text.
+#[derive(Default)]
+struct Found {
+    forbid: Option<RuleId>,
+    permit: Option<RuleId>,
+    /// The first permit that nearly held is the one to tell.
+    near: Option<(RuleId, Why)>,
+}
+
+impl Found {
+    fn decide(self) -> Decision {
+        match (self.forbid, self.permit, self.near) {
+            (Some(rule), _, _) => Decision::denied(Some(rule), Why::Forbidden),
+            (None, Some(rule), _) => Decision::allowed(rule),
+            (None, None, Some((rule, why))) => Decision::denied(Some(rule), why),
+            (None, None, None) => Decision::denied(None, Why::NoPermit),
+        }
+    }
+
+    fn forbidden(&mut self, rule: RuleId) {
+        self.forbid = Some(self.forbid.map_or(rule, |first| first.min(rule)));
+    }
+
+    fn permitted(&mut self, rule: RuleId) {
+        self.permit = Some(self.permit.map_or(rule, |first| first.min(rule)));
+    }
+
+    fn nearly(&mut self, rule: RuleId, why: Why) {
+        if self.near.is_none_or(|(first, _)| rule < first) {
+            self.near = Some((rule, why));
+        }
+    }
+}
+
 impl Grants {
-    /// May this principal publish to this topic, with this QoS and RETAIN flag?
+    /// May this principal publish this message to this topic?
     #[must_use]
-    pub fn publish(&self, topic: &TopicName<'_>, qos: QoS, retain: bool) -> Decision {
+    pub fn publish(&self, topic: &TopicName<'_>, asked: &Asked<'_>) -> Decision {
         let name = topic.as_str();
         if name.starts_with('$') {
             return Decision::denied(None, Why::ServerTopic);
         }
-        if let Some(rule) = self.forbids(|role| &role.publish, |pattern| pattern.matches(name)) {
-            return Decision::denied(Some(rule), Why::Forbidden);
-        }
-        let mut refusal = Decision::denied(None, Why::NoPermit);
-        for rule in self.permits(|role| &role.publish) {
-            if !self.permit_pattern(rule).matches(name) {
-                continue;
-            }
-            let Some(limits) = self.image().rule(rule) else { continue };
-            let why = if qos > limits.qos_max {
-                Why::QosAboveMax
-            } else if retain && !limits.retain {
-                Why::RetainNotAllowed
-            } else {
-                return Decision::allowed(rule);
+        let mut found = Found::default();
+        self.set.publish.for_each_match(name, &self.values, &mut |entry| {
+            let counts = self.counts(entry.condition, entry.is_forbid);
+            let Some(why) = self.why_not(entry.rule, counts, asked) else {
+                return if entry.is_forbid { found.forbidden(entry.rule) } else { found.permitted(entry.rule) };
             };
-            // The first permit that nearly held is the one to tell.
-            if refusal.rule.is_none() {
-                refusal = Decision::denied(Some(rule), why);
+            if !entry.is_forbid {
+                found.nearly(entry.rule, why);
             }
+        });
+        found.decide()
+    }
+
+    /// Why a rule whose pattern matches does not hold for a message.
+    fn why_not(&self, rule: RuleId, counts: bool, asked: &Asked<'_>) -> Option<Why> {
+        let Some(rule) = self.image().rule(rule) else { return Some(Why::NoPermit) };
+        let condition = rule.condition.and_then(|at| self.image().conditions.get(usize::from(at)));
+        if !counts || condition.is_some_and(|condition| !condition.message.holds(asked)) {
+            Some(Why::ConditionNotMet)
+        } else if asked.qos > rule.qos_max {
+            Some(Why::QosAboveMax)
+        } else if asked.retain && !rule.retain {
+            Some(Why::RetainNotAllowed)
+        } else {
+            None
         }
-        refusal
     }
 
     /// May this principal subscribe to this filter? Of a Shared Subscription: the inner filter (4.8.2).
     #[must_use]
     pub fn subscribe(&self, filter: &TopicFilter<'_>) -> Decision {
         let filter = filter.as_str();
-        if let Some(rule) = self.forbids(|role| &role.subscribe, |pattern| pattern.covers(filter)) {
+        if let Some(rule) = self.forbids(|pattern| pattern.covers(filter)) {
             return Decision::denied(Some(rule), Why::Forbidden);
         }
-        let permit = self.permits(|role| &role.subscribe).find(|rule| self.permit_pattern(*rule).covers(filter));
-        let Some(rule) = permit else { return Decision::denied(None, Why::NoPermit) };
-        let overlap = self.forbids(|role| &role.subscribe, |pattern| pattern.overlaps(filter));
-        Decision { per_delivery: overlap.is_some(), ..Decision::allowed(rule) }
+        let mut found = Found::default();
+        let permits = self.roles().flat_map(|role| role.subscribe.permit.iter().copied());
+        for rule in permits.filter(|rule| self.pattern(*rule, Unbound::Nothing).covers(filter)) {
+            if self.rule_counts(rule, false) {
+                let overlap = self.forbids(|pattern| pattern.overlaps(filter));
+                return Decision { per_delivery: overlap.is_some(), ..Decision::allowed(rule) };
+            }
+            found.nearly(rule, Why::ConditionNotMet);
+        }
+        found.decide()
     }
 
     /// May this principal be sent a message of this topic, whatever filter it subscribed?
     #[must_use]
     pub fn receive(&self, topic: &TopicName<'_>) -> Decision {
-        let name = topic.as_str();
-        if let Some(rule) = self.forbids(|role| &role.subscribe, |pattern| pattern.matches(name)) {
-            return Decision::denied(Some(rule), Why::Forbidden);
-        }
-        let permit = self.permits(|role| &role.subscribe).find(|rule| self.permit_pattern(*rule).matches(name));
-        permit.map_or(Decision::denied(None, Why::NoPermit), Decision::allowed)
+        let mut found = Found::default();
+        self.set.receive.for_each_match(topic.as_str(), &self.values, &mut |entry| match (
+            self.counts(entry.condition, entry.is_forbid),
+            entry.is_forbid,
+        ) {
+            (true, true) => found.forbidden(entry.rule),
+            (true, false) => found.permitted(entry.rule),
+            (false, true) => {}
+            (false, false) => found.nearly(entry.rule, Why::ConditionNotMet),
+        });
+        found.decide()
     }
 
-    fn permits(&self, effects: fn(&Role) -> &Effects) -> impl Iterator<Item = RuleId> {
-        self.roles().flat_map(move |role| effects(role).permit.iter().copied())
-    }
-
-    /// The first forbid of which this is true.
-    fn forbids(&self, effects: fn(&Role) -> &Effects, holds: impl Fn(BoundPattern<'_>) -> bool) -> Option<RuleId> {
-        let mut rules = self.roles().flat_map(move |role| effects(role).forbid.iter().copied());
-        rules.find(|rule| holds(self.pattern(*rule, Unbound::Everything)))
-    }
-
-    fn permit_pattern(&self, rule: RuleId) -> BoundPattern<'_> {
-        self.pattern(rule, Unbound::Nothing)
+    /// The first forbid to subscribe that counts, and of which this is true.
+    fn forbids(&self, holds: impl Fn(BoundPattern<'_>) -> bool) -> Option<RuleId> {
+        let mut rules = self.roles().flat_map(|role| role.subscribe.forbid.iter().copied());
+        rules.find(|rule| holds(self.pattern(*rule, Unbound::Everything)) && self.rule_counts(*rule, true))
     }
 
     fn pattern(&self, rule: RuleId, unbound: Unbound) -> BoundPattern<'_> {
@@ -149,12 +193,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::super::bind::Identity;
+    use super::super::condition::OpenWindows;
     use super::super::image::Image;
     use super::*;
+    use crate::wire::QoS;
 
     /// `press` publishes below its own site and id, `dash` reads its site but not `secret`,
     /// `root` reads all but `data/+/secret`, `sys` reads `$SYS`.
-    const IMAGE: &str = r##"{"format":1,"roles":[
+    const IMAGE: &str = r##"{"format":2,"roles":[
       {"name":"dash","limits":{"inflight_max":5},"rules":[
         {"name":"dash.0","effect":"permit","actions":["subscribe"],"pattern":[{"lit":"data"},{"var":"attr.site"},"many"],"qos_max":2,"retain":true},
         {"name":"dash.1","effect":"forbid","actions":["subscribe"],"pattern":[{"lit":"data"},"one",{"lit":"secret"},"many"],"qos_max":2,"retain":true}]},
@@ -169,16 +215,13 @@ mod tests {
     fn grants(client_id: &str, roles: &[&str], site: &str) -> Grants {
         let image = Arc::new(Image::load(IMAGE.as_bytes()).unwrap());
         let roles: Vec<Arc<str>> = roles.iter().map(|role| Arc::from(*role)).collect();
-        image.bind(&Identity {
-            id: client_id,
-            client_id,
-            roles: &roles,
-            attributes: &[(Arc::from("site"), Arc::from(site))],
-        })
+        let attributes = [(Arc::from("site"), Arc::from(site))];
+        let who = Identity { id: client_id, client_id, roles: &roles, attributes: &attributes, circumstances: None };
+        image.bind(&who, &OpenWindows::default())
     }
 
     fn publish(grants: &Grants, topic: &str, qos: QoS, retain: bool) -> (Why, String) {
-        let decision = grants.publish(&TopicName::parse(topic).unwrap(), qos, retain);
+        let decision = grants.publish(&TopicName::parse(topic).unwrap(), &Asked::plain(qos, retain, 0));
         assert_eq!(decision.allow, decision.why == Why::Permitted);
         (decision.why, decision.rule.map_or(String::new(), |rule| grants.image().rule_name(rule).to_owned()))
     }

@@ -3,12 +3,14 @@
 //! Rules are nested in their role and sources are written where they are used, so that no index
 //! in the text can point nowhere.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::limits::RoleLimits;
 
 /// The only form this engine reads.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 /// Octets of an image.
 pub(super) const IMAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Rules of all roles together.
@@ -21,6 +23,12 @@ pub(super) const PATTERN_LEVELS_MAX: usize = 128;
 pub(super) const NAME_BYTES_MAX: usize = 4_096;
 /// Different sources of values in one image: one slot each in every `Grants`.
 pub(super) const SOURCES_MAX: usize = 256;
+/// Different conditions in one image.
+pub(super) const CONDITIONS_MAX: usize = 65_535;
+/// Time windows.
+pub(super) const WINDOWS_MAX: usize = 1_024;
+/// Entries of one list of a condition.
+pub(super) const ENTRIES_MAX: usize = 4_096;
 
 /// Why bytes are not a policy image.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +53,14 @@ pub enum ImageError {
     /// Role names are not in strictly ascending order, which every compiled image has.
     #[error("roles are not sorted, or one is there twice: {0:?}")]
     RoleOrder(String),
+    /// A role or a condition that no compiler writes.
+    #[error("role {role:?}: {why}")]
+    Role {
+        /// The role's name.
+        role: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// A rule that no compiler writes.
     #[error("rule {rule:?}: {why}")]
     Rule {
@@ -60,12 +76,18 @@ pub enum ImageError {
 pub(super) struct ImageText {
     pub format: u32,
     pub roles: Vec<RoleText>,
+    /// Names of time windows, in ascending order.
+    #[serde(default)]
+    pub windows: Vec<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RoleText {
     pub name: String,
+    /// Names of roles whose rules and limits are this role's as well.
+    #[serde(default)]
+    pub includes: Vec<String>,
     pub limits: RoleLimits,
     pub rules: Vec<RuleText>,
 }
@@ -79,6 +101,34 @@ pub(super) struct RuleText {
     pub pattern: Vec<LevelText>,
     pub qos_max: u8,
     pub retain: bool,
+    #[serde(default)]
+    pub when: Option<WhenText>,
+}
+
+/// The condition of a rule; what is not there is no part of it.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct WhenText {
+    pub attr: BTreeMap<String, Vec<String>>,
+    pub listener: Option<Vec<String>>,
+    /// Networks, or `local`: a Unix socket.
+    pub address: Option<Vec<String>>,
+    pub method: Option<Vec<String>>,
+    pub strength: Option<Vec<StrengthText>>,
+    pub window: Option<Vec<String>>,
+    pub qos: Option<Vec<u8>>,
+    pub retain: Option<bool>,
+    pub payload_bytes_min: Option<u64>,
+    pub payload_bytes_max: Option<u64>,
+    pub content_type: Option<Vec<String>>,
+    pub utf8: Option<bool>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StrengthText {
+    Certificate,
+    Mfa,
 }
 
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]

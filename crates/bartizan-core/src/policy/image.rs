@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::condition::{Condition, MessageCondition, OpenWindows, Place, StrengthWord};
 use super::format::{
-    ActionText, EffectText, FORMAT, IMAGE_BYTES_MAX, ImageError, ImageText, LevelText, NAME_BYTES_MAX,
-    PATTERN_LEVELS_MAX, ROLES_MAX, RULES_MAX, RoleText, RuleText, SOURCES_MAX,
+    ActionText, CONDITIONS_MAX, ENTRIES_MAX, EffectText, FORMAT, IMAGE_BYTES_MAX, ImageError, ImageText, LevelText,
+    NAME_BYTES_MAX, PATTERN_LEVELS_MAX, ROLES_MAX, RULES_MAX, RoleText, RuleText, SOURCES_MAX, StrengthText,
+    WINDOWS_MAX, WhenText,
 };
 use super::limits::RoleLimits;
+use super::network::Network;
 use super::pattern::{PatternLevel, is_literal_level};
 use crate::wire::QoS;
 
 /// The image of a policy that has no roles: what holds before any policy is there (I6).
-const DENY_ALL: &[u8] = br#"{"format":1,"roles":[]}"#;
+const DENY_ALL: &[u8] = br#"{"format":2,"roles":[]}"#;
 
 /// A rule of an image; `Image::rule_name` says its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +31,9 @@ pub struct Image {
     pub(super) rules: Box<[Rule]>,
     /// In ascending order of name.
     pub(super) roles: Box<[Role]>,
+    pub(super) conditions: Box<[Condition]>,
+    /// In ascending order.
+    windows: Box<[Box<str>]>,
 }
 
 /// Where a variable's value comes from.
@@ -46,12 +52,16 @@ pub(super) struct Rule {
     pub qos_max: QoS,
     /// True if a permit lets a PUBLISH carry RETAIN.
     pub retain: bool,
+    /// The index of its condition.
+    pub condition: Option<u16>,
 }
 
 /// The rules of one role by what they are asked for, each list in the order of the text.
 #[derive(Debug)]
 pub(super) struct Role {
     pub name: Box<str>,
+    /// Indexes of the roles that are part of it.
+    pub includes: Box<[u32]>,
     pub limits: RoleLimits,
     pub publish: Effects,
     pub subscribe: Effects,
@@ -79,20 +89,35 @@ impl Image {
         if text.roles.len() > ROLES_MAX {
             return Err(ImageError::TooMany { what: "roles", max: ROLES_MAX });
         }
-        let mut loader = Loader::default();
-        let roles = text.roles.into_iter().map(|role| loader.role(role)).collect::<Result<Box<[Role]>, _>>()?;
-        for (a, b) in roles.iter().zip(roles.iter().skip(1)) {
-            if a.name >= b.name {
-                return Err(ImageError::RoleOrder(b.name.to_string()));
-            }
+        let names: Vec<&str> = text.roles.iter().map(|role| role.name.as_str()).collect();
+        if let Some((_, late)) = names.iter().zip(names.iter().skip(1)).find(|(a, b)| a >= b) {
+            return Err(ImageError::RoleOrder(late.chars().take(64).collect()));
         }
-        Ok(Image { digest: digest(bytes), sources: loader.sources.into(), rules: loader.rules.into(), roles })
+        let mut loader = Loader::new(&text.windows)?;
+        let includes = text.roles.iter().map(|role| included(role, &names)).collect::<Result<Vec<_>, _>>()?;
+        let roles = text.roles.into_iter().zip(includes);
+        let roles = roles.map(|(role, includes)| loader.role(role, includes)).collect::<Result<Box<[Role]>, _>>()?;
+        Ok(Image {
+            digest: digest(bytes),
+            sources: loader.sources.into(),
+            rules: loader.rules.into(),
+            roles,
+            conditions: loader.conditions.into(),
+            windows: loader.windows,
+        })
     }
 
     /// The image that grants nothing to anybody.
     #[must_use]
     pub fn deny_all() -> Image {
-        Image { digest: digest(DENY_ALL), sources: Box::default(), rules: Box::default(), roles: Box::default() }
+        Image {
+            digest: digest(DENY_ALL),
+            sources: Box::default(),
+            rules: Box::default(),
+            roles: Box::default(),
+            conditions: Box::default(),
+            windows: Box::default(),
+        }
     }
 
     /// SHA-256 of the image's bytes, in lower-case hexadecimal: the name of this policy.
@@ -105,6 +130,11 @@ impl Image {
     #[must_use]
     pub fn rule_name(&self, rule: RuleId) -> &str {
         self.rule(rule).map_or("", |rule| &rule.name)
+    }
+
+    /// Names of the time windows, in ascending order: that of `OpenWindows`.
+    pub fn windows(&self) -> impl Iterator<Item = &str> {
+        self.windows.iter().map(|name| &**name)
     }
 
     pub(super) fn rule(&self, rule: RuleId) -> Option<&Rule> {
@@ -120,7 +150,7 @@ impl Image {
     /// Grants for an identity without roles, for what no principal stands behind.
     #[must_use]
     pub fn no_grants(self: &Arc<Self>) -> super::bind::Grants {
-        self.bind(&super::bind::Identity { id: "", client_id: "", roles: &[], attributes: &[] })
+        self.bind(&super::bind::Identity::default(), &OpenWindows::default())
     }
 }
 
@@ -128,21 +158,45 @@ fn digest(bytes: &[u8]) -> Box<str> {
     Sha256::digest(bytes).iter().map(|octet| format!("{octet:02x}")).collect::<String>().into()
 }
 
-/// Collects what roles share: the rules in one row, and each source once.
+/// Where the roles stand that are part of this one.
+fn included(role: &RoleText, names: &[&str]) -> Result<Box<[u32]>, ImageError> {
+    let wrong = |why| ImageError::Role { role: role.name.chars().take(256).collect(), why };
+    let place = |name: &String| {
+        let at = names.binary_search(&name.as_str()).map_err(|_| wrong("it includes a role that is not there"))?;
+        u32::try_from(at).map_err(|_| wrong("too many roles"))
+    };
+    role.includes.iter().map(place).collect()
+}
+
+/// Collects what roles share: the rules in one row, each source and each condition once.
 #[derive(Default)]
 struct Loader {
     rules: Vec<Rule>,
     sources: Vec<Source>,
     slots: HashMap<Source, u16>,
+    conditions: Vec<Condition>,
+    numbers: HashMap<Condition, u16>,
+    windows: Box<[Box<str>]>,
 }
 
 impl Loader {
-    fn role(&mut self, text: RoleText) -> Result<Role, ImageError> {
+    fn new(windows: &[String]) -> Result<Loader, ImageError> {
+        if windows.len() > WINDOWS_MAX {
+            return Err(ImageError::TooMany { what: "windows", max: WINDOWS_MAX });
+        }
+        if windows.iter().zip(windows.iter().skip(1)).any(|(a, b)| a >= b) {
+            return Err(ImageError::Syntax("windows are not sorted, or one is there twice".into()));
+        }
+        Ok(Loader { windows: windows.iter().map(|name| Box::from(name.as_str())).collect(), ..Loader::default() })
+    }
+
+    fn role(&mut self, text: RoleText, includes: Box<[u32]>) -> Result<Role, ImageError> {
         if text.name.is_empty() || text.name.len() > NAME_BYTES_MAX {
             return Err(ImageError::RoleOrder(text.name.chars().take(64).collect()));
         }
         let mut role = Role {
             name: text.name.into(),
+            includes,
             limits: text.limits,
             publish: Effects::default(),
             subscribe: Effects::default(),
@@ -186,8 +240,31 @@ impl Loader {
                 list.push(RuleId(id));
             }
         }
-        self.rules.push(Rule { name: text.name.into(), pattern, qos_max, retain: text.retain });
+        let condition = text.when.map(|when| self.condition(when, publish && !subscribe)).transpose();
+        let condition = condition.map_err(wrong)?.flatten();
+        self.rules.push(Rule { name: text.name.into(), pattern, qos_max, retain: text.retain, condition });
         Ok(())
+    }
+
+    /// The number of a condition; `None` if it holds always.
+    fn condition(&mut self, text: WhenText, is_publish_only: bool) -> Result<Option<u16>, &'static str> {
+        let condition = condition(text, &self.windows)?;
+        if !condition.message.is_empty() && !is_publish_only {
+            return Err("only a rule about publishing alone can ask for properties of the message");
+        }
+        if condition == Condition::default() {
+            return Ok(None);
+        }
+        if let Some(number) = self.numbers.get(&condition) {
+            return Ok(Some(*number));
+        }
+        if self.conditions.len() >= CONDITIONS_MAX {
+            return Err("too many different conditions");
+        }
+        let number = u16::try_from(self.conditions.len()).map_err(|_| "too many different conditions")?;
+        self.conditions.push(condition.clone());
+        self.numbers.insert(condition, number);
+        Ok(Some(number))
     }
 
     fn pattern(&mut self, levels: &[LevelText]) -> Result<Box<[PatternLevel]>, &'static str> {
@@ -229,6 +306,67 @@ impl Loader {
     }
 }
 
+/// The condition of its text.
+fn condition(text: WhenText, windows: &[Box<str>]) -> Result<Condition, &'static str> {
+    let place = |text: &String| match text.as_str() {
+        "local" => Ok(Place::Local),
+        text => Network::parse(text).map(Place::Network).ok_or("an address is no network"),
+    };
+    let window = |name: &String| {
+        let at = windows.binary_search_by(|window| (**window).cmp(name.as_str()));
+        at.ok().and_then(|at| u16::try_from(at).ok()).ok_or("a window of that name is not there")
+    };
+    let strength = |word: &StrengthText| {
+        Ok(match word {
+            StrengthText::Certificate => StrengthWord::Certificate,
+            StrengthText::Mfa => StrengthWord::Mfa,
+        })
+    };
+    let attribute = |(name, values): (String, Vec<String>)| Ok((name.into(), words(values)?));
+    let payload = match (text.payload_bytes_min, text.payload_bytes_max) {
+        (None, None) => None,
+        (min, max) => Some(min.unwrap_or(0)..=max.unwrap_or(u64::MAX)),
+    };
+    if payload.as_ref().is_some_and(std::ops::RangeInclusive::is_empty) {
+        return Err("payload_bytes_min is above payload_bytes_max");
+    }
+    Ok(Condition {
+        attributes: text.attr.into_iter().map(attribute).collect::<Result<_, &'static str>>()?,
+        listeners: text.listener.map(words).transpose()?,
+        places: list(text.address, place)?,
+        methods: text.method.map(words).transpose()?,
+        strengths: list(text.strength, strength)?,
+        windows: list(text.window, window)?,
+        message: MessageCondition {
+            qos: text.qos.map(qos_bits).transpose()?,
+            retain: text.retain,
+            payload_bytes: payload,
+            content_types: text.content_type.map(words).transpose()?,
+            is_utf8: text.utf8,
+        },
+    })
+}
+
+fn list<T, U>(
+    entries: Option<Vec<T>>,
+    parse: impl Fn(&T) -> Result<U, &'static str>,
+) -> Result<Option<Vec<U>>, &'static str> {
+    let bounded = |entries: Vec<T>| match entries.len() {
+        1..=ENTRIES_MAX => entries.iter().map(&parse).collect(),
+        _ => Err("a list of a condition is empty or too long"),
+    };
+    entries.map(bounded).transpose()
+}
+
+fn words(entries: Vec<String>) -> Result<Vec<Box<str>>, &'static str> {
+    list(Some(entries), |word: &String| Ok(Box::from(word.as_str()))).map(Option::unwrap_or_default)
+}
+
+fn qos_bits(levels: Vec<u8>) -> Result<u8, &'static str> {
+    let bit = |bits: u8, level: u8| (level <= 2).then(|| bits | 1 << level);
+    levels.into_iter().try_fold(0, bit).filter(|bits| *bits != 0).ok_or("qos is not 0, 1 or 2")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,7 +375,7 @@ mod tests {
         r#"{"name":"r","effect":"permit","actions":["subscribe"],"pattern":[{"lit":"a"}],"qos_max":2,"retain":true}"#;
 
     fn image(rule: &str) -> String {
-        format!(r#"{{"format":1,"roles":[{{"name":"x","limits":{{}},"rules":[{rule}]}}]}}"#)
+        format!(r#"{{"format":2,"roles":[{{"name":"x","limits":{{}},"rules":[{rule}]}}]}}"#)
     }
 
     fn refused(text: &str) -> ImageError {
@@ -248,15 +386,15 @@ mod tests {
     fn an_image_is_named_by_the_digest_of_its_bytes() {
         let loaded = Image::load(DENY_ALL).unwrap();
         assert_eq!(loaded.digest(), Image::deny_all().digest());
-        assert_eq!(loaded.digest(), "61848f05e59b8e5e7556b65f29c2f15ddc5c1bbcefbda7bccb3efa86a2274f20");
+        assert_eq!(loaded.digest(), "dab607111eb82c7d837d42cb7c8779838178a13a6ec919eb2b21da65507475d8");
         assert_ne!(Image::load(image(RULE).as_bytes()).unwrap().digest(), loaded.digest());
     }
 
     #[test]
     fn another_format_an_unknown_key_and_a_torn_text_are_refused() {
-        assert_eq!(refused(r#"{"format":2,"roles":[]}"#), ImageError::Format(2));
-        assert!(matches!(refused(r#"{"format":1,"roles":[],"when":1}"#), ImageError::Syntax(_)));
-        assert!(matches!(refused(r#"{"format":1,"roles":["#), ImageError::Syntax(_)));
+        assert_eq!(refused(r#"{"format":1,"roles":[]}"#), ImageError::Format(1));
+        assert!(matches!(refused(r#"{"format":2,"roles":[],"when":1}"#), ImageError::Syntax(_)));
+        assert!(matches!(refused(r#"{"format":2,"roles":["#), ImageError::Syntax(_)));
         assert!(matches!(refused(&image(&RULE.replace("retain", "retained"))), ImageError::Syntax(_)));
         assert!(matches!(refused(&"[".repeat(100_000)), ImageError::Syntax(_)));
     }
@@ -265,7 +403,7 @@ mod tests {
     fn roles_out_of_order_or_twice_are_refused() {
         let role = |name: &str| format!(r#"{{"name":"{name}","limits":{{}},"rules":[]}}"#);
         for (first, second) in [("b", "a"), ("a", "a")] {
-            let text = format!(r#"{{"format":1,"roles":[{},{}]}}"#, role(first), role(second));
+            let text = format!(r#"{{"format":2,"roles":[{},{}]}}"#, role(first), role(second));
             assert!(matches!(refused(&text), ImageError::RoleOrder(_)), "{text}");
         }
     }

@@ -5,6 +5,10 @@
 //! | `image`      | `Image::load`: bytes -> a value whose every later use is total              |
 //! | `format`     | the JSON form of an image, as the Python compiler writes it, and its bounds |
 //! | `pattern`    | a rule's Topic Filter with variables: matching, covering, overlapping       |
+//! | `network`    | ranges of addresses                                                         |
+//! | `condition`  | when a rule counts: circumstances of a connection, properties of a message  |
+//! | `schedule`   | when time windows open and close                                            |
+//! | `tree`       | the rules of some roles by the levels of their patterns                     |
 //! | `bind`       | `Identity` + `Image` -> `Grants`: the identity's own values, whole levels   |
 //! | `decide`     | `Grants` + request -> `Decision`: forbid beats permit, absence is denial    |
 //! | `limits`     | the limits that roles carry; of several roles the largest wins              |
@@ -14,15 +18,21 @@
 
 mod authorized;
 mod bind;
+mod condition;
 mod decide;
 mod format;
 mod image;
 mod limits;
+mod network;
 mod pattern;
+mod schedule;
+mod tree;
 
 pub use authorized::{Admissions, Authorized, Denied};
 pub use bind::{Grants, Identity, RoleSet};
+pub use condition::{Asked, Circumstances, OpenWindows, Strength};
 pub use decide::{Decision, Why};
 pub use format::ImageError;
 pub use image::{Image, RuleId};
 pub use limits::RoleLimits;
+pub use schedule::Schedule;

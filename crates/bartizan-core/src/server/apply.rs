@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::close::WillFate;
-use super::{Effects, Server};
+use super::{Effects, Server, Timer};
 use crate::event::{Event, Subject, What};
 use crate::message::{Message, Time};
-use crate::policy::Image;
+use crate::policy::{Image, Schedule};
 use crate::session::{ConnectionKey, InflightPhase, Principal, SessionKey};
 use crate::wire::{QoS, ReasonCode};
 
@@ -21,6 +21,8 @@ pub struct Change {
     pub identities: Arc<HashMap<Arc<str>, Arc<Principal>>>,
     /// Fingerprints of revoked certificates: a connection that one of them opened ends.
     pub revoked: Arc<HashSet<String>>,
+    /// When the policy's time windows are open.
+    pub schedule: Arc<Schedule>,
     /// The epoch it opens.
     pub epoch: u64,
 }
@@ -31,6 +33,9 @@ impl Server {
         self.image = change.image;
         self.identities = change.identities;
         self.epoch = change.epoch;
+        self.schedule = change.schedule;
+        self.windows = self.schedule.at(now);
+        self.await_windows(now);
         self.publishers.clear();
         self.shared.forget_grants();
         let sessions: Vec<SessionKey> = self.sessions.keys().collect();
@@ -43,6 +48,32 @@ impl Server {
         }
         let what = What::PolicyApplied { epoch: self.epoch, digest: self.image.digest().to_owned() };
         fx.events.push(Event::new(now, Subject::default(), what));
+    }
+
+    /// A time window may have opened or closed: what hangs on it is decided again.
+    pub(super) fn windows_due(&mut self, now: Time, fx: &mut Effects) {
+        let windows = self.schedule.at(now);
+        self.await_windows(now);
+        if windows == self.windows {
+            return;
+        }
+        self.windows = windows;
+        self.publishers.clear();
+        self.shared.forget_grants();
+        let sessions: Vec<(SessionKey, Arc<Principal>)> =
+            self.sessions.iter().map(|(key, session)| (key, Arc::clone(&session.principal))).collect();
+        for (key, principal) in sessions {
+            // Whoever may not connect any more has no grants to resolve.
+            if !principal.managed || self.identities.contains_key(&principal.id) {
+                self.act_as(key, principal, now, fx);
+            }
+        }
+    }
+
+    fn await_windows(&mut self, now: Time) {
+        if let Some(at) = self.schedule.next_after(now) {
+            self.timers.set(at, Timer::Windows);
+        }
     }
 
     /// The epoch in force.
@@ -58,7 +89,7 @@ impl Server {
         let known = self.identities.get(&old.id).cloned();
         let principal = match known {
             // How it was proved is the connection's; what it may do is the store's.
-            Some(known) if old.managed => Arc::new(Principal { method: Arc::clone(&old.method), ..(*known).clone() }),
+            Some(known) if old.managed => Arc::new(old.proved_as_before((*known).clone())),
             None if old.managed => {
                 // First, so that its Will is decided by what it may do now: nothing.
                 self.strip(key, now, fx);
@@ -83,7 +114,7 @@ impl Server {
     pub(crate) fn act_as(&mut self, key: SessionKey, principal: Arc<Principal>, now: Time, fx: &mut Effects) {
         let Some(session) = self.sessions.get(key) else { return };
         let (connection, client_id) = (session.connection, Arc::clone(&session.client_id));
-        let grants = self.bind(&principal, &client_id);
+        let grants = self.bind(&principal, &client_id, connection);
         if let Some(session) = self.sessions.get_mut(key) {
             session.principal = Arc::clone(&principal);
             session.grants = Arc::clone(&grants);

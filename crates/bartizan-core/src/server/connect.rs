@@ -11,8 +11,7 @@ use crate::session::{ConnectionKey, Phase, Principal, Will};
 use crate::topic::TopicName;
 use crate::wire::encode::{self, AuthTail, ConnackProperties};
 use crate::wire::{
-    Auth, AuthProperties, Connect, ConnectProperties, DecodeError, QoS, ReasonCode, Version, WillProperties,
-    forwardable,
+    Auth, AuthProperties, Connect, ConnectProperties, DecodeError, ReasonCode, Version, WillProperties, forwardable,
 };
 
 /// What the authenticators say.
@@ -377,8 +376,7 @@ impl Server {
 
     /// The QoS of a Will, for its decision.
     pub(crate) fn will_permitted(grants: &crate::policy::Grants, will: &Will) -> crate::policy::Decision {
-        let qos: QoS = will.message.qos;
-        grants.publish(&will.message.topic(), qos, will.message.retain)
+        grants.publish(&will.message.topic(), &crate::policy::Asked::from(&*will.message))
     }
 }
 

@@ -98,7 +98,7 @@ mod tests {
     use crate::topic::{TopicName, topic_hash};
     use crate::wire::{PacketId, Properties, QoS};
 
-    const IMAGE: &str = r#"{"format":1,"roles":[{"name":"x","limits":{},"rules":[{"name":"r","effect":"permit",
+    const IMAGE: &str = r#"{"format":2,"roles":[{"name":"x","limits":{},"rules":[{"name":"r","effect":"permit",
         "actions":["publish"],"pattern":["many"],"qos_max":2,"retain":true}]}]}"#;
 
     fn owed(owed: u64) -> AckRef {
@@ -113,7 +113,7 @@ mod tests {
     /// As a shard sends a message: into a block where it can, else by itself.
     fn send(forwards: &mut Forwards, payload: &[u8], ack: Option<AckRef>, publisher: &Arc<Publisher>) {
         let image = Arc::new(Image::load(IMAGE.as_bytes()).unwrap());
-        let identity = Identity { id: "i", client_id: "c", roles: &[Arc::from("x")], attributes: &[] };
+        let identity = Identity { id: "i", client_id: "c", roles: &[Arc::from("x")], ..Identity::default() };
         let topic = TopicName::parse("a").unwrap();
         let publish = Publish {
             dup: false,
@@ -124,7 +124,7 @@ mod tests {
             properties: Properties::default(),
             payload,
         };
-        let admitted = image.bind(&identity).authorize(publish, topic).unwrap();
+        let admitted = image.bind(&identity, &crate::policy::OpenWindows::default()).authorize(publish, topic).unwrap();
         let held = Message::new(&topic, &[], payload, QoS::AtMostOnce, false, None, Arc::clone(publisher));
         assert_eq!(held.hash, topic_hash("a"));
         if !forwards.carry(1, &admitted, &Carried::of(&held), ack) {

@@ -72,7 +72,7 @@ use slotmap::{SlotMap, SparseSecondaryMap};
 
 use crate::event::{Event, Subject, What};
 use crate::message::{Publisher, Time};
-use crate::policy::{Grants, Image};
+use crate::policy::{Grants, Image, OpenWindows, Schedule};
 use crate::session::{Connection, ConnectionKey, Peer, Phase, Principal, Session, SessionKey};
 use crate::topic::{RouteCache, SubscriptionIndex};
 
@@ -107,6 +107,8 @@ pub struct Server {
     pub(crate) relays: SlotMap<remote::RelayKey, remote::Relay>,
     pub(crate) timers: Timers,
     pub(crate) image: Arc<Image>,
+    pub(crate) schedule: Arc<Schedule>,
+    pub(crate) windows: OpenWindows,
     pub(crate) epoch: u64,
     pub(crate) identities: Arc<HashMap<Arc<str>, Arc<Principal>>>,
     pub(crate) publishers: HashMap<Arc<Publisher>, Arc<Grants>>,
@@ -146,6 +148,8 @@ impl Server {
             relays: SlotMap::with_key(),
             timers: Timers::default(),
             image: Arc::new(Image::deny_all()),
+            schedule: Arc::default(),
+            windows: OpenWindows::default(),
             epoch: 0,
             identities: Arc::new(HashMap::new()),
             publishers: HashMap::new(),

@@ -40,7 +40,7 @@ impl Server {
         };
         let who = self.who(key, &principal, &connect.client_id);
         let client_id = Arc::clone(&who.client_id);
-        let grants = self.bind(&principal, &client_id);
+        let grants = self.bind(&principal, &client_id, Some(key));
         if let Some(connection) = self.connections.get_mut(key) {
             connection.who = Some(Arc::clone(&who));
             connection.maximum_packet_size = connect.maximum_packet_size;
@@ -95,7 +95,7 @@ impl Server {
             return Some(principal);
         }
         let known = self.identities.get(&principal.id)?;
-        Some(Arc::new(Principal { method: Arc::clone(&principal.method), managed: true, ..(**known).clone() }))
+        Some(Arc::new(principal.proved_as_before((**known).clone())))
     }
 
     fn is_connected(&self, client_id: &str) -> bool {

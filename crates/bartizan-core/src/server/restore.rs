@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Effects, Server, Timer};
 use crate::durable::{Loaded, SessionRecord};
 use crate::message::{Message, Time};
-use crate::policy::Grants;
+use crate::policy::{Grants, Strength};
 use crate::session::session::{Queued, Received};
 use crate::session::{InflightPhase, PendingWill, Principal, Session, Slot, Subscription, Will};
 use crate::topic::parse_subscription;
@@ -97,19 +97,20 @@ impl Server {
                     attributes: Vec::new(),
                     method: Arc::from("unknown"),
                     managed: true,
+                    strength: Strength::default(),
                 };
                 (unknown, None)
             }
         };
         let (principal, grants) = match self.identities.get(&principal.id).cloned() {
             Some(known) if principal.managed => {
-                let grants = self.bind(&known, &record.client_id);
+                let grants = self.bind(&known, &record.client_id, None);
                 (known, grants)
             }
             // Nobody may act for an identity that is gone or disabled.
             None if principal.managed => (Arc::new(principal), Arc::new(self.image.no_grants())),
             _ => {
-                let grants = self.bind(&principal, &record.client_id);
+                let grants = self.bind(&principal, &record.client_id, None);
                 (Arc::new(principal), grants)
             }
         };

@@ -12,7 +12,7 @@ use super::{Effects, Server};
 use crate::durable::Mutation;
 use crate::event::{Event, Subject, What};
 use crate::message::{Message, Publisher, Time};
-use crate::policy::Grants;
+use crate::policy::{Asked, Grants};
 use crate::session::session::{Backlogged, RetainedDue};
 use crate::session::{ConnectionKey, Principal, SessionKey};
 use crate::topic::{PageEnd, RetainedPage, TopicName};
@@ -107,7 +107,7 @@ impl Server {
             Some(grants) => Arc::clone(grants),
             None => self.grants_of(publisher),
         };
-        let decision = grants.publish(&message.topic(), message.qos, true);
+        let decision = grants.publish(&message.topic(), &Asked { retain: true, ..Asked::from(message) });
         if !decision.allow {
             self.counters().denied.add(1);
             let subject = Subject {
@@ -130,8 +130,8 @@ impl Server {
     fn grants_of(&mut self, publisher: &Arc<Publisher>) -> Arc<Grants> {
         let anonymous = Principal::anonymous();
         let grants = match self.identities.get(&publisher.identity).cloned() {
-            Some(principal) => self.bind(&principal, &publisher.client_id),
-            None if publisher.identity == anonymous.id => self.bind(&anonymous, &publisher.client_id),
+            Some(principal) => self.bind(&principal, &publisher.client_id, None),
+            None if publisher.identity == anonymous.id => self.bind(&anonymous, &publisher.client_id, None),
             None => Arc::new(self.image.no_grants()),
         };
         if self.publishers.len() >= PUBLISHERS_MAX {

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Server;
-use crate::policy::{Grants, Identity, Image, RoleSet};
-use crate::session::Principal;
+use crate::policy::{Circumstances, Grants, Identity, Image, OpenWindows, RoleSet};
+use crate::session::{ConnectionKey, Principal};
 
 /// Sets of roles remembered at most. More there are only where identities have roles at random.
 const ROLE_SETS_MAX: usize = 1_024;
@@ -46,8 +46,8 @@ impl Shared {
             self.by_roles.clear();
         }
         let set = Arc::new(image.role_set(roles));
-        let nobody = Identity { id: "", client_id: "", roles, attributes: &[] };
-        let grants = (!set.has_variables()).then(|| Arc::new(set.bind(&nobody)));
+        let nobody = Identity { roles, ..Identity::default() };
+        let grants = (!set.is_of_ones_own()).then(|| Arc::new(set.bind(&nobody, &OpenWindows::default())));
         let common = Common { roles: set, grants };
         self.by_roles.insert(roles.to_vec(), common.clone());
         common
@@ -55,17 +55,32 @@ impl Shared {
 }
 
 impl Server {
-    /// What the present policy grants to a principal under a Client Identifier.
-    pub(crate) fn bind(&mut self, principal: &Principal, client_id: &str) -> Arc<Grants> {
+    /// What the present policy grants to a principal under a Client Identifier, on its connection if it has one.
+    pub(crate) fn bind(
+        &mut self,
+        principal: &Principal,
+        client_id: &str,
+        connection: Option<ConnectionKey>,
+    ) -> Arc<Grants> {
         let common = self.shared.of_roles(&self.image, &principal.roles);
-        common.grants.unwrap_or_else(|| {
-            Arc::new(common.roles.bind(&Identity {
-                id: &principal.id,
-                client_id,
-                roles: &principal.roles,
-                attributes: &principal.attributes,
-            }))
-        })
+        if let Some(grants) = common.grants {
+            return grants;
+        }
+        let peer = connection.and_then(|key| self.connections.get(key)).map(|connection| &connection.peer);
+        let circumstances = peer.map(|peer| Circumstances {
+            listener: self.listeners.get(peer.listener).map_or("", |rules| &*rules.name),
+            address: peer.address.ip(),
+            method: &principal.method,
+            strength: principal.strength,
+        });
+        let who = Identity {
+            id: &principal.id,
+            client_id,
+            roles: &principal.roles,
+            attributes: &principal.attributes,
+            circumstances,
+        };
+        Arc::new(common.roles.bind(&who, &self.windows))
     }
 
     /// The principal, held once where it is nobody's own.
@@ -77,9 +92,11 @@ impl Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Asked;
     use crate::server::{Common as CommonOfShards, ListenerRules};
+    use crate::wire::QoS;
 
-    const IMAGE: &str = r#"{"format":1,"roles":[
+    const IMAGE: &str = r#"{"format":2,"roles":[
         {"name":"owner","limits":{},"rules":[{"name":"o","effect":"permit","actions":["publish"],
             "pattern":[{"lit":"own"},{"var":"client_id"}],"qos_max":2,"retain":true}]},
         {"name":"reader","limits":{},"rules":[{"name":"r","effect":"permit","actions":["subscribe"],
@@ -94,16 +111,17 @@ mod tests {
         let mut server = Server::new(0, Arc::new(CommonOfShards::new(1)), vec![ListenerRules::default()], 1);
         server.image = Arc::new(Image::load(IMAGE.as_bytes()).unwrap());
         let topic = |text| crate::topic::TopicName::parse(text).unwrap();
-        let may = |grants: &Grants, text| grants.publish(&topic(text), crate::wire::QoS::AtMostOnce, false).allow;
-        let (one, other) = (server.bind(&principal("owner"), "one"), server.bind(&principal("owner"), "other"));
+        let may = |grants: &Grants, text| grants.publish(&topic(text), &Asked::plain(QoS::AtMostOnce, false, 0)).allow;
+        let (one, other) =
+            (server.bind(&principal("owner"), "one", None), server.bind(&principal("owner"), "other", None));
         assert!(may(&one, "own/one") && !may(&one, "own/other"));
         assert!(may(&other, "own/other") && !may(&other, "own/one"));
-        let unknown = server.bind(&principal("nobody"), "one");
+        let unknown = server.bind(&principal("nobody"), "one", None);
         assert!(!may(&unknown, "own/one"));
-        assert!(Arc::ptr_eq(&unknown, &server.bind(&principal("nobody"), "other")));
+        assert!(Arc::ptr_eq(&unknown, &server.bind(&principal("nobody"), "other", None)));
         server.image = Arc::new(Image::deny_all());
         server.shared.forget_grants();
-        assert!(!may(&server.bind(&principal("owner"), "one"), "own/one"));
+        assert!(!may(&server.bind(&principal("owner"), "one", None), "own/one"));
     }
 
     #[test]

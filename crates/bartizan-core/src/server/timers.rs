@@ -27,6 +27,8 @@ pub enum Timer {
     SessionEnd(SessionKey),
     /// The Will is due.
     Will(SessionKey),
+    /// A time window of the policy may open or close.
+    Windows,
 }
 
 /// The heap.
@@ -90,6 +92,7 @@ impl Server {
                 connections.contains_key(key)
             }
             Timer::SessionEnd(key) | Timer::Will(key) => sessions.contains_key(key),
+            Timer::Windows => true,
         });
         for _ in 0..1024 {
             let Some(timer) = self.timers.pop_due(now) else { return };
@@ -101,6 +104,7 @@ impl Server {
                 Timer::Resume(key) => self.resume_reading(key, now, fx),
                 Timer::SessionEnd(key) => self.session_end_due(key, now, fx),
                 Timer::Will(key) => self.will_due(key, now, fx),
+                Timer::Windows => self.windows_due(now, fx),
             }
         }
     }

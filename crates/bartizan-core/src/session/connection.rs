@@ -58,6 +58,15 @@ pub enum Address {
 }
 
 impl Address {
+    /// The IP address, if it came by one.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Address::Ip(address) => Some(*address),
+            Address::Local => None,
+        }
+    }
+
     /// As text, for events and those who authenticate.
     #[must_use]
     pub fn text(&self) -> Arc<str> {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::Strength;
+
 /// A proved identity with what the policy may ask of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Principal {
@@ -17,6 +19,9 @@ pub struct Principal {
     pub method: Arc<str>,
     /// True when the identity store knows it: it is refreshed, disabled and removed from there.
     pub managed: bool,
+    /// How strongly it was proved.
+    #[serde(default)]
+    pub strength: Strength,
 }
 
 impl Principal {
@@ -35,6 +40,14 @@ impl Principal {
             attributes: Vec::new(),
             method: Arc::from("anonymous"),
             managed: false,
+            strength: Strength::default(),
         }
+    }
+
+    /// What the store knows now of the same identity: how it was proved is the connection's, what it may do
+    /// is the store's.
+    #[must_use]
+    pub fn proved_as_before(&self, known: Principal) -> Principal {
+        Principal { method: Arc::clone(&self.method), strength: self.strength, managed: true, ..known }
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bartizan_core::durable::{Durability, Fetch};
 use bartizan_core::message::Time;
-use bartizan_core::policy::Image;
+use bartizan_core::policy::{Image, Strength};
 use bartizan_core::server::apply::Change;
 use bartizan_core::server::connect::Verdict;
 use bartizan_core::server::{
@@ -26,7 +26,7 @@ use bartizan_core::wire::ReasonCode;
 use disk::Disk;
 
 /// A policy under which the role `all` may do everything, and `none` nothing.
-pub const OPEN: &str = r#"{"format":1,"roles":[{"name":"all","limits":{},"rules":[{"name":"r","effect":"permit",
+pub const OPEN: &str = r#"{"format":2,"roles":[{"name":"all","limits":{},"rules":[{"name":"r","effect":"permit",
     "actions":["publish","subscribe"],"pattern":["many"],"qos_max":2,"retain":true}]},
     {"name":"none","limits":{},"rules":[]}]}"#;
 
@@ -106,6 +106,7 @@ pub fn identity(name: &str, roles: &[&str]) -> (Arc<str>, Arc<Principal>) {
         attributes: Vec::new(),
         method: "password".into(),
         managed: true,
+        strength: Strength::default(),
     };
     (name.into(), Arc::new(principal))
 }
@@ -133,6 +134,7 @@ impl World {
         let change = Change {
             image: Arc::new(Image::load(policy.as_bytes()).unwrap()),
             identities: Arc::new(identities.iter().map(|(name, roles)| identity(name, roles)).collect()),
+            schedule: Arc::default(),
             epoch: 1,
             revoked: Default::default(),
         };
