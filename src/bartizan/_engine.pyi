@@ -39,6 +39,10 @@ class CompiledPolicy:
     def digest(self) -> str:
         """SHA-256 of the image, in hexadecimal: the name of this policy."""
 
+    @property
+    def windows(self) -> list[str]:
+        """Names of the time windows that rules ask for, in the order in which a schedule has them."""
+
     def decide(
         self,
         *,
@@ -50,8 +54,20 @@ class CompiledPolicy:
         topic: str,
         qos: int,
         retain: bool,
+        payload_bytes: int = 0,
+        content_type: str | None = None,
+        utf8: bool = False,
+        listener: str | None = None,
+        address: str | None = None,
+        method: str = "",
+        strength: Sequence[str] = (),
+        windows: Sequence[str] = (),
     ) -> Decision:
-        """Decides one request: `publish` or `receive` a Topic Name, `subscribe` to a Topic Filter."""
+        """Decides one request: `publish` or `receive` a Topic Name, `subscribe` to a Topic Filter.
+
+        `qos` to `utf8` are those of a PUBLISH. Without `listener` nobody is connected; without `address` it is a
+        Unix socket. `strength`: `certificate`, `mfa`. `windows`: those that are open.
+        """
 
 def parse_topic_name(*, text: str) -> str:
     """The Topic Name of this text, as it is; ValueError where it is none."""
@@ -153,6 +169,7 @@ class AuthVerdict:
         ends_at_ms: int | None = None,
         data: bytes | None = None,
         remembered_s: int = 0,
+        strength: Sequence[str] = (),
     ) -> AuthVerdict:
         """It is this identity; `managed` if the identity store knows it. `ends_at_ms`: Unix milliseconds.
 
@@ -175,7 +192,7 @@ class Engine:
     def __new__(cls, *, config: bytes) -> Engine:
         """Checks the JSON of `config.engine.engine_config` whole; EngineConfigError where it cannot be used."""
 
-    def start(self, *, policy: CompiledPolicy, identities: bytes) -> None:
+    def start(self, *, policy: CompiledPolicy, identities: bytes, schedule: bytes | None = None) -> None:
         """Binds, opens the store, restores, serves: all or nothing. Listener-, Tls-, StoreError."""
 
     def recovery(self) -> tuple[int, int]:
@@ -184,8 +201,12 @@ class Engine:
     def stop(self, *, grace_s: float) -> None:
         """DISCONNECT 0x8B to all, at most `grace_s` for them to leave; then the store is closed."""
 
-    def apply(self, *, policy: CompiledPolicy, identities: bytes) -> int:
-        """Swaps policy and enabled identities (JSON list of id, roles, attributes, revoked); the new epoch."""
+    def apply(self, *, policy: CompiledPolicy, identities: bytes, schedule: bytes | None = None) -> int:
+        """Swaps policy, enabled identities (JSON list of id, roles, attributes, revoked) and schedule; the new epoch.
+
+        `schedule`: JSON of `until_ms` and `changes`, a list of `[from_ms, [open, ...]]` with the policy's windows in
+        their order. Without it, and behind its end, all are closed.
+        """
 
     def set_tls(self, *, listener: str, material: bytes) -> None:
         """Swaps certificates, CA roots and CRLs in place; TlsError, and then nothing has changed."""

@@ -92,7 +92,7 @@ fn filter_match(filter: &str) -> usize {
 /// because what one costs depends on the seed of the hash tables.
 /// Over several, for each has a seed of its own, and how long a walk through its tables is hangs on that.
 fn index(topic: fn(u16) -> String, expected: usize) -> usize {
-    const SEEDS: usize = 16;
+    const SEEDS: usize = 64;
     let topics: Vec<String> = (0..TIMES).map(topic).collect();
     let names: Vec<TopicName<'_>> = topics.iter().map(|topic| TopicName::parse(topic).unwrap()).collect();
     for _ in 0..SEEDS {
