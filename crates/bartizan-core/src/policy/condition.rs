@@ -5,7 +5,7 @@
 //! exception, for what no connection stands behind (a Retained Message of somebody who is away, a
 //! stored Session): its circumstances are open until somebody connects, and count for the permit.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};

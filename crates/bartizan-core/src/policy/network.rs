@@ -1,6 +1,6 @@
 //! A range of IP addresses, as a policy writes it: `10.0.0.0/8`, `2001:db8::/32`, or one address.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 /// Addresses with the same first bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
