@@ -4,14 +4,30 @@ base         the Protocol, what a CONNECT brings, what is answered
 password     user name and password against argon2id hashes
 certificate  a verified client certificate against the identity store
 anonymous    nothing presented, on a listener that says `danger_anonymous`
+jwt          signed tokens of an issuer; jwks, its keys; claims, what is made of them
+introspection  tokens that their issuer is asked about
+outside      one gate for each authenticator that asks somebody outside
+backoff      how guessing at passwords is slowed down
 binding      which Client Identifiers an identity may use
-chain        any of several authenticators of a method, then the binding
+entry        one authenticator, or several that all have to prove
+chain        any of a listener's entries, then the binding
+kinds        settings -> authenticators -> the entries of each listener
 """
 
 from bartizan.authn.anonymous import AnonymousAuthenticator
-from bartizan.authn.base import Authenticator, Certificate, Challenge, ConnectRequest, Denied, Proof, Verdict
+from bartizan.authn.base import (
+    Authenticator,
+    Certificate,
+    Challenge,
+    ConnectRequest,
+    Denied,
+    Proof,
+    ProviderUnavailable,
+    Verdict,
+)
 from bartizan.authn.certificate import CertificateAuthenticator
-from bartizan.authn.chain import Chain, default_chain
+from bartizan.authn.chain import Chain
+from bartizan.authn.kinds import default_chain
 from bartizan.authn.password import PasswordAuthenticator
 
 __all__ = [
@@ -25,6 +41,7 @@ __all__ = [
     "Denied",
     "PasswordAuthenticator",
     "Proof",
+    "ProviderUnavailable",
     "Verdict",
     "default_chain",
 ]

@@ -11,6 +11,7 @@ class AnonymousAuthenticator:
     password never ends here.
     """
 
+    name = "anonymous"
     method: None = None
 
     def __init__(self, listeners: Collection[str]) -> None:

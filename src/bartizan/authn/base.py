@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol, Self
 
 from bartizan.errors import BartizanError, InvalidValue
-from bartizan.model.principal import Principal
+from bartizan.model.principal import Factor, Principal
 from bartizan.model.reason import ReasonCode
 
 DATA_BYTES_MAX = 65_535
@@ -61,6 +61,8 @@ class Proof:
     remembered_s: int = 0
     """Seconds for which the same credential from the same address is good without asking again; a change of
     policy, identities or certificates ends it. 0, for what may change elsewhere: ask every time."""
+    factors: frozenset[Factor] = frozenset({Factor.EXTERNAL})
+    """What kinds of proof it rests on."""
 
     def __post_init__(self) -> None:
         if self.data is not None and len(self.data) > DATA_BYTES_MAX:
@@ -87,16 +89,34 @@ class Challenge:
 
 
 class Denied(BartizanError):  # noqa: N818  as in errors.py
-    """The credentials do not hold. `why` is for the log, never for the client."""
+    """The credentials do not hold. `why` is for the log, never for the client.
 
-    def __init__(self, reason: ReasonCode, why: str) -> None:
+    `conclusive`: what was presented is of this kind beyond doubt, so nobody else need look at it. A token with a
+    wrong signature is no password.
+    """
+
+    def __init__(self, reason: ReasonCode, why: str, *, conclusive: bool = False) -> None:
         super().__init__(why)
         self.reason = reason
         self.why = why
+        self.conclusive = conclusive
+
+
+class ProviderUnavailable(BartizanError):  # noqa: N818  as in errors.py
+    """Whoever has to be asked outside did not answer in time. To do: look after it, then connect again.
+
+    The client is told 0x88 Server unavailable, unless another entry of the listener's `authentication` proves it.
+    """
 
 
 class Authenticator(Protocol):
-    """One way to prove an identity."""
+    """One way to prove an identity.
+
+    Three more attributes may be there, and are read if they are: `name`, by which a listener's `authentication`
+    names it (without one: the class's name in lower case); `takes_passwords = True`, if it judges User Name and
+    Password as people type them, so that guesses at it are slowed down; and a coroutine `aclose()`, awaited when
+    the broker stops.
+    """
 
     @property
     def method(self) -> str | None:

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from bartizan.authn.base import Certificate, ConnectRequest, Denied, Proof
 from bartizan.authn.binding import in_namespace
 from bartizan.model.credential import CertificateCredential
-from bartizan.model.principal import Identity, IdentityState
+from bartizan.model.principal import Factor, Identity, IdentityState
 from bartizan.model.reason import ReasonCode
 from bartizan.store.ports import IdentityDirectory
 
@@ -29,6 +29,7 @@ def claimed_identity(certificate: Certificate) -> str | None:
 class CertificateAuthenticator:
     """Maps a certificate to a principal. The listener has checked chain, dates and CRL, every time."""
 
+    name = "certificate"
     method: None = None
 
     def __init__(self, directory: IdentityDirectory, remembered_s: int = 0) -> None:
@@ -55,7 +56,10 @@ class CertificateAuthenticator:
         if certificate.not_after is not None and certificate.not_after <= datetime.now(UTC):
             raise Denied(ReasonCode.NOT_AUTHORIZED, "the certificate has expired")
         return Proof(
-            identity.principal("certificate"), expires_at=certificate.not_after, remembered_s=self._remembered_s
+            identity.principal("certificate"),
+            expires_at=certificate.not_after,
+            remembered_s=self._remembered_s,
+            factors=frozenset({Factor.CERTIFICATE}),
         )
 
 

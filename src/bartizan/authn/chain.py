@@ -1,24 +1,59 @@
-"""Any of several authenticators of a method, then the binding of the Client Identifier. Fails closed."""
+"""Any of a listener's entries, then the binding of the Client Identifier. Fails closed.
 
-from collections.abc import Sequence
+Which entries a listener has is `authn/kinds.py`'s to build from its settings; what an entry is, `authn/entry.py`.
+"""
 
-from bartizan.authn.anonymous import AnonymousAuthenticator
-from bartizan.authn.base import Authenticator, Challenge, ConnectRequest, Denied, Proof, Verdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bartizan.authn.backoff import Attempt, Backoff, TooSoon
+from bartizan.authn.base import (
+    STATE_BYTES_MAX,
+    Authenticator,
+    Challenge,
+    ConnectRequest,
+    Denied,
+    Proof,
+    ProviderUnavailable,
+    Verdict,
+)
 from bartizan.authn.binding import bind_client_id
-from bartizan.authn.certificate import CertificateAuthenticator
-from bartizan.authn.password import PasswordAuthenticator
-from bartizan.config.schema import Settings
+from bartizan.authn.entry import Entry, Part
 from bartizan.errors import BartizanError
+from bartizan.model.principal import Factor
 from bartizan.model.reason import ReasonCode
 from bartizan.store.ports import IdentityDirectory
 
 
-class Chain:
-    """Asks each authenticator in turn; the first proof counts."""
+def each_alone(authenticators: Sequence[Authenticator]) -> tuple[Entry, ...]:
+    """Entries of one authenticator each."""
+    return tuple(Entry((Part(name_of(item), (item,)),)) for item in authenticators)
 
-    def __init__(self, authenticators: Sequence[Authenticator], directory: IdentityDirectory) -> None:
-        self._authenticators = tuple(authenticators)
+
+def name_of(authenticator: Authenticator) -> str:
+    """What a listener's `authentication` calls it."""
+    return getattr(authenticator, "name", None) or type(authenticator).__name__.lower()
+
+
+class Chain:
+    """Asks each entry in turn; the first proof counts.
+
+    `authenticators` are asked, one by one, for listeners that `listeners` does not name. Passwords come last: what
+    is recognised as something else is never hashed.
+    """
+
+    def __init__(
+        self,
+        authenticators: Sequence[Authenticator],
+        directory: IdentityDirectory,
+        *,
+        listeners: Mapping[str, Sequence[Entry]] | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._entries = _in_order(each_alone(authenticators))
+        self._of_listener = {name: _in_order(entries) for name, entries in (listeners or {}).items()}
         self._directory = directory
+        self._backoff = backoff
 
     async def decide(self, request: ConnectRequest) -> Verdict:
         """The verdict. Whatever goes wrong inside is 0x88 Server unavailable, never "allow" (I6)."""
@@ -33,45 +68,116 @@ class Chain:
             return Verdict.deny(ReasonCode.SERVER_UNAVAILABLE, str(error))
         except Exception as error:  # noqa: BLE001  an authenticator's own bug must not let anyone in
             return Verdict.deny(ReasonCode.SERVER_UNAVAILABLE, f"an authenticator failed: {type(error).__name__}")
-        return Verdict.allow(proof, prefix)
+        factors = frozenset[Factor]() if proof.principal.method == "anonymous" else proof.factors
+        return Verdict.allow(replace(proof, principal=replace(proof.principal, factors=factors)), prefix)
+
+    async def aclose(self) -> None:
+        """Lets go of what authenticators hold open."""
+        entries = [*self._entries, *(entry for listed in self._of_listener.values() for entry in listed)]
+        held = {id(item): item for entry in entries for part in entry.parts for item in part.authenticators}
+        for item in held.values():
+            close = getattr(item, "aclose", None)
+            if close is not None:
+                await close()
 
     async def _prove(self, request: ConnectRequest) -> Proof | Challenge:
+        entries = self._of_listener.get(request.listener, self._entries)
         method = request.authentication_method
-        # One that knows nothing of methods never judges an exchange, nor the other way round.
-        asked = [authenticator for authenticator in self._authenticators if authenticator.method == method]
+        # One that knows nothing of methods never judges an exchange by itself, nor the other way round.
+        asked = [(at, entry) for at, entry in enumerate(entries) if entry.speakers(method) is not None]
         if method is not None and not asked:
             raise Denied(ReasonCode.BAD_AUTHENTICATION_METHOD, "no authenticator speaks this method")
-        first: Denied | None = None
-        for authenticator in asked:
+        if request.exchange_state is not None:
+            asked, request = _goes_on(asked, request)
+        guess = _Guess(self._backoff, request)
+        try:
+            return await self._any(asked, request, guess)
+        finally:
+            guess.end()
+
+    async def _any(
+        self, asked: Sequence[tuple[int, Entry]], request: ConnectRequest, guess: "_Guess"
+    ) -> Proof | Challenge:
+        first: BartizanError | None = None
+        for at, entry in asked:
             try:
-                proof = await authenticator.authenticate(request)
+                if entry.takes_passwords:
+                    guess.begin()
+                answer = await entry.prove(request)
+            except ProviderUnavailable as unavailable:
+                # Nobody knows whether it would have proved: that is no "no", and certainly no "yes".
+                first = unavailable
+                continue
             except Denied as denied:
+                guess.was_wrong |= entry.takes_passwords and denied.reason is ReasonCode.BAD_USER_NAME_OR_PASSWORD
+                if denied.conclusive:
+                    raise
                 first = first or denied
                 continue
-            if isinstance(proof, Challenge) and method is None:
-                raise Denied(ReasonCode.SERVER_UNAVAILABLE, "an authenticator without a method sent a challenge")
-            if proof is not None:
-                return proof
+            if isinstance(answer, Challenge):
+                return replace(answer, state=_marked(at, answer.state))
+            if answer is not None:
+                guess.was_right = entry.takes_passwords
+                guess.was_wrong = False
+                return answer
         if first is not None:
             raise first
         raise Denied(
-            ReasonCode.NOT_AUTHORIZED if request.user_name is None or method else ReasonCode.BAD_USER_NAME_OR_PASSWORD,
+            ReasonCode.NOT_AUTHORIZED
+            if request.user_name is None or request.authentication_method
+            else ReasonCode.BAD_USER_NAME_OR_PASSWORD,
             "no credential was presented that proves anyone",
         )
 
 
-def default_chain(
-    settings: Settings, directory: IdentityDirectory, authenticators: Sequence[Authenticator] = ()
-) -> Chain:
-    """Certificate, then password, then the embedder's own, then anonymous where a listener says so."""
-    remembered_s = settings.broker.success_remembered_s
-    open_listeners = [name for name, listener in settings.listeners.items() if listener.danger_anonymous is not None]
-    return Chain(
-        [
-            CertificateAuthenticator(directory, remembered_s=remembered_s),
-            PasswordAuthenticator(directory, remembered_s=remembered_s),
-            *authenticators,
-            AnonymousAuthenticator(open_listeners),
-        ],
-        directory,
-    )
+def _in_order(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    return tuple(sorted(entries, key=lambda entry: entry.takes_passwords))
+
+
+def _marked(at: int, state: bytes) -> bytes:
+    """The state of an exchange, with the entry that leads it: no other one ever sees it."""
+    if len(state) >= STATE_BYTES_MAX:
+        raise Denied(ReasonCode.SERVER_UNAVAILABLE, "the state of an exchange is too large")
+    return bytes([at]) + state
+
+
+def _goes_on(
+    asked: Sequence[tuple[int, Entry]], request: ConnectRequest
+) -> tuple[list[tuple[int, Entry]], ConnectRequest]:
+    state = request.exchange_state or b"\xff"
+    led = [(at, entry) for at, entry in asked if at == state[0]]
+    if not led:
+        raise Denied(ReasonCode.SERVER_UNAVAILABLE, "the exchange has no authenticator any more")
+    return led, replace(request, exchange_state=state[1:])
+
+
+class _Guess:
+    """What a CONNECT with a password means for whoever guesses: counted once, by how all of it ended."""
+
+    def __init__(self, backoff: Backoff | None, request: ConnectRequest) -> None:
+        self._backoff = backoff
+        self._request = request
+        self._attempt: Attempt | None = None
+        self.was_right = False
+        self.was_wrong = False
+
+    def begin(self) -> None:
+        """Called before a password is judged; `Denied` 0x89 if that is too soon after wrong ones."""
+        request = self._request
+        if self._backoff is None or self._attempt is not None or request.user_name is None or request.password is None:
+            return
+        try:
+            self._attempt = self._backoff.begin(request.address, request.user_name)
+        except TooSoon as early:
+            raise Denied(ReasonCode.SERVER_BUSY, str(early)) from None
+
+    def end(self) -> None:
+        """Counts it."""
+        if self._backoff is None or self._attempt is None:
+            return
+        if self.was_right:
+            self._backoff.succeeded(self._attempt)
+        elif self.was_wrong:
+            self._backoff.failed(self._attempt)
+        else:
+            self._backoff.withdrawn(self._attempt)

@@ -19,6 +19,7 @@ from bartizan.broker.authenticate import Desk
 from bartizan.broker.certificates import Certificates, read_material
 from bartizan.broker.chores import Chores
 from bartizan.broker.directory import LiveDirectory
+from bartizan.broker.hashes import HashWriter
 from bartizan.broker.lock import DirectoryLock
 from bartizan.broker.log import Journal
 from bartizan.broker.ports import Allow, Answer, Bound, Deny, EnginePort, Proceed, Question
@@ -55,6 +56,7 @@ class Broker:
     certificates: Certificates
     in_force: InForce
     chores: Chores
+    hashes: HashWriter
     _pump: Pump
 
     def __init__(  # noqa: PLR0913  what a composition root is given
@@ -87,7 +89,11 @@ class Broker:
             policy = await asyncio.to_thread(read_policy, self.policy_file(self.settings))
             self.directory = LiveDirectory(self.store)
             await self.directory.load()
-            chain = default_chain(self.settings, self.directory, self._authenticators)
+            self.hashes = HashWriter(self.store)
+            chain = await asyncio.to_thread(
+                default_chain, self.settings, self.directory, self._authenticators, self.hashes
+            )
+            stack.push_async_callback(chain.aclose)
             self.engine = self._make_engine(json.dumps(engine_config(self.settings, self.data)).encode())
             self.certificates = Certificates(self.engine, self.data, self.directory)
             self.certificates.assume(self.settings)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bartizan.broker.certificates import CARE_INTERVAL
 from bartizan.broker.directory import POLL_INTERVAL_S
+from bartizan.broker.hashes import HASHES_INTERVAL_S
 from bartizan.broker.status import Loads, numbers, status_topics
 from bartizan.errors import BartizanError
 
@@ -36,6 +37,7 @@ class Chores:
         interval_s = self._broker.settings.broker.sys_interval_s
         self._spawn(self._every(POLL_INTERVAL_S, self._broker.directory.refresh))
         self._spawn(self._apply_identities())
+        self._spawn(self._every(HASHES_INTERVAL_S, self._broker.hashes.write))
         self._spawn(self._every(CARE_INTERVAL.total_seconds(), self._broker.care_for_certificates))
         self._spawn(self._every(interval_s or SAMPLE_INTERVAL_S, self._sample))
         if interval_s:

@@ -2,6 +2,7 @@
 
 schema     Settings and its small sections
 listener   one listener: where, TLS, who may try
+authenticators  further ways to prove an identity, one model a kind
 limits     every bound with its default and what happens when it is met
 layout     where things lie in the data directory
 load       TOML file and `--set`: the only module here that reads files

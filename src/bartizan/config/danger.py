@@ -18,13 +18,15 @@ class Danger:
     reason: str
     effect: str
     where: str
-    """What it exposes: the address."""
+    """What it exposes: the address, or the URL that is asked."""
 
 
 EFFECTS = {
     "danger_plaintext": "no TLS: everyone on the way can read and change messages and passwords",
     "danger_anonymous": "clients that present nothing are let in with the role `anonymous`",
     "danger_ignore_credentials": "User Names and Passwords are not checked: every client is `anonymous`",
+    "danger_plaintext_jwks": "keys of tokens come without TLS: who is on the way can replace them and be anyone",
+    "danger_plaintext_introspection": "tokens are asked about without TLS: who is on the way can be anyone",
     "danger_public_http": "metrics and health can be read without login from other machines",
 }
 """One line of effect for each `danger_*` key of the schema; a test keeps it complete."""
@@ -36,8 +38,14 @@ def dangers(settings: Settings) -> tuple[Danger, ...]:
 
 
 def _dangers(settings: Settings) -> Iterator[Danger]:
-    sections = [(f"listeners.{name}", listener.bind, listener) for name, listener in sorted(settings.listeners.items())]
-    for path, bind, section in [*sections, ("http", settings.http.bind or "", settings.http)]:
+    listeners = [
+        (f"listeners.{name}", listener.bind, listener) for name, listener in sorted(settings.listeners.items())
+    ]
+    asked = [
+        (f"authenticators.{name}", str(getattr(kind, "jwks_url", None) or getattr(kind, "introspection_url", "")), kind)
+        for name, kind in sorted(settings.authenticators.items())
+    ]
+    for path, bind, section in [*listeners, *asked, ("http", settings.http.bind or "", settings.http)]:
         for key, effect in EFFECTS.items():
             reason = getattr(section, key, None)
             if reason is not None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from bartizan.config.authenticators import KINDS
 from bartizan.config.limits import BROKER_WIDE, ListenerLimits
 from bartizan.config.listener import Listener
 from bartizan.config.schema import Settings
@@ -69,6 +70,8 @@ def _keys_at(path: Sequence[str | int]) -> list[str]:
             model = Listener
         case ["listeners", _, "limits"]:
             model = ListenerLimits
+        case ["authenticators", _]:
+            return sorted({key for kind in KINDS.values() for key in kind.model_fields})
         case [str(section)] if section in Settings.model_fields:
             model = Settings.model_fields[section].annotation
         case _:

@@ -14,8 +14,16 @@ from bartizan.config.limits import ListenerLimits
 
 _HOST_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)|(?P<name>localhost)):(?P<port>\d{1,5})\Z")
 
+_ENTRY_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,63}\Z")
+
 PORT_MAX = 65_535
 REASON_CHARS_MIN = 3
+
+BUILT_IN = ("certificate", "password")
+"""Authenticators that are always there."""
+
+AUTHENTICATION_MAX = 16
+"""Entries of a listener's `authentication`."""
 
 MqttVersion = Literal["3.1", "3.1.1", "5.0"]
 TLS_KEYS = ("certificate_file", "key_file", "client_ca_file", "crl_files", "client_certificates", "tls_min")
@@ -76,8 +84,19 @@ def _parse_network(value: object) -> str:
         raise ValueError(f"{error}: write networks such as 10.0.0.0/8 or 2001:db8::/32") from None
 
 
+def parse_entry(text: str) -> str:
+    """One entry of `authentication`: a name, or several that all have to prove, as `a + b`."""
+    names = [name.strip() for name in text.split("+")]
+    if not all(_ENTRY_NAME.match(name) for name in names):
+        raise ValueError('write the name of an authenticator, or several as "certificate + plant-tokens"')
+    if len(set(names)) != len(names):
+        raise ValueError(f"{text!r} names one authenticator twice: one proof is one proof")
+    return " + ".join(names)
+
+
 Bind = Annotated[str, AfterValidator(parse_bind)]
 Reason = Annotated[str, BeforeValidator(parse_reason)]
+Entry = Annotated[str, AfterValidator(parse_entry)]
 Network = Annotated[str, BeforeValidator(_parse_network)]
 
 
@@ -105,6 +124,15 @@ class Listener(BaseModel):
         description=(
             "Lets clients in that present nothing; the value is the reason. They get the role `anonymous`, "
             "which grants nothing until the policy says so."
+        ),
+    )
+    authentication: Annotated[tuple[Entry, ...], Field(min_length=1, max_length=AUTHENTICATION_MAX)] | None = Field(
+        None,
+        description=(
+            "What proves who a client is: each entry by itself, and of an entry such as "
+            '"certificate + plant-tokens" every part, all naming the same identity. Names are `certificate`, '
+            "`password` and those of `[authenticators.NAME]`. Default: certificate, password, and authenticators "
+            "given by a program that embeds the broker. `danger_anonymous` comes last by itself."
         ),
     )
     danger_ignore_credentials: Reason | None = Field(
@@ -205,6 +233,23 @@ class Listener(BaseModel):
     def tls(self) -> bool:
         """Whether TLS guards it."""
         return self.danger_plaintext is None and not self.is_unix
+
+    @property
+    def proofs(self) -> tuple[tuple[str, ...], ...] | None:
+        """`authentication` as names: any of the rows, all of a row. None: the default."""
+        if self.authentication is None:
+            return None
+        return tuple(tuple(entry.split(" + ")) for entry in self.authentication)
+
+    @model_validator(mode="after")
+    def _authentication(self) -> Self:
+        named = {name for entry in self.proofs or () for name in entry}
+        if "certificate" in named and (not self.tls or self.client_certificates == "off"):
+            why = 'client_certificates = "off"' if self.tls else "no TLS"
+            raise ValueError(f'authentication names "certificate", but this listener has {why}: remove one of the two')
+        if self.authentication is not None and len(set(self.authentication)) != len(self.authentication):
+            raise ValueError("authentication has the same entry twice: remove one")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

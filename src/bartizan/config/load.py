@@ -4,6 +4,7 @@ Errors become one `ConfigurationError`: what, where (file, line, key), how to fi
 """
 
 import re
+import stat
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bartizan.config.authenticators import KINDS
 from bartizan.config.explain import explain
 from bartizan.config.locate import line_of
 from bartizan.config.schema import DEFAULT_LISTENERS, Settings
@@ -41,6 +43,18 @@ def read_file(path: Path, meaning: str) -> bytes:
         raise ConfigurationError(f"{meaning} cannot be read: {error.strerror}", str(path), "correct the path") from None
     if len(content) > FILE_BYTES_MAX:
         raise ConfigurationError(f"{meaning} is larger than {FILE_BYTES_MAX} bytes", str(path), "name the right file")
+    return content
+
+
+def read_secret(path: Path, meaning: str) -> bytes:
+    """The secret in a file, without the line's end. One that others may read is no secret: refused."""
+    content = read_file(path, meaning).rstrip(b"\r\n")
+    if path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
+        raise ConfigurationError(
+            f"{meaning} is open to other users of this machine", str(path), f"chmod 600 {path}, and change the secret"
+        )
+    if not content:
+        raise ConfigurationError(f"{meaning} is empty", str(path), "write the secret into it")
     return content
 
 
@@ -110,6 +124,8 @@ def _translate(error: ValidationError, file: Path | None, text: str, overrides: 
     problems = error.errors(include_url=False)
     problem = problems[0]
     path = [part for part in problem["loc"] if part != "[key]"]
+    if path[:1] == ["authenticators"] and path[2:3] and path[2] in KINDS:
+        del path[2]  # the kind stands in the place of no key
     what, fix = explain(problem, path)
     more = len(problems) - 1
     if more:
@@ -135,6 +151,10 @@ def _resolve(raw: dict[str, Any], base: Path) -> None:
     tables: list[tuple[Any, tuple[str, ...]]] = [(raw.get("policy"), ("file",))]
     listeners = raw["listeners"] if isinstance(raw.get("listeners"), dict) else {}
     tables += [(listener, PATH_KEYS) for listener in listeners.values()]
+    authenticators = raw["authenticators"] if isinstance(raw.get("authenticators"), dict) else {}
+    for table in authenticators.values():
+        kind = KINDS.get(str(table.get("kind"))) if isinstance(table, dict) else None
+        tables.append((table, getattr(kind, "PATHS", ())))
     for table, keys in tables:
         for key in keys if isinstance(table, dict) else ():
             value = table.get(key)

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from bartizan.config.authenticators import KINDS, PasswordSettings
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Listener
 from bartizan.config.schema import BrokerSettings, HttpSettings, LogSettings, PolicySettings, StoreSettings
@@ -30,6 +31,8 @@ A configuration that names listeners names all of them. One that names none gets
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[broker]", BrokerSettings),
     ("[listeners.NAME]", Listener),
+    *((f'[authenticators.NAME] kind = "{kind}"', model) for kind, model in KINDS.items()),
+    ("[passwords]", PasswordSettings),
     ("[limits]", Limits),
     ("[policy]", PolicySettings),
     ("[store]", StoreSettings),
@@ -45,7 +48,9 @@ def _type_of(schema: dict[str, Any]) -> str:
         return " \\| ".join(_type_of(option) for option in schema["anyOf"] if option.get("type") != "null")
     if schema.get("type") == "array":
         return f"list of {_type_of(schema.get('items') or {})}"
-    if "$ref" in schema:
+    if "const" in schema:
+        return f"`{json.dumps(schema['const'])}`"
+    if "$ref" in schema or schema.get("type") == "object":
         return "table"
     words = {"string": "text", "integer": "integer", "number": "number", "boolean": "true or false"}
     word = "path" if schema.get("format") == "path" else words.get(str(schema.get("type")), "text")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from bartizan.config.authenticators import AuthenticatorName, AuthenticatorSettings, Introspection, PasswordSettings
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Bind, Listener, Reason, is_local
 
@@ -149,6 +150,10 @@ class Settings(BaseModel):
     listeners: dict[ListenerName, Listener] = Field(
         default_factory=_default_listeners, min_length=1, description="Where clients connect."
     )
+    authenticators: dict[AuthenticatorName, AuthenticatorSettings] = Field(
+        default_factory=dict, max_length=32, description="Ways to prove an identity, beside certificate and password."
+    )
+    passwords: PasswordSettings = Field(default_factory=PasswordSettings, description="How guessing is slowed down.")
     limits: Limits = Field(default_factory=Limits, description="Bounds for all listeners.")
     policy: PolicySettings = Field(default_factory=PolicySettings, description="Who may do what.")
     store: StoreSettings = Field(default_factory=StoreSettings, description="What survives a crash.")
@@ -172,6 +177,25 @@ class Settings(BaseModel):
                 raise ValueError(
                     f"listeners.{name}.limits: {error.errors()[0]['msg']}" if hasattr(error, "errors") else str(error)
                 ) from None
+        return self
+
+    @model_validator(mode="after")
+    def _authenticators(self) -> Self:
+        """An authenticator that nobody asks would be read as a guard that is none."""
+        asked = {name for listener in self.listeners.values() for entry in listener.proofs or () for name in entry}
+        for name in sorted(self.authenticators.keys() - asked):
+            raise ValueError(
+                f"authenticators.{name} is named by no listener: add it to a listener's authentication, or remove it"
+            )
+        for name, listener in self.listeners.items():
+            named = {part for entry in listener.proofs or () for part in entry}
+            for part in sorted(named & self.authenticators.keys() if "password" in named else ()):
+                settings = self.authenticators[part]
+                if isinstance(settings, Introspection) and settings.takes_passwords:
+                    raise ValueError(
+                        f"listeners.{name} takes passwords, and authenticators.{part} would send them to its issuer: "
+                        f'set token_in = "auth" there, or take "password" out of authentication'
+                    )
         return self
 
     @model_validator(mode="after")

@@ -36,3 +36,8 @@ def verify_password(stored: str, password: bytes) -> bool:
         return _HASHER.verify(stored, password)
     except (VerificationError, InvalidHashError):
         return False
+
+
+def needs_rehash(stored: str) -> bool:
+    """Whether an argon2id hash is of another profile than ours; `InvalidHashError` if it is damaged."""
+    return _HASHER.check_needs_rehash(stored)

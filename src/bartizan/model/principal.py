@@ -15,6 +15,16 @@ ANONYMOUS_ROLE = RoleName("anonymous")
 """The one role of a client that presented nothing; it grants what the policy gives it: at first, nothing."""
 
 
+class Factor(StrEnum):
+    """A kind of proof. Two of different kinds are harder to steal than one."""
+
+    CERTIFICATE = "certificate"
+    PASSWORD = "password"  # noqa: S105  the word, not one
+    TOKEN = "token"  # noqa: S105  likewise
+    SCRAM = "scram"
+    EXTERNAL = "external"
+
+
 class IdentityState(StrEnum):
     """Whether an identity may connect."""
 
@@ -49,4 +59,12 @@ class Principal:
     roles: tuple[RoleName, ...] = ()
     attributes: tuple[tuple[AttributeName, str], ...] = ()
     method: str = "none"
-    """How it was proved: `certificate`, `password`, `anonymous`, or an authenticator's own word."""
+    """How it was proved: `certificate`, `password`, `anonymous`, or an authenticator's own word; `a+b` by both."""
+    factors: frozenset[Factor] = frozenset()
+    """The kinds of proof it brought; none for `anonymous`."""
+
+    @property
+    def strengths(self) -> frozenset[str]:
+        """The policy's words for how strong that is: `certificate`, and `mfa` for two kinds or more. Both may hold."""
+        words = {"certificate"} if Factor.CERTIFICATE in self.factors else set()
+        return frozenset(words | {"mfa"} if len(self.factors) > 1 else words)

@@ -10,13 +10,14 @@ from bartizan.config import load_settings
 from bartizan.errors import InvalidValue, StoreUnavailable
 from bartizan.identity.register import Register, certificate_credential, new_identity, password_credential
 from bartizan.model.ids import AttributeName, RoleName
-from bartizan.model.principal import ANONYMOUS_ROLE, IdentityState, Principal
+from bartizan.model.principal import ANONYMOUS_ROLE, Factor, IdentityState, Principal
 from bartizan.model.reason import ReasonCode
 from bartizan.store import MemoryIdentityStore
 
 pytestmark = pytest.mark.anyio
 AT = datetime.now(UTC)
-DASH = Principal("dash", (RoleName("press"),), ((AttributeName("site"), "chicago"),), "password")
+PASSWORD = frozenset({Factor.PASSWORD})
+DASH = Principal("dash", (RoleName("press"),), ((AttributeName("site"), "chicago"),), "password", PASSWORD)
 CERTIFICATE = Certificate(
     "ab" * 32, "0f", "press-01", (("urn:bartizan:identity:press-01"),), not_after=AT + timedelta(days=9)
 )
@@ -93,7 +94,7 @@ async def test_an_unknown_name_costs_a_verification_as_a_known_one_does(chain, m
         seen.append(stored)
         return False
 
-    monkeypatch.setattr("bartizan.authn.password.verify_password", record)
+    monkeypatch.setattr("bartizan.identity.hashes.verify", record)
     for name in ("press", "nobody", "press-01"):
         seen.clear()
         await chain.decide(by_password(name))
@@ -272,7 +273,7 @@ async def test_a_method_is_decided_by_who_speaks_it_and_by_nobody_else(register)
     speaks, other, plain = Own("M", OUTSIDE), Own("N", OUTSIDE), Own(None, OUTSIDE)
     chain = Chain([plain, other, speaks], register._store)
     verdict = await chain.decide(by_method("M", user_name="dash", password=b"first", certificate=CERTIFICATE))
-    assert verdict.principal == OUTSIDE.principal
+    assert verdict.principal == replace(OUTSIDE.principal, factors=frozenset({Factor.EXTERNAL}))
     assert (verdict.managed, verdict.data) == (False, b"welcome")
     assert (len(speaks.asked), other.asked, plain.asked) == (1, [], [])
 
@@ -290,8 +291,13 @@ async def test_a_method_nobody_speaks_is_a_bad_one(register):
 
 
 async def test_a_challenge_is_neither_yes_nor_no(register):
-    verdict = await Chain([Own("M", Challenge(b"nonce", b"state"))], register._store).decide(by_method("M"))
-    assert (verdict.challenge, verdict.allowed) == (Challenge(b"nonce", b"state"), False)
+    speaks = Own("M", Challenge(b"nonce", b"state"))
+    chain = Chain([speaks], register._store)
+    verdict = await chain.decide(by_method("M"))
+    assert verdict.challenge is not None
+    assert (verdict.challenge.data, verdict.allowed) == (b"nonce", False)
+    await chain.decide(by_method("M", exchange_state=verdict.challenge.state))
+    assert speaks.asked[-1].exchange_state == b"state"
     assert "nonce" not in repr(verdict)
     assert "state" not in repr(verdict.challenge)
 

@@ -1,0 +1,50 @@
+"""One gate for each authenticator that asks somebody outside: a slow provider fills its own gate, and nothing else.
+
+Whoever finds the gate full is told 0x89 Server busy at once; whoever waited too long, inside or before it, 0x88
+Server unavailable. The loop, and the clients that others judge, go on meanwhile.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from bartizan.authn.base import Denied, ProviderUnavailable
+from bartizan.config.authenticators import Outside
+from bartizan.model.reason import ReasonCode
+
+T = TypeVar("T")
+
+
+class Gate:
+    """Lets `concurrent_max` calls through at once, has `waiting_max` more wait, and ends each after `deadline_s`."""
+
+    def __init__(self, name: str, *, concurrent_max: int, waiting_max: int, deadline_s: float) -> None:
+        self._name = name
+        self._room = concurrent_max + waiting_max
+        self._turn = asyncio.Semaphore(concurrent_max)
+        self._inside = 0
+        self._deadline_s = deadline_s
+
+    @classmethod
+    def of(cls, name: str, settings: Outside) -> "Gate":
+        """The gate that the settings of an authenticator describe."""
+        return cls(
+            name,
+            concurrent_max=settings.concurrent_max,
+            waiting_max=settings.waiting_max,
+            deadline_s=settings.deadline_s,
+        )
+
+    async def ask(self, call: Callable[[], Awaitable[T]]) -> T:
+        """What `call` returns; the deadline counts from here, so that waiting for a turn is part of it."""
+        if self._inside >= self._room:
+            raise Denied(ReasonCode.SERVER_BUSY, f"too many clients wait for {self._name}")
+        self._inside += 1
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                async with self._turn:
+                    return await call()
+        except TimeoutError:
+            raise ProviderUnavailable(f"{self._name} did not answer within {self._deadline_s:g} s") from None
+        finally:
+            self._inside -= 1

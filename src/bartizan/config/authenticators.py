@@ -1,0 +1,298 @@
+"""`[authenticators.NAME]`: further ways to prove an identity, one model for each kind; and how guessing is slowed.
+
+`password` and `certificate` are always there and need no table. A listener names what it accepts in
+`authentication`; secrets are read from files, never from the configuration.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from bartizan.config.listener import BUILT_IN, Reason
+from bartizan.model.ids import AttributeName, RoleName
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}\Z")
+
+ASYMMETRIC = (
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519", "Ed448",
+)  # fmt: skip
+"""Algorithms whose verifier can forge nothing. `none` is no algorithm here."""
+
+Algorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519", "Ed448", "HS256", "HS384", "HS512",
+]  # fmt: skip
+
+
+def parse_authenticator_name(name: str) -> str:
+    """The name of an authenticator, as listeners write it."""
+    if not _NAME.match(name):
+        raise ValueError(
+            "an authenticator's name is a lower-case letter, then letters, digits, '_' or '-' (32 at most)"
+        )
+    if name in BUILT_IN:
+        raise ValueError(f"{name!r} is built in and needs no table: choose another name")
+    return name
+
+
+def parse_url(text: str) -> str:
+    """A URL of https, or of http where a `danger_*` setting allows that; without user, password or fragment."""
+    parts = urlsplit(text)
+    if parts.scheme not in {"https", "http"} or not parts.hostname:
+        raise ValueError("write a URL such as https://id.example/certs")
+    if "@" in parts.netloc or parts.fragment:
+        raise ValueError("a URL here has neither user, password nor fragment: secrets are read from files")
+    return text
+
+
+AuthenticatorName = Annotated[str, AfterValidator(parse_authenticator_name)]
+Url = Annotated[str, AfterValidator(parse_url)]
+Role = Annotated[str, AfterValidator(lambda text: str(RoleName.parse(text)))]
+Attribute = Annotated[str, AfterValidator(lambda text: str(AttributeName.parse(text)))]
+ClaimPath = Annotated[str, Field(min_length=1, max_length=256)]
+ClaimValue = Annotated[str, Field(max_length=1024)] | bool | int
+
+
+class Outside(BaseModel):
+    """What every authenticator has that asks somebody outside: its own gate (`authn/outside.py`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    deadline_s: Annotated[float, Field(gt=0, le=4.5)] = Field(
+        3.0,
+        description="Time for one answer from outside, waiting for a turn included; then 0x88 Server unavailable.",
+    )
+    concurrent_max: Annotated[int, Field(strict=True, ge=1, le=256)] = Field(
+        16, description="Requests under way at once."
+    )
+    waiting_max: Annotated[int, Field(strict=True, ge=0, le=512)] = Field(
+        128, description="Clients that wait for their turn beside those; further ones get 0x89 Server busy at once."
+    )
+
+
+class Claims(Outside):
+    """What is made of a token's claims."""
+
+    audience: tuple[Annotated[str, Field(min_length=1, max_length=512)], ...] = Field(
+        min_length=1, max_length=16, description="Names of this broker: a token has to be for one of them (`aud`)."
+    )
+    leeway_s: Annotated[int, Field(strict=True, ge=0, le=300)] = Field(
+        30, description="Seconds by which the clocks of the issuer and of this machine may differ (`exp`, `nbf`)."
+    )
+    required_claims: dict[ClaimPath, ClaimValue] = Field(
+        default_factory=dict,
+        max_length=16,
+        description=(
+            'Claims that must have this value, or be a list that holds it, such as `{ azp = "presses" }`. '
+            "`a.b` is `b` in `a`."
+        ),
+    )
+    identity_claim: ClaimPath = Field("sub", description="The claim that holds the identity's name.")
+    identity_prefix: Annotated[str, Field(max_length=64)] = Field(
+        "", description="Put before that name, so that two issuers never name the same identity."
+    )
+    identities: Literal["stored", "token"] = Field(
+        "stored",
+        description=(
+            "`stored`: the identity must be in the identity store and enabled; its roles and attributes come from "
+            "there. `token`: it must not be there; the token alone says who it is, and `roles_claim` what it may."
+        ),
+    )
+    roles_claim: ClaimPath | None = Field(
+        None,
+        description='The claim that holds roles: a list of texts, or one text with spaces between them. With `identities = "token"`.',
+    )
+    roles_allowed: tuple[Role, ...] = Field(
+        (), max_length=256, description="The roles that a token may give; all others in it count for nothing."
+    )
+    attribute_claims: dict[Attribute, ClaimPath] = Field(
+        default_factory=dict,
+        max_length=64,
+        description='Attributes and the claims that hold them, such as `{ site = "plant.site" }`. With `identities = "token"`.',
+    )
+    user_name: Literal["free", "subject"] = Field(
+        "free",
+        description="The User Name beside a token in Password: `free`: anything; `subject`: the identity's name.",
+    )
+    token_bytes_max: Annotated[int, Field(strict=True, ge=256, le=65_535)] = Field(
+        8_192, description="A longer token is refused unread."
+    )
+
+    @model_validator(mode="after")
+    def _mapping(self) -> Self:
+        if self.identities == "stored" and (self.roles_claim or self.roles_allowed or self.attribute_claims):
+            raise ValueError(
+                'identities = "stored" takes roles and attributes from the identity store: remove roles_claim, '
+                'roles_allowed and attribute_claims, or set identities = "token"'
+            )
+        if bool(self.roles_claim) != bool(self.roles_allowed):
+            raise ValueError("roles_claim and roles_allowed belong together: set both or neither")
+        return self
+
+
+class Jwt(Claims):
+    """Tokens of an issuer, verified with its public keys: as Password, or as Authentication Data of `OAUTH2-JWT`."""
+
+    kind: Literal["jwt"] = Field(description="A signed token (JWT).")
+    issuer: Annotated[str, Field(min_length=1, max_length=512)] = Field(
+        description="Who must have issued the token (`iss`), letter for letter."
+    )
+    algorithms: tuple[Algorithm, ...] = Field(
+        ASYMMETRIC,
+        min_length=1,
+        description="Signature algorithms accepted; the key's type must fit. HS256 to HS512 only with `secret_file`.",
+    )
+    jwks_url: Url | None = Field(
+        None, description="Where the issuer publishes its keys (JWKS). Redirects are not followed."
+    )
+    jwks_file: Path | None = Field(None, description="Its keys in a file; a changed file is read again.")
+    secret_file: Path | None = Field(
+        None,
+        description="The secret shared with the issuer, for HS algorithms: at least 32 bytes; others may not read it.",
+    )
+    ca_file: Path | None = Field(None, description="CA certificates (PEM) for `jwks_url`. Default: the system's.")
+    danger_plaintext_jwks: Reason | None = Field(
+        None,
+        description=(
+            "Allows a `jwks_url` of http; the value is the reason. Whoever is on the way can replace the keys, and "
+            "then be anyone."
+        ),
+    )
+    refresh_s: Annotated[int, Field(strict=True, ge=10, le=86_400)] = Field(
+        300, description="Age at which keys are fetched again, in the background."
+    )
+    refetch_s: Annotated[int, Field(strict=True, ge=1, le=3600)] = Field(
+        10, description="An unknown key, or a failed fetch, causes another one at most every so many seconds."
+    )
+    keys_age_max_s: Annotated[int, Field(strict=True, ge=60, le=2_592_000)] = Field(
+        86_400, description="While fetching fails, the last good keys count up to this age; then 0x88."
+    )
+    jwks_bytes_max: Annotated[int, Field(strict=True, ge=1024, le=4_194_304)] = Field(
+        262_144, description="A larger JWKS is refused."
+    )
+    keys_max: Annotated[int, Field(strict=True, ge=1, le=1024)] = Field(
+        64, description="A JWKS with more keys is refused."
+    )
+
+    PATHS: ClassVar[tuple[str, ...]] = ("jwks_file", "secret_file", "ca_file")
+
+    @model_validator(mode="after")
+    def _keys(self) -> Self:
+        sources = [key for key in ("jwks_url", "jwks_file", "secret_file") if getattr(self, key) is not None]
+        if len(sources) != 1:
+            raise ValueError("where the keys come from is one of jwks_url, jwks_file and secret_file: set exactly one")
+        if self.secret_file is not None and not all(name.startswith("HS") for name in self.algorithms):
+            raise ValueError('secret_file is for HS algorithms: set algorithms = ["HS256"], or name the issuer\'s keys')
+        if self.secret_file is None and any(name.startswith("HS") for name in self.algorithms):
+            raise ValueError("HS algorithms need secret_file: with public keys, everyone could sign")
+        _https(self.jwks_url, self.danger_plaintext_jwks, "jwks_url", "danger_plaintext_jwks")
+        if self.ca_file is not None and not (self.jwks_url or "").startswith("https:"):
+            raise ValueError("ca_file is for a jwks_url of https: remove it")
+        return self
+
+
+class Introspection(Claims):
+    """Tokens that say nothing by themselves: their issuer is asked about each (RFC 7662).
+
+    As Password, or as Authentication Data of the method `OAUTH2-INTROSPECTION`.
+    """
+
+    kind: Literal["introspection"] = Field(description="A token that its issuer is asked about.")
+    introspection_url: Url = Field(description="The issuer's introspection endpoint. Redirects are not followed.")
+    client_id: Annotated[str, Field(min_length=1, max_length=256)] = Field(
+        description="The name under which the broker asks."
+    )
+    client_secret_file: Path = Field(
+        description="Its secret, in a file that others may not read (`client_secret_basic`)."
+    )
+    audience: tuple[Annotated[str, Field(min_length=1, max_length=512)], ...] = Field(
+        max_length=16,
+        description=(
+            "Names of this broker: the answer has to be for one of them (`aud`). An empty list asks for none, for "
+            "issuers that name none: then a token that was issued for any other service is good here too."
+        ),
+    )
+    issuer: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
+        None, description="Who must have issued the token, if the answer says so (`iss`)."
+    )
+    token_in: Literal["auth", "password", "both"] = Field(
+        "auth",
+        description=(
+            "Where tokens are looked for. What stands in Password is sent to the issuer: a listener that takes "
+            "passwords too cannot have `password` or `both`."
+        ),
+    )
+    ca_file: Path | None = Field(None, description="CA certificates (PEM) for the endpoint. Default: the system's.")
+    danger_plaintext_introspection: Reason | None = Field(
+        None,
+        description=(
+            "Allows an `introspection_url` of http; the value is the reason. Whoever is on the way reads every "
+            "token and the secret, and can be anyone."
+        ),
+    )
+    remembered_s: Annotated[int, Field(strict=True, ge=0, le=3600)] = Field(
+        60,
+        description=(
+            "Seconds for which an answer counts without asking again, and never longer than the token: a token "
+            "revoked meanwhile is still good for a new connection. 0: ask every time."
+        ),
+    )
+    session_max_s: Annotated[int, Field(strict=True, ge=10, le=604_800)] = Field(
+        3_600, description="A connection ends after so many seconds where the answer names no end (`exp`)."
+    )
+
+    PATHS: ClassVar[tuple[str, ...]] = ("client_secret_file", "ca_file")
+
+    @property
+    def takes_passwords(self) -> bool:
+        """Whether what stands in Password is sent to the issuer."""
+        return self.token_in in {"password", "both"}
+
+    @model_validator(mode="after")
+    def _endpoint(self) -> Self:
+        danger = self.danger_plaintext_introspection
+        _https(self.introspection_url, danger, "introspection_url", "danger_plaintext_introspection")
+        if self.ca_file is not None and not self.introspection_url.startswith("https:"):
+            raise ValueError("ca_file is for an introspection_url of https: remove it")
+        return self
+
+
+def _https(url: str | None, danger: str | None, key: str, danger_key: str) -> None:
+    """Refuses http without its danger, and the danger without http."""
+    plain = url is not None and url.startswith("http:")
+    if plain and danger is None:
+        raise ValueError(f'{key} is not https: correct it, or say why in {danger_key} = "reason"')
+    if danger is not None and not plain:
+        raise ValueError(f"{danger_key} without a {key} of http: remove it")
+
+
+AuthenticatorSettings = Annotated[Jwt | Introspection, Field(discriminator="kind")]
+"""Every kind there is. A further one joins this union, `KINDS`, and the table of `authn/kinds.py`."""
+
+KINDS: Mapping[str, type[BaseModel]] = {"jwt": Jwt, "introspection": Introspection}
+"""The same, by name. `PATHS` of each are the keys that hold paths."""
+
+
+class PasswordSettings(BaseModel):
+    """`[passwords]`: how guessing is slowed down. What is refused by it costs no hash, and is told 0x89 Server busy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    free_failures: Annotated[int, Field(strict=True, ge=1, le=100)] = Field(
+        3, description="Wrong passwords for one name from one network before its clients have to wait."
+    )
+    free_failures_per_network: Annotated[int, Field(strict=True, ge=1, le=100_000)] = Field(
+        30, description="Wrong passwords for any names from one network before its clients have to wait."
+    )
+    wait_max_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        60.0, description="The wait doubles with each further failure, from one second up to this."
+    )
+    forgiven_every_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        60.0, description="One failure is forgotten after so many seconds without a further one."
+    )
+    network_ipv4_bits: Annotated[int, Field(strict=True, ge=8, le=32)] = Field(
+        24, description="What one network is, of IPv4. Of IPv6 it is always a /64."
+    )
