@@ -6,6 +6,7 @@ key, leaves the last good ones in place until they are `age_max_s` old.
 """
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
@@ -93,11 +94,15 @@ def _key(item: Any) -> VerifyKey | None:  # noqa: ANN401  whatever JSON holds
 def _material(kind: str, public: dict[str, Any]) -> Key | None:
     importer: type[RSAKey | ECKey | OKPKey] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}[kind]
     try:
-        key = importer.import_key(public)
-        size = key.public_key.key_size if isinstance(key, RSAKey) else RSA_BITS_MIN
+        if kind == "RSA" and not RSA_BITS_MIN <= _bits(public["n"]) <= RSA_BITS_MAX:
+            return None
+        return importer.import_key(public)
     except (JoseError, ValueError, TypeError, KeyError):
         return None
-    return key if RSA_BITS_MIN <= size <= RSA_BITS_MAX else None
+
+
+def _bits(text: str) -> int:
+    return int.from_bytes(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))).bit_length()
 
 
 class Jwks:

@@ -174,7 +174,14 @@ def _secret(settings: Jwt) -> Key | None:
         raise ConfigurationError(
             f"the secret of tokens is shorter than {HS_SECRET_BYTES_MIN} bytes", str(file), "agree on a longer one"
         )
-    return OctKey.import_key(secret)
+    try:
+        return OctKey.import_key(secret)
+    except ValueError:
+        raise ConfigurationError(
+            "the secret of tokens is a public key: everyone could sign",
+            str(file),
+            "set jwks_file, or agree on a secret",
+        ) from None
 
 
 def _keys(name: str, settings: Jwt) -> tuple[Fetcher | None, Jwks | None]:
