@@ -98,7 +98,7 @@ class Introspector:
             raise ProviderUnavailable(f"{self._name} gave an answer that cannot be read: {error}") from None
         if said.get("active") is not True:
             return _Answer(None, 0.0, self._clock() + min(REFUSED_S, settings.remembered_s))
-        if settings.issuer is not None and said.get("iss", settings.issuer) != settings.issuer:
+        if settings.issuer is not None and said.get("iss") not in {None, settings.issuer}:
             raise refuse("the token is of another issuer")
         now = self._now()
         ends_s = check_dates(said, settings.leeway_s, now)
