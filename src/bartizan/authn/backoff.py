@@ -10,14 +10,14 @@ Who can delay the owner of a name, who comes with the right password?
 - A stranger elsewhere, with whatever name: never. Nothing is counted by name alone.
 - A stranger at another address of the owner's network: never. His failures are counted, but his are his waits.
 - A stranger behind the owner's very address (NAT), which is indistinguishable from the owner. Where the owner has
-  proved himself before, name and place are a *home*: nothing counts there but failures of this name at this
+  proved himself before, the place is *usual* for the name: nothing counts there but failures of this name at this
   place, and the wait stays below `OTHERS_MAX_S`. And a failure never lengthens a wait that is under way: what is
   refused here is not counted, so that there is always an end to it.
 - Before a first success from there, the stranger behind the same address can have the owner wait like himself
   for that name, up to `wait_max_s` at a time; for other names, up to `OTHERS_MAX_S`.
 
 Names that do not exist are counted like others: the wait says nothing about them. Everything is bounded; what
-was longest unused goes first, and homes, which only a right password makes, are kept apart from failures.
+was longest unused goes first, and usual places, which only a right password makes, are kept apart from failures.
 Nothing is written to disk: a restart forgives all.
 """
 
@@ -34,13 +34,13 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 ENTRIES_MAX = 65_536
-"""Of each kind: networks, names in networks, places, homes."""
+"""Of each kind: networks, names in networks, last failures, usual places."""
 
 OTHERS_MAX_S = 8.0
 """As long as anyone waits for what others may have done."""
 
 PENDING_MAX = 16
-"""Guesses at one name from one place that may be under way at once, where it is no home."""
+"""Guesses at one name from one place that may be under way at once, where that is not usual."""
 
 IPV6_BITS = 64
 NAME_CHARS_MAX = 256
@@ -82,7 +82,7 @@ class Attempt:
     network: str
     place: str
     name: str
-    is_home: bool
+    is_usual: bool
 
 
 class Backoff:
@@ -94,7 +94,7 @@ class Backoff:
         self._networks: _Bounded[str, _Failures] = _Bounded()
         self._names: _Bounded[tuple[str, str], _Failures] = _Bounded()
         self._last: _Bounded[tuple[str, str | None], float] = _Bounded()
-        self._homes: _Bounded[tuple[str, str], _Failures] = _Bounded()
+        self._usual: _Bounded[tuple[str, str], _Failures] = _Bounded()
         self._pending: dict[tuple[str, str], int] = {}
 
     def begin(self, address: str, name: str) -> Attempt:
@@ -102,20 +102,20 @@ class Backoff:
         place, network = self._where(address)
         name = name[:NAME_CHARS_MAX]
         now = self._clock()
-        home = self._homes.get((place, name))
-        wait_s = self._wait_at_home(home, now) if home is not None else self._wait(network, place, name, now)
+        usual = self._usual.get((place, name))
+        wait_s = self._wait_where_usual(usual, now) if usual is not None else self._wait(network, place, name, now)
         if wait_s > 0:
             raise TooSoon(wait_s)
         pending = self._pending.get((place, name), 0)
-        if home is None and pending >= PENDING_MAX:
+        if usual is None and pending >= PENDING_MAX:
             raise TooSoon(1.0)
         self._pending[place, name] = pending + 1
-        return Attempt(network, place, name, home is not None)
+        return Attempt(network, place, name, usual is not None)
 
     def succeeded(self, attempt: Attempt) -> None:
-        """The password was right: this is a home of the name from now on."""
+        """The password was right: this place is usual for the name from now on."""
         self._end(attempt)
-        self._homes.put((attempt.place, attempt.name), _Failures())
+        self._usual.put((attempt.place, attempt.name), _Failures())
         self._names.pop((attempt.network, attempt.name), None)
         self._last.pop((attempt.place, attempt.name), None)
 
@@ -126,8 +126,8 @@ class Backoff:
         self._networks.put(attempt.network, self._more(self._networks.get(attempt.network), now))
         self._last.put((attempt.place, None), now)
         key = (attempt.place, attempt.name)
-        if attempt.is_home and key in self._homes:
-            self._homes.put(key, self._more(self._homes[key], now))
+        if attempt.is_usual and key in self._usual:
+            self._usual.put(key, self._more(self._usual[key], now))
             return
         self._names.put(
             (attempt.network, attempt.name), self._more(self._names.get((attempt.network, attempt.name)), now)
@@ -146,8 +146,8 @@ class Backoff:
         else:
             self._pending.pop(key, None)
 
-    def _wait_at_home(self, home: _Failures, now: float) -> float:
-        return home.at + min(OTHERS_MAX_S, self._delay(home, self._settings.free_failures, now)) - now
+    def _wait_where_usual(self, usual: _Failures, now: float) -> float:
+        return usual.at + min(OTHERS_MAX_S, self._delay(usual, self._settings.free_failures, now)) - now
 
     def _wait(self, network: str, place: str, name: str, now: float) -> float:
         settings = self._settings

@@ -1,5 +1,6 @@
 """The schema as a page: `python -m bartizan.config.reference > docs/reference/settings.md`."""
 
+import inspect
 import json
 import sys
 from typing import Any
@@ -71,11 +72,14 @@ def _default_of(field: FieldInfo) -> str:
 def _section(title: str, model: type[BaseModel]) -> str:
     properties = model.model_json_schema()["properties"]
     rows = [
-        f"\n## {title}\n\n{(model.__doc__ or '').strip()}\n",
+        f"\n## {title}\n\n{inspect.cleandoc(model.__doc__ or '')}\n",
         "| key | type | default | effect |",
         "|---|---|---|---|",
     ]
-    for name, field in model.model_fields.items():
+    inherited = {name for base in model.__bases__ for name in getattr(base, "model_fields", ())}
+    # What makes a kind this kind comes first.
+    for name in sorted(model.model_fields, key=inherited.__contains__):
+        field = model.model_fields[name]
         rows.append(f"| `{name}` | {_type_of(properties[name])} | {_default_of(field)} | {field.description} |")
     return "\n".join(rows) + "\n"
 

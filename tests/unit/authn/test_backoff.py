@@ -83,7 +83,7 @@ def test_a_strangers_failures_at_another_address_of_the_network_never_delay_the_
     assert scene.guess(HOME, right=True) == 0
 
 
-def test_at_home_a_stranger_behind_the_same_address_delays_the_owner_for_a_moment_at_most(scene):
+def test_where_he_is_usual_a_stranger_behind_the_same_address_delays_the_owner_for_a_moment_at_most(scene):
     assert scene.guess(right=True) == 0
     scene.fail_for(3600)
     assert scene.wait_of() <= OTHERS_MAX_S
@@ -92,7 +92,7 @@ def test_at_home_a_stranger_behind_the_same_address_delays_the_owner_for_a_momen
     assert scene.guess(right=True) == 0
 
 
-def test_at_home_failures_at_other_names_delay_nobody(scene):
+def test_where_one_is_usual_failures_at_other_names_delay_nobody(scene):
     assert scene.guess(right=True) == 0
     for at in range(2000):
         scene.guess(name=f"guessed-{at}")
@@ -167,13 +167,13 @@ def test_guesses_under_way_at_once_are_few(scene):
     assert [scene.backoff.begin(HOME, "press-01") for _ in range(100)]
 
 
-def test_what_is_kept_is_bounded_and_strangers_push_out_no_home(scene, monkeypatch):
+def test_what_is_kept_is_bounded_and_strangers_push_out_no_usual_place(scene, monkeypatch):
     monkeypatch.setattr(backoff, "ENTRIES_MAX", 100)
     assert scene.guess(right=True) == 0
     for at in range(1000):
         scene.guess(f"2001:db8:{at:x}::1", f"name-{at}")
     kept = scene.backoff
-    assert all(len(table) <= 100 for table in (kept._networks, kept._names, kept._last, kept._homes))
+    assert all(len(table) <= 100 for table in (kept._networks, kept._names, kept._last, kept._usual))
     assert kept._pending == {}
     scene.fail_for(3600)
     assert scene.guess() <= OTHERS_MAX_S
