@@ -33,6 +33,7 @@ class TokenClient(mqtt.Client):
 
     def certificate(self, certificate: str | Path, key: str | Path) -> None:
         """Presents a certificate."""
+        assert self._ssl_context is not None
         self._ssl_context.load_cert_chain(certificate, key)
 
     def open(self, token: str | None = None, *, method: str | None = None, user_name: str = "token") -> int:
@@ -73,7 +74,7 @@ class TokenClient(mqtt.Client):
         self.disconnect()
         self.loop_stop()
 
-    def _packet_handle(self) -> Any:
+    def _packet_handle(self) -> Any:  # pyrefly: ignore[missing-override-decorator]
         if self._in_packet["command"] & 0xF0 != AUTH:
             return super()._packet_handle()
         packet = bytes(self._in_packet["packet"])

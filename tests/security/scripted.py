@@ -28,9 +28,13 @@ class Scripted:
     answer: Callable[[str, bytes], Answer]
     asked: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
 
-    def says(self, body: bytes, **more: Any) -> None:
+    def answers(self, answer: Answer) -> None:
         """Answers so from now on."""
-        self.answer = lambda _path, _body: Answer(body, **more)
+        self.answer = lambda _path, _body: answer
+
+    def says(self, body: bytes, **more: Any) -> None:
+        """Answers with this body from now on."""
+        self.answers(Answer(body, **more))
 
 
 @contextmanager
@@ -61,12 +65,12 @@ def scripted() -> Iterator[Scripted]:
             except OSError:
                 self.close_connection = True
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *_: object) -> None:  # noqa: A002  # pyrefly: ignore[missing-override-decorator]
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    running = Scripted(f"http://127.0.0.1:{server.server_address[1]}", lambda *_: Answer(status=404))
+    running = Scripted(f"http://127.0.0.1:{server.server_address[1]}", lambda _path, _body: Answer(status=404))
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

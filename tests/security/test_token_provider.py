@@ -111,7 +111,7 @@ def test_a_redirect_is_not_followed(provider, status):
     ids=["500", "404", "206", "html", "no key", "deep", "66 keys", "a million keys", "gzip", "endless", "short", "head"],
 )  # fmt: skip
 def test_an_answer_of_no_use_is_0x88(provider, answer):
-    provider.answer = lambda *_: answer
+    provider.answers(answer)
     begun = time.monotonic()
     (verdict,) = with_token(provider)
     assert (verdict.allowed, verdict.reason) == (False, UNAVAILABLE), verdict
@@ -122,7 +122,7 @@ def test_an_answer_of_no_use_is_0x88(provider, answer):
     "answer", [Answer(jwks(EC), pause_s=3), Answer(b" ", pause_s=0.1, chunks=50)], ids=["late", "drip"]
 )
 def test_a_slow_answer_is_0x88_when_its_time_is_over(provider, answer):
-    provider.answer = lambda *_: answer
+    provider.answers(answer)
     (verdict,) = with_token(provider, more=", deadline_s = 0.5")
     assert verdict.reason is UNAVAILABLE
 
@@ -263,7 +263,7 @@ def test_what_the_provider_does_not_vouch_for_is_refused(provider, ask, said):
     ids=["500", "401", "201", "text", "list", "doubled", "huge", "late"],
 )
 def test_a_provider_of_no_use_is_0x88(provider, ask, answer):
-    provider.answer = lambda *_: answer
+    provider.answers(answer)
     (verdict,) = ask(more=", deadline_s = 0.5")
     assert (verdict.allowed, verdict.reason) == (False, UNAVAILABLE)
     assert "opaque" not in verdict.why

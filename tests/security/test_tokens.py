@@ -5,6 +5,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -64,10 +65,10 @@ class Door:
     def ask(
         self, token: bytes, *, by_auth: bool = False, user_name: str = "token", client_id: str = "press-01"
     ) -> Verdict:
-        presented = {"authentication_method": METHOD, "authentication_data": token}
-        if not by_auth:
-            presented = {"user_name": user_name, "password": token}
-        return asyncio.run(self._ask(ConnectRequest(client_id, "mqtts", "192.0.2.1", **presented)))
+        request = ConnectRequest(client_id, "mqtts", "192.0.2.1")
+        if by_auth:
+            return asyncio.run(self._ask(replace(request, authentication_method=METHOD, authentication_data=token)))
+        return asyncio.run(self._ask(replace(request, user_name=user_name, password=token)))
 
     async def _ask(self, request: ConnectRequest) -> Verdict:
         try:
@@ -393,8 +394,9 @@ def test_an_attribute_that_is_none_is_refused(outside, site):
 
 def test_an_issuer_cannot_make_itself_an_identity_that_the_store_keeps(keys):
     door = Door.of(f'jwks_file = "{keys}"', OUTSIDE.replace("kc-", ""))
-    door.refuses(signed(EC, "ES256"), "which the identity store keeps")
-    door.refuses(signed(EC, "ES256", claims(sub="retired")), "which the identity store keeps", client_id="retired")
+    for name in ("press-01", "retired", "press-01-x", "retired-x-y"):
+        door.refuses(signed(EC, "ES256", claims(sub=name)), "belongs to the identity store", client_id=name)
+    assert door.ask(signed(EC, "ES256", claims(sub="press")), client_id="press").allowed
 
 
 @pytest.mark.parametrize(

@@ -91,8 +91,8 @@ class Challenge:
 class Denied(BartizanError):  # noqa: N818  as in errors.py
     """The credentials do not hold. `why` is for the log, never for the client.
 
-    `conclusive`: what was presented is of this kind beyond doubt, so nobody else need look at it. A token with a
-    wrong signature is no password.
+    `conclusive`: what was presented is of this kind beyond doubt, so nobody need try it as a password. A token with
+    a wrong signature is none.
     """
 
     def __init__(self, reason: ReasonCode, why: str, *, conclusive: bool = False) -> None:
@@ -106,7 +106,12 @@ class ProviderUnavailable(BartizanError):  # noqa: N818  as in errors.py
     """Whoever has to be asked outside did not answer in time. To do: look after it, then connect again.
 
     The client is told 0x88 Server unavailable, unless another entry of the listener's `authentication` proves it.
+    `conclusive` as in `Denied`.
     """
+
+    def __init__(self, why: str, *, conclusive: bool = False) -> None:
+        super().__init__(why)
+        self.conclusive = conclusive
 
 
 class Authenticator(Protocol):

@@ -18,7 +18,7 @@ def in_namespace(client_id: str, name: str) -> bool:
     return client_id == name or client_id.startswith(name + SEPARATOR)
 
 
-def _possible_owners(client_id: str) -> list[str]:
+def possible_owners(client_id: str) -> list[str]:
     """Every name in whose namespace a Client Identifier lies, shortest first; bounded by the longest name."""
     head = client_id[: NAME_CHARS_MAX + 1]
     owners = [head[:at] for at, char in enumerate(head) if char == SEPARATOR and at]
@@ -42,7 +42,7 @@ async def bind_client_id(proof: Proof, client_id: str, directory: IdentityDirect
             ClientId.parse(client_id)
         except InvalidValue as error:
             raise Denied(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, str(error)) from None
-    rivals = [owner for owner in _possible_owners(client_id) if proof.may_use_any_client_id or len(owner) > len(name)]
+    rivals = [owner for owner in possible_owners(client_id) if proof.may_use_any_client_id or len(owner) > len(name)]
     taken = await directory.known(rivals)
     if taken:
         raise Denied(ReasonCode.NOT_AUTHORIZED, f"the Client Identifier belongs to {max(taken, key=len)!r}")

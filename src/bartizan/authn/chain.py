@@ -62,14 +62,15 @@ class Chain:
             if isinstance(proof, Challenge):
                 return Verdict.proceed(proof)
             prefix = await bind_client_id(proof, request.client_id, self._directory)
+            factors = frozenset[Factor]() if proof.principal.method == "anonymous" else proof.factors
+            proof = replace(proof, principal=replace(proof.principal, factors=factors))
         except Denied as denied:
             return Verdict.deny(denied.reason, denied.why)
         except BartizanError as error:
             return Verdict.deny(ReasonCode.SERVER_UNAVAILABLE, str(error))
         except Exception as error:  # noqa: BLE001  an authenticator's own bug must not let anyone in
             return Verdict.deny(ReasonCode.SERVER_UNAVAILABLE, f"an authenticator failed: {type(error).__name__}")
-        factors = frozenset[Factor]() if proof.principal.method == "anonymous" else proof.factors
-        return Verdict.allow(replace(proof, principal=replace(proof.principal, factors=factors)), prefix)
+        return Verdict.allow(proof, prefix)
 
     async def aclose(self) -> None:
         """Lets go of what authenticators hold open."""
@@ -99,7 +100,10 @@ class Chain:
         self, asked: Sequence[tuple[int, Entry]], request: ConnectRequest, guess: "_Guess"
     ) -> Proof | Challenge:
         first: BartizanError | None = None
+        may_be_password = True
         for at, entry in asked:
+            if entry.takes_passwords and not may_be_password:
+                continue
             try:
                 if entry.takes_passwords:
                     guess.begin()
@@ -107,11 +111,11 @@ class Chain:
             except ProviderUnavailable as unavailable:
                 # Nobody knows whether it would have proved: that is no "no", and certainly no "yes".
                 first = unavailable
+                may_be_password &= not unavailable.conclusive
                 continue
             except Denied as denied:
                 guess.was_wrong |= entry.takes_passwords and denied.reason is ReasonCode.BAD_USER_NAME_OR_PASSWORD
-                if denied.conclusive:
-                    raise
+                may_be_password &= not denied.conclusive
                 first = first or denied
                 continue
             if isinstance(answer, Challenge):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bartizan.authn.base import Denied, Proof
+from bartizan.authn.binding import possible_owners
 from bartizan.config.authenticators import Claims
 from bartizan.errors import InvalidValue
 from bartizan.identity.register import RESERVED
@@ -21,7 +22,7 @@ TOKEN = frozenset({Factor.TOKEN})
 
 
 def refuse(why: str) -> Denied:
-    """A token that does not hold: it was one, so nobody else need look at it."""
+    """A token that does not hold: it was one, so nobody need try it as a password."""
     return Denied(ReasonCode.NOT_AUTHORIZED, why, conclusive=True)
 
 
@@ -94,9 +95,12 @@ class Subject:
         expires_at = datetime.fromtimestamp(ends_s + settings.leeway_s, UTC)
         identity = await self._directory.get(name)
         if settings.identities == "token":
-            if identity is not None:
-                # Else an issuer could make itself anyone of ours.
-                raise refuse(f"the token names {name!r}, which the identity store keeps")
+            # Else an issuer could make itself anyone of ours, or take a Client Identifier that is theirs.
+            taken = await self._directory.known(possible_owners(name))
+            if identity is not None or taken:
+                raise refuse(
+                    f"the token names {name!r}, which belongs to the identity store's {max(taken, default=name)!r}"
+                )
             principal = Principal(name, self._roles(claims), self._attributes(claims), self._method)
             return Proof(principal, expires_at, managed=False, factors=TOKEN)
         if identity is None:

@@ -18,7 +18,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import Key, OctKey
 from joserfc.jws import JWSRegistry
 
-from bartizan.authn.base import Authenticator, ConnectRequest, Proof, ProviderUnavailable
+from bartizan.authn.base import Authenticator, ConnectRequest, Denied, Proof, ProviderUnavailable
 from bartizan.authn.claims import Subject, check_audience, check_dates, check_required, refuse
 from bartizan.authn.fetch import Fetcher
 from bartizan.authn.jwks import KID_CHARS_MAX, Jwks, NoKeys, read_jwks
@@ -111,7 +111,11 @@ class Verifier:
         keys = self._keys
         if keys is None:
             raise refuse("there is no key for tokens")
-        found = keys.known(kid, algorithm) or await self._gate.ask(lambda: keys.find(kid, algorithm))
+        try:
+            found = keys.known(kid, algorithm) or await self._gate.ask(lambda: keys.find(kid, algorithm))
+        except (ProviderUnavailable, Denied) as error:
+            error.conclusive = True  # it was a token of this issuer, whatever it is worth
+            raise
         if found is None:
             raise refuse("the issuer has no such key for this algorithm")
         return found.material

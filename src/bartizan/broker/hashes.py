@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from bartizan.errors import Conflict, NotFound
-from bartizan.model.credential import PasswordCredential
+from bartizan.model.credential import Credential, PasswordCredential
 from bartizan.model.principal import Identity
 from bartizan.store.ports import IdentityStore, Replace
 
@@ -34,7 +34,8 @@ class HashWriter:
 
     async def write(self) -> None:
         """Writes what waits; raises `StoreUnavailable`, and then has it wait again."""
-        waiting, self._waiting = self._waiting, {}
+        waiting = self._waiting
+        self._waiting = {}
         try:
             changes = [
                 change for name in {name for name, _ in waiting} if (change := await self._change(name, waiting))
@@ -63,7 +64,7 @@ class HashWriter:
 
 
 def _with(identity: Identity, waiting: dict[tuple[str, str], _Renewed]) -> Identity:
-    credentials = []
+    credentials: list[Credential] = []
     for item in identity.credentials:
         found = waiting.get((identity.name, item.id))
         if isinstance(item, PasswordCredential) and found is not None and item.hash == found.stored:

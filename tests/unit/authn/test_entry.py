@@ -82,6 +82,7 @@ async def test_two_proofs_of_one_identity_are_as_good_as_the_worse_of_each():
         "certificate+jwt",
         frozenset({Factor.CERTIFICATE, Factor.TOKEN}),
     )
+    assert verdict.principal is not None
     assert verdict.principal.strengths == {"certificate", "mfa"}
     assert (verdict.expires_at, verdict.remembered_s, verdict.managed, verdict.data) == (AT, 0, True, b"welcome")
 
@@ -138,12 +139,20 @@ async def test_a_provider_that_is_down_is_0x88_and_never_a_yes(outside):
     assert (verdict.reason, verdict.why) == (ReasonCode.SERVER_UNAVAILABLE, "id.example is down")
 
 
-async def test_what_is_beyond_doubt_of_one_kind_is_shown_to_nobody_else():
+@pytest.mark.parametrize(
+    "said",
+    [
+        Denied(ReasonCode.NOT_AUTHORIZED, "a wrong signature", conclusive=True),
+        ProviderUnavailable("down", conclusive=True),
+    ],
+)
+async def test_a_token_beyond_doubt_is_tried_as_no_password_but_other_proofs_count(said):
     password = Scripted(TOKEN, takes_passwords=True)
-    refused = Denied(ReasonCode.NOT_AUTHORIZED, "a wrong signature", conclusive=True)
-    verdict = await decided(all_of(password), all_of(Scripted(refused)), user_name="a", password=b"b")
+    verdict = await decided(all_of(password), all_of(Scripted(said)), user_name="a", password=b"b")
     assert not verdict.allowed
     assert password.asked == []
+    certificate = all_of(Scripted(CERTIFICATE))
+    assert (await decided(all_of(Scripted(said)), certificate, user_name="a", password=b"b")).allowed
 
 
 async def test_passwords_are_asked_about_last():

@@ -164,7 +164,7 @@ async def test_closing_ends_a_request_under_way():
 
 
 def kids(*keys: object) -> list[str | None]:
-    return [key.kid for key in read_jwks(jwks(*keys, ec("good")), 8)]  # pyrefly: ignore
+    return [key.kid for key in read_jwks(jwks(*keys, ec("good")), 8)]
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def gate(**more) -> Gate:
-    return Gate("slow", **{"concurrent_max": 2, "waiting_max": 3, "deadline_s": 5.0, **more})
+def gate(concurrent_max: int = 2, waiting_max: int = 3, deadline_s: float = 5.0) -> Gate:
+    return Gate("slow", concurrent_max=concurrent_max, waiting_max=waiting_max, deadline_s=deadline_s)
 
 
 async def test_so_many_are_inside_at_once_and_no_more():
