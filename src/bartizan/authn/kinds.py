@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from bartizan.authn.anonymous import AnonymousAuthenticator
@@ -14,6 +15,7 @@ from bartizan.authn.introspection import introspection_authenticators
 from bartizan.authn.jwt import jwt_authenticators
 from bartizan.authn.password import HashKeeper, PasswordAuthenticator
 from bartizan.config.authenticators import Introspection, Jwt
+from bartizan.config.listener import BUILT_IN
 from bartizan.config.schema import Settings
 from bartizan.errors import ConfigurationError
 from bartizan.store.ports import IdentityDirectory
@@ -48,18 +50,15 @@ def default_chain(
     """
     around = Surroundings(directory, settings.broker.success_remembered_s)
     parts = _parts(settings, around, authenticators, keeper)
-    usual = [parts[name] for name in ("certificate", "password", *(name_of(own) for own in authenticators))]
+    usual = [*_entries(("certificate",), parts, ""), *_entries(("password",), parts, ""), *each_alone(authenticators)]
     anonymous = AnonymousAuthenticator(
         [name for name, listener in settings.listeners.items() if listener.danger_anonymous is not None]
     )
     listeners: dict[str, Sequence[Entry]] = {}
     for name, listener in settings.listeners.items():
+        where = f"listeners.{name}.authentication"
         rows = listener.proofs
-        entries = (
-            [Entry((part,)) for part in dict.fromkeys(usual)]
-            if rows is None
-            else [_entry(row, parts, f"listeners.{name}.authentication") for row in rows]
-        )
+        entries = usual if rows is None else [entry for row in rows for entry in _entries(row, parts, where)]
         listeners[name] = (*entries, *each_alone([anonymous]))
     # Nobody is let in on a listener that is not in the settings.
     return Chain([], directory, listeners=listeners, backoff=Backoff(settings.passwords))
@@ -67,34 +66,41 @@ def default_chain(
 
 def _parts(
     settings: Settings, around: Surroundings, own: Sequence[Authenticator], keeper: HashKeeper | None
-) -> dict[str, Part]:
+) -> dict[str, list[Part]]:
+    """What each name stands for; several parts where an embedder gave several authenticators of one name."""
     built_in = (
         CertificateAuthenticator(around.directory, remembered_s=around.remembered_s),
         PasswordAuthenticator(around.directory, remembered_s=around.remembered_s, keeper=keeper),
     )
-    found: dict[str, list[Authenticator]] = {item.name: [item] for item in built_in}
+    found = {item.name: [Part(item.name, (item,))] for item in built_in}
     for item in own:
-        # Two of one class, for two methods, say, are one name with two tongues.
-        found.setdefault(name_of(item), []).append(item)
+        name = name_of(item)
+        if name in BUILT_IN:
+            raise ConfigurationError(f"{name!r} is built in", "authenticators=", "give the class another `name`")
+        found.setdefault(name, []).append(Part(name, (item,)))
     for name, kind in settings.authenticators.items():
         if name in found:
             raise ConfigurationError(
                 f"two authenticators are called {name!r}", f"authenticators.{name}", "choose another name"
             )
-        found[name] = list(BUILDERS[type(kind)](name, kind, around))
-    return {name: Part(name, tuple(items)) for name, items in found.items()}
+        found[name] = [Part(name, tuple(BUILDERS[type(kind)](name, kind, around)))]
+    return found
 
 
-def _entry(row: Sequence[str], parts: Mapping[str, Part], where: str) -> Entry:
+def _entries(row: Sequence[str], parts: Mapping[str, Sequence[Part]], where: str) -> list[Entry]:
     for name in row:
         if name not in parts:
             raise ConfigurationError(
                 f"there is no authenticator {name!r}", where, f"known here: {', '.join(sorted(parts))}"
             )
-    entry = Entry(tuple(parts[name] for name in row))
-    methods = {item.method for part in entry.parts for item in part.authenticators}
-    if not any(entry.speakers(method) for method in methods):
+    entries = [Entry(chosen) for chosen in product(*(parts[name] for name in row))]
+    usable = [entry for entry in entries if any(entry.speakers(method) for method in _methods(entry))]
+    if not usable:
         raise ConfigurationError(
             f"{' + '.join(row)} can never be proved in one CONNECT", where, "its parts speak different methods"
         )
-    return entry
+    return usable
+
+
+def _methods(entry: Entry) -> set[str | None]:
+    return {item.method for part in entry.parts for item in part.authenticators}

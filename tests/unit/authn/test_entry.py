@@ -277,9 +277,37 @@ async def test_an_embedders_own_is_asked_unless_the_listener_names_others():
     assert not (await built("password", own=Own()).decide(request())).allowed
 
 
+@pytest.mark.parametrize("entries", [[], ['"keyed"'], ['"certificate"', '"keyed"']])
+async def test_several_of_one_class_are_each_asked(entries):
+    class Keyed:
+        method = "M"
+
+        def __init__(self, key: bytes) -> None:
+            self.key = key
+
+        async def authenticate(self, request: ConnectRequest) -> Proof | None:
+            if request.authentication_data != self.key:
+                raise Denied(ReasonCode.NOT_AUTHORIZED, "another key")
+            return TOKEN
+
+    words = [f"listeners.mqtts.authentication=[{', '.join(entries)}]"] if entries else []
+    both = default_chain(load_settings(None, words), MemoryIdentityStore(), [Keyed(b"one"), Keyed(b"two")])
+    for key, allowed in ((b"one", True), (b"two", True), (b"three", False)):
+        verdict = await both.decide(request(authentication_method="M", authentication_data=key))
+        assert verdict.allowed is allowed
+
+
 async def test_an_authenticator_that_nobody_knows_is_an_error_with_its_place():
     with pytest.raises(ConfigurationError, match=r"'ghost'.*listeners.mqtts.authentication.*certificate, password"):
         built("certificate + ghost")
+
+
+async def test_no_other_takes_the_name_of_a_built_in():
+    class Password(Own):
+        name = "password"
+
+    with pytest.raises(ConfigurationError, match="built in"):
+        built(own=Password())
 
 
 async def test_parts_that_no_connect_can_prove_together_are_an_error():
