@@ -20,7 +20,6 @@ from bartizan.authn.base import (
 from bartizan.authn.binding import bind_client_id
 from bartizan.authn.entry import Entry, Part
 from bartizan.errors import BartizanError
-from bartizan.model.principal import Factor
 from bartizan.model.reason import ReasonCode
 from bartizan.store.ports import IdentityDirectory
 
@@ -62,8 +61,7 @@ class Chain:
             if isinstance(proof, Challenge):
                 return Verdict.proceed(proof)
             prefix = await bind_client_id(proof, request.client_id, self._directory)
-            factors = frozenset[Factor]() if proof.principal.method == "anonymous" else proof.factors
-            proof = replace(proof, principal=replace(proof.principal, factors=factors))
+            proof = replace(proof, principal=replace(proof.principal, factors=proof.shown))
         except Denied as denied:
             return Verdict.deny(denied.reason, denied.why)
         except BartizanError as error:

@@ -88,7 +88,7 @@ def together(proofs: Sequence[Proof]) -> Proof:
     return replace(
         first,
         principal=replace(
-            first.principal,
+            (stored or first).principal,
             roles=tuple(dict.fromkeys(role for proof in of for role in proof.principal.roles)),
             attributes=tuple(sorted(attributes.items())),
             method="+".join(proof.principal.method for proof in proofs),
@@ -98,7 +98,7 @@ def together(proofs: Sequence[Proof]) -> Proof:
         managed=stored is not None,
         data=next((proof.data for proof in proofs if proof.data is not None), None),
         remembered_s=min(proof.remembered_s for proof in proofs),
-        factors=frozenset().union(*(proof.factors for proof in proofs)),
+        factors=frozenset().union(*(proof.shown for proof in proofs)),
     )
 
 

@@ -20,7 +20,7 @@ from bartizan.authn.fetch import Fetcher
 from bartizan.authn.outside import Gate
 from bartizan.authn.strict_json import NotStrict, strict_object
 from bartizan.config.authenticators import Introspection
-from bartizan.config.load import read_secret
+from bartizan.config.load import read_secret_octets
 from bartizan.model.reason import ReasonCode
 from bartizan.store.ports import IdentityDirectory
 
@@ -60,7 +60,7 @@ class Introspector:
         self._fetcher = Fetcher(
             name, ca_file=settings.ca_file, deadline_s=settings.deadline_s, bytes_max=ANSWER_BYTES_MAX
         )
-        secret = read_secret(settings.client_secret_file, "the client secret").decode(errors="surrogateescape")
+        secret = read_secret_octets(settings.client_secret_file, "the client secret").decode(errors="surrogateescape")
         # Both are form-encoded first: a colon in the name must not end it (RFC 6749, 2.3.1).
         pair = f"{quote_plus(settings.client_id)}:{quote_plus(secret, errors='surrogateescape')}"
         self._headers = {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}

@@ -25,7 +25,7 @@ from bartizan.authn.jwks import KID_CHARS_MAX, Jwks, NoKeys, read_jwks
 from bartizan.authn.outside import Gate
 from bartizan.authn.strict_json import NotStrict, strict_object
 from bartizan.config.authenticators import Jwt
-from bartizan.config.load import read_file, read_secret
+from bartizan.config.load import read_file, read_secret_octets
 from bartizan.errors import ConfigurationError
 from bartizan.store.ports import IdentityDirectory
 
@@ -173,7 +173,7 @@ def _secret(settings: Jwt) -> Key | None:
     file = settings.secret_file
     if file is None:
         return None
-    secret = read_secret(file, "the secret of tokens")
+    secret = read_secret_octets(file, "the secret of tokens")
     if len(secret) < HS_SECRET_BYTES_MIN:
         raise ConfigurationError(
             f"the secret of tokens is shorter than {HS_SECRET_BYTES_MIN} bytes", str(file), "agree on a longer one"

@@ -4,7 +4,6 @@ Errors become one `ConfigurationError`: what, where (file, line, key), how to fi
 """
 
 import re
-import stat
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,13 +45,11 @@ def read_file(path: Path, meaning: str) -> bytes:
     return content
 
 
-def read_secret(path: Path, meaning: str) -> bytes:
-    """The secret in a file, without the line's end. One that others may read is no secret: refused."""
+def read_secret_octets(path: Path, meaning: str) -> bytes:
+    """The secret in a file, without the line's end, whatever octets it is of. Only the owner may read it."""
     content = read_file(path, meaning).rstrip(b"\r\n")
-    if path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
-        raise ConfigurationError(
-            f"{meaning} is open to other users of this machine", str(path), f"chmod 600 {path}, and change the secret"
-        )
+    if path.stat().st_mode & 0o077:
+        raise ConfigurationError(f"{meaning} is open to other users", str(path), f"chmod 0600 {path}")
     if not content:
         raise ConfigurationError(f"{meaning} is empty", str(path), "write the secret into it")
     return content
