@@ -1,9 +1,10 @@
-"""The policy language, defined: 150 slow and obvious lines that the engine is compared with.
+"""The policy language, defined: 230 slow and obvious lines that the engine is compared with.
 
 Works from the policy as `tomllib` reads it, shares no code with the compiler or the engine, and
 knows nothing of speed. A topic set is asked for by trying topics, not by algebra.
 """
 
+import ipaddress
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -20,27 +21,103 @@ class Identity:
     client_id: str = ""
     roles: tuple[str, ...] = ()
     attributes: dict[str, str] = field(default_factory=dict)
+    there: "There | None" = None
+    windows: tuple[str, ...] = ()  # those that are open
 
 
-def decide(policy: dict[str, Any], who: Identity, action: str, topic: str, qos: int = 0, retain: bool = False) -> str:
+@dataclass(frozen=True)
+class There:
+    """How it is connected."""
+
+    listener: str
+    address: str | None = None
+    method: str = ""
+    strengths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a PUBLISH is, beside its topic."""
+
+    qos: int = 0
+    retain: bool = False
+    payload_bytes: int = 0
+    content_type: str | None = None
+    utf8: bool = False
+
+
+def decide(
+    policy: dict[str, Any], who: Identity, action: str, topic: str, qos: int = 0, retain: bool = False, **content: Any
+) -> str:
     """`allow`, `deny`, or for a subscription `per_delivery`."""
     if action == "publish":
-        return "allow" if may_publish(policy, who, topic, qos, retain) else "deny"
+        return "allow" if may_publish(policy, who, topic, Sent(qos, retain, **content)) else "deny"
     if action == "receive":
         return "allow" if may_receive(policy, who, topic) else "deny"
     return may_subscribe(policy, who, topic)
 
 
-def may_publish(policy: dict[str, Any], who: Identity, topic: str, qos: int, retain: bool) -> bool:
+def may_publish(policy: dict[str, Any], who: Identity, topic: str, sent: Sent) -> bool:
     """No `$` topic; no forbid matches; some one permit matches and has room for QoS and RETAIN."""
     if topic.startswith("$"):
         return False
-    if any(matches(levels, topic) for levels, _ in grants(policy, who, "forbid", "publish")):
+    if any(matches(levels, topic) and suits(rule, sent) for levels, rule in grants(policy, who, "forbid", "publish")):
         return False
     return any(
-        matches(levels, topic) and qos <= rule.get("qos_max", 2) and (not retain or rule.get("retain", True))
+        matches(levels, topic)
+        and suits(rule, sent)
+        and sent.qos <= rule.get("qos_max", 2)
+        and (not sent.retain or rule.get("retain", True))
         for levels, rule in grants(policy, who, "permit", "publish")
     )
+
+
+def suits(rule: dict[str, Any], sent: Sent) -> bool:
+    """What a condition asks of the message itself."""
+    when = rule.get("when", {})
+    return (
+        sent.qos in listed(when.get("qos", [0, 1, 2]))
+        and when.get("retain", sent.retain) == sent.retain
+        and when.get("payload_bytes_min", 0) <= sent.payload_bytes <= when.get("payload_bytes_max", sent.payload_bytes)
+        and ("content_type" not in when or sent.content_type in listed(when["content_type"]))
+        and when.get("utf8", sent.utf8) == sent.utf8
+    )
+
+
+def counts(rule: dict[str, Any], who: Identity, effect: str) -> bool:
+    """Whether circumstances let a rule count. Nobody gains from what he lacks; what is open permits."""
+    when = rule.get("when", {})
+    found: set[object] = set()
+    for name, values in when.get("attr", {}).items():
+        found.add("missing" if name not in who.attributes else who.attributes[name] in listed(values))
+    if "window" in when:
+        found.add(any(name in who.windows for name in listed(when["window"])))
+    for part in ("listener", "address", "method", "strength"):
+        if part in when:
+            found.add(
+                "open" if who.there is None else any(is_there(part, word, who.there) for word in listed(when[part]))
+            )
+    if False in found or {"missing", "open"} <= found:
+        return False
+    return not ("missing" in found and effect == "permit") and not ("open" in found and effect == "forbid")
+
+
+def is_there(part: str, word: str, there: There) -> bool:
+    """One word of a condition about how a client is connected."""
+    if part == "listener":
+        return word == there.listener
+    if part == "method":
+        return word == there.method or word in there.method.split("+")
+    if part == "strength":
+        return word in there.strengths
+    if word == "local" or there.address is None:
+        return word == "local" and there.address is None
+    return ipaddress.ip_address(there.address) in ipaddress.ip_network(word)
+
+
+def listed(value: Any) -> list[Any]:
+    """One word stands for a list of itself."""
+    return value if isinstance(value, list) else [value]
 
 
 def may_receive(policy: dict[str, Any], who: Identity, topic: str) -> bool:
@@ -64,7 +141,7 @@ def may_subscribe(policy: dict[str, Any], who: Identity, asked: str) -> str:
 def grants(policy: dict[str, Any], who: Identity, effect: str, action: str) -> list[tuple[list[Any], dict[str, Any]]]:
     """The rules of all roles of this identity, with its own values in them."""
     found = []
-    for name in who.roles:
+    for name in all_roles(policy, who.roles):
         role = policy.get("roles", {}).get(name, {})
         binds = role.get("binds", {})
         if effect == "permit":
@@ -75,7 +152,13 @@ def grants(policy: dict[str, Any], who: Identity, effect: str, action: str) -> l
             named = rule["action"] if isinstance(rule["action"], list) else [rule["action"]]
             if action in named or "all" in named:
                 found.append((resolve(rule["filter"], binds, who, effect), rule))
-    return [(levels, rule) for levels, rule in found if levels is not None]
+    return [(levels, rule) for levels, rule in found if levels is not None and counts(rule, who, effect)]
+
+
+def all_roles(policy: dict[str, Any], names: tuple[str, ...]) -> set[str]:
+    """These roles and what they include."""
+    included = {more for name in names for more in policy.get("roles", {}).get(name, {}).get("includes", [])}
+    return set(names) if included <= set(names) else all_roles(policy, (*names, *included))
 
 
 def resolve(text: str, binds: dict[str, str], who: Identity, effect: str) -> list[Any] | None:

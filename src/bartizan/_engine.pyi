@@ -25,7 +25,7 @@ class Decision:
 
     @property
     def why(self) -> str:
-        """`permitted`, `forbidden`, `no_permit`, `qos_above_max`, `retain_not_allowed` or `server_topic`."""
+        """`permitted`, `forbidden`, `no_permit`, `condition_not_met`, `qos_above_max`, `retain_not_allowed`, `server_topic`."""
 
 @final
 class CompiledPolicy:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bartizan.policy import Asked, CompiledPolicy, Request, check
+from bartizan.policy import Asked, Circumstances, CompiledPolicy, Request, Strength, check
 from bartizan.policy.compiled import filter_covers
 from tests.oracle import Identity, decide
-from tests.unit.policy.strategies import as_toml, asked_filters, identities, names, policies
+from tests.unit.policy.strategies import as_toml, asked_filters, contents, identities, names, policies
 
 # Drawing a policy costs more than a hundred decisions, so each is asked many things; a seed draws those.
 seeds = st.integers(0, 2**32).map(Random)
@@ -26,10 +26,14 @@ def compiled(policy: dict[str, Any]) -> CompiledPolicy:
     return result.compiled
 
 
-def engine(policy: CompiledPolicy, who: Identity, action: Asked, topic: str, qos: int, retain: bool) -> str:
+def engine(
+    policy: CompiledPolicy, who: Identity, action: Asked, topic: str, qos: int, retain: bool, **content: Any
+) -> str:
+    at = who.there
+    there = Circumstances(at.listener, at.address, at.method, tuple(map(Strength, at.strengths))) if at else None
     request = Request(
         action, topic, identity=who.id, client_id=who.client_id, roles=who.roles,
-        attributes=who.attributes, qos=qos, retain=retain,
+        attributes=who.attributes, qos=qos, retain=retain, there=there, windows=who.windows, **content,
     )  # fmt: skip
     decision = policy.decide(request)
     assert decision.allow or not decision.per_delivery
@@ -43,10 +47,10 @@ def engine(policy: CompiledPolicy, who: Identity, action: Asked, topic: str, qos
 def test_the_engine_decides_as_the_oracle_does(policy, who, random):
     native = compiled(policy)
     for topic in names(random, 12):
-        qos, retain = random.randint(0, 2), random.random() < 0.5
-        assert engine(native, who, Asked.PUBLISH, topic, qos, retain) == decide(
-            policy, who, "publish", topic, qos, retain
-        ), (topic, qos, retain)
+        qos, retain, content = random.randint(0, 2), random.random() < 0.5, contents(random)
+        assert engine(native, who, Asked.PUBLISH, topic, qos, retain, **content) == decide(
+            policy, who, "publish", topic, qos, retain, **content
+        ), (topic, qos, retain, content)
         assert engine(native, who, Asked.RECEIVE, topic, 0, False) == decide(policy, who, "receive", topic), topic
     for asked in asked_filters(random, 12):
         assert engine(native, who, Asked.SUBSCRIBE, asked, 0, False) == decide(policy, who, "subscribe", asked), asked
@@ -77,9 +81,10 @@ def test_what_a_policy_itself_spells_is_decided_as_the_oracle_does(policy, who, 
             (Asked.RECEIVE, topic),
         ):
             text = "/".join(spelt) or "a"
-            qos, retain = random.randint(0, 2), random.random() < 0.5
-            expected = decide(policy, who, action.value, text, qos, retain)
-            assert engine(native, who, action, text, qos, retain) == expected, (action, text, qos, retain)
+            qos, retain, content = random.randint(0, 2), random.random() < 0.5, contents(random)
+            expected = decide(policy, who, action.value, text, qos, retain, **content)
+            answer = engine(native, who, action, text, qos, retain, **content)
+            assert answer == expected, (action, text, qos, retain, content)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=relaxed)

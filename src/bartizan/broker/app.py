@@ -30,8 +30,11 @@ from bartizan.broker.terminal import Terminal
 from bartizan.config import DataDirectory, Settings, dangers, engine_config
 from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationError, StartRefused
 from bartizan.model.reason import ReasonCode
-from bartizan.policy import CompiledPolicy
+from bartizan.policy import CompiledPolicy, schedule
 from bartizan.store.ports import IdentityStore
+
+SCHEDULE_DAYS = 14
+"""So far ahead the engine knows when time windows open; behind that all are closed, should nobody tell it more."""
 
 
 class State(StrEnum):
@@ -225,7 +228,7 @@ class NativeEngine(EnginePort):
     def start(self, policy: CompiledPolicy, identities: bytes) -> None:
         """See `EnginePort`."""
         try:
-            self._engine.start(policy=_native(policy), identities=identities)
+            self._engine.start(policy=_native(policy), identities=identities, schedule=_schedule(policy))
         except _engine.ListenerError as error:
             raise StartRefused(str(error) + _how_to_move(str(error))) from None
         except (_engine.TlsError, RuntimeError) as error:
@@ -241,7 +244,7 @@ class NativeEngine(EnginePort):
 
     def apply(self, policy: CompiledPolicy, identities: bytes) -> int:
         """See `EnginePort`."""
-        return self._engine.apply(policy=_native(policy), identities=identities)
+        return self._engine.apply(policy=_native(policy), identities=identities, schedule=_schedule(policy))
 
     def set_tls(self, listener: str, material: bytes) -> None:
         """See `EnginePort`."""
@@ -288,6 +291,15 @@ class NativeEngine(EnginePort):
 
 def _native(policy: CompiledPolicy) -> _engine.CompiledPolicy:
     return _engine.CompiledPolicy.load(image=policy.image)
+
+
+def _schedule(policy: CompiledPolicy) -> bytes | None:
+    """When the policy's time windows open and close from now on; the engine itself watches the clock."""
+    windows = policy.windows
+    if not windows:
+        return None
+    ahead = schedule(windows, datetime.now(UTC), SCHEDULE_DAYS)
+    return json.dumps({"until_ms": ahead.until_ms, "changes": ahead.changes}).encode()
 
 
 def _how_to_move(text: str) -> str:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SAMPLE_INTERVAL_S = 10.0
 """How often moving averages advance where `$SYS` is not published."""
 
+SCHEDULE_INTERVAL_S = 6 * 3600.0
+"""How often the engine is told how time windows go on: long before what it knows ends."""
+
 APPLY_PAUSE_S = 0.1
 """Identities enrolled one after the other are applied together, at most this often."""
 
@@ -39,6 +42,7 @@ class Chores:
         self._spawn(self._apply_identities())
         self._spawn(self._every(HASHES_INTERVAL_S, self._broker.hashes.write))
         self._spawn(self._every(CARE_INTERVAL.total_seconds(), self._broker.care_for_certificates))
+        self._spawn(self._every(SCHEDULE_INTERVAL_S, self._tell_windows))
         self._spawn(self._every(interval_s or SAMPLE_INTERVAL_S, self._sample))
         if interval_s:
             self._publish_status()
@@ -78,6 +82,10 @@ class Chores:
                 await self._broker.in_force.put()
                 await self._broker.care_for_certificates()
             await asyncio.sleep(APPLY_PAUSE_S)
+
+    async def _tell_windows(self) -> None:
+        if self._broker.in_force.policy.windows:
+            await self._broker.in_force.put()
 
     async def _sample(self) -> None:
         self._loads = self._loads.advance(self._broker.engine.metrics(), asyncio.get_running_loop().time())

@@ -8,16 +8,19 @@ import hashlib
 import json
 from collections.abc import Sequence
 
+from bartizan.policy.condition import Condition
 from bartizan.policy.contract import Action, Effect, Level, Literal, Pattern, Policy, Role, Rule, Topic, Wildcard
 
 FORMAT = 2
+"""`policy/format.rs` reads this one alone."""
 
 
 def compile_policy(policy: Policy) -> bytes:
     """The image of this policy."""
     granted = policy.topics_by_role()
     roles = [_role(role, granted.get(role.name, ())) for role in sorted(policy.roles, key=_name)]
-    image = {"format": FORMAT, "roles": roles}
+    windows = [window.as_image() for window in sorted(policy.windows, key=lambda window: window.name.encode())]
+    image = {"format": FORMAT, "roles": roles} | ({"windows": windows} if windows else {})
     return json.dumps(image, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -33,8 +36,16 @@ def _name(role: Role) -> bytes:
 
 def _role(role: Role, granted: Sequence[tuple[Topic, Action]]) -> dict[str, object]:
     declared = [_topic_rule(role, topic, action) for topic, action in granted]
-    own = [_own_rule(role, rule, index) for rules in (role.permit, role.forbid) for index, rule in enumerate(rules)]
-    return {"name": role.name, "limits": dict(role.limits), "rules": declared + own}
+    own = [
+        image
+        for rules in (role.permit, role.forbid)
+        for index, rule in enumerate(rules)
+        for image in _own_rules(role, rule, index)
+    ]
+    image: dict[str, object] = {"name": role.name, "limits": dict(role.limits), "rules": declared + own}
+    if role.includes:
+        image["includes"] = sorted(role.includes, key=str.encode)
+    return image
 
 
 def _topic_rule(role: Role, topic: Topic, action: Action) -> dict[str, object]:
@@ -46,18 +57,33 @@ def _topic_rule(role: Role, topic: Topic, action: Action) -> dict[str, object]:
         "pattern": _pattern(role, topic.template),
         "qos_max": topic.qos_max,
         "retain": topic.retain,
-    }
+    } | _when(topic.when if action is Action.PUBLISH else topic.when.of_connections)
 
 
-def _own_rule(role: Role, rule: Rule, index: int) -> dict[str, object]:
+def _own_rules(role: Role, rule: Rule, index: int) -> list[dict[str, object]]:
+    """One rule of the image; two where only publishing is a matter of the message."""
+    if rule.when.is_about_messages and len(rule.actions) > 1:
+        reading = tuple(action for action in rule.actions if action is not Action.PUBLISH)
+        return [
+            _own_rule(role, rule, index, (Action.PUBLISH,), rule.when),
+            _own_rule(role, rule, index, reading, rule.when.of_connections),
+        ]
+    return [_own_rule(role, rule, index, rule.actions, rule.when)]
+
+
+def _own_rule(role: Role, rule: Rule, index: int, actions: Sequence[Action], when: Condition) -> dict[str, object]:
     return {
         "name": f"roles.{role.name}.{rule.effect}[{index}]",
         "effect": rule.effect.value,
-        "actions": [action.value for action in rule.actions],
+        "actions": [action.value for action in actions],
         "pattern": _pattern(role, rule.filter),
         "qos_max": rule.qos_max,
         "retain": rule.retain,
-    }
+    } | _when(when)
+
+
+def _when(condition: Condition) -> dict[str, object]:
+    return {"when": condition.as_image()} if condition else {}
 
 
 def _pattern(role: Role, pattern: Pattern) -> list[object]:

@@ -3,14 +3,18 @@
 `explain`, `lint` and the tests ask it here; the engine asks it for every packet.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from bartizan import _engine
 from bartizan.errors import InvalidValue
 from bartizan.policy.compile import compile_policy
+from bartizan.policy.condition import Strength
 from bartizan.policy.contract import Policy
+from bartizan.policy.windows import Window
 
 
 class Asked(StrEnum):
@@ -33,6 +37,24 @@ class Request:
     attributes: Mapping[str, str] = field(default_factory=dict)
     qos: int = 0
     retain: bool = False
+    payload_bytes: int = 0
+    content_type: str | None = None
+    utf8: bool = False
+    there: "Circumstances | None" = None
+    """How the client is connected; None where nobody is, as behind a Retained Message."""
+    windows: tuple[str, ...] = ()
+    """Time windows that are open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """How a client is connected."""
+
+    listener: str
+    address: str | None = None
+    """The IP address it comes from; None for a Unix socket."""
+    method: str = ""
+    strengths: tuple[Strength, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +76,7 @@ _WHY: Mapping[str, str] = {
     "no_permit": "no rule permits it",
     "qos_above_max": "a rule permits it only with a lower QoS",
     "retain_not_allowed": "a rule permits it only without RETAIN",
+    "condition_not_met": "a rule permits it, but not under these circumstances",
     "server_topic": "topics that begin with $ are published by the server alone",
 }
 
@@ -86,6 +109,14 @@ class CompiledPolicy:
         """SHA-256 of the image, in hexadecimal: the name of this policy."""
         return self._native.digest
 
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """Its time windows, in the order in which a schedule has them."""
+        listed = json.loads(self._image).get("windows", ())
+        return tuple(
+            Window(each["name"], tuple(each["days"]), each["from"], each["to"], each["zone"]) for each in listed
+        )
+
     def decide(self, request: Request) -> Decision:
         """Decides; `InvalidValue` if the topic is no Topic Name or Filter, or the QoS no QoS."""
         try:
@@ -98,6 +129,11 @@ class CompiledPolicy:
                 topic=request.topic,
                 qos=request.qos,
                 retain=request.retain,
+                payload_bytes=request.payload_bytes,
+                content_type=request.content_type,
+                utf8=request.utf8,
+                windows=request.windows,
+                **_circumstances(request.there),
             )
         except ValueError as error:
             raise InvalidValue(f"{request.topic!r}: {error}") from error
@@ -111,6 +147,17 @@ class CompiledPolicy:
 
     def __repr__(self) -> str:
         return f"<CompiledPolicy {self.digest}>"
+
+
+def _circumstances(there: Circumstances | None) -> dict[str, Any]:
+    if there is None:
+        return {}
+    return {
+        "listener": there.listener,
+        "address": there.address,
+        "method": there.method,
+        "strength": [strength.value for strength in there.strengths],
+    }
 
 
 def filter_covers(wide: str, narrow: str) -> bool:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from bartizan.policy.condition import ALWAYS, Condition
 from bartizan.policy.source import Position
+from bartizan.policy.windows import Window
 
 PATTERN_BYTES_MAX = 1024
 PATTERN_LEVELS_MAX = 128
@@ -146,6 +148,7 @@ class Topic:
     subscribe: tuple[str, ...] = ()
     qos_max: int = 2
     retain: bool = True
+    when: Condition = ALWAYS
 
     def roles(self, action: Action) -> tuple[str, ...]:
         """The roles that may do this."""
@@ -162,15 +165,17 @@ class Rule:
     at: Position
     qos_max: int = 2
     retain: bool = True
+    when: Condition = ALWAYS
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role: whose values its variables take, its own rules, its limits."""
+    """A role: what it includes, whose values its variables take, its own rules, its limits."""
 
     name: str
     at: Position
+    includes: tuple[str, ...] = ()
     binds: tuple[tuple[str, str], ...] = ()
     permit: tuple[Rule, ...] = ()
     forbid: tuple[Rule, ...] = ()
@@ -190,6 +195,8 @@ class Policy:
     origin: str
     topics: tuple[Topic, ...]
     roles: tuple[Role, ...]
+    windows: tuple[Window, ...] = ()
+    """In ascending order of name."""
 
     def topics_by_role(self) -> Mapping[str, Sequence[tuple[Topic, Action]]]:
         """What the topics grant to each role that they name, in the order of the text."""

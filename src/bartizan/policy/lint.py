@@ -21,6 +21,7 @@ def lint(policy: Policy) -> tuple[Problem, ...]:
         *_wide_publish(policy),
         *_permits_around_a_forbid(policy),
         *_misspelt_variables(policy),
+        *_windows_that_nothing_asks_for(policy),
     ]
     problems = [Problem(policy.origin, at.line, at.column, message, hint) for at, message, hint in found]
     return tuple(sorted(problems, key=lambda p: (p.line, p.column, p.message)))
@@ -38,9 +39,12 @@ def _undeclared_roles(policy: Policy) -> _Found:
 
 def _roles_without_rules(policy: Policy) -> _Found:
     granted = policy.topics_by_role()
+    # A role of limits alone may be made to be included.
+    included = {name for role in policy.roles for name in role.includes}
     for role in policy.roles:
         # An empty table says "this role gets nothing" and is meant; one with limits is not.
-        if role.name not in granted and not role.permit and not role.forbid and role.limits:
+        is_empty = not (role.permit or role.forbid or role.includes)
+        if role.name not in granted and is_empty and role.limits and role.name not in included:
             yield role.at, f"role {role.name} grants nothing", "name it in a topic's publish or subscribe"
 
 
@@ -97,6 +101,15 @@ def _rules(policy: Policy, effect: Effect) -> Iterator[tuple[Role, Rule]]:
     for role in policy.roles:
         for rule in role.permit if effect is Effect.PERMIT else role.forbid:
             yield role, rule
+
+
+def _windows_that_nothing_asks_for(policy: Policy) -> _Found:
+    asked = {name for topic in policy.topics for name in topic.when.windows}
+    for effect in Effect:
+        asked.update(name for _, rule in _rules(policy, effect) for name in rule.when.windows)
+    for window in policy.windows:
+        if window.name not in asked:
+            yield window.at, f"no rule asks for the window {window.name}", f'when = {{ window = "{window.name}" }}'
 
 
 def _misspelt_variables(policy: Policy) -> _Found:

@@ -11,6 +11,7 @@ from bartizan.policy.contract import Policy, Role, Topic, topics_by_role
 from bartizan.policy.fields import Reader
 from bartizan.policy.source import Problem
 from bartizan.policy.syntax import Path, Tree
+from bartizan.policy.validate_conditions import window
 from bartizan.policy.validate_roles import role
 from bartizan.policy.validate_topics import topic
 
@@ -26,16 +27,26 @@ class Validated:
 def validate(tree: Tree) -> Validated:
     """The policy of this tree, or all its problems in the order of the text."""
     reader = Reader(tree)
-    reader.refuse_unknown((), tree.root, ("topics", "roles"))
-    topics = tuple(read for path, body in _tables(reader, "topics") if (read := topic(reader, path, body)))
-    declared = tuple(read for path, body in _tables(reader, "roles") if (read := role(reader, path, body)))
+    reader.refuse_unknown((), tree.root, ("topics", "roles", "windows"))
+    windows = tuple(read for path, body in _tables(reader, "windows") if (read := window(reader, path, body)))
+    hours = [each.name for each in windows]
+    topics = tuple(read for path, body in _tables(reader, "topics") if (read := topic(reader, path, body, hours)))
+    declared = tuple(read for path, body in _tables(reader, "roles") if (read := role(reader, path, body, hours)))
     roles = declared + _undeclared(topics, declared)
     granted = topics_by_role(topics)
     for each in declared:
         _check_binds(reader, each, [topic for topic, _ in granted.get(each.name, ())])
+    _check_includes(reader, {each.name: each for each in roles})
     if reader.problems:
         return Validated(None, tuple(sorted(reader.problems, key=lambda p: (p.line, p.column))))
-    return Validated(Policy(tree.source.origin, topics, tuple(sorted(roles, key=lambda r: r.name))))
+    return Validated(
+        Policy(
+            tree.source.origin,
+            topics,
+            tuple(sorted(roles, key=lambda each: each.name)),
+            tuple(sorted(windows, key=lambda each: each.name)),
+        )
+    )
 
 
 def _tables(reader: Reader, name: str) -> Iterator[tuple[Path, Mapping[str, object]]]:
@@ -51,6 +62,29 @@ def _undeclared(topics: tuple[Topic, ...], declared: tuple[Role, ...]) -> tuple[
     known = {each.name for each in declared}
     granted = topics_by_role(topics)
     return tuple(Role(name, of[0][0].at, is_declared=False) for name, of in granted.items() if name not in known)
+
+
+def _check_includes(reader: Reader, roles: Mapping[str, Role]) -> None:
+    """Every included role is there, and none is part of itself."""
+    for each in roles.values():
+        for index, name in enumerate(each.includes):
+            place = ("roles", each.name, "includes", index)
+            if name not in roles:
+                reader.wrong_value(place, f"there is no role {name}", reader.did_you_mean(name, roles))
+            elif each.name in _included(name, roles):
+                reader.wrong_value(place, f"role {name} includes {each.name} already", "a role is no part of itself")
+
+
+def _included(name: str, roles: Mapping[str, Role]) -> set[str]:
+    """The role and all that it includes, whatever circles there are."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        next_name = waiting.pop()
+        if next_name not in found and next_name in roles:
+            found.add(next_name)
+            waiting += roles[next_name].includes
+    return found
 
 
 def _check_binds(reader: Reader, who: Role, topics: list[Topic]) -> None:

@@ -1,16 +1,18 @@
 """`[roles.NAME]` tables -> `Role`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from bartizan.policy.contract import Action, Effect, Pattern, Role, Rule, is_value_source
 from bartizan.policy.fields import Reader
 from bartizan.policy.limits import LIMITS
 from bartizan.policy.syntax import Path
+from bartizan.policy.validate_conditions import condition
 
-_KEYS: Final = ("binds", "permit", "forbid", "limits")
-_PERMIT_KEYS: Final = ("action", "filter", "qos_max", "retain", "reason")
-_FORBID_KEYS: Final = ("action", "filter", "reason")
+_KEYS: Final = ("includes", "binds", "permit", "forbid", "limits")
+_PERMIT_KEYS: Final = ("action", "filter", "qos_max", "retain", "when", "reason")
+_FORBID_KEYS: Final = ("action", "filter", "when", "reason")
 _EXAMPLE: Final = '{ action = "subscribe", filter = "data/#" }'
 _ACTIONS: Final[Mapping[str, tuple[Action, ...]]] = {
     "publish": (Action.PUBLISH,),
@@ -19,19 +21,20 @@ _ACTIONS: Final[Mapping[str, tuple[Action, ...]]] = {
 }
 
 
-def role(reader: Reader, path: Path, body: Mapping[str, object]) -> Role | None:
+def role(reader: Reader, path: Path, body: Mapping[str, object], windows: Collection[str] = ()) -> Role | None:
     """The role of this table; None, and a problem, if its name is none."""
     reader.refuse_unknown(path, body, _KEYS)
     name = path[-1]
     is_named = reader.role_name(path, name)
     binds = _binds(reader, (*path, "binds"), body)
-    bound = {variable for variable, _ in binds}
+    known = _Known({variable for variable, _ in binds}, windows)
     read = Role(
         name=str(name),
         at=reader.at(path),
+        includes=reader.role_names((*path, "includes"), body),
         binds=binds,
-        permit=_rules(reader, (*path, "permit"), body, Effect.PERMIT, bound),
-        forbid=_rules(reader, (*path, "forbid"), body, Effect.FORBID, bound),
+        permit=_rules(reader, (*path, "permit"), body, Effect.PERMIT, known),
+        forbid=_rules(reader, (*path, "forbid"), body, Effect.FORBID, known),
         limits=_limits(reader, (*path, "limits"), body),
     )
     return read if is_named else None
@@ -55,18 +58,26 @@ def _limits(reader: Reader, path: Path, body: Mapping[str, object]) -> tuple[tup
     return tuple((key, reader.whole((*path, key), table, LIMITS[key][0], LIMITS[key])) for key in sorted(known))
 
 
-def _rules(reader: Reader, path: Path, body: Mapping[str, object], effect: Effect, bound: set[str]) -> tuple[Rule, ...]:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Names that a rule may use."""
+
+    bound: Collection[str]
+    windows: Collection[str]
+
+
+def _rules(reader: Reader, path: Path, body: Mapping[str, object], effect: Effect, known: _Known) -> tuple[Rule, ...]:
     rules: list[Rule] = []
     for index, entry in enumerate(reader.entries(path, body.get(effect.value, []))):
         place = (*path, index)
         if not isinstance(entry, dict):
             reader.wrong(place, f"an entry of {effect} is a table", f"write {_EXAMPLE}")
-        elif (rule := _rule(reader, place, entry, effect, bound)) is not None:
+        elif (rule := _rule(reader, place, entry, effect, known)) is not None:
             rules.append(rule)
     return tuple(rules)
 
 
-def _rule(reader: Reader, path: Path, body: Mapping[str, object], effect: Effect, bound: set[str]) -> Rule | None:
+def _rule(reader: Reader, path: Path, body: Mapping[str, object], effect: Effect, known: _Known) -> Rule | None:
     _refuse_keys(reader, path, body, effect)
     for key in ("action", "filter"):
         if key not in body:
@@ -75,7 +86,7 @@ def _rule(reader: Reader, path: Path, body: Mapping[str, object], effect: Effect
     text = reader.text((*path, "filter"), body, "invalid")
     pattern = reader.pattern((*path, "filter"), text, reader.wrong_value)
     if pattern is not None:
-        _check_filter(reader, (*path, "filter"), pattern, bound)
+        _check_filter(reader, (*path, "filter"), pattern, known.bound)
         if pattern.begins_with_dollar and effect is Effect.PERMIT and Action.PUBLISH in actions:
             message = "topics that begin with $ are the server's: no client may publish to them"
             reader.wrong_value((*path, "action"), message, 'write action = "subscribe"')
@@ -84,10 +95,13 @@ def _rule(reader: Reader, path: Path, body: Mapping[str, object], effect: Effect
     for key in ("qos_max", "retain"):
         if key in body and effect is Effect.PERMIT and Action.PUBLISH not in actions:
             reader.wrong((*path, key), f"{key} is about publishing, and this rule is not", "remove it")
+    when = condition(reader, (*path, "when"), body, known.windows)
+    if when.is_about_messages and Action.PUBLISH not in actions:
+        reader.wrong((*path, "when"), "the condition is about publishing, and this rule is not", "remove that part")
     reason = reader.text((*path, "reason"), body)
     if pattern is None or not actions:
         return None
-    return Rule(effect, actions, pattern, reader.at(path), qos_max, retain, reason)
+    return Rule(effect, actions, pattern, reader.at(path), qos_max, retain, when, reason)
 
 
 def _refuse_keys(reader: Reader, path: Path, body: Mapping[str, object], effect: Effect) -> None:
@@ -116,7 +130,7 @@ def _actions(reader: Reader, path: Path, value: object) -> tuple[Action, ...]:
     return tuple(action for action in Action if action in found)
 
 
-def _check_filter(reader: Reader, path: Path, pattern: Pattern, bound: set[str]) -> None:
+def _check_filter(reader: Reader, path: Path, pattern: Pattern, bound: Collection[str]) -> None:
     for name in pattern.variables:
         if name not in bound:
             hint = reader.did_you_mean(name, bound) or f'bind it: binds = {{ {name} = "attr.{name}" }}; or write +'

@@ -1,15 +1,16 @@
 """`[topics."template"]` tables -> `Topic`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from bartizan.policy.contract import Pattern, Topic, Wildcard
 from bartizan.policy.fields import Reader
 from bartizan.policy.syntax import Path
+from bartizan.policy.validate_conditions import condition
 
-_KEYS = ("title", "description", "unit", "owner", "publish", "subscribe", "qos_max", "retain")
+_KEYS = ("title", "description", "unit", "owner", "publish", "subscribe", "qos_max", "retain", "when")
 
 
-def topic(reader: Reader, path: Path, body: Mapping[str, object]) -> Topic | None:
+def topic(reader: Reader, path: Path, body: Mapping[str, object], windows: Collection[str] = ()) -> Topic | None:
     """The topic of this table; None, and problems, if its template is none."""
     reader.refuse_unknown(path, body, _KEYS)
     template = reader.pattern(path, str(path[-1]), reader.wrong)
@@ -24,7 +25,11 @@ def topic(reader: Reader, path: Path, body: Mapping[str, object]) -> Topic | Non
         subscribe=reader.role_names((*path, "subscribe"), body),
         qos_max=reader.whole((*path, "qos_max"), body, 2, (0, 2)),
         retain=reader.flag((*path, "retain"), body, default=True),
+        when=condition(reader, (*path, "when"), body, windows),
     )
+    if read.when.is_about_messages and not read.publish:
+        hint = "name the roles that publish, or remove it"
+        reader.wrong((*path, "when"), "the condition is about publishing, and nobody may publish here", hint)
     if template is None:
         return None
     _check_template(reader, path, template)

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.oracle import Identity
+from tests.oracle import Identity, There
 
 ROLES = ("reader", "writer", "both")
 VARIABLES = ("x", "y", "z")
@@ -45,6 +45,46 @@ def templates(draw: st.DrawFn, *, dollar: bool) -> str:
     return "/".join(seen)
 
 
+LISTENERS = ("mqtts", "wss")
+NETWORKS = ("10.0.0.0/8", "10.1.2.3", "0.0.0.0/0", "2001:db8::/32", "::/0", "local")
+ADDRESSES = ("10.1.2.3", "11.0.0.1", "2001:db8::1", "2001:db9::1", None)
+METHODS = ("certificate", "password", "jwt")
+WINDOWS = ("day", "night")
+
+
+def _some(words: tuple[Any, ...]) -> st.SearchStrategy[Any]:
+    """One of these, or a list of some."""
+    return st.one_of(st.sampled_from(words), st.lists(st.sampled_from(words), min_size=1, max_size=2, unique=True))
+
+
+_of_connections = {
+    "attr": st.dictionaries(st.sampled_from(["site", "area"]), _some(("a", "b", "#")), min_size=1),
+    "listener": _some(LISTENERS),
+    "address": _some(NETWORKS),
+    "method": _some(METHODS),
+    "strength": _some(("certificate", "mfa")),
+    "window": _some(WINDOWS),
+}
+_of_messages = {
+    "qos": _some((0, 1, 2)),
+    "retain": st.booleans(),
+    "payload_bytes_max": st.integers(3, 9),
+    "payload_bytes_min": st.integers(0, 3),
+    "content_type": _some(("text/plain", "a/b")),
+    "utf8": st.booleans(),
+}
+
+
+@st.composite
+def conditions(draw: st.DrawFn, *, publishes: bool) -> dict[str, Any]:
+    """`when`, in a third of the cases; in few parts, so that it sometimes holds."""
+    if draw(st.integers(0, 2)):
+        return {}
+    parts = _of_connections | (_of_messages if publishes else {})
+    chosen = draw(st.lists(st.sampled_from(sorted(parts)), min_size=1, max_size=2, unique=True))
+    return {"when": {part: draw(parts[part]) for part in chosen}}
+
+
 @st.composite
 def rules(draw: st.DrawFn, bound: list[str], effect: str) -> dict[str, Any]:
     """A role's own permit or forbid."""
@@ -57,7 +97,7 @@ def rules(draw: st.DrawFn, bound: list[str], effect: str) -> dict[str, Any]:
     }
     if effect == "permit" and publishes:
         rule |= draw(st.fixed_dictionaries({}, optional={"qos_max": st.integers(0, 2), "retain": st.booleans()}))
-    return rule
+    return rule | draw(conditions(publishes=publishes))
 
 
 @st.composite
@@ -69,7 +109,8 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
         template = draw(templates(dollar=not publish))
         subscribe = draw(st.lists(st.sampled_from(ROLES), unique=True))
         options = st.fixed_dictionaries({}, optional={"qos_max": st.integers(0, 2), "retain": st.booleans()})
-        topics[template] = {"publish": publish, "subscribe": subscribe, **draw(options)}
+        when = draw(conditions(publishes=bool(publish)))
+        topics[template] = {"publish": publish, "subscribe": subscribe, **draw(options), **when}
     roles: dict[str, Any] = {}
     for name in draw(st.lists(st.sampled_from(ROLES), unique=True)):
         binds = draw(st.dictionaries(st.sampled_from(VARIABLES), st.sampled_from(SOURCES)))
@@ -84,8 +125,12 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
             if level[:1] == "{"
         }
         used = {variable: source for variable, source in binds.items() if variable in own | declared}
-        roles[name] = {"binds": used, "permit": permit, "forbid": forbid}
-    return {"topics": topics, "roles": roles}
+        # Only what comes later in the order of names: no role is part of itself.
+        later = [other for other in roles if other > name]
+        includes = draw(st.lists(st.sampled_from(later), unique=True)) if later else []
+        roles[name] = {"includes": includes, "binds": used, "permit": permit, "forbid": forbid}
+    day = {"days": ["mon-fri"], "from": "06:00", "to": "22:00", "zone": "UTC"}
+    return {"windows": {name: dict(day) for name in WINDOWS}, "topics": topics, "roles": roles}
 
 
 identities = st.builds(
@@ -94,7 +139,26 @@ identities = st.builds(
     client_id=values,
     roles=st.lists(st.sampled_from([*ROLES, "stranger"]), unique=True).map(tuple),
     attributes=st.dictionaries(st.sampled_from(["site", "area"]), values),
+    there=st.none()
+    | st.builds(
+        There,
+        listener=st.sampled_from(LISTENERS),
+        address=st.sampled_from(ADDRESSES),
+        method=st.sampled_from([*METHODS, "certificate+jwt"]),
+        strengths=st.lists(st.sampled_from(["certificate", "mfa"]), unique=True).map(tuple),
+    ),
+    windows=st.lists(st.sampled_from(WINDOWS), unique=True).map(tuple),
 )
+
+
+def contents(random: Random) -> dict[str, Any]:
+    """What a PUBLISH may be beside topic, QoS and RETAIN."""
+    return {
+        "payload_bytes": random.randint(0, 10),
+        "content_type": random.choice([None, "text/plain", "a/b", "x"]),
+        "utf8": random.random() < 0.5,
+    }
+
 
 _NAME_LEVELS = ("a", "b", "c", "", "é", "$x", "$SYS", "{x}", "q")
 _FILTER_LEVELS = ("a", "b", "c", "", "é", "$x", "$SYS", "+", "+")
@@ -118,6 +182,9 @@ def asked_filters(random: Random, count: int) -> list[str]:
 def as_toml(policy: dict[str, Any]) -> str:
     """The text of this policy; its strings are such that JSON and TOML spell them alike."""
     lines = ["[topics]", "[roles]"]
+    for name, window in policy.get("windows", {}).items():
+        lines.append(f"[windows.{name}]")
+        lines += [f"{key} = {_value(value)}" for key, value in window.items()]
     for template, topic in policy["topics"].items():
         lines.append(f"[topics.{json.dumps(template, ensure_ascii=False)}]")
         lines += [f"{key} = {_value(value)}" for key, value in topic.items()]

@@ -76,9 +76,37 @@ pub enum ImageError {
 pub(super) struct ImageText {
     pub format: u32,
     pub roles: Vec<RoleText>,
-    /// Names of time windows, in ascending order.
+    /// In ascending order of name.
     #[serde(default)]
-    pub windows: Vec<String>,
+    pub windows: Vec<WindowText>,
+}
+
+/// A time window. Its hours are here so that they are part of the policy's name; when exactly they come is
+/// worked out outside, and arrives as a `Schedule`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WindowText {
+    pub name: String,
+    /// 0 is Monday.
+    pub days: Vec<u8>,
+    /// Minutes since midnight.
+    pub from: u16,
+    pub to: u16,
+    pub zone: String,
+}
+
+impl WindowText {
+    pub(super) fn is_sound(&self) -> bool {
+        const DAY: u16 = 24 * 60;
+        let named = |text: &str| !text.is_empty() && text.len() <= NAME_BYTES_MAX;
+        named(&self.name)
+            && named(&self.zone)
+            && !self.days.is_empty()
+            && self.days.iter().all(|day| *day < 7)
+            && self.from < DAY
+            && self.to <= DAY
+            && self.from != self.to
+    }
 }
 
 #[derive(Deserialize)]

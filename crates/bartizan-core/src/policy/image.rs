@@ -9,7 +9,7 @@ use super::condition::{Condition, MessageCondition, OpenWindows, Place, Strength
 use super::format::{
     ActionText, CONDITIONS_MAX, ENTRIES_MAX, EffectText, FORMAT, IMAGE_BYTES_MAX, ImageError, ImageText, LevelText,
     NAME_BYTES_MAX, PATTERN_LEVELS_MAX, ROLES_MAX, RULES_MAX, RoleText, RuleText, SOURCES_MAX, StrengthText,
-    WINDOWS_MAX, WhenText,
+    WINDOWS_MAX, WhenText, WindowText,
 };
 use super::limits::RoleLimits;
 use super::network::Network;
@@ -180,14 +180,16 @@ struct Loader {
 }
 
 impl Loader {
-    fn new(windows: &[String]) -> Result<Loader, ImageError> {
+    fn new(windows: &[WindowText]) -> Result<Loader, ImageError> {
         if windows.len() > WINDOWS_MAX {
             return Err(ImageError::TooMany { what: "windows", max: WINDOWS_MAX });
         }
-        if windows.iter().zip(windows.iter().skip(1)).any(|(a, b)| a >= b) {
-            return Err(ImageError::Syntax("windows are not sorted, or one is there twice".into()));
+        let is_sorted = windows.iter().zip(windows.iter().skip(1)).all(|(a, b)| a.name < b.name);
+        if !is_sorted || !windows.iter().all(WindowText::is_sound) {
+            return Err(ImageError::Syntax("the windows are not sorted, or one is none".into()));
         }
-        Ok(Loader { windows: windows.iter().map(|name| Box::from(name.as_str())).collect(), ..Loader::default() })
+        let names = windows.iter().map(|window| Box::from(window.name.as_str()));
+        Ok(Loader { windows: names.collect(), ..Loader::default() })
     }
 
     fn role(&mut self, text: RoleText, includes: Box<[u32]>) -> Result<Role, ImageError> {

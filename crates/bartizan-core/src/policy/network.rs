@@ -37,7 +37,9 @@ impl Network {
 
     /// True if this address is one of them.
     pub(super) fn contains(&self, address: IpAddr) -> bool {
-        bits(address) & self.mask() == self.bits
+        // `::/0` is all of IPv6, not of IPv4 as well.
+        let is_v4 = address.to_canonical().is_ipv4();
+        (!is_v4 || self.prefix >= 96) && bits(address) & self.mask() == self.bits
     }
 
     fn mask(&self) -> u128 {
@@ -64,6 +66,7 @@ mod tests {
     fn an_address_is_in_its_networks_and_in_no_other() {
         assert!(holds("10.0.0.0/8", "10.255.0.1") && !holds("10.0.0.0/8", "11.0.0.1"));
         assert!(holds("0.0.0.0/0", "1.2.3.4") && !holds("0.0.0.0/0", "2001:db8::1"));
+        assert!(!holds("::/0", "10.0.0.1") && !holds("::/0", "::ffff:10.0.0.1"));
         assert!(holds("::/0", "2001:db8::1") && holds("2001:db8::/32", "2001:db8:ffff::1"));
         assert!(!holds("2001:db8::/32", "2001:db9::1"));
         assert!(holds("192.0.2.7", "192.0.2.7") && !holds("192.0.2.7", "192.0.2.8"));
