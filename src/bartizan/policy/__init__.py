@@ -5,6 +5,7 @@ syntax      TOML with line and column of every key and value
 fields      reading typed fields, gathering every problem
 contract    Topic, Role, Rule, Pattern: the frozen values
 condition   when a rule counts
+naming      which Client Identifiers and User Names an identity may use
 windows     hours of the week, and when exactly they come
 validate    tree -> Policy, or all its errors (validate_topics, validate_roles, limits)
 lint        warnings: valid, but probably not meant

@@ -43,9 +43,14 @@ def _role(role: Role, granted: Sequence[tuple[Topic, Action]]) -> dict[str, obje
         for image in _own_rules(role, rule, index)
     ]
     image: dict[str, object] = {"name": role.name, "limits": dict(role.limits), "rules": declared + own}
-    if role.includes:
-        image["includes"] = sorted(role.includes, key=str.encode)
-    return image
+    more: dict[str, object] = {
+        "includes": sorted(role.includes, key=str.encode),
+        # The engine has no use for these, but they are part of what the policy says, and so of its name.
+        "client_id": sorted(role.client_ids, key=str.encode),
+        "user_name": sorted(role.user_names, key=str.encode),
+        "credential_days_max": dict(role.credential_days_max),
+    }
+    return image | {key: value for key, value in more.items() if value}
 
 
 def _topic_rule(role: Role, topic: Topic, action: Action) -> dict[str, object]:

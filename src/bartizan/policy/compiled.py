@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -14,6 +14,7 @@ from bartizan.errors import InvalidValue
 from bartizan.policy.compile import compile_policy
 from bartizan.policy.condition import Strength
 from bartizan.policy.contract import Policy
+from bartizan.policy.naming import DEFAULT
 from bartizan.policy.windows import Window
 
 
@@ -70,6 +71,8 @@ class Decision:
         return f"{'allow' if self.allow else 'deny'}: {_WHY[self.why]}{f' ({self.rule})' if self.rule else ''}"
 
 
+_OWN = ("includes", "client_id", "user_name", "credential_days_max")
+
 _WHY: Mapping[str, str] = {
     "permitted": "a rule permits it",
     "forbidden": "a rule forbids it, and that beats every permit",
@@ -84,7 +87,7 @@ _WHY: Mapping[str, str] = {
 class CompiledPolicy:
     """A policy that decides. Immutable; two are equal if their images are."""
 
-    __slots__ = ("_image", "_native")
+    __slots__ = ("_image", "_native", "_roles", "_windows")
 
     def __init__(self, image: bytes) -> None:
         """Loads an image; `InvalidValue` if these bytes are none."""
@@ -93,6 +96,15 @@ class CompiledPolicy:
         except _engine.PolicyImageError as error:
             raise InvalidValue(str(error)) from error
         self._image = image
+        told = json.loads(image)
+        # Rules are the engine's: kept here is what the control plane itself decides by.
+        self._roles: Mapping[str, Mapping[str, Any]] = {
+            role["name"]: {key: role[key] for key in _OWN if key in role} for role in told["roles"]
+        }
+        self._windows = tuple(
+            Window(each["name"], tuple(each["days"]), each["from"], each["to"], each["zone"])
+            for each in told.get("windows", ())
+        )
 
     @classmethod
     def of(cls, policy: Policy) -> "CompiledPolicy":
@@ -112,10 +124,37 @@ class CompiledPolicy:
     @property
     def windows(self) -> tuple[Window, ...]:
         """Its time windows, in the order in which a schedule has them."""
-        listed = json.loads(self._image).get("windows", ())
-        return tuple(
-            Window(each["name"], tuple(each["days"]), each["from"], each["to"], each["zone"]) for each in listed
-        )
+        return self._windows
+
+    def client_ids(self, roles: Iterable[str]) -> tuple[str, ...]:
+        """Which Client Identifiers an identity of these roles may use (`policy.naming`); one is enough."""
+        return self._namings("client_id", roles)
+
+    def user_names(self, roles: Iterable[str]) -> tuple[str, ...]:
+        """Which User Names it may present."""
+        return self._namings("user_name", roles)
+
+    def credential_days_max(self, roles: Iterable[str]) -> Mapping[str, int]:
+        """How many days old its credentials may become, by kind: of several roles the strictest."""
+        ages: dict[str, int] = {}
+        for role in self._with_included(roles):
+            for kind, days in role.get("credential_days_max", {}).items():
+                ages[kind] = min(days, ages.get(kind, days))
+        return ages
+
+    def _namings(self, key: str, roles: Iterable[str]) -> tuple[str, ...]:
+        found = (naming for role in self._with_included(roles) for naming in role.get(key, ()))
+        return tuple(dict.fromkeys(found)) or DEFAULT
+
+    def _with_included(self, names: Iterable[str]) -> list[Mapping[str, Any]]:
+        found: dict[str, Mapping[str, Any]] = {}
+        waiting = list(names)
+        while waiting:
+            name = waiting.pop()
+            if name not in found and name in self._roles:
+                found[name] = self._roles[name]
+                waiting += found[name].get("includes", ())
+        return list(found.values())
 
     def decide(self, request: Request) -> Decision:
         """Decides; `InvalidValue` if the topic is no Topic Name or Filter, or the QoS no QoS."""

@@ -180,6 +180,11 @@ class Role:
     permit: tuple[Rule, ...] = ()
     forbid: tuple[Rule, ...] = ()
     limits: tuple[tuple[str, int], ...] = ()
+    client_ids: tuple[str, ...] = ()
+    """Which Client Identifiers its identities may use (`naming`); empty: it says nothing."""
+    user_names: tuple[str, ...] = ()
+    credential_days_max: tuple[tuple[str, int], ...] = ()
+    """How old a kind of credential may become."""
     is_declared: bool = True
     """False for a role that topics name and no `[roles.NAME]` table describes."""
 

@@ -46,9 +46,9 @@ def condition(reader: Reader, path: Path, body: Mapping[str, object], windows: C
         reader.wrong_value((*path, "payload_bytes_min"), "payload_bytes_min is above payload_bytes_max")
     read = Condition(
         attributes=_attributes(reader, (*path, "attr"), table),
-        listeners=_texts(reader, (*path, "listener"), table),
+        listeners=texts(reader, (*path, "listener"), table),
         addresses=_addresses(reader, (*path, "address"), table),
-        methods=_texts(reader, (*path, "method"), table),
+        methods=texts(reader, (*path, "method"), table),
         strengths=tuple(
             Strength(word) for word in _words(reader, (*path, "strength"), table, [item.value for item in Strength])
         ),
@@ -57,7 +57,7 @@ def condition(reader: Reader, path: Path, body: Mapping[str, object], windows: C
         retain=reader.flag((*path, "retain"), table, default=False) if "retain" in table else None,
         payload_bytes_min=low,
         payload_bytes_max=high,
-        content_types=_texts(reader, (*path, "content_type"), table),
+        content_types=texts(reader, (*path, "content_type"), table),
         utf8=reader.flag((*path, "utf8"), table, default=False) if "utf8" in table else None,
     )
     if not table:
@@ -100,7 +100,8 @@ def _entries(reader: Reader, path: Path, body: Mapping[str, object]) -> list[tup
     return [((*path, at), entry) for at, entry in enumerate(value[:ENTRIES_MAX])]
 
 
-def _texts(reader: Reader, path: Path, body: Mapping[str, object]) -> tuple[str, ...]:
+def texts(reader: Reader, path: Path, body: Mapping[str, object]) -> tuple[str, ...]:
+    """A text, or a list of them; empty if there is no such key."""
     found: list[str] = []
     for place, entry in _entries(reader, path, body):
         if isinstance(entry, str) and entry:
@@ -111,7 +112,7 @@ def _texts(reader: Reader, path: Path, body: Mapping[str, object]) -> tuple[str,
 
 
 def _words(reader: Reader, path: Path, body: Mapping[str, object], known: Collection[str]) -> tuple[str, ...]:
-    found = _texts(reader, path, body)
+    found = texts(reader, path, body)
     for word in found:
         if word not in known:
             hint = reader.did_you_mean(word, known) or (f"known are {', '.join(sorted(known))}" if known else "")
@@ -121,7 +122,7 @@ def _words(reader: Reader, path: Path, body: Mapping[str, object], known: Collec
 
 def _addresses(reader: Reader, path: Path, body: Mapping[str, object]) -> tuple[str, ...]:
     found: list[str] = []
-    for text in _texts(reader, path, body):
+    for text in texts(reader, path, body):
         if text == "local":
             found.append(text)
             continue
@@ -138,7 +139,7 @@ def _attributes(reader: Reader, path: Path, body: Mapping[str, object]) -> tuple
     for name in table:
         if not _ATTRIBUTE.match(name):
             reader.wrong((*path, name), f"{name!r} is no attribute's name", "use lower-case letters, digits and '_'")
-        found.append((name, _texts(reader, (*path, name), table)))
+        found.append((name, texts(reader, (*path, name), table)))
     return tuple(sorted(found))
 
 
@@ -172,7 +173,7 @@ def _clock(reader: Reader, path: Path, body: Mapping[str, object]) -> int | None
 
 def _days(reader: Reader, path: Path, body: Mapping[str, object]) -> tuple[int, ...]:
     found: set[int] = set()
-    for text in _texts(reader, path, body):
+    for text in texts(reader, path, body):
         first, dash, last = text.partition("-")
         if first not in DAYS or (dash and last not in DAYS):
             reader.wrong_value(path, f"{text!r} is no day", 'write "mon-fri", or a list: ["mon", "wed"]')

@@ -4,13 +4,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from bartizan.errors import InvalidValue
 from bartizan.policy.contract import Action, Effect, Pattern, Role, Rule, is_value_source
 from bartizan.policy.fields import Reader
 from bartizan.policy.limits import LIMITS
+from bartizan.policy.naming import parse_naming
 from bartizan.policy.syntax import Path
-from bartizan.policy.validate_conditions import condition
+from bartizan.policy.validate_conditions import condition, texts
 
-_KEYS: Final = ("includes", "binds", "permit", "forbid", "limits")
+_KEYS: Final = ("includes", "client_id", "user_name", "credentials", "binds", "permit", "forbid", "limits")
+CREDENTIAL_KINDS: Final = ("certificate", "password", "scram")
+DAYS_MAX: Final = 36_500
 _PERMIT_KEYS: Final = ("action", "filter", "qos_max", "retain", "when", "reason")
 _FORBID_KEYS: Final = ("action", "filter", "when", "reason")
 _EXAMPLE: Final = '{ action = "subscribe", filter = "data/#" }'
@@ -36,6 +40,9 @@ def role(reader: Reader, path: Path, body: Mapping[str, object], windows: Collec
         permit=_rules(reader, (*path, "permit"), body, Effect.PERMIT, known),
         forbid=_rules(reader, (*path, "forbid"), body, Effect.FORBID, known),
         limits=_limits(reader, (*path, "limits"), body),
+        client_ids=_namings(reader, (*path, "client_id"), body, may_be_assigned=True),
+        user_names=_namings(reader, (*path, "user_name"), body, may_be_assigned=False),
+        credential_days_max=_credentials(reader, (*path, "credentials"), body),
     )
     return read if is_named else None
 
@@ -64,6 +71,24 @@ class _Known:
 
     bound: Collection[str]
     windows: Collection[str]
+
+
+def _namings(reader: Reader, path: Path, body: Mapping[str, object], *, may_be_assigned: bool) -> tuple[str, ...]:
+    found: list[str] = []
+    for text in texts(reader, path, body):
+        try:
+            found.append(parse_naming(text, may_be_assigned=may_be_assigned))
+        except InvalidValue as error:
+            reader.wrong_value(path, f"{path[-1]} is no naming", str(error))
+    return tuple(found)
+
+
+def _credentials(reader: Reader, path: Path, body: Mapping[str, object]) -> tuple[tuple[str, int], ...]:
+    table = reader.table(path, body.get("credentials", {}))
+    keys = {f"{kind}_days_max": kind for kind in CREDENTIAL_KINDS}
+    reader.refuse_unknown(path, table, keys)
+    ages = {kind: reader.whole((*path, key), table, 1, (1, DAYS_MAX)) for key, kind in keys.items() if key in table}
+    return tuple(sorted(ages.items()))
 
 
 def _rules(reader: Reader, path: Path, body: Mapping[str, object], effect: Effect, known: _Known) -> tuple[Rule, ...]:

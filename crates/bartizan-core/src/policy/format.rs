@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::limits::RoleLimits;
 
@@ -118,6 +119,13 @@ pub(super) struct RoleText {
     pub includes: Vec<String>,
     pub limits: RoleLimits,
     pub rules: Vec<RuleText>,
+    /// What the control plane decides by. It stands here so that it is part of the policy's name.
+    #[serde(default, rename = "client_id")]
+    _client_id: Option<IgnoredAny>,
+    #[serde(default, rename = "user_name")]
+    _user_name: Option<IgnoredAny>,
+    #[serde(default, rename = "credential_days_max")]
+    _credential_days_max: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
