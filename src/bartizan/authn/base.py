@@ -42,6 +42,8 @@ class ConnectRequest:
     certificate: Certificate | None = None
     authentication_method: str | None = None
     authentication_data: bytes | None = field(default=None, repr=False)
+    again: bool = False
+    """A re-authentication: the Client Identifier is the connection's already."""
     exchange_state: bytes | None = field(default=None, repr=False)
     """What the `Challenge` that this answers wanted to have back; None when nothing was asked yet."""
 

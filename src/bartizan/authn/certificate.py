@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from urllib.parse import unquote
 
 from bartizan.authn.base import Certificate, ConnectRequest, Denied, Proof
-from bartizan.authn.binding import in_namespace
+from bartizan.authn.binding import Names, OwnNames, named
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.principal import Factor, Identity, IdentityState
 from bartizan.model.reason import ReasonCode
+from bartizan.policy.naming import admits
 from bartizan.store.ports import IdentityDirectory
 
 IDENTITY_URI = "urn:bartizan:identity:"
@@ -32,9 +33,10 @@ class CertificateAuthenticator:
     name = "certificate"
     method: None = None
 
-    def __init__(self, directory: IdentityDirectory, remembered_s: int = 0) -> None:
+    def __init__(self, directory: IdentityDirectory, remembered_s: int = 0, names: Names | None = None) -> None:
         self._directory = directory
         self._remembered_s = remembered_s
+        self._names = names or OwnNames()
 
     async def authenticate(self, request: ConnectRequest) -> Proof | None:
         """A proof; None without certificate, or when the User Name claims somebody else."""
@@ -44,11 +46,14 @@ class CertificateAuthenticator:
         name = _claimed(certificate)
         if name is None:
             raise Denied(ReasonCode.NOT_AUTHORIZED, "the certificate names no identity")
-        if request.user_name is not None and not in_namespace(request.user_name, name):
-            return None
         identity = await self._directory.get(name)
         if identity is None:
             raise Denied(ReasonCode.NOT_AUTHORIZED, f"the certificate names {name!r}, which is no identity")
+        principal = identity.principal("certificate")
+        if request.user_name is not None:
+            namings = self._names.user_names(principal.roles)
+            if not admits(namings, request.user_name, named(principal, certificate)):
+                return None
         if identity.state is not IdentityState.ENABLED:
             raise Denied(ReasonCode.NOT_AUTHORIZED, "the identity is disabled")
         if _revoked(identity, certificate):
@@ -56,7 +61,7 @@ class CertificateAuthenticator:
         if certificate.not_after is not None and certificate.not_after <= datetime.now(UTC):
             raise Denied(ReasonCode.NOT_AUTHORIZED, "the certificate has expired")
         return Proof(
-            identity.principal("certificate"),
+            principal,
             expires_at=certificate.not_after,
             remembered_s=self._remembered_s,
             factors=frozenset({Factor.CERTIFICATE}),

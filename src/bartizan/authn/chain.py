@@ -17,7 +17,7 @@ from bartizan.authn.base import (
     ProviderUnavailable,
     Verdict,
 )
-from bartizan.authn.binding import bind_client_id
+from bartizan.authn.binding import Names, OwnNames, bind_client_id
 from bartizan.authn.entry import Entry, Part
 from bartizan.errors import BartizanError
 from bartizan.model.reason import ReasonCode
@@ -48,7 +48,9 @@ class Chain:
         *,
         listeners: Mapping[str, Sequence[Entry]] | None = None,
         backoff: Backoff | None = None,
+        names: Names | None = None,
     ) -> None:
+        self._names = names or OwnNames()
         self._entries = _in_order(each_alone(authenticators))
         self._of_listener = {name: _in_order(entries) for name, entries in (listeners or {}).items()}
         self._directory = directory
@@ -60,7 +62,7 @@ class Chain:
             proof = await self._prove(request)
             if isinstance(proof, Challenge):
                 return Verdict.proceed(proof)
-            prefix = await bind_client_id(proof, request.client_id, self._directory)
+            prefix = await bind_client_id(proof, request, self._directory, self._names)
             proof = replace(proof, principal=replace(proof.principal, factors=proof.shown))
         except Denied as denied:
             return Verdict.deny(denied.reason, denied.why)

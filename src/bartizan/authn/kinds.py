@@ -8,6 +8,7 @@ from typing import Any
 from bartizan.authn.anonymous import AnonymousAuthenticator
 from bartizan.authn.backoff import Backoff
 from bartizan.authn.base import Authenticator
+from bartizan.authn.binding import Names, OwnNames
 from bartizan.authn.certificate import CertificateAuthenticator
 from bartizan.authn.chain import Chain, each_alone, name_of
 from bartizan.authn.entry import Entry, Part
@@ -27,6 +28,7 @@ class Surroundings:
 
     directory: IdentityDirectory
     remembered_s: int
+    names: Names
 
 
 Builder = Callable[[str, Any, Surroundings], Sequence[Authenticator]]
@@ -43,12 +45,14 @@ def default_chain(
     directory: IdentityDirectory,
     authenticators: Sequence[Authenticator] = (),
     keeper: HashKeeper | None = None,
+    names: Names | None = None,
 ) -> Chain:
     """The chain of a configuration: each listener's entries, then anonymous where it says so.
 
-    `authenticators` are the embedder's own. Reads the files that the settings name; raises `ConfigurationError`.
+    `authenticators` are the embedder's own; `names`, what the policy says about names. Reads the files that the settings name; raises `ConfigurationError`.
     """
-    around = Surroundings(directory, settings.broker.success_remembered_s)
+    names = names or OwnNames()
+    around = Surroundings(directory, settings.broker.success_remembered_s, names)
     parts = _parts(settings, around, authenticators, keeper)
     usual = [*_entries(("certificate",), parts, ""), *_entries(("password",), parts, ""), *each_alone(authenticators)]
     anonymous = AnonymousAuthenticator(
@@ -61,7 +65,7 @@ def default_chain(
         entries = usual if rows is None else [entry for row in rows for entry in _entries(row, parts, where)]
         listeners[name] = (*entries, *each_alone([anonymous]))
     # Nobody is let in on a listener that is not in the settings.
-    return Chain([], directory, listeners=listeners, backoff=Backoff(settings.passwords))
+    return Chain([], directory, listeners=listeners, backoff=Backoff(settings.passwords), names=names)
 
 
 def _parts(
@@ -69,7 +73,7 @@ def _parts(
 ) -> dict[str, list[Part]]:
     """What each name stands for; several parts where an embedder gave several authenticators of one name."""
     built_in = (
-        CertificateAuthenticator(around.directory, remembered_s=around.remembered_s),
+        CertificateAuthenticator(around.directory, around.remembered_s, around.names),
         PasswordAuthenticator(around.directory, remembered_s=around.remembered_s, keeper=keeper),
     )
     found = {item.name: [Part(item.name, (item,))] for item in built_in}

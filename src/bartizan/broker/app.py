@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from bartizan import _engine
 from bartizan.authn import Authenticator, Certificate, ConnectRequest, default_chain
+from bartizan.authn.binding import Names
 from bartizan.broker.apply import InForce, read_policy
 from bartizan.broker.authenticate import Desk
 from bartizan.broker.certificates import Certificates, read_material
@@ -94,7 +95,7 @@ class Broker:
             await self.directory.load()
             self.hashes = HashWriter(self.store)
             chain = await asyncio.to_thread(
-                default_chain, self.settings, self.directory, self._authenticators, self.hashes
+                default_chain, self.settings, self.directory, self._authenticators, self.hashes, PolicyNames(self)
             )
             stack.push_async_callback(chain.aclose)
             self.engine = self._make_engine(json.dumps(engine_config(self.settings, self.data)).encode())
@@ -211,6 +212,21 @@ class Broker:
         self.journal.note("started", listeners=listeners, policy=self.in_force.policy.digest)
 
 
+class PolicyNames(Names):
+    """What the policy in force says about names, whichever that is by then."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    def client_ids(self, roles: Iterable[str], /) -> tuple[str, ...]:
+        """See `Names`."""
+        return self._broker.in_force.policy.client_ids(roles)
+
+    def user_names(self, roles: Iterable[str], /) -> tuple[str, ...]:
+        """See `Names`."""
+        return self._broker.in_force.policy.user_names(roles)
+
+
 class NativeEngine(EnginePort):
     """`EnginePort` on the native engine: conversion, and its errors in our words."""
 
@@ -321,6 +337,7 @@ def _question(asked: _engine.AuthRequest) -> Question:
             authentication_method=asked.auth_method,
             authentication_data=asked.auth_data,
             exchange_state=asked.state,
+            again=asked.again,
         ),
         again=asked.again,
     )
@@ -372,4 +389,5 @@ def _allowed(answer: Allow) -> _engine.AuthVerdict:
         ends_at_ms=None if answer.ends_at is None else int(answer.ends_at.timestamp() * 1000),
         data=answer.data,
         remembered_s=answer.remembered_s,
+        strength=sorted(principal.strengths),
     )
