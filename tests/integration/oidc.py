@@ -12,10 +12,11 @@ from typing import Any, Self
 
 import trustme
 
-from tests.left_out import require_directory, require_program
+from tests.left_out import leave_out, require_directory, require_program
 
 DRIVER = Path(__file__).parent / "node" / "provider.mjs"
 WITHIN_S = 20.0
+NODE_MAJOR_MIN = 20
 
 
 @dataclass
@@ -30,6 +31,11 @@ class OpenIdProvider:
 
     def __enter__(self) -> Self:
         node = require_program("node", "nodejs")
+        major = subprocess.run(
+            [node, "-p", "parseInt(process.versions.node)"], capture_output=True, text=True, check=True
+        )
+        if int(major.stdout) < NODE_MAJOR_MIN:
+            leave_out(f"oidc-provider needs Node.js {NODE_MAJOR_MIN}", "install a newer nodejs")
         require_directory(DRIVER.parent / "node_modules" / "oidc-provider", "npm ci in tests/integration/node")
         authority = trustme.CA()
         certificate = authority.issue_cert("127.0.0.1")

@@ -13,7 +13,7 @@ from tests.integration.token_client import TokenClient
 
 VERSIONS = ["3.1.1", "5"]
 JWT, OPAQUE = "OAUTH2-JWT", "OAUTH2-INTROSPECTION"
-NOT_AUTHORIZED, EXPIRED = 0x87, 0xA0
+NOT_AUTHORIZED, UNAVAILABLE, EXPIRED = 0x87, 0x88, 0xA0
 LIFETIME_S = 4
 
 
@@ -26,21 +26,21 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenIdProvide
 
 
 @contextmanager
-def plant(provider: OpenIdProvider, *authentication: str, more: str = "") -> Iterator[Broker]:
+def plant(provider: OpenIdProvider, *authentication: str, trusted: bool = True) -> Iterator[Broker]:
     listed = ", ".join(f'"{entry}"' for entry in authentication)
-    common = f'audience = ["bartizan"], ca_file = "{provider.ca_file}", leeway_s = 0'
+    common = 'audience = ["bartizan"], leeway_s = 0' + (f', ca_file = "{provider.ca_file}"' if trusted else "")
     settings = [f"listeners.mqtt.authentication=[{listed}]"]
     named = {part.strip() for entry in authentication for part in entry.split("+")}
     if "tokens" in named:
         settings.append(
             f'authenticators.tokens={{ kind = "jwt", issuer = "{provider.issuer}", {common}, refetch_s = 1, '
-            f'jwks_url = "{provider.issuer}/jwks"{more} }}'
+            f'jwks_url = "{provider.issuer}/jwks" }}'
         )
     if "asked" in named:
         settings.append(
             f'authenticators.asked={{ kind = "introspection", client_id = "bartizan", {common}, token_in = "both", '
             f'introspection_url = "{provider.issuer}/token/introspection", identity_claim = "client_id", '
-            f'client_secret_file = "{provider.secret_file}"{more} }}'
+            f'client_secret_file = "{provider.secret_file}" }}'
         )
     with Broker(settings=settings) as broker:
         yield broker
@@ -77,6 +77,12 @@ def test_a_token_as_password_lets_its_subject_in_until_it_ends(provider, broker,
     assert time.time() - begun < LIFETIME_S + 2
     # MQTT 3.1.1 has no DISCONNECT from the server: the Network Connection is closed.
     assert client.close_reason == (EXPIRED if version == "5" else None)
+
+
+def test_an_issuer_whose_certificate_is_not_trusted_is_not_believed(provider, clients):
+    with plant(provider, "tokens", trusted=False) as broker:
+        broker.enrol("press-01", "press")
+        assert clients(broker).open(provider.token("press-01")) == UNAVAILABLE
 
 
 def test_a_token_by_auth_lets_its_subject_in(provider, broker, clients):

@@ -83,6 +83,8 @@ def _place(bound: Bound, settings: Settings) -> Place:
     carried = "MQTT over WebSocket" if listener.protocol == "websocket" else "MQTT"
     proofs = {"required": ["certificate"], "optional": ["certificate", "password"], "off": ["password"]}
     proof = list(proofs[listener.client_certificates] if listener.tls else ["password"])
+    if listener.authentication is not None:
+        proof = list(listener.authentication)
     if listener.danger_anonymous is not None:
         proof = ["nothing"] if listener.danger_ignore_credentials else [*proof, "nothing"]
     what = f"{carried}, TLS" if listener.tls else f"{carried}, Unix socket" if listener.is_unix else carried
