@@ -1,10 +1,12 @@
 """Fixtures for every suite, and the closing words about what a run had to leave out."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tests import postgres as postgresql
 from tests.left_out import LEFT_OUT, require_directory, require_program
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,6 +20,13 @@ settings.load_profile("repeatable")
 def root() -> Path:
     """The checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgresql.Server]:
+    """A real PostgreSQL, started once for each process of tests that asks for it."""
+    with postgresql.started() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

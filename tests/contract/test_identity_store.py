@@ -1,5 +1,6 @@
 """What every identity store does. Each adapter runs the whole suite."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,10 +9,26 @@ from pathlib import Path
 import pytest
 
 from bartizan.errors import AlreadyExists, Conflict, NotFound
-from bartizan.model.credential import CertificateCredential, PasswordCredential
-from bartizan.model.ids import AttributeName, IdentityName, RoleName
+from bartizan.model.credential import CertificateCredential, PasswordCredential, ScramCredential
+from bartizan.model.group import Group
+from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
 from bartizan.model.principal import Identity, IdentityState
-from bartizan.store import Create, IdentityStore, MemoryIdentityStore, Remove, Replace, SqliteIdentityStore
+from bartizan.model.usage import Usage
+from bartizan.store import (
+    Create,
+    CreateGroup,
+    Delta,
+    IdentityStore,
+    MemoryIdentityStore,
+    Remove,
+    RemoveGroup,
+    Replace,
+    ReplaceGroup,
+    SqliteIdentityStore,
+)
+from bartizan.store.ports import FUTURE
+from bartizan.store.postgres import PostgresIdentityStore
+from tests.postgres import Server
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -22,36 +39,68 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[IdentityStore]:
-    store: IdentityStore = (
-        MemoryIdentityStore() if request.param == "memory" else await SqliteIdentityStore.open(tmp_path / "i.sqlite")
-    )
+    store = await opened(request, tmp_path)
     yield store
     await store.close()
+
+
+async def opened(request: pytest.FixtureRequest, directory: Path) -> IdentityStore:
+    if request.param == "memory":
+        return MemoryIdentityStore()
+    if request.param == "sqlite":
+        return await SqliteIdentityStore.open(directory / "i.sqlite")
+    server: Server = request.getfixturevalue("postgres")
+    return await PostgresIdentityStore.open(await asyncio.to_thread(server.make_database), server.password)
 
 
 def identity(name: str = "press-01") -> Identity:
     return Identity(name=IdentityName.parse(name), created_at=AT)
 
 
+def group(name: str = "line-3", *roles: str) -> Group:
+    return Group(GroupName.parse(name), AT, tuple(RoleName(role) for role in roles), note="ü")
+
+
 def rich_identity() -> Identity:
+    later = AT + timedelta(30)
     certificate = CertificateCredential(
-        ("c2"), "ab" * 32, "0f", AT + timedelta(1), AT + timedelta(365), revoked_at=AT + timedelta(2)
+        "c2",
+        "ab" * 32,
+        "0f",
+        AT + timedelta(1),
+        AT + timedelta(365),
+        revoked_at=AT + timedelta(2),
+        expires_at=later,
+        note="the old one",
+        issuer="CN=Plant CA",
     )
+    scram = ScramCredential("c3", "SCRAM-SHA-256", 4096, b"salt", b"s" * 32, b"k" * 32, AT + timedelta(2), later)
+    password = PasswordCredential("c1", "$argon2id$x", AT, must_change=True, expires_at=later, note="by post")
     return replace(
         identity(),
         roles=(RoleName("press"), RoleName("auditor")),
         attributes=((AttributeName("area"), "ü"), (AttributeName("site"), "chicago")),
-        state=IdentityState.DISABLED,
+        state=IdentityState.QUARANTINED,
         note="line 3",
-        credentials=(PasswordCredential("c1", "$argon2id$x", AT, must_change=True), certificate),
+        credentials=(password, certificate, scram),
+        groups=(GroupName("line-3"), GroupName("all-presses")),
+        owner="maintenance@plant.example",
+        quarantined_until=later,
+        quarantine_reason="published what it never did",
     )
 
 
+RICH = (CreateGroup(group("line-3")), CreateGroup(group("all-presses")), Create(rich_identity()))
+
+
 async def test_everything_of_an_identity_comes_back(store):
-    revision = await store.commit([Create(rich_identity())])
-    assert await store.get("press-01") == replace(rich_identity(), revision=revision)
+    revision = await store.commit(RICH)
+    stored = await store.get("press-01")
+    assert stored == replace(rich_identity(), revision=revision)
+    assert await store.page() == [stored]
+    assert await store.get_many(["press-01", "nobody", "press-01"]) == [stored]
 
 
 async def test_an_unknown_name_is_none(store):
@@ -82,11 +131,9 @@ async def test_all_changes_or_none(store):
 
 
 async def test_a_replacement_replaces_everything(store):
-    revision = await store.commit([Create(rich_identity())])
-    await store.commit([Replace(replace(identity(), revision=revision, note="bare"))])
-    bare = await store.get("press-01")
-    assert bare is not None
-    assert (bare.roles, bare.attributes, bare.credentials, bare.note) == ((), (), (), "bare")
+    revision = await store.commit(RICH)
+    last = await store.commit([Replace(replace(identity(), revision=revision, note="bare"))])
+    assert await store.get("press-01") == replace(identity(), revision=last, note="bare")
 
 
 async def test_a_replacement_of_what_someone_else_changed_is_a_conflict(store):
@@ -134,3 +181,97 @@ async def test_pages_are_in_order_and_miss_nothing(store):
 
 async def test_known_of_nothing_is_nothing(store):
     assert await store.known([]) == frozenset()
+    assert await store.get_many([]) == []
+
+
+@pytest.mark.parametrize("odd", ["a\0b", "\ud800", "", "x" * 100_000])
+async def test_what_can_be_no_name_is_not_found(store, odd):
+    assert await store.get(odd) is None
+    assert await store.known([odd]) == frozenset()
+    assert await store.usage([odd]) == []
+
+
+async def test_many_are_written_at_once_and_progress_is_told(store):
+    told: list[int] = []
+    many = [Create(replace(identity(f"n{at:04}"), roles=(RoleName("press"),))) for at in range(1_234)]
+    revision = await store.commit(many, told.append)
+    assert told == sorted(told)
+    assert told[-1] == 1_234
+    assert (await store.changes_since(0)).written == {f"n{at:04}" for at in range(1_234)}
+    assert [one.revision for one in await store.page("n1232", 10)] == [revision]
+    read = await store.get_many([f"n{at:04}" for at in range(0, 1_234, 2)])
+    assert [one.name for one in read] == [f"n{at:04}" for at in range(0, 1_234, 2)]
+    await store.commit([Replace(replace(one, note="again")) for one in read])
+    assert [(one.note, one.roles) for one in await store.page("", 2)] == [("again", ("press",)), ("", ("press",))]
+
+
+async def test_a_late_mistake_among_many_undoes_all(store):
+    many = [Create(identity(f"n{at:04}")) for at in range(1_234)]
+    with pytest.raises(AlreadyExists):
+        await store.commit([*many, Create(identity("n0000"))])
+    assert await store.page() == []
+
+
+async def test_the_revision_alone_can_be_asked_for(store):
+    revision = await store.commit([Create(identity())])
+    assert await store.changes_since(FUTURE) == Delta(revision, frozenset(), frozenset())
+
+
+async def test_a_group_comes_back_and_its_change_is_told(store):
+    first = await store.commit([CreateGroup(group("line-3", "press", "auditor"))])
+    stored = replace(group("line-3", "press", "auditor"), revision=first)
+    assert await store.groups() == [stored]
+    assert (await store.changes_since(0)).groups_changed
+    assert not (await store.changes_since(first)).groups_changed
+    second = await store.commit([ReplaceGroup(replace(stored, roles=(RoleName("reader"),)))])
+    assert [one.roles for one in await store.groups()] == [("reader",)]
+    assert (await store.changes_since(first)).groups_changed
+    await store.commit([RemoveGroup(GroupName("line-3"))])
+    assert await store.groups() == []
+    assert (await store.changes_since(second)).groups_changed
+
+
+async def test_a_group_that_is_wrong_is_refused(store):
+    revision = await store.commit([CreateGroup(group())])
+    with pytest.raises(AlreadyExists):
+        await store.commit([CreateGroup(group())])
+    with pytest.raises(Conflict):
+        await store.commit([ReplaceGroup(group())])
+    for change in (ReplaceGroup(group("other")), RemoveGroup(GroupName("other"))):
+        with pytest.raises(NotFound):
+            await store.commit([change])
+    with pytest.raises(NotFound, match="no group 'other'"):
+        await store.commit([Create(replace(identity(), groups=(GroupName("other"),)))])
+    assert (await store.changes_since(FUTURE)).revision == revision
+    assert await store.get("press-01") is None
+
+
+async def test_a_group_is_not_removed_under_its_members(store):
+    revision = await store.commit([CreateGroup(group()), Create(replace(identity(), groups=(GroupName("line-3"),)))])
+    with pytest.raises(Conflict, match="identities are in group"):
+        await store.commit([RemoveGroup(GroupName("line-3"))])
+    alone = replace(identity(), revision=revision)
+    await store.commit([Replace(alone), RemoveGroup(GroupName("line-3"))])
+    assert await store.groups() == []
+
+
+def use(name: str, seconds: int, credential_id: str = "c1", address: str = "10.0.0.7") -> Usage:
+    return Usage(IdentityName(name), AT + timedelta(seconds=seconds), credential_id, address)
+
+
+async def test_the_last_use_of_each_credential_is_kept_and_raises_no_revision(store):
+    revision = await store.commit([Create(identity("a")), Create(identity("b"))])
+    await store.note_usage([use("a", 1), use("a", 2, "c2"), use("b", 3), use("nobody", 4)])
+    await store.note_usage([use("a", 5, address="10.0.0.8"), use("b", 0, address="too old")])
+    await store.note_usage([])
+    assert await store.usage() == [use("a", 5, address="10.0.0.8"), use("a", 2, "c2"), use("b", 3)]
+    assert await store.usage(["b", "nobody"]) == [use("b", 3)]
+    assert (await store.changes_since(FUTURE)).revision == revision
+
+
+async def test_the_usage_of_a_removed_identity_goes_with_it(store):
+    await store.commit([Create(identity("a"))])
+    await store.note_usage([use("a", 1)])
+    await store.commit([Remove(IdentityName("a"))])
+    await store.commit([Create(identity("a"))])
+    assert await store.usage() == []

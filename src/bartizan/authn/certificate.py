@@ -8,6 +8,7 @@ from bartizan.authn.base import Certificate, ConnectRequest, Denied, Proof
 from bartizan.authn.binding import Names, OwnNames, named
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.principal import Factor, Identity, IdentityState
+from bartizan.model.principal import Factor, Identity
 from bartizan.model.reason import ReasonCode
 from bartizan.policy.naming import admits
 from bartizan.store.ports import IdentityDirectory
@@ -49,23 +50,22 @@ class CertificateAuthenticator:
         identity = await self._directory.get(name)
         if identity is None:
             raise Denied(ReasonCode.NOT_AUTHORIZED, f"the certificate names {name!r}, which is no identity")
-        principal = identity.principal("certificate")
+        now = datetime.now(UTC)
+        credential = _on_record(identity, certificate)
+        principal = identity.principal("certificate", factor=Factor.CERTIFICATE, credential=credential)
         if request.user_name is not None:
             namings = self._names.user_names(principal.roles)
             if not admits(namings, request.user_name, named(principal, certificate)):
                 return None
-        if identity.state is not IdentityState.ENABLED:
-            raise Denied(ReasonCode.NOT_AUTHORIZED, "the identity is disabled")
-        if _revoked(identity, certificate):
+        if refusal := identity.refusal(now):
+            raise Denied(ReasonCode.NOT_AUTHORIZED, refusal)
+        if credential is not None and credential.revoked_at is not None:
             raise Denied(ReasonCode.NOT_AUTHORIZED, "the certificate is revoked")
-        if certificate.not_after is not None and certificate.not_after <= datetime.now(UTC):
+        ends = [certificate.not_after, credential.expires_at if credential else None]
+        ends_at = min((end for end in ends if end is not None), default=None)
+        if ends_at is not None and ends_at <= now:
             raise Denied(ReasonCode.NOT_AUTHORIZED, "the certificate has expired")
-        return Proof(
-            principal,
-            expires_at=certificate.not_after,
-            remembered_s=self._remembered_s,
-            factors=frozenset({Factor.CERTIFICATE}),
-        )
+        return Proof(principal, expires_at=ends_at, remembered_s=self._remembered_s)
 
 
 def _claimed(certificate: Certificate) -> str | None:
@@ -75,9 +75,13 @@ def _claimed(certificate: Certificate) -> str | None:
         return None
 
 
-def _revoked(identity: Identity, certificate: Certificate) -> bool:
-    return any(
-        item.revoked_at is not None and hmac.compare_digest(item.fingerprint_sha256, certificate.fingerprint_sha256)
+def _on_record(identity: Identity, certificate: Certificate) -> CertificateCredential | None:
+    """The record of this very certificate; one that another CA of the listener signed may have none."""
+    of_it = [
+        item
         for item in identity.credentials
         if isinstance(item, CertificateCredential)
-    )
+        and hmac.compare_digest(item.fingerprint_sha256, certificate.fingerprint_sha256)
+    ]
+    # Of two records of one certificate the one that was revoked counts.
+    return next((item for item in of_it if item.revoked_at is not None), of_it[0] if of_it else None)

@@ -8,13 +8,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
+from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
 from bartizan.authn.base import ConnectRequest, Denied, Proof
 from bartizan.identity import hashes
 from bartizan.identity.passwords import PASSWORD_BYTES_MAX, hash_password
 from bartizan.model.credential import PasswordCredential
-from bartizan.model.principal import Factor, Identity, IdentityState
+from bartizan.model.principal import Factor, Identity
 from bartizan.model.reason import ReasonCode
 from bartizan.store.ports import IdentityDirectory
 
@@ -77,8 +78,8 @@ class PasswordAuthenticator:
         if identity is None or credential is None:
             why = "wrong password" if identity is not None else "no such identity"
             raise Denied(ReasonCode.BAD_USER_NAME_OR_PASSWORD, why)
-        if identity.state is not IdentityState.ENABLED:
-            raise Denied(ReasonCode.NOT_AUTHORIZED, "the identity is disabled")
+        if refusal := identity.refusal(datetime.now(UTC)):
+            raise Denied(ReasonCode.NOT_AUTHORIZED, refusal)
         if credential.must_change:
             raise Denied(
                 ReasonCode.NOT_AUTHORIZED,
@@ -87,12 +88,13 @@ class PasswordAuthenticator:
         if self._keeper is not None and not hashes.is_ours(credential.hash):
             renewed = await self._work(lambda: hash_password(request.password or b""))
             self._keeper.rehashed(identity.name, credential.id, credential.hash, renewed)
-        return Proof(
-            identity.principal("password"), remembered_s=self._remembered_s, factors=frozenset({Factor.PASSWORD})
-        )
+        principal = identity.principal("password", factor=Factor.PASSWORD, credential=credential)
+        return Proof(principal, expires_at=credential.expires_at, remembered_s=self._remembered_s)
 
     async def _matching(self, identity: Identity | None, password: bytes) -> PasswordCredential | None:
-        stored = [item for item in identity.credentials if isinstance(item, PasswordCredential)] if identity else []
+        at = datetime.now(UTC)
+        of_it = identity.credentials if identity else ()
+        stored = [item for item in of_it if isinstance(item, PasswordCredential) and item.is_live(at)]
         spent: Counter[str] = Counter()
         for credential in stored:
             spent[hashes.shape(credential.hash) or ""] += 1

@@ -28,6 +28,7 @@ from bartizan.broker.pump import Pump
 from bartizan.broker.recovery import tell_recovery
 from bartizan.broker.reload import ReloadReport, needs_restart
 from bartizan.broker.terminal import Terminal
+from bartizan.broker.usage import UsageBook
 from bartizan.config import DataDirectory, Settings, dangers, engine_config
 from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationError, StartRefused
 from bartizan.model.reason import ReasonCode
@@ -59,6 +60,7 @@ class Broker:
     directory: LiveDirectory
     certificates: Certificates
     in_force: InForce
+    usage: UsageBook
     chores: Chores
     hashes: HashWriter
     _pump: Pump
@@ -104,7 +106,9 @@ class Broker:
             self.in_force = InForce(self.engine, self.directory, policy)
             await tell_recovery(self.in_force.begin(), self.engine, self.journal)
             stack.push_async_callback(asyncio.to_thread, self.engine.stop, self.settings.broker.drain_timeout_s)
-            self._pump = Pump(self.engine, Desk(chain, self.in_force.settled), self.journal.events)
+            self.usage = UsageBook(self.store)
+            desk = Desk(chain, self.in_force.settled, proved=self.usage.proved)
+            self._pump = Pump(self.engine, desk, self._take_events)
             self.chores = Chores(self)
             self._stack = stack.pop_all()
         self._tell_start()
@@ -124,6 +128,7 @@ class Broker:
             await self._stack.aclose()
         finally:
             await self._pump.stop()
+            await self.chores.write_usage()
             self.state = State.STOPPED
             self.journal.note("stopped")
 
@@ -199,6 +204,10 @@ class Broker:
         for listener, why in refused.items():
             self.journal.note("certificates_refused", listener=listener, reason=why)
         return tuple(f"listener {listener}: {why}" for listener, why in refused.items())
+
+    def _take_events(self, events: Sequence[Mapping[str, Any]]) -> None:
+        self.journal.events(events)
+        self.usage.events(events)
 
     def _tell_refused(self, error: BartizanError) -> None:
         where = error.where if isinstance(error, ConfigurationError) else ""

@@ -1,14 +1,13 @@
 """Policy and identities -> the engine: whole or not at all, one at a time, newest last."""
 
 import asyncio
-from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
-from bartizan.broker.directory import LiveDirectory, enabled_json
+from bartizan.broker.directory import LiveDirectory, Snapshot, enabled_json
 from bartizan.broker.ports import EnginePort
 from bartizan.config.load import read_file
 from bartizan.errors import ConfigurationError
-from bartizan.model.principal import Identity
 from bartizan.policy import CompiledPolicy, check
 
 
@@ -42,19 +41,19 @@ class InForce:
     async def begin(self) -> None:
         """Starts the engine with both. Raises what `EnginePort.start` raises."""
         async with self._turn:
-            identities, revision = self._directory.snapshot()
+            identities = self._directory.snapshot()
             await asyncio.to_thread(self._start, identities)
             self.epoch = self._engine.metrics().get("epoch", 0)
-            self._reached(revision)
+            self._reached(identities.revision)
 
     async def put(self, policy: CompiledPolicy | None = None) -> int:
         """Puts a new policy (or the one there is) and the identities as they are in force; the epoch."""
         async with self._turn:
             chosen = policy or self.policy
-            identities, revision = self._directory.snapshot()
+            identities = self._directory.snapshot()
             self.epoch = await asyncio.to_thread(self._apply, chosen, identities)
             self.policy = chosen
-            self._reached(revision)
+            self._reached(identities.revision)
             return self.epoch
 
     async def settled(self) -> None:
@@ -64,11 +63,11 @@ class InForce:
             self._level.clear()
             await self._level.wait()
 
-    def _start(self, identities: Sequence[Identity]) -> None:
-        self._engine.start(self.policy, enabled_json(identities))
+    def _start(self, identities: Snapshot) -> None:
+        self._engine.start(self.policy, enabled_json(identities, datetime.now(UTC)))
 
-    def _apply(self, policy: CompiledPolicy, identities: Sequence[Identity]) -> int:
-        return self._engine.apply(policy, enabled_json(identities))
+    def _apply(self, policy: CompiledPolicy, identities: Snapshot) -> int:
+        return self._engine.apply(policy, enabled_json(identities, datetime.now(UTC)))
 
     def _reached(self, revision: int) -> None:
         self._revision = revision

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from bartizan.authn.base import ConnectRequest, Verdict
 from bartizan.broker.ports import Allow, Answer, Deny, Proceed, Question
+from bartizan.model.principal import Principal
 from bartizan.model.reason import ReasonCode
 
 DEADLINE_S = 5.0
@@ -28,13 +29,20 @@ class Desk:
     """Answers questions by asking a chain of authenticators.
 
     `settled` waits until the engine knows the identities that the chain decides by: a client that was
-    enrolled a moment ago is not let in before the engine has its roles.
+    enrolled a moment ago is not let in before the engine has its roles. `proved` is told who was let in.
     """
 
-    def __init__(self, chain: Decider, settled: Callable[[], Awaitable[None]], deadline_s: float = DEADLINE_S) -> None:
+    def __init__(
+        self,
+        chain: Decider,
+        settled: Callable[[], Awaitable[None]],
+        deadline_s: float = DEADLINE_S,
+        proved: Callable[[ConnectRequest, Principal], None] | None = None,
+    ) -> None:
         self._chain = chain
         self._settled = settled
         self._deadline_s = deadline_s
+        self._proved = proved
 
     async def answer(self, question: Question) -> Answer:
         """The answer. Whatever goes wrong on the way is a refusal."""
@@ -43,6 +51,8 @@ class Desk:
                 verdict = await self._chain.decide(question.request)
                 if verdict.allowed:
                     await self._settled()
+                if self._proved is not None and verdict.managed and verdict.principal is not None:
+                    self._proved(question.request, verdict.principal)
         except TimeoutError:
             return Deny(question.token, ReasonCode.SERVER_UNAVAILABLE, "authentication took too long")
         except Exception as error:  # noqa: BLE001  a bug in an authenticator must not let anyone in

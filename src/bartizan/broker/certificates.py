@@ -56,7 +56,7 @@ class Certificates:
             return False
         authority = Authority.load(self._data.ca_certificate, self._data.ca_key)
         renewed = ensure_server_certificate(self._data, authority, at=at)
-        return ensure_crl(self._data, authority, self._directory.certificates(), at=at) or renewed
+        return ensure_crl(self._data, authority, self._directory.revoked_certificates(), at=at) or renewed
 
 
 def read_material(settings: Settings, data: DataDirectory) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""What a broker does beside its clients: watches identities, looks after certificates, publishes `$SYS`."""
+"""What a broker does beside its clients: watches identities, writes who was seen, looks after certificates, publishes `$SYS`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -10,6 +10,7 @@ from bartizan.broker.certificates import CARE_INTERVAL
 from bartizan.broker.directory import POLL_INTERVAL_S
 from bartizan.broker.hashes import HASHES_INTERVAL_S
 from bartizan.broker.status import Loads, numbers, status_topics
+from bartizan.broker.usage import WRITE_INTERVAL_S
 from bartizan.errors import BartizanError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Chores:
         interval_s = self._broker.settings.broker.sys_interval_s
         self._spawn(self._every(POLL_INTERVAL_S, self._broker.directory.refresh))
         self._spawn(self._apply_identities())
+        self._spawn(self._every(WRITE_INTERVAL_S, self._broker.usage.write))
         self._spawn(self._every(HASHES_INTERVAL_S, self._broker.hashes.write))
         self._spawn(self._every(CARE_INTERVAL.total_seconds(), self._broker.care_for_certificates))
         self._spawn(self._every(SCHEDULE_INTERVAL_S, self._tell_windows))
@@ -56,6 +58,11 @@ class Chores:
     def reload(self) -> None:
         """Reloads in the background: what SIGHUP does."""
         self._spawn(self._broker.reload())
+
+    async def write_usage(self) -> None:
+        """Writes the last uses: what the end of a broker does."""
+        with self._told():
+            await self._broker.usage.write()
 
     def numbers(self) -> dict[str, float]:
         """Every number of `$SYS`, as of now."""

@@ -5,12 +5,15 @@ store too: its revision is looked at every `POLL_INTERVAL_S`, and at once when a
 """
 
 import asyncio
-import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
+from bartizan.broker.packed import entry_of, pack, unpack
 from bartizan.model.credential import CertificateCredential
+from bartizan.model.group import Group, effective_roles
 from bartizan.model.principal import Identity, IdentityState
-from bartizan.store.ports import Delta, IdentityDirectory, IdentityStore
+from bartizan.store.ports import FUTURE, Delta, IdentityDirectory, IdentityStore
 
 POLL_INTERVAL_S = 0.5
 """Time after which a change by another process is seen at the latest."""
@@ -20,12 +23,25 @@ UNKNOWN_INTERVAL_S = 0.05
 """Unknown names cause at most one query per this time, however many of them come."""
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Identities, packed, and groups as they are at one revision of the store."""
+
+    records: Mapping[str, bytes]
+    groups: Mapping[str, Group]
+    revision: int
+
+
 class LiveDirectory(IdentityDirectory):
     """`IdentityDirectory` from memory. `revision` says which state of the store it shows."""
 
     def __init__(self, store: IdentityStore) -> None:
         self._store = store
-        self._identities: dict[str, Identity] = {}
+        self._records: dict[str, bytes] = {}
+        self._groups: dict[str, Group] = {}
+        self._revoked: dict[str, tuple[CertificateCredential, ...]] = {}
+        self._quarantines: dict[str, datetime] = {}
+        """When quarantines end by themselves."""
         self._refreshing = asyncio.Lock()
         self._looked_at = float("-inf")
         self.revision = 0
@@ -34,59 +50,95 @@ class LiveDirectory(IdentityDirectory):
 
     async def load(self) -> None:
         """Reads every identity."""
-        delta = await self._store.changes_since(0)
-        identities: dict[str, Identity] = {}
+        revision = (await self._store.changes_since(FUTURE)).revision
+        await self._read_groups()
         after = ""
         while page := await self._store.page(after, PAGE_IDENTITIES):
-            identities.update((identity.name, identity) for identity in page)
+            self._take(page)
             after = page[-1].name
-        self._identities, self.revision = identities, delta.revision
+        self.revision = revision
 
     async def refresh(self) -> bool:
-        """Takes over what changed in the store; whether anything did."""
+        """Takes over what changed in the store, and quarantines that ended; whether anything did."""
         async with self._refreshing:
             self._looked_at = asyncio.get_running_loop().time()
+            released = self._end_quarantines(datetime.now(UTC))
             delta = await self._store.changes_since(self.revision)
-            if delta.revision == self.revision:
+            if delta.revision != self.revision:
+                await self._follow(delta)
+            elif not released:
                 return False
-            written = {name: await self._store.get(name) for name in delta.written}
-            for name in delta.removed:
-                self._identities.pop(name, None)
-            for name, identity in written.items():
-                if identity is None:
-                    self._identities.pop(name, None)
-                else:
-                    self._identities[name] = identity
-            self.revision = delta.revision
             self.changed.set()
             return True
 
     async def get(self, name: str) -> Identity | None:
-        """The identity of exactly this name."""
-        found = self._identities.get(name)
-        if found is None and await self._look_again():
-            found = self._identities.get(name)
-        return found
+        """The identity of exactly this name, as it acts: with the roles of its groups."""
+        record = self._records.get(name)
+        if record is None and await self._look_again():
+            record = self._records.get(name)
+        return None if record is None else self._acting(unpack(record))
 
     async def known(self, names: Collection[str]) -> frozenset[str]:
         """Those of `names` that are identities."""
-        return frozenset(name for name in names if name in self._identities)
+        return frozenset(name for name in names if name in self._records)
 
     async def changes_since(self, revision: int) -> Delta:
         """What the store says."""
         return await self._store.changes_since(revision)
 
-    def snapshot(self) -> tuple[Sequence[Identity], int]:
-        """All identities as they are now, and the revision they are of."""
-        return tuple(self._identities.values()), self.revision
+    def snapshot(self) -> Snapshot:
+        """All identities as they are now, for another thread."""
+        return Snapshot(self._records.copy(), self._groups, self.revision)
 
-    def certificates(self) -> Iterable[CertificateCredential]:
-        """Every certificate on record, revoked ones too."""
-        for identity in self._identities.values():
-            yield from (item for item in identity.credentials if isinstance(item, CertificateCredential))
+    def revoked_certificates(self) -> Iterable[CertificateCredential]:
+        """Every certificate on record that was revoked."""
+        return [certificate for revoked in tuple(self._revoked.values()) for certificate in revoked]
 
     def __len__(self) -> int:
-        return len(self._identities)
+        return len(self._records)
+
+    async def _follow(self, delta: Delta) -> None:
+        if delta.groups_changed:
+            await self._read_groups()
+        names = sorted(delta.written)
+        for at in range(0, len(names), PAGE_IDENTITIES):
+            part = names[at : at + PAGE_IDENTITIES]
+            found = await self._store.get_many(part)
+            self._forget(set(part) - {identity.name for identity in found})
+            self._take(found)
+        self._forget(delta.removed)
+        self.revision = delta.revision
+
+    def _take(self, identities: Iterable[Identity]) -> None:
+        for identity in identities:
+            self._forget([identity.name])
+            self._records[str(identity.name)] = pack(identity)
+            revoked = tuple(
+                item for item in identity.credentials if isinstance(item, CertificateCredential) and item.revoked_at
+            )
+            if revoked:
+                self._revoked[identity.name] = revoked
+            if identity.state is IdentityState.QUARANTINED and identity.quarantined_until is not None:
+                self._quarantines[identity.name] = identity.quarantined_until
+
+    def _forget(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._records.pop(name, None)
+            self._revoked.pop(name, None)
+            self._quarantines.pop(name, None)
+
+    def _end_quarantines(self, at: datetime) -> bool:
+        over = [name for name, until in self._quarantines.items() if until <= at]
+        for name in over:
+            del self._quarantines[name]
+        return bool(over)
+
+    async def _read_groups(self) -> None:
+        self._groups = {str(group.name): group for group in await self._store.groups()}
+
+    def _acting(self, identity: Identity) -> Identity:
+        roles = effective_roles(identity.roles, identity.groups, self._groups)
+        return identity if roles == identity.roles else replace(identity, roles=roles)
 
     async def _look_again(self) -> bool:
         if self._refreshing.locked():
@@ -97,25 +149,9 @@ class LiveDirectory(IdentityDirectory):
         return await self.refresh()
 
 
-def enabled_json(identities: Iterable[Identity]) -> bytes:
-    """The enabled identities as the engine takes them: sorted, so that equal ones give equal bytes."""
-    listed = [
-        {
-            "id": identity.name,
-            "roles": list(identity.roles),
-            "attributes": dict(identity.attributes),
-            "revoked": _revoked(identity),
-        }
-        for identity in sorted(identities, key=lambda identity: identity.name)
-        if identity.state is IdentityState.ENABLED
+def enabled_json(snapshot: Snapshot, at: datetime) -> bytes:
+    """The identities that may connect, as the engine takes them: sorted, so that equal ones give equal bytes."""
+    entries: Sequence[bytes | None] = [
+        entry_of(record, snapshot.groups, at) for _, record in sorted(snapshot.records.items())
     ]
-    return json.dumps(listed, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _revoked(identity: Identity) -> list[str]:
-    """Fingerprints of its revoked certificates: connections that one of them opened end."""
-    return sorted(
-        item.fingerprint_sha256
-        for item in identity.credentials
-        if isinstance(item, CertificateCredential) and item.revoked_at is not None
-    )
+    return b"[" + b",".join(entry for entry in entries if entry is not None) + b"]"

@@ -1,4 +1,8 @@
-"""What can prove an identity. Several may be live at once, so that rotation locks nobody out."""
+"""What can prove an identity. Several may be live at once, so that rotation locks nobody out.
+
+`expires_at` ends a credential when its successor has had time to arrive, `revoked_at` ends it now. One that
+has ended stays on record, and proves nothing.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,20 +11,27 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class PasswordCredential:
-    """A password, kept as an argon2id hash in PHC form; the password itself is never kept."""
+    """A password, kept as a hash: argon2id in PHC form, or Mosquitto's `$7$` and `$6$` as they were read."""
 
     id: str
     hash: str = field(repr=False)
     created_at: datetime
     must_change: bool = False
     """A one-time secret: it proves who someone is only for setting a password of their own."""
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    note: str = ""
 
     kind: Literal["password"] = "password"
+
+    def is_live(self, at: datetime) -> bool:
+        """Whether it may prove anything at this time."""
+        return _is_live(self, at)
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateCredential:
-    """A certificate issued for the identity. `revoked_at` ends it before `not_after` does."""
+    """A certificate issued for the identity. `expires_at` or `revoked_at` may end it before `not_after` does."""
 
     id: str
     fingerprint_sha256: str
@@ -28,8 +39,41 @@ class CertificateCredential:
     created_at: datetime
     not_after: datetime
     revoked_at: datetime | None = None
+    expires_at: datetime | None = None
+    note: str = ""
+    issuer: str = ""
 
     kind: Literal["certificate"] = "certificate"
 
+    def is_live(self, at: datetime) -> bool:
+        """Whether it may prove anything at this time."""
+        return _is_live(self, at) and at < self.not_after
 
-Credential = PasswordCredential | CertificateCredential
+
+@dataclass(frozen=True, slots=True)
+class ScramCredential:
+    """What SCRAM (RFC 5802) keeps of a password: keys that prove it, and cannot be presented in its place."""
+
+    id: str
+    mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512"]
+    iterations: int
+    salt: bytes = field(repr=False)
+    stored_key: bytes = field(repr=False)
+    server_key: bytes = field(repr=False)
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    note: str = ""
+
+    kind: Literal["scram"] = "scram"
+
+    def is_live(self, at: datetime) -> bool:
+        """Whether it may prove anything at this time."""
+        return _is_live(self, at)
+
+
+Credential = PasswordCredential | CertificateCredential | ScramCredential
+
+
+def _is_live(credential: Credential, at: datetime) -> bool:
+    return credential.revoked_at is None and (credential.expires_at is None or at < credential.expires_at)

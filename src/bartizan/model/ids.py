@@ -16,6 +16,8 @@ CLIENT_ID_BYTES_MAX = 65_535
 """What a UTF-8 Encoded String can hold (1.5.4)."""
 ATTRIBUTE_CHARS_MAX = 256
 """A longer attribute value is refused."""
+REMARK_CHARS_MAX = 1_024
+"""A longer note, owner or reason is refused."""
 
 _TOPIC_SYNTAX = frozenset("/+#")
 _ROLE = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
@@ -85,6 +87,21 @@ class RoleName(str):
         return cls(text)
 
 
+class GroupName(str):
+    """The name of a group: lower case, digits, `_` and `-`, beginning with a letter."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The name, or `InvalidValue`."""
+        if not _ROLE.match(text):
+            raise InvalidValue(
+                f"group name {text!r}: use a lower-case letter, then letters, digits, '_' or '-' (64 at most)"
+            )
+        return cls(text)
+
+
 class AttributeName(str):
     """The name of an identity's attribute, as the policy writes it after `attr.`."""
 
@@ -116,3 +133,10 @@ def parse_attribute_value(value: str) -> str:
     if not 1 <= len(value) <= ATTRIBUTE_CHARS_MAX or any(_is_control(char) for char in value):
         raise InvalidValue(f"attribute value {value!r}: 1 to 256 characters, no control characters")
     return value
+
+
+def parse_remark(text: str) -> str:
+    """A note, an owner, a reason: what people write for people, on one line."""
+    if len(text) > REMARK_CHARS_MAX or any(_is_control(char) for char in text):
+        raise InvalidValue(f"remark {text[:40]!r}: at most {REMARK_CHARS_MAX} characters, no control characters")
+    return text

@@ -9,10 +9,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from bartizan.model.credential import Credential
-from bartizan.model.ids import AttributeName, IdentityName, RoleName
+from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
 
 ANONYMOUS_ROLE = RoleName("anonymous")
 """The one role of a client that presented nothing; it grants what the policy gives it: at first, nothing."""
+
+MFA_FACTORS = 2
+"""So many different factors make multi-factor authentication."""
 
 
 class Factor(StrEnum):
@@ -26,10 +29,15 @@ class Factor(StrEnum):
 
 
 class IdentityState(StrEnum):
-    """Whether an identity may connect."""
+    """Whether an identity may connect: only `enabled` may."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
+    """Not for now."""
+    QUARANTINED = "quarantined"
+    """Not until `quarantined_until`; without it, not until somebody enables it."""
+    REVOKED = "revoked"
+    """Never again: lost, stolen, scrapped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +47,43 @@ class Identity:
     name: IdentityName
     created_at: datetime
     roles: tuple[RoleName, ...] = ()
+    """Its own. Those of its groups come to them: `group.effective_roles`."""
     attributes: tuple[tuple[AttributeName, str], ...] = ()
     state: IdentityState = IdentityState.ENABLED
     note: str = ""
     credentials: tuple[Credential, ...] = field(default=(), repr=False)
     revision: int = 0
     """The store's revision at which it was last written; 0 before the first time."""
+    groups: tuple[GroupName, ...] = ()
+    owner: str = ""
+    """Whom to ask about it."""
+    quarantined_until: datetime | None = None
+    quarantine_reason: str = ""
 
-    def principal(self, method: str) -> "Principal":
-        """What a connection proved by `method` may act as."""
-        return Principal(identity=self.name, roles=self.roles, attributes=self.attributes, method=method)
+    def state_at(self, at: datetime) -> IdentityState:
+        """Its state; a quarantine that is over is none."""
+        if self.state is IdentityState.QUARANTINED and self.quarantined_until and self.quarantined_until <= at:
+            return IdentityState.ENABLED
+        return self.state
+
+    def refusal(self, at: datetime) -> str | None:
+        """Why it may not connect; None if it may."""
+        state = self.state_at(at)
+        if state is IdentityState.ENABLED:
+            return None
+        ends = f" until {self.quarantined_until:%Y-%m-%d %H:%M:%S}Z" if self.quarantined_until else ""
+        return f"the identity is {state.value}" + (ends if state is IdentityState.QUARANTINED else "")
+
+    def principal(self, method: str, *, factor: Factor | None = None, credential: Credential | None = None) -> "Principal":
+        """What a connection proved by `method` may act as; `credential` is the stored one that proved it."""
+        return Principal(
+            identity=self.name,
+            roles=self.roles,
+            attributes=self.attributes,
+            method=method,
+            factors=frozenset() if factor is None else frozenset({factor}),
+            credential_id="" if credential is None else credential.id,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +96,12 @@ class Principal:
     method: str = "none"
     """How it was proved: `certificate`, `password`, `anonymous`, or an authenticator's own word; `a+b` by both."""
     factors: frozenset[Factor] = frozenset()
-    """The kinds of proof it brought; none for `anonymous`."""
+    """What was shown to prove it."""
+    credential_id: str = field(default="", compare=False)
+    """The stored credential that proved it, for "last used"; empty if none did."""
 
     @property
     def strengths(self) -> frozenset[str]:
-        """The policy's words for how strong that is: `certificate`, and `mfa` for two kinds or more. Both may hold."""
-        words = {"certificate"} if Factor.CERTIFICATE in self.factors else set()
-        return frozenset(words | {"mfa"} if len(self.factors) > 1 else words)
+        """The words that the policy has for how well it was proved."""
+        words = {"certificate"} if Factor.CERTIFICATE in self.factors else set[str]()
+        return frozenset(words | ({"mfa"} if len(self.factors) >= MFA_FACTORS else set[str]()))

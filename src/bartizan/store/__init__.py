@@ -1,27 +1,46 @@
-"""Control-plane records: what is kept about identities, behind ports, in memory or in SQLite.
+"""Control-plane records: what is kept about identities, behind ports, in memory, SQLite or PostgreSQL.
 
-ports    the Protocols and the changes that a transaction is made of
-memory   for tests and for brokers that keep nothing
-tables   the relational schema and its forward migrations (SQLAlchemy Core)
-rows     identities to rows and back
-sqlite   the durable adapter; another process may write at the same time
-embedded the engine's own store of Sessions and messages, worked on while no broker runs
+ports       the Protocols and the changes that a transaction is made of
+memory      for tests and for brokers that keep nothing
+tables      the relational schema of today (SQLAlchemy Core)
+migrations  how an earlier schema becomes that one
+rows        identities and groups to rows and back
+queries     reads of whole identities
+writer      one transaction's changes
+sql         what the two relational adapters share
+sqlite      the default: a file; another process may write at the same time
+postgres    a database that several brokers share
+opening     the adapter that the settings name
+embedded    the engine's own store of Sessions and messages, worked on while no broker runs
 
 One contract suite (tests/contract) runs on every adapter of the identity store. Messages and Sessions
 are not in it: the engine keeps them in a store of its own.
 """
 
 from bartizan.store.memory import MemoryIdentityStore
-from bartizan.store.ports import Create, Delta, IdentityDirectory, IdentityStore, Remove, Replace
+from bartizan.store.ports import (
+    Create,
+    CreateGroup,
+    Delta,
+    IdentityDirectory,
+    IdentityStore,
+    Remove,
+    RemoveGroup,
+    Replace,
+    ReplaceGroup,
+)
 from bartizan.store.sqlite import SqliteIdentityStore
 
 __all__ = [
     "Create",
+    "CreateGroup",
     "Delta",
     "IdentityDirectory",
     "IdentityStore",
     "MemoryIdentityStore",
     "Remove",
+    "RemoveGroup",
     "Replace",
+    "ReplaceGroup",
     "SqliteIdentityStore",
 ]

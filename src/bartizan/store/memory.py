@@ -1,65 +1,159 @@
 """Identities in memory: nothing survives the process. For tests and throw-away brokers."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from bartizan.errors import AlreadyExists, Conflict, NotFound
+from bartizan.model.group import Group
 from bartizan.model.principal import Identity
-from bartizan.store.ports import Change, Create, Delta, Remove
+from bartizan.model.usage import Usage
+from bartizan.store.ports import (
+    Change,
+    Create,
+    CreateGroup,
+    Delta,
+    Remove,
+    RemoveGroup,
+    Replace,
+    ReplaceGroup,
+    Told,
+)
+
+
+@dataclass
+class _State:
+    """Everything that a transaction may change; each works on a copy."""
+
+    identities: dict[str, Identity] = field(default_factory=dict)
+    removed: dict[str, int] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
+    groups_revision: int = 0
+    revision: int = 0
+
+    def copy(self) -> "_State":
+        return _State(
+            dict(self.identities), dict(self.removed), dict(self.groups), self.groups_revision, self.revision
+        )
+
+    def apply(self, change: Change) -> None:
+        match change:
+            case Create() | Replace():
+                self._write(change)
+            case Remove():
+                if self.identities.pop(change.name, None) is None:
+                    raise NotFound(f"there is no identity {change.name!r}")
+                self.removed[change.name] = self.revision
+            case CreateGroup() | ReplaceGroup():
+                self._write_group(change)
+            case RemoveGroup():
+                self._remove_group(change)
+
+    def _write(self, change: Create | Replace) -> None:
+        identity = change.identity
+        before = self.identities.get(identity.name)
+        if isinstance(change, Create):
+            if before is not None:
+                raise AlreadyExists(f"an identity {identity.name!r} exists already")
+            self.removed.pop(identity.name, None)
+        elif before is None:
+            raise NotFound(f"there is no identity {identity.name!r}")
+        elif before.revision != identity.revision:
+            raise Conflict(f"identity {identity.name!r} was changed in between")
+        for group in identity.groups:
+            if group not in self.groups:
+                raise NotFound(f"there is no group {group!r}")
+        self.identities[identity.name] = replace(identity, revision=self.revision)
+
+    def _write_group(self, change: CreateGroup | ReplaceGroup) -> None:
+        group = change.group
+        before = self.groups.get(group.name)
+        if isinstance(change, CreateGroup):
+            if before is not None:
+                raise AlreadyExists(f"a group {group.name!r} exists already")
+        elif before is None:
+            raise NotFound(f"there is no group {group.name!r}")
+        elif before.revision != group.revision:
+            raise Conflict(f"group {group.name!r} was changed in between")
+        self.groups[group.name] = replace(group, revision=self.revision)
+        self.groups_revision = self.revision
+
+    def _remove_group(self, change: RemoveGroup) -> None:
+        if change.name not in self.groups:
+            raise NotFound(f"there is no group {change.name!r}")
+        if any(change.name in identity.groups for identity in self.identities.values()):
+            raise Conflict(f"identities are in group {change.name!r}")
+        del self.groups[change.name]
+        self.groups_revision = self.revision
 
 
 class MemoryIdentityStore:
-    """`IdentityStore` on a dict."""
+    """`IdentityStore` on dicts."""
 
     def __init__(self) -> None:
-        self._identities: dict[str, Identity] = {}
-        self._removed: dict[str, int] = {}
-        self._revision = 0
+        self._state = _State()
+        self._usage: dict[tuple[str, str], Usage] = {}
 
     async def get(self, name: str) -> Identity | None:
         """The identity of exactly this name."""
-        return self._identities.get(name)
+        return self._state.identities.get(name)
 
     async def known(self, names: Collection[str]) -> frozenset[str]:
         """Those of `names` that are identities."""
-        return frozenset(name for name in names if name in self._identities)
+        return frozenset(name for name in names if name in self._state.identities)
 
     async def changes_since(self, revision: int) -> Delta:
         """What changed after `revision`."""
+        state = self._state
+        if revision >= state.revision:
+            return Delta(revision=state.revision, written=frozenset(), removed=frozenset())
         return Delta(
-            revision=self._revision,
-            written=frozenset(name for name, identity in self._identities.items() if identity.revision > revision),
-            removed=frozenset(name for name, at in self._removed.items() if at > revision),
+            revision=state.revision,
+            written=frozenset(name for name, identity in state.identities.items() if identity.revision > revision),
+            removed=frozenset(name for name, at in state.removed.items() if at > revision),
+            groups_changed=state.groups_revision > revision,
         )
 
     async def page(self, after: str = "", limit: int = 100) -> Sequence[Identity]:
         """Identities in order of name, beginning behind `after`."""
-        names = sorted(name for name in self._identities if name > after)
-        return [self._identities[name] for name in names[:limit]]
+        identities = self._state.identities
+        return [identities[name] for name in sorted(name for name in identities if name > after)[:limit]]
 
-    async def commit(self, changes: Sequence[Change]) -> int:
+    async def get_many(self, names: Collection[str]) -> Sequence[Identity]:
+        """The identities of these names, as far as there are any."""
+        return [self._state.identities[name] for name in sorted(set(names) & self._state.identities.keys())]
+
+    async def groups(self) -> Sequence[Group]:
+        """Every group, in order of name."""
+        return [self._state.groups[name] for name in sorted(self._state.groups)]
+
+    async def commit(self, changes: Sequence[Change], told: Told | None = None) -> int:
         """All changes or none."""
-        identities, removed = dict(self._identities), dict(self._removed)
-        revision = self._revision + 1
+        state = self._state.copy()
+        state.revision += 1
         for change in changes:
-            if isinstance(change, Remove):
-                if identities.pop(change.name, None) is None:
-                    raise NotFound(f"there is no identity {change.name!r}")
-                removed[change.name] = revision
+            state.apply(change)
+        for name in self._state.identities.keys() - state.identities.keys():
+            for key in [key for key in self._usage if key[0] == name]:
+                del self._usage[key]
+        self._state = state
+        if told is not None:
+            told(len(changes))
+        return state.revision
+
+    async def note_usage(self, usages: Sequence[Usage]) -> None:
+        """Keeps the last use of each credential."""
+        for usage in usages:
+            if usage.name not in self._state.identities:
                 continue
-            name = change.identity.name
-            before = identities.get(name)
-            if isinstance(change, Create):
-                if before is not None:
-                    raise AlreadyExists(f"an identity {name!r} exists already")
-                removed.pop(name, None)
-            elif before is None:
-                raise NotFound(f"there is no identity {name!r}")
-            elif before.revision != change.identity.revision:
-                raise Conflict(f"identity {name!r} was changed in between")
-            identities[name] = replace(change.identity, revision=revision)
-        self._identities, self._removed, self._revision = identities, removed, revision
-        return revision
+            before = self._usage.get((usage.name, usage.credential_id))
+            if before is None or before.last_seen_at <= usage.last_seen_at:
+                self._usage[usage.name, usage.credential_id] = usage
+
+    async def usage(self, names: Collection[str] | None = None) -> Sequence[Usage]:
+        """What is kept, by name, the newest first."""
+        found = [usage for usage in self._usage.values() if names is None or usage.name in names]
+        newest_first = sorted(found, key=lambda usage: usage.last_seen_at, reverse=True)
+        return sorted(newest_first, key=lambda usage: usage.name)
 
     async def close(self) -> None:
         """Nothing to let go of."""

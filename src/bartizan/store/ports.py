@@ -3,17 +3,19 @@
 Authenticators get the narrow `IdentityDirectory`: they can look, not write.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bartizan.model.ids import IdentityName
+from bartizan.model.group import Group
+from bartizan.model.ids import GroupName, IdentityName
 from bartizan.model.principal import Identity
+from bartizan.model.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Adds an identity; `AlreadyExists` if the name is taken."""
+    """Adds an identity; `AlreadyExists` if the name is taken, `NotFound` if a group of it does not exist."""
 
     identity: Identity
 
@@ -27,12 +29,39 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Removes an identity; `NotFound` if there is none."""
+    """Removes an identity and its usage; `NotFound` if there is none."""
 
     name: IdentityName
 
 
-Change = Create | Replace | Remove
+@dataclass(frozen=True, slots=True)
+class CreateGroup:
+    """Adds a group; `AlreadyExists` if the name is taken."""
+
+    group: Group
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceGroup:
+    """Writes a group that was read at `group.revision`; `Conflict` if it changed since."""
+
+    group: Group
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveGroup:
+    """Removes a group; `NotFound` if there is none, `Conflict` while an identity is in it."""
+
+    name: GroupName
+
+
+Change = Create | Replace | Remove | CreateGroup | ReplaceGroup | RemoveGroup
+
+FUTURE = 2**62
+"""`changes_since(FUTURE)` tells the revision, and no name."""
+
+Told = Callable[[int], None]
+"""Is told, while a transaction is made, how many changes are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +71,8 @@ class Delta:
     revision: int
     written: frozenset[str]
     removed: frozenset[str]
+    groups_changed: bool = False
+    """Whether any group was written or removed: read them all again."""
 
 
 class IdentityDirectory(Protocol):
@@ -67,10 +98,28 @@ class IdentityStore(IdentityDirectory, Protocol):
         """Identities in order of name, beginning behind `after`."""
         ...
 
-    async def commit(self, changes: Sequence[Change]) -> int:
+    async def get_many(self, names: Collection[str]) -> Sequence[Identity]:
+        """The identities of these names, as far as there are any, in order of name."""
+        ...
+
+    async def groups(self) -> Sequence[Group]:
+        """Every group, in order of name."""
+        ...
+
+    async def commit(self, changes: Sequence[Change], told: Told | None = None) -> int:
         """All changes or none; the new revision, which is durable when this returns."""
         ...
 
+    async def note_usage(self, usages: Sequence[Usage]) -> None:
+        """Keeps the last use of each credential of identities that are stored. Raises no revision; an older use
+        never replaces a newer one.
+        """
+        ...
+
+    async def usage(self, names: Collection[str] | None = None) -> Sequence[Usage]:
+        """What is kept of these identities, or of all: by name, the newest first."""
+        ...
+
     async def close(self) -> None:
-        """Lets go of files. Calling it twice is no error."""
+        """Lets go of files and connections. Calling it twice is no error."""
         ...

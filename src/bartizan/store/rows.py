@@ -1,19 +1,44 @@
-"""Identities to rows and back. Times are ISO 8601 in UTC."""
+"""Identities and groups to rows and back. Times are ISO 8601 in UTC."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bartizan.model.credential import CertificateCredential, Credential, PasswordCredential
-from bartizan.model.ids import AttributeName, IdentityName, RoleName
+from bartizan.model.credential import CertificateCredential, Credential, PasswordCredential, ScramCredential
+from bartizan.model.group import Group
+from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
 from bartizan.model.principal import Identity, IdentityState
+from bartizan.model.usage import Usage
 
 Row = Mapping[Any, Any]
 """A row by column name, as SQLAlchemy gives and takes it."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_OF_A_KIND = (
+    "hash",
+    "must_change",
+    "fingerprint_sha256",
+    "serial_hex",
+    "issuer",
+    "not_after",
+    "mechanism",
+    "iterations",
+    "salt",
+    "stored_key",
+    "server_key",
+)
+
 
 def _text(at: datetime) -> str:
     return at.astimezone(UTC).isoformat()
+
+
+def _text_or_none(at: datetime | None) -> str | None:
+    return None if at is None else _text(at)
+
+
+def _time_or_none(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def identity_row(identity: Identity, revision: int) -> Row:
@@ -24,6 +49,9 @@ def identity_row(identity: Identity, revision: int) -> Row:
         "note": identity.note,
         "created_at": _text(identity.created_at),
         "revision": revision,
+        "owner": identity.owner,
+        "quarantined_until": _text_or_none(identity.quarantined_until),
+        "quarantine_reason": identity.quarantine_reason,
     }
 
 
@@ -41,48 +69,80 @@ def attribute_rows(identity: Identity) -> list[Row]:
     ]
 
 
+def member_rows(identity: Identity) -> list[Row]:
+    """The rows of table `group_member`."""
+    name = str(identity.name)
+    return [
+        {"identity": name, "group_name": str(group), "position": at} for at, group in enumerate(identity.groups)
+    ]
+
+
 def credential_rows(identity: Identity) -> list[Row]:
     """The rows of table `credential`, all with the same columns."""
     return [_credential_row(str(identity.name), credential) for credential in identity.credentials]
 
 
 def _credential_row(name: str, credential: Credential) -> Row:
-    row: dict[str, Any] = dict.fromkeys(
-        ("hash", "must_change", "fingerprint_sha256", "serial_hex", "not_after", "revoked_at")
-    )
-    row |= {
+    row: dict[str, Any] = dict.fromkeys(_OF_A_KIND) | {
         "identity": name,
         "id": credential.id,
         "kind": credential.kind,
         "created_at": _text(credential.created_at),
+        "expires_at": _text_or_none(credential.expires_at),
+        "revoked_at": _text_or_none(credential.revoked_at),
+        "note": credential.note,
     }
-    if isinstance(credential, PasswordCredential):
-        return row | {"hash": credential.hash, "must_change": int(credential.must_change)}
-    return row | {
-        "fingerprint_sha256": credential.fingerprint_sha256,
-        "serial_hex": credential.serial_hex,
-        "not_after": _text(credential.not_after),
-        "revoked_at": _text(credential.revoked_at) if credential.revoked_at else None,
-    }
+    match credential:
+        case PasswordCredential():
+            return row | {"hash": credential.hash, "must_change": int(credential.must_change)}
+        case CertificateCredential():
+            return row | {
+                "fingerprint_sha256": credential.fingerprint_sha256,
+                "serial_hex": credential.serial_hex,
+                "issuer": credential.issuer,
+                "not_after": _text(credential.not_after),
+            }
+        case ScramCredential():
+            return row | {
+                "mechanism": credential.mechanism,
+                "iterations": credential.iterations,
+                "salt": credential.salt.hex(),
+                "stored_key": credential.stored_key.hex(),
+                "server_key": credential.server_key.hex(),
+            }
 
 
 def _credential(row: Row) -> Credential:
-    created_at = datetime.fromisoformat(row["created_at"])
+    shared: dict[str, Any] = {
+        "id": row["id"],
+        "created_at": datetime.fromisoformat(row["created_at"]),
+        "expires_at": _time_or_none(row["expires_at"]),
+        "revoked_at": _time_or_none(row["revoked_at"]),
+        "note": row["note"],
+    }
     if row["kind"] == "password":
-        return PasswordCredential(
-            id=row["id"], hash=row["hash"], created_at=created_at, must_change=bool(row["must_change"])
+        return PasswordCredential(hash=row["hash"], must_change=bool(row["must_change"]), **shared)
+    if row["kind"] == "scram":
+        return ScramCredential(
+            mechanism=row["mechanism"],
+            iterations=row["iterations"],
+            salt=bytes.fromhex(row["salt"]),
+            stored_key=bytes.fromhex(row["stored_key"]),
+            server_key=bytes.fromhex(row["server_key"]),
+            **shared,
         )
     return CertificateCredential(
-        id=row["id"],
         fingerprint_sha256=row["fingerprint_sha256"],
         serial_hex=row["serial_hex"],
-        created_at=created_at,
+        issuer=row["issuer"] or "",
         not_after=datetime.fromisoformat(row["not_after"]),
-        revoked_at=datetime.fromisoformat(row["revoked_at"]) if row["revoked_at"] else None,
+        **shared,
     )
 
 
-def identity_of(row: Row, roles: Sequence[Row], attributes: Sequence[Row], credentials: Sequence[Row]) -> Identity:
+def identity_of(
+    row: Row, roles: Sequence[Row], attributes: Sequence[Row], credentials: Sequence[Row], members: Sequence[Row]
+) -> Identity:
     """The identity of one row and the rows that belong to it."""
     return Identity(
         name=IdentityName(row["name"]),
@@ -93,4 +153,56 @@ def identity_of(row: Row, roles: Sequence[Row], attributes: Sequence[Row], crede
         note=row["note"],
         credentials=tuple(_credential(item) for item in credentials),
         revision=row["revision"],
+        groups=tuple(GroupName(member["group_name"]) for member in members),
+        owner=row["owner"],
+        quarantined_until=_time_or_none(row["quarantined_until"]),
+        quarantine_reason=row["quarantine_reason"],
+    )
+
+
+def group_row(group: Group, revision: int) -> Row:
+    """The row of table `identity_group`."""
+    return {
+        "name": str(group.name),
+        "note": group.note,
+        "created_at": _text(group.created_at),
+        "revision": revision,
+    }
+
+
+def group_role_rows(group: Group) -> list[Row]:
+    """The rows of table `group_role`."""
+    return [
+        {"group_name": str(group.name), "role": str(role), "position": at} for at, role in enumerate(group.roles)
+    ]
+
+
+def group_of(row: Row, roles: Sequence[Row]) -> Group:
+    """The group of one row and the rows of its roles."""
+    return Group(
+        name=GroupName(row["name"]),
+        created_at=datetime.fromisoformat(row["created_at"]),
+        roles=tuple(RoleName(role["role"]) for role in roles),
+        note=row["note"],
+        revision=row["revision"],
+    )
+
+
+def usage_row(usage: Usage) -> Row:
+    """The row of table `identity_usage`."""
+    return {
+        "identity": str(usage.name),
+        "credential_id": usage.credential_id,
+        "last_seen_ms": (usage.last_seen_at - _EPOCH) // timedelta(milliseconds=1),
+        "address": usage.address,
+    }
+
+
+def usage_of(row: Row) -> Usage:
+    """The usage of one row."""
+    return Usage(
+        name=IdentityName(row["identity"]),
+        last_seen_at=_EPOCH + timedelta(milliseconds=row["last_seen_ms"]),
+        credential_id=row["credential_id"],
+        address=row["address"],
     )

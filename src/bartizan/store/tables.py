@@ -1,121 +1,120 @@
-"""The relational schema, for SQLite (STRICT) and, by the same Core code, PostgreSQL.
+"""The relational schema of today, for SQLite (STRICT) and, by the same Core code, PostgreSQL.
 
-Migrations only go forward: each is applied once, in one transaction, and the version is written
-with it. A store written by a newer Bartizan is refused, not guessed at.
+`migrations` makes these tables; here they are only named, for queries.
 """
 
-from collections.abc import Callable
-
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    Table,
-    Text,
-    insert,
-    inspect,
-    select,
-    update,
-)
-
-from bartizan.errors import StoreUnavailable
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Table, Text
 
 METADATA = MetaData()
-_BIG = Integer().with_variant(BigInteger(), "postgresql")
-_STRICT = {"sqlite_strict": True}
+BIG = Integer().with_variant(BigInteger(), "postgresql")
+# Ordered by code point in both: pages are in the order that Python sorts in.
+NAME = Text().with_variant(Text(collation="C"), "postgresql")
+STRICT = {"sqlite_strict": True}
 
-SCHEMA = Table("schema_version", METADATA, Column("version", Integer, primary_key=True), **_STRICT)
+SCHEMA = Table("schema_version", METADATA, Column("version", Integer, primary_key=True), **STRICT)
 
 REVISION = Table(
     "revision",
     METADATA,
     Column("only", Integer, primary_key=True),
-    Column("value", _BIG, nullable=False),
-    **_STRICT,
+    Column("value", BIG, nullable=False),
+    Column("groups_value", BIG, nullable=False),
 )
-"""One row, raised in every transaction: another process sees by it that something changed."""
+"""One row, raised in every transaction: another process sees by it that something changed.
+
+`groups_value` is the revision at which any group was last written or removed.
+"""
 
 IDENTITY = Table(
     "identity",
     METADATA,
-    Column("name", Text, primary_key=True),
+    Column("name", NAME, primary_key=True),
     Column("state", Text, nullable=False),
     Column("note", Text, nullable=False),
     Column("created_at", Text, nullable=False),
-    Column("revision", _BIG, nullable=False),
-    Index("identity_by_revision", "revision"),
-    **_STRICT,
+    Column("revision", BIG, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("quarantined_until", Text),
+    Column("quarantine_reason", Text, nullable=False),
 )
 
 ROLE = Table(
     "identity_role",
     METADATA,
-    Column("identity", Text, ForeignKey("identity.name", ondelete="CASCADE"), primary_key=True),
-    Column("role", Text, primary_key=True),
+    Column("identity", NAME, ForeignKey("identity.name"), primary_key=True),
+    Column("role", NAME, primary_key=True),
     Column("position", Integer, nullable=False),
-    **_STRICT,
 )
 
 ATTRIBUTE = Table(
     "identity_attribute",
     METADATA,
-    Column("identity", Text, ForeignKey("identity.name", ondelete="CASCADE"), primary_key=True),
-    Column("attribute", Text, primary_key=True),
+    Column("identity", NAME, ForeignKey("identity.name"), primary_key=True),
+    Column("attribute", NAME, primary_key=True),
     Column("value", Text, nullable=False),
-    **_STRICT,
 )
 
 CREDENTIAL = Table(
     "credential",
     METADATA,
-    Column("identity", Text, ForeignKey("identity.name", ondelete="CASCADE"), primary_key=True),
-    Column("id", Text, primary_key=True),
+    Column("identity", NAME, ForeignKey("identity.name"), primary_key=True),
+    Column("id", NAME, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("created_at", Text, nullable=False),
+    Column("expires_at", Text),
+    Column("revoked_at", Text),
+    Column("note", Text, nullable=False),
     Column("hash", Text),
     Column("must_change", Integer),
     Column("fingerprint_sha256", Text),
     Column("serial_hex", Text),
+    Column("issuer", Text),
     Column("not_after", Text),
-    Column("revoked_at", Text),
-    **_STRICT,
+    Column("mechanism", Text),
+    Column("iterations", Integer),
+    Column("salt", Text),
+    Column("stored_key", Text),
+    Column("server_key", Text),
+)
+"""One row for each; columns of the other kinds are NULL."""
+
+MEMBER = Table(
+    "group_member",
+    METADATA,
+    Column("identity", NAME, ForeignKey("identity.name"), primary_key=True),
+    Column("group_name", NAME, ForeignKey("identity_group.name"), primary_key=True),
+    Column("position", Integer, nullable=False),
+)
+
+GROUP = Table(
+    "identity_group",
+    METADATA,
+    Column("name", NAME, primary_key=True),
+    Column("note", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("revision", BIG, nullable=False),
+)
+
+GROUP_ROLE = Table(
+    "group_role",
+    METADATA,
+    Column("group_name", NAME, ForeignKey("identity_group.name"), primary_key=True),
+    Column("role", NAME, primary_key=True),
+    Column("position", Integer, nullable=False),
 )
 
 REMOVED = Table(
     "identity_removed",
     METADATA,
-    Column("name", Text, primary_key=True),
-    Column("revision", _BIG, nullable=False),
-    **_STRICT,
+    Column("name", NAME, primary_key=True),
+    Column("revision", BIG, nullable=False),
 )
 
-
-def _first(connection: Connection) -> None:
-    METADATA.create_all(connection, tables=[REVISION, IDENTITY, ROLE, ATTRIBUTE, CREDENTIAL, REMOVED])
-    connection.execute(insert(REVISION).values(only=1, value=0))
-
-
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first,)
-"""Migration n brings version n-1 to n. Never change one that was released: add another."""
-
-
-def migrate(connection: Connection) -> None:
-    """Brings the schema to the newest version, or raises `StoreUnavailable` for a newer one."""
-    fresh = not inspect(connection).has_table(SCHEMA.name)
-    if fresh:
-        SCHEMA.create(connection, checkfirst=True)
-    version = connection.execute(select(SCHEMA.c.version)).scalar_one_or_none()
-    if version is None:
-        connection.execute(insert(SCHEMA).values(version=0))
-        version = 0
-    if version > len(MIGRATIONS):
-        raise StoreUnavailable(
-            f"the identity store has schema {version}, this Bartizan knows {len(MIGRATIONS)}: use the newer Bartizan"
-        )
-    for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
-        step(connection)
-        connection.execute(update(SCHEMA).values(version=number))
+USAGE = Table(
+    "identity_usage",
+    METADATA,
+    Column("identity", NAME, ForeignKey("identity.name"), primary_key=True),
+    Column("credential_id", NAME, primary_key=True),
+    Column("last_seen_ms", BIG, nullable=False),
+    Column("address", Text, nullable=False),
+)

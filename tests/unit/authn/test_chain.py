@@ -16,8 +16,9 @@ from bartizan.store import MemoryIdentityStore
 
 pytestmark = pytest.mark.anyio
 AT = datetime.now(UTC)
-PASSWORD = frozenset({Factor.PASSWORD})
-DASH = Principal("dash", (RoleName("press"),), ((AttributeName("site"), "chicago"),), "password", PASSWORD)
+DASH = Principal(
+    "dash", (RoleName("press"),), ((AttributeName("site"), "chicago"),), "password", frozenset({Factor.PASSWORD})
+)
 CERTIFICATE = Certificate(
     "ab" * 32, "0f", "press-01", (("urn:bartizan:identity:press-01"),), not_after=AT + timedelta(days=9)
 )

@@ -2,15 +2,21 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from bartizan.broker.apply import InForce
-from bartizan.broker.directory import LiveDirectory, enabled_json
+from bartizan.broker.directory import LiveDirectory, Snapshot, enabled_json
+from bartizan.broker.packed import pack
 from bartizan.identity.register import Register, new_identity
-from bartizan.model.principal import IdentityState
+from bartizan.model.credential import CertificateCredential
+from bartizan.model.group import Group
+from bartizan.model.ids import GroupName, RoleName
+from bartizan.model.principal import Identity, IdentityState
 from bartizan.policy import check
-from bartizan.store import MemoryIdentityStore
+from bartizan.store import Create, CreateGroup, MemoryIdentityStore, ReplaceGroup
 from tests.unit.broker.fake import FakeEngine
 
 NOW = datetime.now(UTC)
@@ -65,10 +71,79 @@ async def test_a_flood_of_unknown_names_is_not_a_flood_of_queries():
 
 
 def test_only_enabled_identities_reach_the_engine():
-    disabled = replace(new_identity("press-02", at=NOW), state=IdentityState.DISABLED)
-    assert json.loads(enabled_json([disabled, PRESS])) == [
+    states = {
+        "disabled": {"state": IdentityState.DISABLED},
+        "revoked": {"state": IdentityState.REVOKED},
+        "for-ever": {"state": IdentityState.QUARANTINED},
+        "for-a-day": {"state": IdentityState.QUARANTINED, "quarantined_until": NOW + timedelta(1)},
+        "no-longer": {"state": IdentityState.QUARANTINED, "quarantined_until": NOW},
+    }
+    others = [replace(new_identity(name, at=NOW), **fields) for name, fields in states.items()]
+    assert [entry["id"] for entry in entries([*others, PRESS])] == ["no-longer", "press-01"]
+    assert entries([PRESS]) == [
         {"id": "press-01", "roles": ["press"], "attributes": {"site": "chicago"}, "revoked": []}
     ]
+
+
+def test_revoked_certificates_reach_the_engine():
+    live, dead = (
+        CertificateCredential(digit, digit * 64, "0f", NOW, NOW + timedelta(9), revoked_at=revoked_at)
+        for digit, revoked_at in (("a", None), ("b", NOW))
+    )
+    assert entries([replace(PRESS, credentials=(live, dead))])[0]["revoked"] == ["b" * 64]
+
+
+def test_equal_identities_give_equal_bytes_in_whatever_order_they_came():
+    many = [new_identity(f"n-{at}", at=NOW) for at in range(20)]
+    assert enabled_json(snapshot(many), NOW) == enabled_json(snapshot(many[::-1]), NOW)
+
+
+async def test_the_roles_of_groups_reach_authenticators_and_engine_and_a_change_of_a_group_does():
+    store = MemoryIdentityStore()
+    group = Group(GroupName("line-3"), NOW, (RoleName("reader"), RoleName("press")))
+    member = replace(PRESS, groups=(GroupName("line-3"),))
+    revision = await store.commit([CreateGroup(group), Create(member)])
+    directory = await loaded(store)
+    acting = await directory.get("press-01")
+    assert acting is not None
+    assert acting.roles == ("press", "reader")
+    assert json.loads(enabled_json(directory.snapshot(), NOW))[0]["roles"] == ["press", "reader"]
+    await store.commit([ReplaceGroup(replace(group, roles=(RoleName("writer"),), revision=revision))])
+    assert await directory.refresh()
+    assert json.loads(enabled_json(directory.snapshot(), NOW))[0]["roles"] == ["press", "writer"]
+
+
+async def test_a_quarantine_ends_by_itself():
+    store = MemoryIdentityStore()
+    until = datetime.now(UTC) + timedelta(seconds=0.2)
+    await Register(store).add(replace(PRESS, state=IdentityState.QUARANTINED, quarantined_until=until))
+    directory = await loaded(store)
+    assert not await directory.refresh()
+    assert enabled_json(directory.snapshot(), datetime.now(UTC)) == b"[]"
+    await asyncio.sleep(0.25)
+    assert await directory.refresh()
+    assert directory.changed.is_set()
+    assert b"press-01" in enabled_json(directory.snapshot(), datetime.now(UTC))
+    assert not await directory.refresh()
+
+
+async def test_the_revoked_certificates_are_those_of_identities_that_are_there():
+    store = MemoryIdentityStore()
+    dead = CertificateCredential("b", "b" * 64, "0f", NOW, NOW + timedelta(9), revoked_at=NOW)
+    await Register(store).add(replace(PRESS, credentials=(dead,)))
+    directory = await loaded(store)
+    assert directory.revoked_certificates() == [dead]
+    await Register(store).remove(PRESS.name)
+    await directory.refresh()
+    assert directory.revoked_certificates() == []
+
+
+def snapshot(identities: Sequence[Identity]) -> Snapshot:
+    return Snapshot({identity.name: pack(identity) for identity in identities}, {}, 1)
+
+
+def entries(identities: Sequence[Identity]) -> list[dict[str, Any]]:
+    return json.loads(enabled_json(snapshot(identities), NOW))
 
 
 async def test_settled_waits_until_the_engine_knows_what_the_directory_knows():

@@ -15,7 +15,7 @@ from bartizan.errors import AlreadyExists, StoreUnavailable
 from bartizan.model.ids import IdentityName
 from bartizan.model.principal import Identity
 from bartizan.store import Create, SqliteIdentityStore
-from bartizan.store.tables import MIGRATIONS
+from bartizan.store.migrations import MIGRATIONS
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 20, tzinfo=UTC)

@@ -1,0 +1,174 @@
+"""How a store of an earlier Bartizan becomes one of today's: forward only, each step once.
+
+Every step is written with the tables as they were then, never with those of `tables`: a step that was
+released is never changed. All steps run in one transaction, and the version is written with them. A
+store written by a newer Bartizan is refused, not guessed at.
+"""
+
+from collections.abc import Callable
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    insert,
+    inspect,
+    select,
+    text,
+    update,
+)
+
+from bartizan.errors import StoreUnavailable
+from bartizan.store.tables import BIG, NAME, SCHEMA, STRICT
+
+
+def _first(connection: Connection) -> None:
+    """Identities with roles, attributes and credentials."""
+    then = MetaData()
+    revision = Table(
+        "revision",
+        then,
+        Column("only", Integer, primary_key=True),
+        Column("value", BIG, nullable=False),
+        **STRICT,
+    )
+    Table(
+        "identity",
+        then,
+        Column("name", NAME, primary_key=True),
+        Column("state", Text, nullable=False),
+        Column("note", Text, nullable=False),
+        Column("created_at", Text, nullable=False),
+        Column("revision", BIG, nullable=False),
+        Index("identity_by_revision", "revision"),
+        **STRICT,
+    )
+    owner = ForeignKey("identity.name", ondelete="CASCADE")
+    Table(
+        "identity_role",
+        then,
+        Column("identity", NAME, owner, primary_key=True),
+        Column("role", NAME, primary_key=True),
+        Column("position", Integer, nullable=False),
+        **STRICT,
+    )
+    Table(
+        "identity_attribute",
+        then,
+        Column("identity", NAME, ForeignKey("identity.name", ondelete="CASCADE"), primary_key=True),
+        Column("attribute", NAME, primary_key=True),
+        Column("value", Text, nullable=False),
+        **STRICT,
+    )
+    Table(
+        "credential",
+        then,
+        Column("identity", NAME, ForeignKey("identity.name", ondelete="CASCADE"), primary_key=True),
+        Column("id", NAME, primary_key=True),
+        Column("kind", Text, nullable=False),
+        Column("created_at", Text, nullable=False),
+        Column("hash", Text),
+        Column("must_change", Integer),
+        Column("fingerprint_sha256", Text),
+        Column("serial_hex", Text),
+        Column("not_after", Text),
+        Column("revoked_at", Text),
+        **STRICT,
+    )
+    Table(
+        "identity_removed",
+        then,
+        Column("name", NAME, primary_key=True),
+        Column("revision", BIG, nullable=False),
+        **STRICT,
+    )
+    then.create_all(connection)
+    connection.execute(insert(revision).values(only=1, value=0))
+
+
+_SECOND_COLUMNS = (
+    ("revision", "groups_value", "{big} NOT NULL DEFAULT 0"),
+    ("identity", "owner", "TEXT NOT NULL DEFAULT ''"),
+    ("identity", "quarantined_until", "TEXT"),
+    ("identity", "quarantine_reason", "TEXT NOT NULL DEFAULT ''"),
+    ("credential", "expires_at", "TEXT"),
+    ("credential", "note", "TEXT NOT NULL DEFAULT ''"),
+    ("credential", "issuer", "TEXT"),
+    ("credential", "mechanism", "TEXT"),
+    ("credential", "iterations", "INTEGER"),
+    ("credential", "salt", "TEXT"),
+    ("credential", "stored_key", "TEXT"),
+    ("credential", "server_key", "TEXT"),
+)
+
+
+def _second(connection: Connection) -> None:
+    """Groups, owners, quarantine, credentials that end, SCRAM keys, and what was used when."""
+    big = "BIGINT" if connection.dialect.name == "postgresql" else "INTEGER"
+    for table, column, form in _SECOND_COLUMNS:
+        connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column} {form.format(big=big)}"))
+    then = MetaData()
+    Table("identity", then, Column("name", NAME, primary_key=True))
+    Table(
+        "identity_group",
+        then,
+        Column("name", NAME, primary_key=True),
+        Column("note", Text, nullable=False),
+        Column("created_at", Text, nullable=False),
+        Column("revision", BIG, nullable=False),
+        **STRICT,
+    )
+    Table(
+        "group_role",
+        then,
+        Column("group_name", NAME, ForeignKey("identity_group.name", ondelete="CASCADE"), primary_key=True),
+        Column("role", NAME, primary_key=True),
+        Column("position", Integer, nullable=False),
+        **STRICT,
+    )
+    Table(
+        "group_member",
+        then,
+        Column("identity", NAME, ForeignKey("identity.name", ondelete="CASCADE"), primary_key=True),
+        Column("group_name", NAME, ForeignKey("identity_group.name"), primary_key=True),
+        Column("position", Integer, nullable=False),
+        Index("group_member_by_group", "group_name"),
+        **STRICT,
+    )
+    Table(
+        "identity_usage",
+        then,
+        Column("identity", NAME, ForeignKey("identity.name", ondelete="CASCADE"), primary_key=True),
+        Column("credential_id", NAME, primary_key=True),
+        Column("last_seen_ms", BIG, nullable=False),
+        Column("address", Text, nullable=False),
+        **STRICT,
+    )
+    made = [table for name, table in then.tables.items() if name != "identity"]
+    then.create_all(connection, tables=made)
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first, _second)
+"""Migration n brings version n-1 to n. Never change one that was released: add another."""
+
+
+def migrate(connection: Connection) -> None:
+    """Brings the schema to the newest version, or raises `StoreUnavailable` for a newer one."""
+    if not inspect(connection).has_table(SCHEMA.name):
+        SCHEMA.create(connection, checkfirst=True)
+    version = connection.execute(select(SCHEMA.c.version)).scalar_one_or_none()
+    if version is None:
+        connection.execute(insert(SCHEMA).values(version=0))
+        version = 0
+    if version > len(MIGRATIONS):
+        raise StoreUnavailable(
+            f"the identity store has schema {version}, this Bartizan knows {len(MIGRATIONS)}: use the newer Bartizan"
+        )
+    for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
+        step(connection)
+        connection.execute(update(SCHEMA).values(version=number))

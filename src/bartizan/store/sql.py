@@ -1,0 +1,154 @@
+"""Identities in tables: what the SQLite and the PostgreSQL adapter share. Each gives it transactions."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from bartizan.errors import Conflict, StoreUnavailable
+from bartizan.model.group import Group
+from bartizan.model.principal import Identity
+from bartizan.model.usage import Usage
+from bartizan.store import queries, rows
+from bartizan.store.ports import Change, Delta, Told
+from bartizan.store.tables import IDENTITY, REMOVED, REVISION, USAGE
+from bartizan.store.writer import Writer
+
+# Core has no word for "insert or update" that both dialects share; this text is the same in both.
+_KEEP_USAGE = text(
+    "INSERT INTO identity_usage (identity, credential_id, last_seen_ms, address)"
+    " VALUES (:identity, :credential_id, :last_seen_ms, :address)"
+    " ON CONFLICT (identity, credential_id) DO UPDATE"
+    " SET last_seen_ms = excluded.last_seen_ms, address = excluded.address"
+    " WHERE identity_usage.last_seen_ms <= excluded.last_seen_ms"
+)
+
+
+class SqlIdentityStore(ABC):
+    """`IdentityStore` on an SQLAlchemy engine."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def get(self, name: str) -> Identity | None:
+        """The identity of exactly this name."""
+        found = await self.get_many([name])
+        return found[0] if found else None
+
+    async def get_many(self, names: Collection[str]) -> Sequence[Identity]:
+        """The identities of these names, as far as there are any."""
+        found: list[Identity] = []
+        async with self.reading() as connection:
+            for part in queries.parts(queries.askable(names)):
+                found += await queries.identities(connection, lambda name, part=part: name.in_(part))
+        return found
+
+    async def known(self, names: Collection[str]) -> frozenset[str]:
+        """Those of `names` that are identities."""
+        if not names:
+            return frozenset()
+        async with self.reading() as connection:
+            return frozenset(await queries.names_in(connection, IDENTITY, names))
+
+    async def changes_since(self, revision: int) -> Delta:
+        """What any process changed after `revision`."""
+        async with self.reading() as connection:
+            now, groups_at = (await connection.execute(select(REVISION.c.value, REVISION.c.groups_value))).one()
+            if now <= revision:
+                return Delta(revision=now, written=frozenset(), removed=frozenset())
+            written = await connection.execute(select(IDENTITY.c.name).where(IDENTITY.c.revision > revision))
+            removed = await connection.execute(select(REMOVED.c.name).where(REMOVED.c.revision > revision))
+            return Delta(
+                revision=now,
+                written=frozenset(written.scalars()),
+                removed=frozenset(removed.scalars()),
+                groups_changed=groups_at > revision,
+            )
+
+    async def page(self, after: str = "", limit: int = 100) -> Sequence[Identity]:
+        """Identities in order of name, beginning behind `after`."""
+        async with self.reading() as connection:
+            asked = select(IDENTITY.c.name).where(IDENTITY.c.name > after).order_by(IDENTITY.c.name).limit(limit)
+            names = (await connection.execute(asked)).scalars().all()
+            if not names:
+                return []
+            return await queries.identities(connection, lambda name: (name > after) & (name <= names[-1]))
+
+    async def groups(self) -> Sequence[Group]:
+        """Every group, in order of name."""
+        async with self.reading() as connection:
+            return await queries.groups(connection)
+
+    async def commit(self, changes: Sequence[Change], told: Told | None = None) -> int:
+        """All changes or none, durable when this returns."""
+        async with self.writing() as connection:
+            writer = await Writer.begin(connection)
+            await writer.apply(changes, told)
+            await self.announce(connection)
+            return writer.revision
+
+    async def note_usage(self, usages: Sequence[Usage]) -> None:
+        """Keeps the last use of each credential."""
+        if not usages:
+            return
+        async with self.writing() as connection:
+            stored = await queries.names_in(connection, IDENTITY, {str(usage.name) for usage in usages})
+            kept = [rows.usage_row(usage) for usage in usages if usage.name in stored]
+            if kept:
+                await connection.execute(_KEEP_USAGE, kept)
+
+    async def usage(self, names: Collection[str] | None = None) -> Sequence[Usage]:
+        """What is kept, by name, the newest first."""
+        asked = select(USAGE).order_by(USAGE.c.identity, USAGE.c.last_seen_ms.desc())
+        async with self.reading() as connection:
+            if names is None:
+                return [rows.usage_of(row) for row in (await connection.execute(asked)).mappings()]
+            found: list[Usage] = []
+            for part in queries.parts(queries.askable(names)):
+                those = asked.where(USAGE.c.identity.in_(part))
+                found += [rows.usage_of(row) for row in (await connection.execute(those)).mappings()]
+            return found
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that sees one state of the store."""
+        try:
+            async with self.snapshot() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError) as error:
+            raise unavailable(error) from error
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that may write."""
+        try:
+            async with self.exclusive() as connection:
+                yield connection
+        except IntegrityError as error:
+            raise Conflict("the change contradicts what is stored") from error
+        except (SQLAlchemyError, OSError) as error:
+            raise unavailable(error) from error
+
+    @abstractmethod
+    def snapshot(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """The adapter's transaction for reading."""
+
+    @abstractmethod
+    def exclusive(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """The adapter's transaction for writing."""
+
+    async def announce(self, connection: AsyncConnection) -> None:
+        """Tells other processes, where the database can, that this transaction changes something."""
+
+
+def unavailable(error: Exception) -> StoreUnavailable:
+    """An error of the database in our words."""
+    cause = getattr(error, "orig", None) or error
+    return StoreUnavailable(f"the identity store cannot be used: {cause}")
