@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.left_out import leave_out
 
@@ -84,7 +85,9 @@ def _account() -> pwd.struct_passwd | None:
 
 
 def _run(account: pwd.struct_passwd | None, directory: Path, command: Sequence[str | Path]) -> None:
-    who = {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    who: dict[str, Any] = (
+        {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    )
     # Into a file: the server inherits it, and would keep a pipe open for ever.
     with (directory / "output").open("ab") as output:
         subprocess.run(command, check=True, stdout=output, stderr=output, cwd=directory, timeout=60, **who)

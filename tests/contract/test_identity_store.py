@@ -28,7 +28,6 @@ from bartizan.store import (
 )
 from bartizan.store.ports import FUTURE
 from bartizan.store.postgres import PostgresIdentityStore
-from tests.postgres import Server
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -51,7 +50,7 @@ async def opened(request: pytest.FixtureRequest, directory: Path) -> IdentitySto
         return MemoryIdentityStore()
     if request.param == "sqlite":
         return await SqliteIdentityStore.open(directory / "i.sqlite")
-    server: Server = request.getfixturevalue("postgres")
+    server = request.getfixturevalue("postgres")
     return await PostgresIdentityStore.open(await asyncio.to_thread(server.make_database), server.password)
 
 

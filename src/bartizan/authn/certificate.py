@@ -7,7 +7,6 @@ from urllib.parse import unquote
 from bartizan.authn.base import Certificate, ConnectRequest, Denied, Proof
 from bartizan.authn.binding import Names, OwnNames, named
 from bartizan.model.credential import CertificateCredential
-from bartizan.model.principal import Factor, Identity, IdentityState
 from bartizan.model.principal import Factor, Identity
 from bartizan.model.reason import ReasonCode
 from bartizan.policy.naming import admits

@@ -8,14 +8,19 @@ from bartizan.broker.directory import LiveDirectory, Snapshot, enabled_json
 from bartizan.broker.ports import EnginePort
 from bartizan.config.load import read_file
 from bartizan.errors import ConfigurationError
-from bartizan.policy import CompiledPolicy, check
+from bartizan.policy import CompiledPolicy, Policy, check
 
 
 def read_policy(file: Path) -> CompiledPolicy:
     """The compiled policy of a file, or a `ConfigurationError` with line and column of the first mistake."""
+    return read_checked(file)[1]
+
+
+def read_checked(file: Path) -> tuple[Policy, CompiledPolicy]:
+    """The policy of a file, and what it compiles to; or a `ConfigurationError`, as `read_policy`."""
     result = check(read_file(file, "the policy file"), str(file))
-    if result.compiled is not None:
-        return result.compiled
+    if result.policy is not None and result.compiled is not None:
+        return result.policy, result.compiled
     first = result.errors[0]
     more = len(result.errors) - 1
     others = f"; then {more} more (bartizan policy check {file})" if more else ""

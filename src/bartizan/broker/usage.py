@@ -55,7 +55,8 @@ class UsageBook:
 
     async def write(self) -> None:
         """Writes what is new. Where that fails, it is tried again with the next."""
-        uses, self._uses = self._uses, {}
+        uses = self._uses
+        self._uses = dict[tuple[str, str], Usage]()
         try:
             await self._store.note_usage(list(uses.values()))
         except StoreUnavailable:

@@ -4,6 +4,10 @@ app         the verbs, exit codes, one-line errors
 up          start the broker
 enrol       an identity and its bundle
 passwd      a new password
+identity    who exists (identity_csv: import and export)
+group       groups, and who is in them
+role        the policy's roles, and who has them
+credential  what proves identities: rotate, revoke, who still uses the old one
 policy      check a policy file
 clients     who is connected
 doctor      what is exposed and what needs care
@@ -13,6 +17,8 @@ completion  shell completion
 first_run   what `up` makes in an empty data directory (no verb of its own)
 summary     what `up` prints
 client      the connection of pub and sub
+listing     tables and JSON of the verbs that look at identities
+duration    `14d`, `36h`
 opening     opens a data directory: settings, CA, identities
 """
 

@@ -37,6 +37,7 @@ def enrol(
     /,
     *,
     role: Annotated[Sequence[str], Parameter(negative=(), show_default=False)] = (),
+    group: Annotated[Sequence[str], Parameter(negative=(), show_default=False)] = (),
     attr: Annotated[Sequence[str], Parameter(negative=(), show_default=False)] = (),
     out: Path | None = None,
     password: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
@@ -61,6 +62,8 @@ def enrol(
         The identity's name. Its client ids are this name, or begin with it and a '-'.
     role
         A role of the policy; may be given several times.
+    group
+        A group whose roles it has too; may be given several times.
     attr
         An attribute, NAME=VALUE, that the policy may use; may be given several times.
     out
@@ -81,16 +84,19 @@ def enrol(
         Print one JSON object.
     """
     directory = existing(data)
-    address = address_of(settings_of(directory, config), host, port)
+    settings = settings_of(directory, config)
+    address = address_of(settings, host, port)
     at = datetime.now(UTC)
-    identity = new_identity(name, at=at, roles=role, attributes=dict(parse_attribute(item) for item in attr), note=note)
-    enrolled = asyncio.run(_enrol(directory, identity, out or Path(name), address, at, by_password=password))
+    attributes = {str(key): value for key, value in map(parse_attribute, attr)}
+    identity = new_identity(name, at=at, roles=role, groups=group, attributes=attributes, note=note)
+    enrolled = asyncio.run(_enrol(directory, settings, identity, out or Path(name), address, at, by_password=password))
     _report(enrolled, address, json_output=json_output)
     return 0
 
 
 async def _enrol(
     directory: DataDirectory,
+    settings: Settings,
     identity: Identity,
     out: Path,
     address: Address,
@@ -99,7 +105,7 @@ async def _enrol(
     by_password: bool,
 ) -> Enrolled:
     authority = Authority.load(directory.ca_certificate, directory.ca_key)
-    async with identities(directory) as store:
+    async with identities(directory, settings) as store:
         make = enrol_with_password if by_password else enrol_device
         return await make(store, authority, identity, out, address, at=at)
 

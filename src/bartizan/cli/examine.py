@@ -13,7 +13,7 @@ from bartizan.config.layout import DataDirectory
 from bartizan.config.schema import Settings
 from bartizan.errors import CertificateUnusable
 from bartizan.model.credential import CertificateCredential, PasswordCredential
-from bartizan.model.principal import Identity, IdentityState
+from bartizan.model.principal import Identity
 from bartizan.pki.ca import load_certificate
 from bartizan.pki.crl import load_crl
 
@@ -53,7 +53,7 @@ async def examine(data: DataDirectory, settings: Settings, *, at: datetime) -> l
     ]
     findings += _certificates(data, settings, at)
     findings += _rights(data, settings)
-    async with identities(data) as store:
+    async with identities(data, settings) as store:
         after = ""
         while page := await store.page(after, 1_000):
             after = page[-1].name
@@ -127,7 +127,7 @@ def _rights(data: DataDirectory, settings: Settings) -> Iterator[Finding]:
 
 
 def _identity(identity: Identity, at: datetime) -> Iterator[Finding]:
-    if identity.state is not IdentityState.ENABLED:
+    if identity.refusal(at) is not None:
         return
     certificates = [
         item for item in identity.credentials if isinstance(item, CertificateCredential) and item.revoked_at is None
@@ -146,7 +146,9 @@ def _identity(identity: Identity, at: datetime) -> Iterator[Finding]:
                 f"the certificate of {identity.name} ends on {ends:%Y-%m-%d}, in {(ends - at).days} days",
                 "enrol it again",
             )
-    if any(isinstance(item, PasswordCredential) and item.must_change for item in identity.credentials):
+    if any(
+        isinstance(item, PasswordCredential) and item.must_change and item.is_live(at) for item in identity.credentials
+    ):
         yield Finding(
             Level.WARNING,
             f"{identity.name} still has its one-time secret",

@@ -15,11 +15,12 @@ from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
+from bartizan.cli.opening import identities
 from bartizan.config.layout import DataDirectory
+from bartizan.config.schema import Settings
 from bartizan.errors import ConfigurationError, NotFound, StoreUnavailable
 from bartizan.identity.passwords import generate_secret
 from bartizan.identity.register import Register, new_identity, password_credential
-from bartizan.model.credential import CertificateCredential
 from bartizan.pki.bundle import DESCRIPTION
 from bartizan.pki.ca import Authority
 from bartizan.pki.crl import ensure_crl
@@ -28,7 +29,6 @@ from bartizan.pki.files import DIRECTORY, PRIVATE, make_directory, write_durably
 from bartizan.pki.server import ensure_server_certificate
 from bartizan.policy import default_policy_text
 from bartizan.store.ports import IdentityStore
-from bartizan.store.sqlite import SqliteIdentityStore
 
 ADMINISTRATOR = "admin"
 DEMO = (("press-01", "press"), ("dash-01", "dashboard"))
@@ -53,9 +53,17 @@ class Prepared:
 
 
 async def prepare(
-    root: Path, *, at: datetime, names: Sequence[str] = (), address: Address = DEFAULT_ADDRESS
+    root: Path,
+    *,
+    at: datetime,
+    names: Sequence[str] = (),
+    address: Address = DEFAULT_ADDRESS,
+    settings: Settings | None = None,
 ) -> Prepared:
-    """Makes, completes or refreshes a data directory. `names` are further names of this server."""
+    """Makes, completes or refreshes a data directory. `names` are further names of this server.
+
+    Identities that several brokers share belong to all of them: nothing there is made anew, and no demo is added.
+    """
     data = DataDirectory(Path.cwd() / root)
     first = not data.first_run_mark.exists()
     if first:
@@ -70,15 +78,15 @@ async def prepare(
         authority = Authority.load(data.ca_certificate, data.ca_key)
         renewed = ensure_server_certificate(data, authority, at=at, names=names)
         secret = None
-        store = await SqliteIdentityStore.open(data.identities)
-        try:
+        async with identities(data, settings or Settings()) as store:
+            shared = settings is not None and settings.store.identities is not None
             if first:
                 _write_texts(data)
-                secret = await _make_administrator(store, at)
-                await _make_demo(store, data, authority, address, at)
-            ensure_crl(data, authority, await _revoked(store), at=at)
-        finally:
-            await store.close()
+                if not shared or await store.get(ADMINISTRATOR) is None:
+                    secret = await _make_administrator(store, at)
+                if not shared:
+                    await _make_demo(store, data, authority, address, at)
+            ensure_crl(data, authority, await store.revoked_certificates(), at=at)
         if first:
             write_durably(data.first_run_mark, at.isoformat().encode() + b"\n", PRIVATE)
     return Prepared(data, authority.fingerprint, first, secret, server_certificate_renewed=renewed and not first)
@@ -161,15 +169,3 @@ async def _make_demo(
             name, at=at, roles=[role], attributes={"site": DEMO_SITE}, note="demo identity of the first run"
         )
         await enrol_device(store, authority, identity, bundle, address, at=at)
-
-
-async def _revoked(store: IdentityStore) -> list[CertificateCredential]:
-    revoked: list[CertificateCredential] = []
-    after = ""
-    while page := await store.page(after, 1_000):
-        after = page[-1].name
-        for identity in page:
-            revoked += [
-                item for item in identity.credentials if isinstance(item, CertificateCredential) and item.revoked_at
-            ]
-    return revoked

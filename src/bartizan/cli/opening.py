@@ -5,9 +5,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bartizan.config.layout import DataDirectory
-from bartizan.config.load import load_settings
+from bartizan.config.load import load_settings, read_secret
 from bartizan.config.schema import Settings
 from bartizan.errors import ConfigurationError
+from bartizan.identity.register import Register
+from bartizan.store.ports import IdentityStore
 from bartizan.store.sqlite import SqliteIdentityStore
 
 DEFAULT_DATA = Path("bartizan-data")
@@ -33,10 +35,28 @@ def settings_of(directory: DataDirectory, config: Path | None, overrides: Sequen
 
 
 @asynccontextmanager
-async def identities(directory: DataDirectory) -> AsyncIterator[SqliteIdentityStore]:
-    """The identity store of a data directory, closed at the end."""
-    store = await SqliteIdentityStore.open(directory.identities)
+async def identities(directory: DataDirectory, settings: Settings) -> AsyncIterator[IdentityStore]:
+    """The identity store of a data directory, or the one that its settings name; closed at the end."""
+    store = await _opened(directory, settings)
     try:
         yield store
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def register_of(data: Path, config: Path | None) -> AsyncIterator[Register]:
+    """The identities of the broker that was set up there."""
+    directory = existing(data)
+    async with identities(directory, settings_of(directory, config)) as store:
+        yield Register(store)
+
+
+async def _opened(directory: DataDirectory, settings: Settings) -> IdentityStore:
+    if settings.store.identities is None:
+        return await SqliteIdentityStore.open(directory.identities)
+    from bartizan.store.postgres import PostgresIdentityStore  # noqa: PLC0415  most need no PostgreSQL
+
+    file = settings.store.identities_password_file
+    password = None if file is None else read_secret(file, "the password file of the identity database")
+    return await PostgresIdentityStore.open(settings.store.identities, password)

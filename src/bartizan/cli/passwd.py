@@ -10,9 +10,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from bartizan.cli.opening import DEFAULT_DATA, existing, identities
+from bartizan.cli.opening import DEFAULT_DATA, existing, identities, settings_of
 from bartizan.config.layout import DataDirectory
 from bartizan.config.load import read_file
+from bartizan.config.schema import Settings
 from bartizan.errors import InvalidValue
 from bartizan.identity.passwords import PASSWORD_BYTES_MAX, generate_secret
 from bartizan.identity.register import Register
@@ -28,6 +29,7 @@ def passwd(
     password_file: Path | None = None,
     generate: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     data: Path = DEFAULT_DATA,
+    config: Path | None = None,
     json_output: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False,
 ) -> int:
     """Give an identity a new password; all its earlier passwords end.
@@ -48,12 +50,14 @@ def passwd(
         Make a password and show it once.
     data
         The broker's data directory.
+    config
+        The broker's configuration file. Default: bartizan.toml of the data directory.
     json_output
         Print one JSON object.
     """
     directory = existing(data)
     password = generate_secret() if generate else _chosen(password_file)
-    asyncio.run(_set(directory, name, password))
+    asyncio.run(_set(directory, settings_of(directory, config), name, password))
     shown = {"password": password} if generate else {}
     if json_output:
         print(json.dumps({"identity": name, **shown}))
@@ -78,6 +82,6 @@ def _chosen(file: Path | None) -> str:
     return password
 
 
-async def _set(directory: DataDirectory, name: str, password: str) -> None:
-    async with identities(directory) as store:
+async def _set(directory: DataDirectory, settings: Settings, name: str, password: str) -> None:
+    async with identities(directory, settings) as store:
         await Register(store).set_password(name, password, at=datetime.now(UTC))

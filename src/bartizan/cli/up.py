@@ -23,7 +23,6 @@ from bartizan.config.layout import DataDirectory
 from bartizan.config.load import load_settings
 from bartizan.config.schema import Settings
 from bartizan.errors import ConfigurationError
-from bartizan.pki.enrolment import Address
 
 
 def up(
@@ -87,12 +86,12 @@ async def _up(
 ) -> int:
     # Everything is bound or nothing: this one first, because the engine binds its own all at once.
     monitoring = bind_monitoring(settings)
-    prepared = await _prepare(root, names, client_address(settings))
+    prepared = await _prepare(root, names, settings)
     journal = Journal(sys.stderr, settings.log, colours=colourful(sys.stderr), held=True)
     told = False
     try:
         async with (
-            identities(prepared.data) as store,
+            identities(prepared.data, settings) as store,
             Broker(
                 settings,
                 prepared.data,
@@ -126,9 +125,10 @@ def _tell_descriptors(journal: Journal, settings: Settings) -> None:
         journal.note("few_descriptors", connections=fit, connections_max=wanted)
 
 
-async def _prepare(root: Path, names: Sequence[str], address: Address) -> Prepared:
+async def _prepare(root: Path, names: Sequence[str], settings: Settings) -> Prepared:
+    address = client_address(settings)
     try:
-        return await prepare(root, at=datetime.now(UTC), names=names, address=address)
+        return await prepare(root, at=datetime.now(UTC), names=names, address=address, settings=settings)
     except OSError as error:
         raise ConfigurationError(
             f"the data directory cannot be made or used: {error.strerror}",

@@ -45,6 +45,17 @@ def read_file(path: Path, meaning: str) -> bytes:
     return content
 
 
+def read_secret(path: Path, meaning: str) -> str:
+    """The first line of a file that only its owner may read."""
+    content = read_file(path, meaning)
+    if path.stat().st_mode & 0o077:
+        raise ConfigurationError(f"{meaning} is open to other users", str(path), f"chmod 0600 {path}")
+    secret = content.decode(errors="replace").split("\n", 1)[0].rstrip("\r")
+    if not secret:
+        raise ConfigurationError(f"{meaning} is empty", str(path), "write the secret into its first line")
+    return secret
+
+
 def read_secret_octets(path: Path, meaning: str) -> bytes:
     """The secret in a file, without the line's end, whatever octets it is of. Only the owner may read it."""
     content = read_file(path, meaning).rstrip(b"\r\n")
@@ -145,7 +156,10 @@ def _where(path: Sequence[str | int], file: Path | None, text: str, overrides: S
 
 def _resolve(raw: dict[str, Any], base: Path) -> None:
     """Paths in a file are relative to that file, not to where the command was started."""
-    tables: list[tuple[Any, tuple[str, ...]]] = [(raw.get("policy"), ("file",))]
+    tables: list[tuple[Any, tuple[str, ...]]] = [
+        (raw.get("policy"), ("file",)),
+        (raw.get("store"), ("identities_password_file",)),
+    ]
     listeners = raw["listeners"] if isinstance(raw.get("listeners"), dict) else {}
     tables += [(listener, PATH_KEYS) for listener in listeners.values()]
     authenticators = raw["authenticators"] if isinstance(raw.get("authenticators"), dict) else {}

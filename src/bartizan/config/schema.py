@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from bartizan.config.authenticators import AuthenticatorName, AuthenticatorSettings, Introspection, PasswordSettings
+from bartizan.config.database import parse_database_url
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Bind, Listener, Reason, is_local
 
@@ -91,11 +92,29 @@ class StoreSettings(BaseModel):
         100,
         description='Time between syncs with durability = "interval", here or on a listener: what a power cut can lose.',
     )
+    identities: Annotated[str, AfterValidator(parse_database_url)] | None = Field(
+        None,
+        description=(
+            "PostgreSQL database of the identities, such as "
+            '"postgresql://bartizan@db.example/bartizan": several brokers may share it (`pip install bartizan[pg]`). '
+            "To another machine TLS is verified (`sslmode=verify-full`, CA in `PGSSLROOTCERT` or "
+            "`~/.postgresql/root.crt`). Default: SQLite, in the data directory."
+        ),
+    )
+    identities_password_file: Path | None = Field(
+        None,
+        description=(
+            "File whose first line is the password of that database's user; nobody else may read it. Default: "
+            "`PGPASSFILE`, or `~/.pgpass`."
+        ),
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.kind == "memory" and "durability" in self.model_fields_set:
             raise ValueError('kind = "memory" keeps nothing: remove durability, or use kind = "embedded"')
+        if self.identities_password_file is not None and self.identities is None:
+            raise ValueError("identities_password_file needs identities: the address of the database")
         return self
 
 

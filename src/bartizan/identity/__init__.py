@@ -1,6 +1,10 @@
 """Who exists, what proves it, until when.
 
-register   adds, changes and removes identities in a store
+register   adds, changes and removes identities and groups in a store
+rotation   one credential after another, both live for a while; who still uses the old one
+edit       a change as people ask for it: gain this, lose that, leave the rest
+records    identities as plain values, for JSON and CSV
+csv_file   identities from CSV and to it, all or nothing
 hashes     those of other brokers, until the next login
 passwords  argon2id hashes, generated secrets
 """

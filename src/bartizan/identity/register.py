@@ -1,31 +1,53 @@
 """Adds, changes and removes identities. Time comes in as an argument (I1 holds here as well)."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from bartizan.errors import InvalidValue, NotFound
 from bartizan.identity.passwords import generate_secret, hash_password
+from bartizan.identity.rotation import revoked, rotated
 from bartizan.model.credential import CertificateCredential, Credential, PasswordCredential
-from bartizan.model.ids import AttributeName, IdentityName, RoleName, parse_attribute_value
+from bartizan.model.group import Group
+from bartizan.model.ids import (
+    AttributeName,
+    GroupName,
+    IdentityName,
+    RoleName,
+    parse_attribute_value,
+    parse_remark,
+)
 from bartizan.model.principal import Identity, IdentityState
-from bartizan.store.ports import Create, IdentityStore, Remove, Replace
+from bartizan.store.ports import (
+    Create,
+    CreateGroup,
+    IdentityStore,
+    Remove,
+    RemoveGroup,
+    Replace,
+    ReplaceGroup,
+)
 
 RESERVED: Final = frozenset({"anonymous"})
 """Names that mean something else in logs and policy."""
 
+PAGE = 1_000
+"""Identities read at once."""
 
-def new_identity(
+
+def new_identity(  # noqa: PLR0913  every word that people give one
     name: str,
     *,
     at: datetime,
     roles: Sequence[str] = (),
+    groups: Sequence[str] = (),
     attributes: Mapping[str, str] | None = None,
+    owner: str = "",
     note: str = "",
 ) -> Identity:
-    """An identity not yet stored, from plain text; `InvalidValue` for a bad name, role or attribute."""
+    """An identity not yet stored, from plain text; `InvalidValue` for a bad name, role, group or attribute."""
     parsed = IdentityName.parse(name)
     if parsed in RESERVED:
         raise InvalidValue(f"the name {name!r} is reserved")
@@ -38,29 +60,47 @@ def new_identity(
                 (AttributeName.parse(key), parse_attribute_value(value)) for key, value in (attributes or {}).items()
             )
         ),
-        note=note,
+        groups=tuple(dict.fromkeys(GroupName.parse(group) for group in groups)),
+        owner=parse_remark(owner),
+        note=parse_remark(note),
     )
 
 
-def password_credential(password: str, *, at: datetime, must_change: bool = False) -> PasswordCredential:
+def new_group(name: str, *, at: datetime, roles: Sequence[str] = (), note: str = "") -> Group:
+    """A group not yet stored, from plain text."""
+    return Group(
+        name=GroupName.parse(name),
+        created_at=at,
+        roles=tuple(dict.fromkeys(RoleName.parse(role) for role in roles)),
+        note=parse_remark(note),
+    )
+
+
+def password_credential(
+    password: str, *, at: datetime, must_change: bool = False, note: str = ""
+) -> PasswordCredential:
     """A password as it is kept."""
-    return PasswordCredential(id=_credential_id(), hash=hash_password(password), created_at=at, must_change=must_change)
+    return PasswordCredential(
+        id=credential_id(), hash=hash_password(password), created_at=at, must_change=must_change, note=note
+    )
 
 
 def certificate_credential(
-    *, fingerprint_sha256: str, serial_hex: str, not_after: datetime, at: datetime
+    *, fingerprint_sha256: str, serial_hex: str, not_after: datetime, at: datetime, note: str = ""
 ) -> CertificateCredential:
     """A certificate as it is kept."""
     return CertificateCredential(
-        id=_credential_id(),
+        id=credential_id(),
         fingerprint_sha256=fingerprint_sha256,
         serial_hex=serial_hex,
         created_at=at,
         not_after=not_after,
+        note=note,
     )
 
 
-def _credential_id() -> str:
+def credential_id() -> str:
+    """A name for a credential that nobody else has."""
     return secrets.token_hex(8)
 
 
@@ -69,6 +109,11 @@ class Register:
 
     def __init__(self, store: IdentityStore) -> None:
         self._store = store
+
+    @property
+    def store(self) -> IdentityStore:
+        """Where they are kept."""
+        return self._store
 
     async def add(self, identity: Identity) -> Identity:
         """Stores a new identity with its credentials; `AlreadyExists` if the name is taken."""
@@ -84,8 +129,21 @@ class Register:
 
     async def add_credential(self, name: str, credential: Credential) -> Identity:
         """Adds a credential beside those that are there."""
-        identity = await self.get(name)
-        return await self._write(replace(identity, credentials=(*identity.credentials, credential)))
+        return await self.change(name, lambda now: replace(now, credentials=(*now.credentials, credential)))
+
+    async def change(self, name: str, change: Callable[[Identity], Identity]) -> Identity:
+        """Writes what `change` makes of the identity; `Conflict` if someone else wrote it meanwhile."""
+        before = await self.get(name)
+        after = change(before)
+        return before if after == before else await self._write(after)
+
+    async def rotate(self, name: str, credential: Credential, *, at: datetime, overlap: timedelta) -> Identity:
+        """Adds a credential; those of its kind prove the identity for `overlap` still."""
+        return await self.change(name, lambda now: rotated(now, credential, at=at, overlap=overlap))
+
+    async def revoke_credentials(self, name: str, ids: Collection[str] | None, *, at: datetime) -> Identity:
+        """Ends credentials now, or all of them; `NotFound` names one that the identity has not."""
+        return await self.change(name, lambda now: revoked(now, ids, at=at))
 
     async def set_password(self, name: str, password: str, *, at: datetime) -> Identity:
         """Makes this the only password: one-time secrets and older passwords end."""
@@ -100,8 +158,10 @@ class Register:
         return secret
 
     async def set_state(self, name: str, state: IdentityState) -> Identity:
-        """Enables or disables."""
-        return await self._write(replace(await self.get(name), state=state))
+        """Puts it into this state; a quarantine lasts until it is enabled."""
+        return await self.change(
+            name, lambda now: replace(now, state=state, quarantined_until=None, quarantine_reason="")
+        )
 
     async def revoke_certificate(self, name: str, fingerprint_sha256: str, *, at: datetime) -> Identity:
         """Ends one certificate; `NotFound` if the identity has none of this fingerprint."""
@@ -119,6 +179,44 @@ class Register:
     async def remove(self, name: str) -> None:
         """Removes the identity: its certificates and passwords prove nothing any more."""
         await self._store.commit([Remove(IdentityName(name))])
+
+    async def group(self, name: str) -> Group:
+        """The group, or `NotFound`."""
+        found = next((group for group in await self._store.groups() if group.name == name), None)
+        if found is None:
+            raise NotFound(f"there is no group {name!r}")
+        return found
+
+    async def add_group(self, group: Group) -> Group:
+        """Stores a new group; `AlreadyExists` if the name is taken."""
+        return replace(group, revision=await self._store.commit([CreateGroup(group)]))
+
+    async def change_group(self, name: str, change: Callable[[Group], Group], members: Sequence[Replace] = ()) -> Group:
+        """Writes what `change` makes of the group, and its members, in one transaction."""
+        before = await self.group(name)
+        after = change(before)
+        changes = [*([] if after == before else [ReplaceGroup(after)]), *members]
+        return replace(after, revision=await self._store.commit(changes)) if changes else before
+
+    async def members(self, name: str) -> list[Identity]:
+        """Who is in the group, in order of name."""
+        return [identity async for identity in self.everyone() if name in identity.groups]
+
+    async def remove_group(self, name: str, *, with_members: bool = False) -> int:
+        """Removes a group, taking its members out of it if so told; how many there were."""
+        group = await self.group(name)
+        members = await self.members(name) if with_members else []
+        taken = [replace(one, groups=tuple(other for other in one.groups if other != name)) for one in members]
+        await self._store.commit([*map(Replace, taken), RemoveGroup(group.name)])
+        return len(members)
+
+    async def everyone(self) -> AsyncIterator[Identity]:
+        """Every identity, in order of name."""
+        after = ""
+        while page := await self._store.page(after, PAGE):
+            for identity in page:
+                yield identity
+            after = page[-1].name
 
     async def _write(self, identity: Identity) -> Identity:
         revision = await self._store.commit([Replace(identity)])

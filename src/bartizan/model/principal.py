@@ -74,7 +74,9 @@ class Identity:
         ends = f" until {self.quarantined_until:%Y-%m-%d %H:%M:%S}Z" if self.quarantined_until else ""
         return f"the identity is {state.value}" + (ends if state is IdentityState.QUARANTINED else "")
 
-    def principal(self, method: str, *, factor: Factor | None = None, credential: Credential | None = None) -> "Principal":
+    def principal(
+        self, method: str, *, factor: Factor | None = None, credential: Credential | None = None
+    ) -> "Principal":
         """What a connection proved by `method` may act as; `credential` is the stored one that proved it."""
         return Principal(
             identity=self.name,

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from bartizan.errors import AlreadyExists, Conflict, NotFound
+from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group
 from bartizan.model.principal import Identity
 from bartizan.model.usage import Usage
@@ -31,9 +32,7 @@ class _State:
     revision: int = 0
 
     def copy(self) -> "_State":
-        return _State(
-            dict(self.identities), dict(self.removed), dict(self.groups), self.groups_revision, self.revision
-        )
+        return _State(dict(self.identities), dict(self.removed), dict(self.groups), self.groups_revision, self.revision)
 
     def apply(self, change: Change) -> None:
         match change:
@@ -121,6 +120,15 @@ class MemoryIdentityStore:
     async def get_many(self, names: Collection[str]) -> Sequence[Identity]:
         """The identities of these names, as far as there are any."""
         return [self._state.identities[name] for name in sorted(set(names) & self._state.identities.keys())]
+
+    async def revoked_certificates(self) -> Sequence[CertificateCredential]:
+        """Every certificate on record that was revoked."""
+        return [
+            item
+            for _, identity in sorted(self._state.identities.items())
+            for item in identity.credentials
+            if isinstance(item, CertificateCredential) and item.revoked_at is not None
+        ]
 
     async def groups(self) -> Sequence[Group]:
         """Every group, in order of name."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group
 from bartizan.model.ids import GroupName, IdentityName
 from bartizan.model.principal import Identity
@@ -100,6 +101,10 @@ class IdentityStore(IdentityDirectory, Protocol):
 
     async def get_many(self, names: Collection[str]) -> Sequence[Identity]:
         """The identities of these names, as far as there are any, in order of name."""
+        ...
+
+    async def revoked_certificates(self) -> Sequence[CertificateCredential]:
+        """Every certificate on record that was revoked."""
         ...
 
     async def groups(self) -> Sequence[Group]:

@@ -64,7 +64,7 @@ class PostgresIdentityStore(SqlIdentityStore):
         # Before the query: what is committed after it is heard again.
         self._heard = False
         self._seen = None
-        delta = await super().changes_since(revision)
+        delta = await self.look_for_changes(revision)
         self._seen = (delta.revision, now)
         return delta
 
@@ -75,7 +75,7 @@ class PostgresIdentityStore(SqlIdentityStore):
     async def close(self) -> None:
         """Closes every connection."""
         await self._stop_listening()
-        await super().close()
+        await self.dispose()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
@@ -91,14 +91,12 @@ class PostgresIdentityStore(SqlIdentityStore):
 
     async def _is_listening(self) -> bool:
         if self._ear is not None:
-            driver: Any = (await self._ear.get_raw_connection()).driver_connection
-            if not driver.is_closed():
+            if not (await _driver_of(self._ear)).is_closed():
                 return True
             await self._stop_listening()
         try:
             ear = await self._engine.connect()
-            driver = (await ear.get_raw_connection()).driver_connection
-            await driver.add_listener(CHANNEL, self._hear)
+            await (await _driver_of(ear)).add_listener(CHANNEL, self._hear)
         except (SQLAlchemyError, OSError):
             return False
         self._ear, self._seen = ear, None
@@ -115,6 +113,10 @@ class PostgresIdentityStore(SqlIdentityStore):
         self._heard = True
 
 
+async def _driver_of(connection: AsyncConnection) -> Any:  # noqa: ANN401  asyncpg has no types
+    return (await connection.get_raw_connection()).driver_connection
+
+
 def _engine(url: URL, password: str | None) -> AsyncEngine:
     # libpq's word in the URL, asyncpg's in its call.
     mode = url.query.get("sslmode")
@@ -127,6 +129,4 @@ def _engine(url: URL, password: str | None) -> AsyncEngine:
             target, connect_args=arguments, pool_size=CONNECTIONS_MAX, max_overflow=0, pool_pre_ping=True
         )
     except ModuleNotFoundError:
-        raise StoreUnavailable(
-            "identities in PostgreSQL need the driver asyncpg: pip install 'bartizan[pg]'"
-        ) from None
+        raise StoreUnavailable("identities in PostgreSQL need the driver asyncpg: pip install 'bartizan[pg]'") from None

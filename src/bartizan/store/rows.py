@@ -72,9 +72,7 @@ def attribute_rows(identity: Identity) -> list[Row]:
 def member_rows(identity: Identity) -> list[Row]:
     """The rows of table `group_member`."""
     name = str(identity.name)
-    return [
-        {"identity": name, "group_name": str(group), "position": at} for at, group in enumerate(identity.groups)
-    ]
+    return [{"identity": name, "group_name": str(group), "position": at} for at, group in enumerate(identity.groups)]
 
 
 def credential_rows(identity: Identity) -> list[Row]:
@@ -112,7 +110,8 @@ def _credential_row(name: str, credential: Credential) -> Row:
             }
 
 
-def _credential(row: Row) -> Credential:
+def credential_of(row: Row) -> Credential:
+    """The credential of one row."""
     shared: dict[str, Any] = {
         "id": row["id"],
         "created_at": datetime.fromisoformat(row["created_at"]),
@@ -151,7 +150,7 @@ def identity_of(
         attributes=tuple((AttributeName(item["attribute"]), item["value"]) for item in attributes),
         state=IdentityState(row["state"]),
         note=row["note"],
-        credentials=tuple(_credential(item) for item in credentials),
+        credentials=tuple(credential_of(item) for item in credentials),
         revision=row["revision"],
         groups=tuple(GroupName(member["group_name"]) for member in members),
         owner=row["owner"],
@@ -172,9 +171,7 @@ def group_row(group: Group, revision: int) -> Row:
 
 def group_role_rows(group: Group) -> list[Row]:
     """The rows of table `group_role`."""
-    return [
-        {"group_name": str(group.name), "role": str(role), "position": at} for at, role in enumerate(group.roles)
-    ]
+    return [{"group_name": str(group.name), "role": str(role), "position": at} for at, role in enumerate(group.roles)]
 
 
 def group_of(row: Row, roles: Sequence[Row]) -> Group:

@@ -9,12 +9,13 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bartizan.errors import Conflict, StoreUnavailable
+from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group
 from bartizan.model.principal import Identity
 from bartizan.model.usage import Usage
 from bartizan.store import queries, rows
 from bartizan.store.ports import Change, Delta, Told
-from bartizan.store.tables import IDENTITY, REMOVED, REVISION, USAGE
+from bartizan.store.tables import CREDENTIAL, IDENTITY, REMOVED, REVISION, USAGE
 from bartizan.store.writer import Writer
 
 # Core has no word for "insert or update" that both dialects share; this text is the same in both.
@@ -53,8 +54,8 @@ class SqlIdentityStore(ABC):
         async with self.reading() as connection:
             return frozenset(await queries.names_in(connection, IDENTITY, names))
 
-    async def changes_since(self, revision: int) -> Delta:
-        """What any process changed after `revision`."""
+    async def look_for_changes(self, revision: int) -> Delta:
+        """What any process changed after `revision`: what `changes_since` says where it cannot know better."""
         async with self.reading() as connection:
             now, groups_at = (await connection.execute(select(REVISION.c.value, REVISION.c.groups_value))).one()
             if now <= revision:
@@ -76,6 +77,14 @@ class SqlIdentityStore(ABC):
             if not names:
                 return []
             return await queries.identities(connection, lambda name: (name > after) & (name <= names[-1]))
+
+    async def revoked_certificates(self) -> Sequence[CertificateCredential]:
+        """Every certificate on record that was revoked."""
+        revoked = (CREDENTIAL.c.kind == "certificate") & CREDENTIAL.c.revoked_at.is_not(None)
+        asked = select(CREDENTIAL).where(revoked).order_by(CREDENTIAL.c.identity, CREDENTIAL.c.created_at)
+        async with self.reading() as connection:
+            found = [rows.credential_of(row) for row in (await connection.execute(asked)).mappings()]
+        return [item for item in found if isinstance(item, CertificateCredential)]
 
     async def groups(self) -> Sequence[Group]:
         """Every group, in order of name."""
@@ -112,7 +121,7 @@ class SqlIdentityStore(ABC):
                 found += [rows.usage_of(row) for row in (await connection.execute(those)).mappings()]
             return found
 
-    async def close(self) -> None:
+    async def dispose(self) -> None:
         """Closes every connection."""
         await self._engine.dispose()
 
@@ -144,6 +153,7 @@ class SqlIdentityStore(ABC):
     def exclusive(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """The adapter's transaction for writing."""
 
+    @abstractmethod
     async def announce(self, connection: AsyncConnection) -> None:
         """Tells other processes, where the database can, that this transaction changes something."""
 

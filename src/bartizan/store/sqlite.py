@@ -60,7 +60,7 @@ class SqliteIdentityStore(SqlIdentityStore):
             return Delta(revision=revision, written=frozenset(), removed=frozenset())
         # As it was before the query: a commit since then is another version.
         self._seen = None
-        delta = await super().changes_since(revision)
+        delta = await self.look_for_changes(revision)
         if version is not None:
             self._seen = (version, delta.revision)
         return delta
@@ -68,7 +68,7 @@ class SqliteIdentityStore(SqlIdentityStore):
     async def close(self) -> None:
         """Closes the file."""
         self._watch.close()
-        await super().close()
+        await self.dispose()
 
     def _file_version(self) -> int | None:
         """A number that another commit to the file changes (SQLite, `PRAGMA data_version`); none if it cannot be had."""
@@ -77,6 +77,9 @@ class SqliteIdentityStore(SqlIdentityStore):
         except sqlite3.Error:
             return None
         return int(version)
+
+    async def announce(self, connection: AsyncConnection) -> None:
+        """Nothing to tell: the file's version has changed."""
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:

@@ -77,7 +77,7 @@ class Writer:
     async def _write(self, run: Sequence[Create | Replace]) -> None:
         names = [str(change.identity.name) for change in run]
         asked = select(IDENTITY.c.name, IDENTITY.c.revision).where(IDENTITY.c.name.in_(names))
-        before = {name: revision for name, revision in await self._connection.execute(asked)}
+        before: dict[str, int] = {row.name: row.revision for row in await self._connection.execute(asked)}
         for change in run:
             self._check(change, before.get(change.identity.name))
         identities = [change.identity for change in run]
@@ -87,7 +87,8 @@ class Writer:
             await self._connection.execute(insert(IDENTITY), made)
         if before:
             written = [
-                {"key": row["name"], **row} for row in (rows.identity_row(one, self.revision) for one in identities)
+                {"key": row["name"], **row}
+                for row in (rows.identity_row(one, self.revision) for one in identities)
                 if row["name"] in before
             ]
             await self._connection.execute(update(IDENTITY).where(IDENTITY.c.name == bindparam("key")), written)
@@ -159,7 +160,8 @@ def _runs(changes: Sequence[Change]) -> Iterator[list[Change]]:
         name = str(change.identity.name) if isinstance(change, Create | Replace) else None
         if run and (name is None or name in names or len(run) == NAMES_PER_QUERY):
             yield run
-            run, names = [], set()
+            run = []
+            names.clear()
         run.append(change)
         if name is None:
             yield run

@@ -71,7 +71,7 @@ async def test_a_flood_of_unknown_names_is_not_a_flood_of_queries():
 
 
 def test_only_enabled_identities_reach_the_engine():
-    states = {
+    states: dict[str, dict[str, Any]] = {
         "disabled": {"state": IdentityState.DISABLED},
         "revoked": {"state": IdentityState.REVOKED},
         "for-ever": {"state": IdentityState.QUARANTINED},

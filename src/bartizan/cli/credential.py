@@ -1,0 +1,260 @@
+"""`bartizan credential`: what proves identities; a new one beside the old one; who still uses the old one."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from bartizan.cli.duration import parse_duration
+from bartizan.cli.enrol import address_of
+from bartizan.cli.listing import Config, Data, Flag, Json, Text, ends_at, print_json, short, show_table
+from bartizan.cli.opening import DEFAULT_DATA, existing, identities, register_of, settings_of
+from bartizan.errors import InvalidValue
+from bartizan.identity.passwords import generate_secret
+from bartizan.identity.records import credential_record, time_text
+from bartizan.identity.register import Register, password_credential
+from bartizan.identity.rotation import Held, held
+from bartizan.model.credential import CertificateCredential
+from bartizan.model.principal import Identity
+from bartizan.pki.ca import Authority
+from bartizan.pki.enrolment import Address, rotate_certificate
+
+app = App(name="credential", help="List, rotate or revoke what proves identities.")
+
+SHOWN_MAX = 200
+"""Rows of a table; `--json` has no such bound."""
+
+Kind = Literal["password", "certificate"]
+
+_COLUMNS = {
+    "identity": "identity",
+    "kind": "kind",
+    "id": "credential",
+    "created_at": "created",
+    "ends": "ends",
+    "last_used_at": "last used",
+    "successor": "successor",
+}
+
+
+@app.command(name="list")
+def list_(
+    name: Annotated[str | None, Parameter(show_default=False)] = None,
+    /,
+    *,
+    stale: Flag = False,
+    ends_within: Text = None,
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    json_output: Json = False,
+) -> int:
+    """List live credentials: when each ends and was last used.
+
+    For example:
+
+        bartizan credential list press-01
+
+        bartizan credential list --stale
+
+        bartizan credential list --ends-within 30d --json
+
+    Parameters
+    ----------
+    name
+        Only those of this identity, ended ones too.
+    stale
+        Only those that have a successor which their holder does not use yet: who still uses the old one.
+    ends_within
+        Only those that end within so long, such as 30d.
+    """
+    until = None if ends_within is None else datetime.now(UTC) + parse_duration(ends_within)
+    found = asyncio.run(_gather(data, config, name, until, stale=stale))
+    if json_output:
+        print_json(found)
+    else:
+        more = f", {len(found) - SHOWN_MAX} not shown (--json shows all)" if len(found) > SHOWN_MAX else ""
+        show_table(found[:SHOWN_MAX], _COLUMNS, f"{len(found)} credentials{more}")
+    return 0
+
+
+@app.command
+def rotate(
+    name: str,
+    /,
+    *,
+    overlap: str = "14d",
+    kind: Annotated[Kind | None, Parameter(show_default=False)] = None,
+    out: Path | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    note: Annotated[str, Parameter(show_default=False)] = "",
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    json_output: Json = False,
+) -> int:
+    """Give an identity a new credential. The old ones of its kind still work for the overlap, then no more.
+
+    A certificate comes in a bundle, as from `bartizan enrol`; a password is made and shown once.
+
+    For example:
+
+        bartizan credential rotate press-01 --overlap 14d --out press-01-new
+
+        bartizan credential rotate dash --kind password --overlap 0d
+
+    Parameters
+    ----------
+    name
+        The identity.
+    overlap
+        How long the old ones still prove it, such as 14d; 0d ends them now.
+    kind
+        Default: that of its newest live credential, else a password.
+    out
+        Directory of the bundle, made here. Default: the name and the day, such as press-01-2026-11-21.
+    host
+        Name or address in the bundle under which the client reaches the broker. Default: localhost.
+    port
+        Port in the bundle. Default: that of the first MQTT-over-TLS listener.
+    note
+        A remark kept with the credential.
+    """
+    at = datetime.now(UTC)
+    wanted = _Rotation(at, parse_duration(overlap), note, out or Path(f"{name}-{at:%Y-%m-%d}"), kind)
+    made = asyncio.run(_rotate(data, config, name, wanted, (host, port)))
+    if json_output:
+        print_json(made)
+        return 0
+    ends = made["earlier_end_at"]
+    print(f"{name} has a new {made['kind']}" + (f"; earlier ones end on {short(ends)} UTC" if ends else ""))
+    if "password" in made:
+        print(f"  password  {made['password']}   (shown this once)")
+    else:
+        print(f"  bundle    {made['bundle']}")
+    return 0
+
+
+@app.command
+def revoke(
+    name: str,
+    credentials: Annotated[list[str] | None, Parameter(consume_multiple=True, show_default=False)] = None,
+    /,
+    *,
+    all_: Annotated[bool, Parameter(name="--all", negative=(), show_default=False)] = False,
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    json_output: Json = False,
+) -> int:
+    """End credentials of an identity now. A revoked certificate ends its live connections too.
+
+    For example:
+
+        bartizan credential revoke press-01 1f8e3a9c0b7d6e52
+
+        bartizan credential revoke press-01 --all
+
+    Parameters
+    ----------
+    name
+        The identity.
+    credentials
+        Their ids, as `bartizan credential list` shows them.
+    all_
+        All of them: nothing proves the identity any more.
+    """
+    if bool(credentials) == all_:
+        raise InvalidValue("name credentials by their ids, or say --all")
+    asyncio.run(_revoke(data, config, name, None if all_ else credentials))
+    if json_output:
+        print_json({"identity": name, "revoked": "all" if all_ else credentials})
+    else:
+        print(f"{name}: {'all credentials' if all_ else ', '.join(credentials or [])} revoked")
+    return 0
+
+
+async def _gather(
+    data: Path, config: Path | None, name: str | None, until: datetime | None, *, stale: bool
+) -> list[dict[str, Any]]:
+    at = datetime.now(UTC)
+    async with register_of(data, config) as register:
+        everyone = [await register.get(name)] if name is not None else [one async for one in register.everyone()]
+        usage = await register.store.usage(None if name is None else [name])
+    return [
+        _record(one)
+        for one in held(everyone, usage, at=at)
+        if (one.is_stale or not stale)
+        and (one.credential.is_live(at) or (name is not None and not stale))
+        and (until is None or _ends_by(one, until))
+    ]
+
+
+def _ends_by(one: Held, until: datetime) -> bool:
+    not_after = one.credential.not_after if isinstance(one.credential, CertificateCredential) else None
+    return any(end is not None and end <= until for end in (one.credential.expires_at, not_after))
+
+
+def _record(one: Held) -> dict[str, Any]:
+    return {
+        "identity": str(one.identity.name),
+        **credential_record(one.credential),
+        "ends": ends_at(one.credential),
+        "last_used_at": time_text(one.last_used_at),
+        "successor": one.successor.id if one.successor else None,
+        "stale": one.is_stale,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Rotation:
+    """What is asked for."""
+
+    at: datetime
+    overlap: timedelta
+    note: str
+    out: Path
+    kind: Kind | None = field(default=None)
+
+    def kind_for(self, identity: Identity) -> Kind:
+        """As asked, else as it has."""
+        live = sorted(
+            (item for item in identity.credentials if item.is_live(self.at)), key=lambda item: item.created_at
+        )
+        if self.kind is not None or not live:
+            return self.kind or "password"
+        if live[-1].kind == "scram":
+            raise InvalidValue(f"{identity.name!r} proves itself by SCRAM: say --kind password or certificate")
+        return live[-1].kind
+
+
+async def _rotate(
+    data: Path, config: Path | None, name: str, wanted: _Rotation, place: tuple[str | None, int | None]
+) -> Mapping[str, Any]:
+    directory = existing(data)
+    settings = settings_of(directory, config)
+    async with identities(directory, settings) as store:
+        register = Register(store)
+        identity = await register.get(name)
+        kind = wanted.kind_for(identity)
+        has_earlier = any(item.kind == kind and item.is_live(wanted.at) for item in identity.credentials)
+        ends = wanted.at + wanted.overlap if has_earlier else None
+        told = {"identity": name, "kind": kind, "earlier_end_at": time_text(ends)}
+        if kind == "password":
+            secret = generate_secret()
+            credential = password_credential(secret, at=wanted.at, note=wanted.note)
+            await register.rotate(name, credential, at=wanted.at, overlap=wanted.overlap)
+            return told | {"password": secret}
+        address: Address = address_of(settings, *place)
+        authority = Authority.load(directory.ca_certificate, directory.ca_key)
+        await rotate_certificate(
+            store, authority, identity, wanted.out, address, at=wanted.at, overlap=wanted.overlap, note=wanted.note
+        )
+        return told | {"bundle": str(wanted.out.absolute())}
+
+
+async def _revoke(data: Path, config: Path | None, name: str, ids: list[str] | None) -> None:
+    async with register_of(data, config) as register:
+        await register.revoke_credentials(name, ids, at=datetime.now(UTC))

@@ -1,0 +1,238 @@
+"""`bartizan group`: who is in a group has its roles. A running broker follows every change within a second."""
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from bartizan.cli.listing import Config, Data, Flag, Json, Text, Words, print_json, show_record, show_table
+from bartizan.cli.opening import DEFAULT_DATA, register_of
+from bartizan.errors import Conflict
+from bartizan.identity.edit import Edit, Names
+from bartizan.identity.records import group_record
+from bartizan.identity.register import Register, new_group
+from bartizan.model.group import Group
+from bartizan.model.ids import GroupName, RoleName, parse_remark
+from bartizan.store.ports import Replace
+
+app = App(name="group", help="Show, add, change or remove groups: who is in one has its roles.")
+
+_COLUMNS = {"group": "group", "roles": "roles", "member_count": "members", "note": "note"}
+_SHOW = {"group": "group", "roles": "roles", "note": "note", "created_at": "created", "members": "members"}
+
+
+@app.command(name="list")
+def list_(*, data: Data = DEFAULT_DATA, config: Config = None, json_output: Json = False) -> int:
+    """List groups with their roles and how many are in each.
+
+    For example:
+
+        bartizan group list
+    """
+    found = asyncio.run(_gather(data, config))
+    if json_output:
+        print_json(found)
+    else:
+        show_table(found, _COLUMNS, f"{len(found)} groups")
+    return 0
+
+
+@app.command
+def show(name: str, /, *, data: Data = DEFAULT_DATA, config: Config = None, json_output: Json = False) -> int:
+    """Show a group and who is in it.
+
+    For example:
+
+        bartizan group show line-3
+
+    Parameters
+    ----------
+    name
+        The group.
+    """
+    record = asyncio.run(_show(data, config, name))
+    if json_output:
+        print_json(record)
+    else:
+        show_record(record, _SHOW)
+    return 0
+
+
+@app.command
+def add(
+    name: str,
+    /,
+    *,
+    role: Words = (),
+    note: Annotated[str, Parameter(show_default=False)] = "",
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    json_output: Json = False,
+) -> int:
+    """Add a group, with nobody in it.
+
+    For example:
+
+        bartizan group add line-3 --role press --role reader
+
+    Parameters
+    ----------
+    name
+        The group's name: a lower-case letter, then letters, digits, '_' or '-'.
+    role
+        A role that its members have; may be given several times.
+    note
+        A remark kept with the group.
+    """
+    made = new_group(name, at=datetime.now(UTC), roles=role, note=note)
+    asyncio.run(_add(data, config, made))
+    _tell(made, f"group {name} is added", as_json=json_output)
+    return 0
+
+
+@app.command(name="set")
+def set_(
+    name: str,
+    /,
+    *,
+    add_role: Words = (),
+    remove_role: Words = (),
+    add_member: Words = (),
+    remove_member: Words = (),
+    note: Text = None,
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    json_output: Json = False,
+) -> int:
+    """Change a group and who is in it, all of that at once or nothing. What is not named stays.
+
+    For example:
+
+        bartizan group set line-3 --add-member press-01 --add-member press-02
+
+        bartizan group set line-3 --remove-role reader
+
+    Parameters
+    ----------
+    name
+        The group.
+    add_role
+        A role for its members; may be given several times, as all that follow.
+    remove_role
+        A role that its members lose.
+    add_member
+        An identity to take in.
+    remove_member
+        An identity to take out.
+    note
+        A remark; "" removes it.
+    """
+    roles = Names.parse(RoleName, add_role, remove_role)
+    group = asyncio.run(_change(data, config, name, roles, note, {True: add_member, False: remove_member}))
+    _tell(group, f"group {name} is changed", as_json=json_output)
+    return 0
+
+
+@app.command
+def remove(
+    name: str,
+    /,
+    *,
+    with_members: Flag = False,
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    json_output: Json = False,
+) -> int:
+    """Remove a group. Its members stay, and lose the roles that they had by it.
+
+    For example:
+
+        bartizan group remove line-3
+
+        bartizan group remove line-3 --with-members
+
+    Parameters
+    ----------
+    name
+        The group.
+    with_members
+        Take its members out of it first; without it, a group that is not empty is not removed.
+    """
+    members = asyncio.run(_remove(data, config, name, with_members=with_members))
+    if json_output:
+        print_json({"removed": name, "members": members})
+    else:
+        print(f"group {name} is removed" + (f"; {members} were in it" if members else ""))
+    return 0
+
+
+def _tell(group: Group, what: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(group_record(group))
+    else:
+        print(what)
+
+
+async def _gather(data: Path, config: Path | None) -> list[dict[str, Any]]:
+    async with register_of(data, config) as register:
+        groups = await register.store.groups()
+        members = Counter([group async for identity in register.everyone() for group in identity.groups])
+    return [group_record(group) | {"member_count": members[group.name]} for group in groups]
+
+
+async def _show(data: Path, config: Path | None, name: str) -> dict[str, Any]:
+    async with register_of(data, config) as register:
+        group = await register.group(name)
+        return group_record(group) | {"members": [str(one.name) for one in await register.members(name)]}
+
+
+async def _add(data: Path, config: Path | None, group: Group) -> None:
+    async with register_of(data, config) as register:
+        await register.add_group(group)
+
+
+async def _change(
+    data: Path,
+    config: Path | None,
+    name: str,
+    roles: Names[RoleName],
+    note: str | None,
+    members: dict[bool, Words],
+) -> Group:
+    async with register_of(data, config) as register:
+        moved = await _moved(register, (await register.group(name)).name, members)
+        return await register.change_group(
+            name,
+            lambda now: replace(
+                now,
+                roles=roles.over(now.roles, f"group {name} has no role"),
+                note=now.note if note is None else parse_remark(note),
+            ),
+            moved,
+        )
+
+
+async def _moved(register: Register, group: GroupName, members: dict[bool, Words]) -> list[Replace]:
+    """Who joins and who leaves, as changes of the same transaction."""
+    changes: list[Replace] = []
+    for joins, names in members.items():
+        edit = Edit(groups=Names((group,), ()) if joins else Names((), (group,)))
+        for name in dict.fromkeys(names):
+            before = await register.get(name)
+            after = edit.apply(before)
+            changes += [Replace(after)] if after != before else []
+    if len({change.identity.name for change in changes}) != len(changes):
+        raise Conflict("an identity is to be taken in and out at once")
+    return changes
+
+
+async def _remove(data: Path, config: Path | None, name: str, *, with_members: bool) -> int:
+    async with register_of(data, config) as register:
+        try:
+            return await register.remove_group(name, with_members=with_members)
+        except Conflict as conflict:
+            raise Conflict(f"{conflict}: --with-members takes them out of it") from None

@@ -1,0 +1,361 @@
+"""`bartizan identity`: who exists. A running broker follows every change within a second."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from bartizan.cli.duration import parse_duration
+from bartizan.cli.identity_csv import export, import_
+from bartizan.cli.listing import (
+    Config,
+    Data,
+    Json,
+    Text,
+    Words,
+    ends_at,
+    last_seen,
+    print_json,
+    show_record,
+    show_table,
+)
+from bartizan.cli.opening import DEFAULT_DATA, register_of
+from bartizan.identity.edit import Edit, Names
+from bartizan.identity.records import credential_record, identity_record, time_text
+from bartizan.identity.register import new_identity
+from bartizan.model.group import effective_roles
+from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName, parse_attribute
+from bartizan.model.principal import Identity, IdentityState
+from bartizan.store.ports import Remove
+
+app = App(name="identity", help="Show, add, change, remove, import or export identities.")
+app.command(import_, name="import")
+app.command(export)
+
+SHOWN_MAX = 200
+"""Rows of a table; `--json` has no such bound."""
+
+_LIST = {"identity": "identity", "state": "state", "all_roles": "roles", "groups": "groups", "owner": "owner"}
+_SHOW = {
+    "identity": "identity",
+    "state": "state",
+    "quarantined_until": "until",
+    "quarantine_reason": "because",
+    "roles": "roles",
+    "groups": "groups",
+    "all_roles": "acts as",
+    "attributes": "attributes",
+    "owner": "owner",
+    "note": "note",
+    "created_at": "created",
+    "last_seen_at": "last seen",
+    "last_seen_from": "from",
+}
+_CREDENTIALS = {
+    "id": "credential",
+    "kind": "kind",
+    "created_at": "created",
+    "ends_at": "ends",
+    "last_used_at": "last used",
+    "note": "note",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which identities a list is about; None: whatever they have."""
+
+    role: str | None
+    group: str | None
+    state: IdentityState | None
+
+    def fits(self, identity: Identity, roles: Sequence[str], at: datetime) -> bool:
+        """Whether it is one of them."""
+        return (
+            self.role in {None, *roles}
+            and self.group in {None, *identity.groups}
+            and self.state in {None, identity.state_at(at)}
+        )
+
+
+@app.command(name="list")
+def list_(
+    match: str = "*",
+    /,
+    *,
+    role: Text = None,
+    group: Text = None,
+    state: IdentityState | None = None,
+    idle: Text = None,
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    json_output: Json = False,
+) -> int:
+    """List identities, in order of name.
+
+    For example:
+
+        bartizan identity list
+
+        bartizan identity list 'press-*' --role operator --idle 30d --json
+
+    Parameters
+    ----------
+    match
+        Only names that fit this pattern; * and ? stand for any characters.
+    role
+        Only those that have this role, by themselves or by a group.
+    group
+        Only members of this group.
+    state
+        Only those in this state.
+    idle
+        Only those not seen for so long, such as 30d.
+    """
+    wanted = Wanted(role=role, group=group, state=state)
+    longest = None if idle is None else datetime.now(UTC) - parse_duration(idle)
+    found = asyncio.run(_gather(data, config, match, wanted, longest))
+    if json_output:
+        print_json(found)
+    else:
+        more = f", {len(found) - SHOWN_MAX} not shown (--json shows all)" if len(found) > SHOWN_MAX else ""
+        show_table(found[:SHOWN_MAX], _LIST | {"last_seen_at": "last seen"}, f"{len(found)} identities{more}")
+    return 0
+
+
+@app.command
+def show(name: str, /, *, data: Data = DEFAULT_DATA, config: Config = None, json_output: Json = False) -> int:
+    """Show an identity with its credentials and when it was last seen. No secret is shown.
+
+    For example:
+
+        bartizan identity show press-01
+
+    Parameters
+    ----------
+    name
+        The identity.
+    """
+    record = asyncio.run(_show(data, config, name))
+    if json_output:
+        print_json(record)
+        return 0
+    show_record(record, _SHOW)
+    credentials: list[dict[str, Any]] = record["credentials"]
+    if credentials:
+        print()
+        show_table(credentials, _CREDENTIALS, f"{len(credentials)} credentials")
+    return 0
+
+
+@app.command
+def add(
+    name: str,
+    /,
+    *,
+    role: Words = (),
+    group: Words = (),
+    attr: Words = (),
+    owner: Annotated[str, Parameter(show_default=False)] = "",
+    note: Annotated[str, Parameter(show_default=False)] = "",
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    json_output: Json = False,
+) -> int:
+    """Add an identity that nothing proves yet: for one that a token or another directory proves.
+
+    `bartizan enrol` adds one with a certificate or a password, `bartizan credential rotate` gives it one later.
+
+    For example:
+
+        bartizan identity add press-07 --group line-3 --attr site=chicago --owner maintenance@plant.example
+
+    Parameters
+    ----------
+    name
+        The identity's name. Its client ids are this name, or begin with it and a '-'.
+    role
+        A role of the policy; may be given several times.
+    group
+        A group whose roles it has too; may be given several times.
+    attr
+        An attribute, NAME=VALUE, that the policy may use; may be given several times.
+    owner
+        Whom to ask about it.
+    note
+        A remark kept with the identity.
+    """
+    at = datetime.now(UTC)
+    attributes = {str(key): value for key, value in map(parse_attribute, attr)}
+    made = new_identity(name, at=at, roles=role, groups=group, attributes=attributes, owner=owner, note=note)
+    asyncio.run(_add(data, config, made))
+    _tell(made, f"{name} is added", as_json=json_output)
+    return 0
+
+
+@app.command(name="set")
+def set_(
+    name: str,
+    /,
+    *,
+    add_role: Words = (),
+    remove_role: Words = (),
+    add_group: Words = (),
+    remove_group: Words = (),
+    attr: Words = (),
+    remove_attr: Words = (),
+    owner: Text = None,
+    note: Text = None,
+    state: IdentityState | None = None,
+    for_: Annotated[str | None, Parameter(name="--for", show_default=False)] = None,
+    reason: Annotated[str, Parameter(show_default=False)] = "",
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    json_output: Json = False,
+) -> int:
+    """Change an identity. What is not named stays. Connections that it may no longer have end.
+
+    For example:
+
+        bartizan identity set press-01 --add-role operator --attr site=berlin
+
+        bartizan identity set press-01 --state quarantined --for 2d --reason "published what it never did"
+
+    Parameters
+    ----------
+    name
+        The identity.
+    add_role
+        A role to gain; may be given several times, as all that follow.
+    remove_role
+        A role to lose.
+    add_group
+        A group to join.
+    remove_group
+        A group to leave.
+    attr
+        An attribute to set, NAME=VALUE.
+    remove_attr
+        An attribute to remove.
+    owner
+        Whom to ask about it; "" removes it.
+    note
+        A remark; "" removes it.
+    state
+        Only an enabled identity may connect.
+    for_
+        How long it stays quarantined, such as 2d. Default: until it is enabled.
+    reason
+        Why it is quarantined.
+    """
+    at = datetime.now(UTC)
+    edit = Edit(
+        roles=Names.parse(RoleName, add_role, remove_role),
+        groups=Names.parse(GroupName, add_group, remove_group),
+        attributes=tuple(map(parse_attribute, attr)),
+        attributes_removed=tuple(map(AttributeName.parse, remove_attr)),
+        owner=owner,
+        note=note,
+        state=state,
+        quarantined_until=None if for_ is None else at + parse_duration(for_),
+        quarantine_reason=reason,
+    )
+    _tell(asyncio.run(_change(data, config, name, edit)), f"{name} is changed", as_json=json_output)
+    return 0
+
+
+@app.command
+def remove(
+    names: Annotated[list[str], Parameter(consume_multiple=True)],
+    /,
+    *,
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    json_output: Json = False,
+) -> int:
+    """Remove identities, all of those named or none. Their connections end, their credentials prove nothing.
+
+    For example:
+
+        bartizan identity remove press-01 press-02
+
+    Parameters
+    ----------
+    names
+        The identities.
+    """
+    asyncio.run(_remove(data, config, list(dict.fromkeys(names))))
+    if json_output:
+        print_json({"removed": names})
+    else:
+        print(f"{', '.join(names)}: removed")
+    return 0
+
+
+def _tell(identity: Identity, what: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(identity_record(identity, at=datetime.now(UTC)))
+    else:
+        print(what)
+
+
+async def _gather(
+    data: Path, config: Path | None, match: str, wanted: Wanted, not_since: datetime | None
+) -> list[dict[str, Any]]:
+    at = datetime.now(UTC)
+    async with register_of(data, config) as register:
+        groups = {str(group.name): group for group in await register.store.groups()}
+        seen = last_seen(await register.store.usage())
+        found: list[dict[str, Any]] = []
+        async for identity in register.everyone():
+            roles = effective_roles(identity.roles, identity.groups, groups)
+            last = seen.get(identity.name)
+            is_idle = not_since is None or last is None or last.last_seen_at < not_since
+            if is_idle and fnmatchcase(identity.name, match) and wanted.fits(identity, roles, at):
+                record = identity_record(identity, at=at)
+                found.append(
+                    record | {"all_roles": list(roles), "last_seen_at": time_text(last.last_seen_at if last else None)}
+                )
+    return found
+
+
+async def _show(data: Path, config: Path | None, name: str) -> dict[str, Any]:
+    at = datetime.now(UTC)
+    async with register_of(data, config) as register:
+        identity = await register.get(name)
+        groups = {str(group.name): group for group in await register.store.groups()}
+        usage = await register.store.usage([name])
+    used = {use.credential_id: use for use in usage}
+    last = last_seen(usage).get(identity.name)
+    credentials = [
+        credential_record(item)
+        | {"live": item.is_live(at), "ends_at": ends_at(item)}
+        | {"last_used_at": time_text(used[item.id].last_seen_at) if item.id in used else None}
+        for item in identity.credentials
+    ]
+    return identity_record(identity, at=at) | {
+        "all_roles": list(effective_roles(identity.roles, identity.groups, groups)),
+        "last_seen_at": time_text(last.last_seen_at if last else None),
+        "last_seen_from": last.address if last else "",
+        "credentials": credentials,
+    }
+
+
+async def _add(data: Path, config: Path | None, identity: Identity) -> None:
+    async with register_of(data, config) as register:
+        await register.add(identity)
+
+
+async def _change(data: Path, config: Path | None, name: str, edit: Edit) -> Identity:
+    async with register_of(data, config) as register:
+        return await register.change(name, edit.apply)
+
+
+async def _remove(data: Path, config: Path | None, names: Sequence[str]) -> None:
+    async with register_of(data, config) as register:
+        await register.store.commit([Remove(IdentityName(name)) for name in names])

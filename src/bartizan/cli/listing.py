@@ -1,0 +1,96 @@
+"""How the verbs that look at the identity store print: a table for eyes, JSON for machines."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bartizan.broker.log import escaped
+from bartizan.model.credential import CertificateCredential, Credential
+from bartizan.model.usage import Usage
+
+Data = Annotated[Path, Parameter(help="The broker's data directory.")]
+Config = Annotated[
+    Path | None, Parameter(help="The broker's configuration file. Default: bartizan.toml of the data directory.")
+]
+Json = Annotated[bool, Parameter(name="--json", negative=(), show_default=False, help="Print JSON.")]
+Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+Words = Annotated[Sequence[str], Parameter(negative=(), show_default=False)]
+Text = Annotated[str | None, Parameter(show_default=False)]
+
+IN_ONE_PIECE = frozenset({"id", "successor", "kind"})
+
+
+def show_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], caption: str) -> None:
+    """Rows below their heads; `columns` is heads by field."""
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for field, head in columns.items():
+        # What is copied by hand stays in one piece.
+        table.add_column(head, overflow="fold", no_wrap=field in IN_ONE_PIECE)
+    for row in rows:
+        table.add_row(*(escape(_cell(field, row.get(field))) for field in columns))
+    console.print(table, soft_wrap=False)
+    console.print(caption, style="dim", markup=False)
+
+
+def show_record(record: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    """The fields of one thing, each on a line, without the empty ones."""
+    console = Console(highlight=False, soft_wrap=True)
+    for field, name in names.items():
+        if text := _cell(field, record.get(field)):
+            console.print(f"{name:<14}{text}", markup=False)
+
+
+def plain(value: Any) -> str:  # noqa: ANN401  whatever a record holds
+    """A value as people read it; what others chose cannot move the cursor."""
+    match value:
+        case None | False:
+            return ""
+        case True:
+            return "yes"
+        case datetime():
+            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}"
+    if isinstance(value, Mapping):
+        value = " ".join(f"{key}={item}" for key, item in value.items())
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        value = " ".join(map(str, value))
+    return escaped(str(value))
+
+
+def short(time: str) -> str:
+    """An ISO 8601 time in UTC, to the minute."""
+    return time[:16].replace("T", " ")
+
+
+def _cell(field: str, value: Any) -> str:  # noqa: ANN401  as `plain`
+    return short(plain(value)) if field.endswith(("_at", "_until")) else plain(value)
+
+
+def print_json(value: object) -> None:
+    """One JSON value; times as ISO 8601."""
+    print(json.dumps(value, default=lambda at: at.isoformat()))
+
+
+def last_seen(usages: Iterable[Usage]) -> dict[str, Usage]:
+    """The newest use of each identity."""
+    newest: dict[str, Usage] = {}
+    for usage in usages:
+        before = newest.get(usage.name)
+        if before is None or before.last_seen_at < usage.last_seen_at:
+            newest[usage.name] = usage
+    return newest
+
+
+def ends_at(credential: Credential) -> str:
+    """When a credential ends or ended, and by what; empty if it does not end."""
+    if credential.revoked_at is not None:
+        return f"revoked {plain(credential.revoked_at)}"
+    not_after = credential.not_after if isinstance(credential, CertificateCredential) else None
+    return plain(min((end for end in (credential.expires_at, not_after) if end is not None), default=None))

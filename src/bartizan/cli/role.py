@@ -1,0 +1,222 @@
+"""`bartizan role`: the roles of the policy, and who has each: by itself, or through which group."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from bartizan.broker.apply import read_checked
+from bartizan.cli.listing import Config, Data, Json, Words, print_json, show_table
+from bartizan.cli.opening import DEFAULT_DATA, existing, register_of, settings_of
+from bartizan.errors import InvalidValue, NotFound
+from bartizan.identity.edit import Names
+from bartizan.identity.register import Register
+from bartizan.model.group import Group
+from bartizan.model.ids import RoleName
+from bartizan.model.principal import ANONYMOUS_ROLE, Identity
+from bartizan.store.ports import Change, Replace, ReplaceGroup
+
+app = App(name="role", help="Show the policy's roles and who has them; grant or revoke them.")
+
+SHOWN_MAX = 200
+"""Rows of a table; `--json` has no such bound."""
+
+Holders = Annotated[list[str] | None, Parameter(consume_multiple=True, show_default=False)]
+
+_COLUMNS = {"role": "role", "in_policy": "in the policy", "identity_count": "identities", "groups": "groups"}
+_HOLDERS = {"identity": "identity", "through": "through"}
+
+
+@app.command(name="list")
+def list_(*, data: Data = DEFAULT_DATA, config: Config = None, json_output: Json = False) -> int:
+    """List the roles of the policy, and those that somebody has though the policy lacks them.
+
+    For example:
+
+        bartizan role list
+    """
+    found = asyncio.run(_gather(data, config))
+    if json_output:
+        print_json(found)
+    else:
+        show_table(found, _COLUMNS, f"{len(found)} roles")
+    return 0
+
+
+@app.command
+def show(role: str, /, *, data: Data = DEFAULT_DATA, config: Config = None, json_output: Json = False) -> int:
+    """Show who has a role: by itself, or through which group.
+
+    For example:
+
+        bartizan role show operator
+
+    Parameters
+    ----------
+    role
+        The role.
+    """
+    record = asyncio.run(_show(data, config, role))
+    if json_output:
+        print_json(record)
+        return 0
+    holders: list[dict[str, Any]] = record["holders"]
+    more = f", {len(holders) - SHOWN_MAX} not shown (--json shows all)" if len(holders) > SHOWN_MAX else ""
+    missing = "" if record["in_policy"] else "; the policy has no such role: it grants nothing"
+    show_table(holders[:SHOWN_MAX], _HOLDERS, f"{len(holders)} identities have {role}{more}{missing}")
+    return 0
+
+
+@app.command
+def grant(
+    role: str,
+    names: Holders = None,
+    /,
+    *,
+    group: Words = (),
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    json_output: Json = False,
+) -> int:
+    """Give a role of the policy to identities and groups, all of them or none.
+
+    For example:
+
+        bartizan role grant operator press-01 press-02
+
+        bartizan role grant reader --group line-3
+
+    Parameters
+    ----------
+    role
+        The role.
+    names
+        The identities.
+    group
+        A group whose members get it; may be given several times.
+    """
+    known = _in_policy(data, config)
+    if role not in known:
+        raise NotFound(f"the policy has no role {role!r}: it has {', '.join(sorted(known)) or 'none'}")
+    change = Names.parse(RoleName, [role], [])
+    return _changed(data, config, change, (names or [], group), what=f"{role} is granted", as_json=json_output)
+
+
+@app.command
+def revoke(
+    role: str,
+    names: Holders = None,
+    /,
+    *,
+    group: Words = (),
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    json_output: Json = False,
+) -> int:
+    """Take a role from identities and groups, all of them or none. It holds for live connections too.
+
+    For example:
+
+        bartizan role revoke operator press-01
+
+    Parameters
+    ----------
+    role
+        The role.
+    names
+        The identities.
+    group
+        A group whose members lose it; may be given several times.
+    """
+    change = Names.parse(RoleName, [], [role])
+    return _changed(data, config, change, (names or [], group), what=f"{role} is revoked", as_json=json_output)
+
+
+def _in_policy(data: Path, config: Path | None) -> set[str]:
+    directory = existing(data)
+    policy, _ = read_checked(settings_of(directory, config).policy.file or directory.policy)
+    return {role.name for role in policy.roles} | {ANONYMOUS_ROLE}
+
+
+def _changed(
+    data: Path,
+    config: Path | None,
+    change: Names[RoleName],
+    holders: tuple[Sequence[str], Sequence[str]],
+    *,
+    what: str,
+    as_json: bool,
+) -> int:
+    names, groups = (list(dict.fromkeys(some)) for some in holders)
+    if not names and not groups:
+        raise InvalidValue("name an identity, or a group with --group")
+    asyncio.run(_write(data, config, change, names, groups))
+    if as_json:
+        print_json({"identities": names, "groups": groups})
+    else:
+        print(f"{what}: {', '.join([*names, *(f'group {group}' for group in groups)])}")
+    return 0
+
+
+async def _write(
+    data: Path, config: Path | None, change: Names[RoleName], names: Sequence[str], groups: Sequence[str]
+) -> None:
+    async with register_of(data, config) as register:
+        identities = [await register.get(name) for name in names]
+        of_groups = [await register.group(name) for name in groups]
+        changes: list[Change] = [
+            *(Replace(replace(one, roles=change.over(one.roles, f"{one.name} has no role"))) for one in identities),
+            *(
+                ReplaceGroup(replace(one, roles=change.over(one.roles, f"group {one.name} has no role")))
+                for one in of_groups
+            ),
+        ]
+        await register.store.commit(changes)
+
+
+async def _gather(data: Path, config: Path | None) -> list[dict[str, Any]]:
+    in_policy = _in_policy(data, config)
+    async with register_of(data, config) as register:
+        groups = await register.store.groups()
+        holders = await _holders(register, groups)
+    of_groups = {role for group in groups for role in group.roles}
+    return [
+        {
+            "role": role,
+            "in_policy": role in in_policy,
+            "identity_count": len(holders.get(role, [])),
+            "groups": [str(group.name) for group in groups if role in group.roles],
+        }
+        for role in sorted(in_policy | holders.keys() | of_groups)
+    ]
+
+
+async def _show(data: Path, config: Path | None, role: str) -> dict[str, Any]:
+    in_policy = _in_policy(data, config)
+    async with register_of(data, config) as register:
+        holders = (await _holders(register, await register.store.groups())).get(role, [])
+    if role not in in_policy and not holders:
+        raise NotFound(f"the policy has no role {role!r}, and nobody has it")
+    return {"role": role, "in_policy": role in in_policy, "holders": holders}
+
+
+async def _holders(register: Register, groups: Sequence[Group]) -> dict[str, list[dict[str, Any]]]:
+    """Who has each role, and through what."""
+    by_name = {str(group.name): group for group in groups}
+    found: dict[str, list[dict[str, Any]]] = {}
+    async for identity in register.everyone():
+        for role, through in _ways(identity, by_name).items():
+            found.setdefault(role, []).append({"identity": str(identity.name), "through": through})
+    return found
+
+
+def _ways(identity: Identity, groups: dict[str, Group]) -> dict[str, list[str]]:
+    """Its roles, and how it comes to each: `itself`, or the names of groups."""
+    ways: dict[str, list[str]] = {role: ["itself"] for role in identity.roles}
+    for name in identity.groups:
+        for role in groups[name].roles:
+            ways.setdefault(role, []).append(f"group {name}")
+    return ways

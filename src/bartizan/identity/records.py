@@ -1,0 +1,165 @@
+"""Identities as plain values: what `--json` prints, and what a CSV file holds of credentials.
+
+No secret is in a record but where `secrets` asks for it; then it holds hashes and keys, never a password.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from bartizan.errors import InvalidValue
+from bartizan.model.credential import CertificateCredential, Credential, PasswordCredential, ScramCredential
+from bartizan.model.group import Group
+from bartizan.model.ids import parse_remark
+from bartizan.model.principal import Identity
+
+HASHES = ("$argon2id$", "$7$", "$6$")
+"""What a password hash begins with: PHC, and Mosquitto's two."""
+
+FINGERPRINT_CHARS = 64
+
+
+def identity_record(identity: Identity, *, at: datetime) -> dict[str, Any]:
+    """An identity without its credentials."""
+    return {
+        "identity": str(identity.name),
+        "state": identity.state_at(at).value,
+        "roles": list(identity.roles),
+        "groups": list(identity.groups),
+        "attributes": dict(identity.attributes),
+        "owner": identity.owner,
+        "note": identity.note,
+        "created_at": time_text(identity.created_at),
+        "quarantined_until": time_text(identity.quarantined_until),
+        "quarantine_reason": identity.quarantine_reason,
+    }
+
+
+def group_record(group: Group) -> dict[str, Any]:
+    """A group."""
+    return {
+        "group": str(group.name),
+        "roles": list(group.roles),
+        "note": group.note,
+        "created_at": time_text(group.created_at),
+    }
+
+
+def credential_record(credential: Credential, *, secrets: bool = False) -> dict[str, Any]:
+    """A credential; `secrets` with what is kept of its secret."""
+    record: dict[str, Any] = {
+        "id": credential.id,
+        "kind": credential.kind,
+        "created_at": time_text(credential.created_at),
+        "expires_at": time_text(credential.expires_at),
+        "revoked_at": time_text(credential.revoked_at),
+        "note": credential.note,
+    }
+    match credential:
+        case PasswordCredential():
+            record |= {"must_change": credential.must_change}
+            return record | ({"hash": credential.hash} if secrets else {})
+        case CertificateCredential():
+            return record | {
+                "fingerprint_sha256": credential.fingerprint_sha256,
+                "serial_hex": credential.serial_hex,
+                "issuer": credential.issuer,
+                "not_after": time_text(credential.not_after),
+            }
+        case ScramCredential():
+            record |= {"mechanism": credential.mechanism, "iterations": credential.iterations}
+            keys = {name: getattr(credential, name).hex() for name in ("salt", "stored_key", "server_key")}
+            return record | (keys if secrets else {})
+
+
+def parse_credential(record: Mapping[str, Any]) -> Credential:
+    """The credential of a record with secrets; `InvalidValue` for anything else."""
+    kind = record.get("kind")
+    make = _MAKE.get(kind) if isinstance(kind, str) else None
+    if make is None:
+        raise InvalidValue(f"a credential's kind is password, certificate or scram, not {kind!r}")
+    try:
+        shared = {
+            "id": str(record["id"]),
+            "created_at": parse_time(record["created_at"]),
+            "expires_at": _time_or_none(record.get("expires_at")),
+            "revoked_at": _time_or_none(record.get("revoked_at")),
+            "note": parse_remark(record.get("note", "")),
+        }
+        return make(record, shared)
+    except KeyError as error:
+        raise InvalidValue(f"a credential of kind {kind} lacks {error.args[0]!r}") from None
+    except (TypeError, AttributeError):
+        raise InvalidValue(f"a credential of kind {kind} has a value of the wrong type") from None
+
+
+def parse_hash(text: str) -> str:
+    """A password hash of a kind that is read."""
+    if not text.startswith(HASHES):
+        raise InvalidValue(f"a password hash begins with one of {', '.join(HASHES)}")
+    return text
+
+
+def parse_time(text: str) -> datetime:
+    """An ISO 8601 time; without an offset, UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidValue(f"{text!r} is no time: write it as 2026-11-30 or 2026-11-30T14:00:00+01:00") from None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def time_text(at: datetime | None) -> str | None:
+    """ISO 8601 in UTC."""
+    return None if at is None else at.astimezone(UTC).isoformat()
+
+
+def _time_or_none(text: str | None) -> datetime | None:
+    return None if text is None else parse_time(text)
+
+
+def _password(record: Mapping[str, Any], shared: dict[str, Any]) -> Credential:
+    return PasswordCredential(hash=parse_hash(record["hash"]), must_change=record.get("must_change") is True, **shared)
+
+
+def _certificate(record: Mapping[str, Any], shared: dict[str, Any]) -> Credential:
+    fingerprint = record["fingerprint_sha256"].lower()
+    if len(_bytes(fingerprint)) * 2 != FINGERPRINT_CHARS:
+        raise InvalidValue("fingerprint_sha256 is 64 hexadecimal digits")
+    serial = record["serial_hex"].lower()
+    if not serial or set(serial) - set("0123456789abcdef"):
+        raise InvalidValue("serial_hex is hexadecimal")
+    return CertificateCredential(
+        fingerprint_sha256=fingerprint,
+        serial_hex=serial,
+        issuer=parse_remark(record.get("issuer", "")),
+        not_after=parse_time(record["not_after"]),
+        **shared,
+    )
+
+
+def _scram(record: Mapping[str, Any], shared: dict[str, Any]) -> Credential:
+    if record["mechanism"] not in {"SCRAM-SHA-256", "SCRAM-SHA-512"}:
+        raise InvalidValue("mechanism is SCRAM-SHA-256 or SCRAM-SHA-512")
+    return ScramCredential(
+        mechanism=record["mechanism"],
+        iterations=int(record["iterations"]),
+        salt=_bytes(record["salt"]),
+        stored_key=_bytes(record["stored_key"]),
+        server_key=_bytes(record["server_key"]),
+        **shared,
+    )
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise InvalidValue(f"{text[:20]!r} is not hexadecimal") from None
+
+
+_MAKE: Mapping[str, Callable[[Mapping[str, Any], dict[str, Any]], Credential]] = {
+    "password": _password,
+    "certificate": _certificate,
+    "scram": _scram,
+}
