@@ -216,6 +216,14 @@ async def test_the_revision_alone_can_be_asked_for(store):
     assert await store.changes_since(FUTURE) == Delta(revision, frozenset(), frozenset())
 
 
+async def test_revoked_certificates_are_found_and_nothing_else(store):
+    await store.commit(RICH)
+    live = replace(identity("live"), credentials=(CertificateCredential("c", "cd" * 32, "01", AT, AT),))
+    revoked_password = PasswordCredential("p", "$argon2id$x", AT, revoked_at=AT)
+    await store.commit([Create(live), Create(replace(identity("other"), credentials=(revoked_password,)))])
+    assert [item.fingerprint_sha256 for item in await store.revoked_certificates()] == ["ab" * 32]
+
+
 async def test_a_group_comes_back_and_its_change_is_told(store):
     first = await store.commit([CreateGroup(group("line-3", "press", "auditor"))])
     stored = replace(group("line-3", "press", "auditor"), revision=first)

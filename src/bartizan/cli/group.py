@@ -16,7 +16,7 @@ from bartizan.identity.edit import Edit, Names
 from bartizan.identity.records import group_record
 from bartizan.identity.register import Register, new_group
 from bartizan.model.group import Group
-from bartizan.model.ids import GroupName, RoleName, parse_remark
+from bartizan.model.ids import GroupName, IdentityName, RoleName, parse_remark
 from bartizan.store.ports import Replace
 
 app = App(name="group", help="Show, add, change or remove groups: who is in one has its roles.")
@@ -132,7 +132,8 @@ def set_(
         A remark; "" removes it.
     """
     roles = Names.parse(RoleName, add_role, remove_role)
-    group = asyncio.run(_change(data, config, name, roles, note, {True: add_member, False: remove_member}))
+    members = Names.parse(IdentityName, add_member, remove_member)
+    group = asyncio.run(_change(data, config, name, roles, note, members))
     _tell(group, f"group {name} is changed", as_json=json_output)
     return 0
 
@@ -201,7 +202,7 @@ async def _change(
     name: str,
     roles: Names[RoleName],
     note: str | None,
-    members: dict[bool, Words],
+    members: Names[IdentityName],
 ) -> Group:
     async with register_of(data, config) as register:
         moved = await _moved(register, (await register.group(name)).name, members)
@@ -216,17 +217,15 @@ async def _change(
         )
 
 
-async def _moved(register: Register, group: GroupName, members: dict[bool, Words]) -> list[Replace]:
+async def _moved(register: Register, group: GroupName, members: Names[IdentityName]) -> list[Replace]:
     """Who joins and who leaves, as changes of the same transaction."""
+    joins, leaves = Edit(groups=Names((group,))), Edit(groups=Names((), (group,)))
+    wanted = [*((name, joins) for name in members.gained), *((name, leaves) for name in members.lost)]
     changes: list[Replace] = []
-    for joins, names in members.items():
-        edit = Edit(groups=Names((group,), ()) if joins else Names((), (group,)))
-        for name in dict.fromkeys(names):
-            before = await register.get(name)
-            after = edit.apply(before)
-            changes += [Replace(after)] if after != before else []
-    if len({change.identity.name for change in changes}) != len(changes):
-        raise Conflict("an identity is to be taken in and out at once")
+    for name, edit in dict(wanted).items():
+        before = await register.get(name)
+        after = edit.apply(before)
+        changes += [Replace(after)] if after != before else []
     return changes
 
 

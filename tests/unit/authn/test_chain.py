@@ -111,6 +111,64 @@ async def test_a_disabled_identity_is_not_authorized_once_it_proved_itself(chain
     assert refused(await chain.decide(by_certificate()), ReasonCode.NOT_AUTHORIZED)
 
 
+@pytest.mark.parametrize(
+    ("until", "state", "allowed"),
+    [
+        (None, IdentityState.QUARANTINED, False),
+        (timedelta(hours=1), IdentityState.QUARANTINED, False),
+        (timedelta(0), IdentityState.QUARANTINED, True),
+        (None, IdentityState.REVOKED, False),
+    ],
+)
+async def test_a_quarantined_or_revoked_identity_may_not_connect(chain, register, until, state, allowed):
+    ends = None if until is None else AT + until
+    for name in ("dash", "press-01"):
+        await register.change(name, lambda now: replace(now, state=state, quarantined_until=ends))
+    for request_ in (by_password("dash"), by_certificate()):
+        verdict = await chain.decide(request_)
+        assert verdict.allowed is allowed
+        assert allowed or refused(verdict, ReasonCode.NOT_AUTHORIZED)
+
+
+@pytest.mark.parametrize("ended", [{"expires_at": AT}, {"revoked_at": AT}])
+async def test_a_password_that_ended_proves_nothing_and_the_other_still_does(chain, register, ended):
+    await register.change(
+        "dash", lambda now: replace(now, credentials=(replace(now.credentials[0], **ended), now.credentials[1]))
+    )
+    assert refused(await chain.decide(by_password("dash", b"first")), ReasonCode.BAD_USER_NAME_OR_PASSWORD)
+    assert (await chain.decide(by_password("dash", b"second"))).allowed
+
+
+async def test_a_connection_by_a_credential_that_will_end_ends_with_it(chain, register):
+    for name in ("dash", "press-01"):
+        await register.change(
+            name,
+            lambda now: replace(
+                now, credentials=tuple(replace(item, expires_at=AT + timedelta(1)) for item in now.credentials)
+            ),
+        )
+    for request_ in (by_password("dash"), by_certificate()):
+        assert (await chain.decide(request_)).expires_at == AT + timedelta(1)
+
+
+async def test_a_certificate_whose_overlap_is_over_is_refused(chain, register):
+    await register.change(
+        "press-01",
+        lambda now: replace(now, credentials=tuple(replace(item, expires_at=AT) for item in now.credentials)),
+    )
+    assert refused(await chain.decide(by_certificate()), ReasonCode.NOT_AUTHORIZED)
+
+
+async def test_a_proof_says_which_credential_and_what_kind_of_thing_it_was(chain, register):
+    for request_, factor in ((by_password("dash"), Factor.PASSWORD), (by_certificate(), Factor.CERTIFICATE)):
+        principal = (await chain.decide(request_)).principal
+        assert principal is not None
+        first = (await register.get(principal.identity)).credentials[0]
+        assert (principal.factors, principal.credential_id) == ({factor}, first.id)
+    assert Principal("x", factors=frozenset({Factor.PASSWORD})).strengths == frozenset()
+    assert Principal("x", factors=frozenset({Factor.CERTIFICATE, Factor.TOKEN})).strengths == {"certificate", "mfa"}
+
+
 async def test_a_one_time_secret_is_no_password(chain, register):
     await register.add(new_identity("admin", at=AT))
     await register.add_credential("admin", password_credential("once", at=AT, must_change=True))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bartizan.cli.app import VERBS, run
+from bartizan.cli.app import VERBS, build_app, run
 from bartizan.cli.first_run import prepare
 
 
@@ -164,11 +164,17 @@ def test_policy_check_tells_line_and_column(tmp_path, data, capsys):
     assert run(["policy", "check", str(tmp_path / "none.toml")]) == 2
 
 
-@pytest.mark.parametrize("verb", [verb for verb, _ in VERBS])
+def verbs() -> list[str]:
+    """Every verb; of one with others below it, each of those."""
+    app = build_app(complete=True)
+    below = {verb: [name for name in app[verb] if not name.startswith("-")] for verb, _ in VERBS}
+    return [f"{verb} {name}".strip() for verb, names in below.items() for name in names or [""]]
+
+
+@pytest.mark.parametrize("verb", verbs())
 def test_every_verb_helps_with_an_example(verb, capsys):
-    words = {"policy": [verb, "check"], "store": [verb, "check"], "bench": [verb, "run"]}.get(verb, [verb])
-    assert run([*words, "--help"]) == 0
-    assert f"bartizan {' '.join(words)}" in capsys.readouterr().out.split("For example:")[1]
+    assert run([*verb.split(), "--help"]) == 0
+    assert f"bartizan {verb}" in capsys.readouterr().out.split("For example:")[1]
 
 
 def test_the_list_of_verbs_says_what_each_does(capsys):
