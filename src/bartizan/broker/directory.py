@@ -19,6 +19,9 @@ POLL_INTERVAL_S = 0.5
 """Time after which a change by another process is seen at the latest."""
 
 PAGE_IDENTITIES = 1_000
+REFRESH_IDENTITIES = 250
+"""Read at once while clients wait for the same event loop."""
+
 UNKNOWN_INTERVAL_S = 0.05
 """Unknown names cause at most one query per this time, however many of them come."""
 
@@ -101,8 +104,8 @@ class LiveDirectory(IdentityDirectory):
         if delta.groups_changed:
             await self._read_groups()
         names = sorted(delta.written)
-        for at in range(0, len(names), PAGE_IDENTITIES):
-            part = names[at : at + PAGE_IDENTITIES]
+        for at in range(0, len(names), REFRESH_IDENTITIES):
+            part = names[at : at + REFRESH_IDENTITIES]
             found = await self._store.get_many(part)
             self._forget(set(part) - {identity.name for identity in found})
             self._take(found)

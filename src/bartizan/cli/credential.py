@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.enrol import address_of
-from bartizan.cli.listing import Config, Data, Flag, Json, Text, ends_at, print_json, short, show_table
+from bartizan.cli.listing import Config, Data, Flag, Json, Listing, Text, ends_at, print_json, short
 from bartizan.cli.opening import DEFAULT_DATA, existing, identities, register_of, settings_of
 from bartizan.errors import InvalidValue
 from bartizan.identity.passwords import generate_secret
@@ -20,13 +20,11 @@ from bartizan.identity.register import Register, password_credential
 from bartizan.identity.rotation import Held, held
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.principal import Identity
+from bartizan.model.usage import Usage
 from bartizan.pki.ca import Authority
 from bartizan.pki.enrolment import Address, rotate_certificate
 
 app = App(name="credential", help="List, rotate or revoke what proves identities.")
-
-SHOWN_MAX = 200
-"""Rows of a table; `--json` has no such bound."""
 
 Kind = Literal["password", "certificate"]
 
@@ -72,12 +70,9 @@ def list_(
         Only those that end within so long, such as 30d.
     """
     until = None if ends_within is None else datetime.now(UTC) + parse_duration(ends_within)
-    found = asyncio.run(_gather(data, config, name, until, stale=stale))
-    if json_output:
-        print_json(found)
-    else:
-        more = f", {len(found) - SHOWN_MAX} not shown (--json shows all)" if len(found) > SHOWN_MAX else ""
-        show_table(found[:SHOWN_MAX], _COLUMNS, f"{len(found)} credentials{more}")
+    listing = Listing(_COLUMNS, "credentials", as_json=json_output)
+    asyncio.run(_gather(data, config, name, until, listing, stale=stale))
+    listing.end()
     return 0
 
 
@@ -177,19 +172,23 @@ def revoke(
 
 
 async def _gather(
-    data: Path, config: Path | None, name: str | None, until: datetime | None, *, stale: bool
-) -> list[dict[str, Any]]:
+    data: Path, config: Path | None, name: str | None, until: datetime | None, listing: Listing, *, stale: bool
+) -> None:
     at = datetime.now(UTC)
     async with register_of(data, config) as register:
-        everyone = [await register.get(name)] if name is not None else [one async for one in register.everyone()]
-        usage = await register.store.usage(None if name is None else [name])
-    return [
-        _record(one)
-        for one in held(everyone, usage, at=at)
-        if (one.is_stale or not stale)
-        and (one.credential.is_live(at) or (name is not None and not stale))
-        and (until is None or _ends_by(one, until))
-    ]
+        used = dict[str, list[Usage]]()
+        for usage in await register.store.usage(None if name is None else [name]):
+            used.setdefault(usage.name, []).append(usage)
+        if name is not None:
+            for one in held([await register.get(name)], used.get(name, []), at=at):
+                if (one.is_stale or not stale) and (until is None or _ends_by(one, until)):
+                    listing.add(_record(one))
+            return
+        async for identity in register.everyone():
+            for one in held([identity], used.get(identity.name, []), at=at):
+                is_wanted = one.credential.is_live(at) and (one.is_stale or not stale)
+                if is_wanted and (until is None or _ends_by(one, until)):
+                    listing.add(_record(one))
 
 
 def _ends_by(one: Held, until: datetime) -> bool:

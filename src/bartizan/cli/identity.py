@@ -16,6 +16,7 @@ from bartizan.cli.listing import (
     Config,
     Data,
     Json,
+    Listing,
     Text,
     Words,
     ends_at,
@@ -37,10 +38,14 @@ app = App(name="identity", help="Show, add, change, remove, import or export ide
 app.command(import_, name="import")
 app.command(export)
 
-SHOWN_MAX = 200
-"""Rows of a table; `--json` has no such bound."""
-
-_LIST = {"identity": "identity", "state": "state", "all_roles": "roles", "groups": "groups", "owner": "owner"}
+_LIST = {
+    "identity": "identity",
+    "state": "state",
+    "all_roles": "roles",
+    "groups": "groups",
+    "owner": "owner",
+    "last_seen_at": "last seen",
+}
 _SHOW = {
     "identity": "identity",
     "state": "state",
@@ -119,12 +124,9 @@ def list_(
     """
     wanted = Wanted(role=role, group=group, state=state)
     longest = None if idle is None else datetime.now(UTC) - parse_duration(idle)
-    found = asyncio.run(_gather(data, config, match, wanted, longest))
-    if json_output:
-        print_json(found)
-    else:
-        more = f", {len(found) - SHOWN_MAX} not shown (--json shows all)" if len(found) > SHOWN_MAX else ""
-        show_table(found[:SHOWN_MAX], _LIST | {"last_seen_at": "last seen"}, f"{len(found)} identities{more}")
+    listing = Listing(_LIST, "identities", as_json=json_output)
+    asyncio.run(_gather(data, config, match, wanted, longest, listing))
+    listing.end()
     return 0
 
 
@@ -305,23 +307,20 @@ def _tell(identity: Identity, what: str, *, as_json: bool) -> None:
 
 
 async def _gather(
-    data: Path, config: Path | None, match: str, wanted: Wanted, not_since: datetime | None
-) -> list[dict[str, Any]]:
+    data: Path, config: Path | None, match: str, wanted: Wanted, not_since: datetime | None, listing: Listing
+) -> None:
     at = datetime.now(UTC)
     async with register_of(data, config) as register:
         groups = {str(group.name): group for group in await register.store.groups()}
         seen = last_seen(await register.store.usage())
-        found: list[dict[str, Any]] = []
         async for identity in register.everyone():
             roles = effective_roles(identity.roles, identity.groups, groups)
             last = seen.get(identity.name)
             is_idle = not_since is None or last is None or last.last_seen_at < not_since
             if is_idle and fnmatchcase(identity.name, match) and wanted.fits(identity, roles, at):
                 record = identity_record(identity, at=at)
-                found.append(
-                    record | {"all_roles": list(roles), "last_seen_at": time_text(last.last_seen_at if last else None)}
-                )
-    return found
+                seen_at = time_text(last.last_seen_at if last else None)
+                listing.add(record | {"all_roles": list(roles), "last_seen_at": seen_at})
 
 
 async def _show(data: Path, config: Path | None, name: str) -> dict[str, Any]:

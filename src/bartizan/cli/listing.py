@@ -24,7 +24,38 @@ Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 Words = Annotated[Sequence[str], Parameter(negative=(), show_default=False)]
 Text = Annotated[str | None, Parameter(show_default=False)]
 
+SHOWN_MAX = 200
+"""Rows of a table; `--json` has no such bound."""
+
 IN_ONE_PIECE = frozenset({"id", "successor", "kind"})
+
+
+class Listing:
+    """A list of any length: as JSON one after the other, as a table the first `SHOWN_MAX`."""
+
+    def __init__(self, columns: Mapping[str, str], what: str, *, as_json: bool) -> None:
+        self._columns = columns
+        self._what = what
+        self._as_json = as_json
+        self._shown: list[Mapping[str, Any]] = []
+        self._count = 0
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """The next one."""
+        if self._as_json:
+            print(",\n " if self._count else "[", end="")
+            print(json.dumps(record), end="")
+        elif self._count < SHOWN_MAX:
+            self._shown.append(record)
+        self._count += 1
+
+    def end(self) -> None:
+        """That was all."""
+        if self._as_json:
+            print("]" if self._count else "[]")
+            return
+        more = f", {self._count - SHOWN_MAX} not shown (--json shows all)" if self._count > SHOWN_MAX else ""
+        show_table(self._shown, self._columns, f"{self._count} {self._what}{more}")
 
 
 def show_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], caption: str) -> None:

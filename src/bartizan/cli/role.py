@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from bartizan.broker.apply import read_checked
-from bartizan.cli.listing import Config, Data, Json, Words, print_json, show_table
+from bartizan.cli.listing import Config, Data, Json, Listing, Words, print_json, show_table
 from bartizan.cli.opening import DEFAULT_DATA, existing, register_of, settings_of
 from bartizan.errors import InvalidValue, NotFound
 from bartizan.identity.edit import Names
@@ -20,9 +20,6 @@ from bartizan.model.principal import ANONYMOUS_ROLE, Identity
 from bartizan.store.ports import Change, Replace, ReplaceGroup
 
 app = App(name="role", help="Show the policy's roles and who has them; grant or revoke them.")
-
-SHOWN_MAX = 200
-"""Rows of a table; `--json` has no such bound."""
 
 Holders = Annotated[list[str] | None, Parameter(consume_multiple=True, show_default=False)]
 
@@ -64,9 +61,12 @@ def show(role: str, /, *, data: Data = DEFAULT_DATA, config: Config = None, json
         print_json(record)
         return 0
     holders: list[dict[str, Any]] = record["holders"]
-    more = f", {len(holders) - SHOWN_MAX} not shown (--json shows all)" if len(holders) > SHOWN_MAX else ""
-    missing = "" if record["in_policy"] else "; the policy has no such role: it grants nothing"
-    show_table(holders[:SHOWN_MAX], _HOLDERS, f"{len(holders)} identities have {role}{more}{missing}")
+    listing = Listing(_HOLDERS, f"identities have {role}", as_json=False)
+    for holder in holders:
+        listing.add(holder)
+    listing.end()
+    if not record["in_policy"]:
+        print("the policy has no such role: it grants nothing")
     return 0
 
 

@@ -6,7 +6,7 @@ separated by spaces; `credentials` holds the records of `records` as a JSON arra
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TextIO
@@ -131,16 +131,20 @@ async def import_lines(
     return added, len(changes) - added
 
 
-def write_lines(file: TextIO, identities: Iterable[Identity], attributes: Sequence[str], *, secrets: bool) -> int:
-    """Writes a file that `read_lines` reads; `secrets` with hashes and keys of the credentials. How many lines."""
-    columns = [*_TEXT, *(ATTRIBUTE + name for name in attributes), *(["credentials"] if secrets else [])]
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    count = 0
-    for identity in identities:
-        writer.writerow([_cell(identity, column) for column in columns])
-        count += 1
-    return count
+class Writer:
+    """Writes a file that `read_lines` reads; `secrets` with hashes and keys of the credentials."""
+
+    def __init__(self, file: TextIO, attributes: Sequence[str], *, secrets: bool) -> None:
+        self._columns = [*_TEXT, *(ATTRIBUTE + name for name in attributes), *(["credentials"] if secrets else [])]
+        self._rows = csv.writer(file, lineterminator="\n")
+        self._rows.writerow(self._columns)
+        self.count = 0
+        """Identities written."""
+
+    def write(self, identity: Identity) -> None:
+        """One line."""
+        self._rows.writerow([_cell(identity, column) for column in self._columns])
+        self.count += 1
 
 
 def _numbered(rows: Any) -> Iterator[tuple[int, list[str]]]:  # noqa: ANN401  csv's reader has no name of its own

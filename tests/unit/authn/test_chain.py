@@ -120,7 +120,7 @@ async def test_a_disabled_identity_is_not_authorized_once_it_proved_itself(chain
         (None, IdentityState.REVOKED, False),
     ],
 )
-async def test_a_quarantined_or_revoked_identity_may_not_connect(chain, register, until, state, allowed):
+async def test_a_quarantined_or_revoked_identity_may_not_connect(chain, register: Register, until, state, allowed):
     ends = None if until is None else AT + until
     for name in ("dash", "press-01"):
         await register.change(name, lambda now: replace(now, state=state, quarantined_until=ends))
@@ -131,7 +131,7 @@ async def test_a_quarantined_or_revoked_identity_may_not_connect(chain, register
 
 
 @pytest.mark.parametrize("ended", [{"expires_at": AT}, {"revoked_at": AT}])
-async def test_a_password_that_ended_proves_nothing_and_the_other_still_does(chain, register, ended):
+async def test_a_password_that_ended_proves_nothing_and_the_other_still_does(chain, register: Register, ended):
     await register.change(
         "dash", lambda now: replace(now, credentials=(replace(now.credentials[0], **ended), now.credentials[1]))
     )
@@ -139,7 +139,7 @@ async def test_a_password_that_ended_proves_nothing_and_the_other_still_does(cha
     assert (await chain.decide(by_password("dash", b"second"))).allowed
 
 
-async def test_a_connection_by_a_credential_that_will_end_ends_with_it(chain, register):
+async def test_a_connection_by_a_credential_that_will_end_ends_with_it(chain, register: Register):
     for name in ("dash", "press-01"):
         await register.change(
             name,
@@ -151,7 +151,7 @@ async def test_a_connection_by_a_credential_that_will_end_ends_with_it(chain, re
         assert (await chain.decide(request_)).expires_at == AT + timedelta(1)
 
 
-async def test_a_certificate_whose_overlap_is_over_is_refused(chain, register):
+async def test_a_certificate_whose_overlap_is_over_is_refused(chain, register: Register):
     await register.change(
         "press-01",
         lambda now: replace(now, credentials=tuple(replace(item, expires_at=AT) for item in now.credentials)),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bartizan.identity.csv_file import PROBLEMS_MAX, ImportRefused, import_lines, read_lines, write_lines
+from bartizan.identity.csv_file import PROBLEMS_MAX, ImportRefused, Writer, import_lines, read_lines
 from bartizan.model.credential import CertificateCredential, PasswordCredential, ScramCredential
 from bartizan.model.group import Group
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
@@ -169,7 +169,10 @@ async def test_what_was_exported_with_credentials_comes_back_whole(store):
     await store.commit([Create(rich("a")), Create(Identity(IdentityName("plain"), AT))])
     before = await store.page()
     text = io.StringIO()
-    assert write_lines(text, before, ["area", "site"], secrets=True) == 2
+    writer = Writer(text, ["area", "site"], secrets=True)
+    for identity in before:
+        writer.write(identity)
+    assert writer.count == 2
     other = MemoryIdentityStore()
     await other.commit([CreateGroup(group) for group in await store.groups()])
     assert await bring(other, text.getvalue()) == (2, 0)
@@ -178,6 +181,6 @@ async def test_what_was_exported_with_credentials_comes_back_whole(store):
 
 async def test_an_export_holds_no_hash_unless_it_is_asked_for(store):
     text = io.StringIO()
-    write_lines(text, [rich("a")], ["area"], secrets=False)
+    Writer(text, ["area"], secrets=False).write(rich("a"))
     assert "argon2" not in text.getvalue()
     assert "credentials" not in text.getvalue()
