@@ -38,6 +38,11 @@ app = App(name="identity", help="Show, add, change, remove, import or export ide
 app.command(import_, name="import")
 app.command(export)
 
+Gained = Annotated[Words, Parameter(help="A role to gain; may be given several times.")]
+Lost = Annotated[Words, Parameter(help="A role to lose; may be given several times.")]
+Joined = Annotated[Words, Parameter(help="A group to join; may be given several times.")]
+Left = Annotated[Words, Parameter(help="A group to leave; may be given several times.")]
+
 _LIST = {
     "identity": "identity",
     "state": "state",
@@ -205,10 +210,10 @@ def set_(
     name: str,
     /,
     *,
-    add_role: Words = (),
-    remove_role: Words = (),
-    add_group: Words = (),
-    remove_group: Words = (),
+    add_role: Gained = (),
+    remove_role: Lost = (),
+    add_group: Joined = (),
+    remove_group: Left = (),
     attr: Words = (),
     remove_attr: Words = (),
     owner: Text = None,
@@ -232,16 +237,8 @@ def set_(
     ----------
     name
         The identity.
-    add_role
-        A role to gain; may be given several times, as all that follow.
-    remove_role
-        A role to lose.
-    add_group
-        A group to join.
-    remove_group
-        A group to leave.
     attr
-        An attribute to set, NAME=VALUE.
+        An attribute to set, NAME=VALUE; may be given several times.
     remove_attr
         An attribute to remove.
     owner

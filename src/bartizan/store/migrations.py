@@ -48,11 +48,24 @@ def _first(connection: Connection) -> None:
         Index("identity_by_revision", "revision"),
         **STRICT,
     )
-    owner = ForeignKey("identity.name", ondelete="CASCADE")
+    Table(
+        "identity_removed",
+        then,
+        Column("name", NAME, primary_key=True),
+        Column("revision", BIG, nullable=False),
+        **STRICT,
+    )
+    _first_owned(then)
+    then.create_all(connection)
+    connection.execute(insert(revision).values(only=1, value=0))
+
+
+def _first_owned(then: MetaData) -> None:
+    """What belongs to one identity."""
     Table(
         "identity_role",
         then,
-        Column("identity", NAME, owner, primary_key=True),
+        Column("identity", NAME, ForeignKey("identity.name", ondelete="CASCADE"), primary_key=True),
         Column("role", NAME, primary_key=True),
         Column("position", Integer, nullable=False),
         **STRICT,
@@ -80,15 +93,6 @@ def _first(connection: Connection) -> None:
         Column("revoked_at", Text),
         **STRICT,
     )
-    Table(
-        "identity_removed",
-        then,
-        Column("name", NAME, primary_key=True),
-        Column("revision", BIG, nullable=False),
-        **STRICT,
-    )
-    then.create_all(connection)
-    connection.execute(insert(revision).values(only=1, value=0))
 
 
 _SECOND_COLUMNS = (
