@@ -83,6 +83,35 @@ def test_both_certificates_work_through_the_overlap_and_who_uses_the_old_one_is_
     assert publish(running, last) == ""
 
 
+def test_a_revoked_password_ends_the_connection_that_it_opened(up, tmp_path, mosquitto_sub):
+    running = up()
+    password = told(running, "credential", "rotate", "dash-01", "--kind", "password")["password"]
+    (credential,) = [one["id"] for one in told(running, "credential", "list", "dash-01") if one["kind"] == "password"]
+    port, ca = str(port_of(running.summary["places"][0])), str(running.data / "pki/ca.crt")
+    words = [
+        "-h",
+        "localhost",
+        "-p",
+        port,
+        "--cafile",
+        ca,
+        "-V",
+        "mqttv5",
+        "-i",
+        "dash-01",
+        "-u",
+        "dash-01",
+        "-P",
+        password,
+    ]
+    environment = os.environ | {"XDG_CONFIG_HOME": str(tmp_path)}
+    with subprocess.Popen([mosquitto_sub, *words, "-t", FILTER], env=environment) as reader:
+        running.wait_for("connected", identity="dash-01", method="password")
+        told(running, "credential", "revoke", "dash-01", credential)
+        running.wait_for("disconnected", identity="dash-01", by="server")
+        reader.kill()
+
+
 def test_a_role_by_a_group_comes_and_goes_for_a_client_that_is_connected(up, mosquitto_pub, mosquitto_sub):
     running = up()
     press, dash = running.data / "demo/press-01", running.data / "demo/dash-01"

@@ -5,6 +5,9 @@ ports         what the broker needs of an engine, as values and a Protocol
 pump          the engine's wake descriptor -> questions answered, events written
 authenticate  one question -> one answer, in time, never "allow" by accident
 directory     all identities in memory, refreshed from the store
+packed        an identity as a few hundred bytes
+usage         when each identity was last seen, and by which credential
+ended         connections of a password that was revoked end
 apply         policy file + identities -> the engine, whole or not at all
 certificates  TLS material: read, kept fresh, replaced in place
 status        counters -> `$SYS/broker/...` in Mosquitto's names, with moving averages

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bartizan.broker.certificates import CARE_INTERVAL
 from bartizan.broker.directory import POLL_INTERVAL_S
 from bartizan.broker.hashes import HASHES_INTERVAL_S
+from bartizan.broker.ended import disconnect_ended
 from bartizan.broker.status import Loads, numbers, status_topics
 from bartizan.broker.usage import WRITE_INTERVAL_S
 from bartizan.errors import BartizanError
@@ -25,6 +26,9 @@ SCHEDULE_INTERVAL_S = 6 * 3600.0
 APPLY_PAUSE_S = 0.1
 """Identities enrolled one after the other are applied together, at most this often."""
 
+TELL_AGAIN_S = 60.0
+"""What fails again and again for the same reason is told once in this time."""
+
 
 class Chores:
     """The background tasks of one broker. One that fails is told and goes on."""
@@ -33,6 +37,7 @@ class Chores:
         self._broker = broker
         self._tasks: set[asyncio.Task[object]] = set()
         self._loads = Loads.begin({}, 0.0)
+        self._told_at: dict[str, float] = {}
 
     def start(self) -> None:
         """Begins all of them."""
@@ -86,7 +91,10 @@ class Chores:
             await directory.changed.wait()
             directory.changed.clear()
             with self._told():
+                # First, so that the engine remembers no success of a credential that has ended.
                 await self._broker.in_force.put()
+                ended = directory.take_ended()
+                await asyncio.to_thread(disconnect_ended, self._broker.engine, self._broker.usage, ended)
                 await self._broker.care_for_certificates()
             await asyncio.sleep(APPLY_PAUSE_S)
 
@@ -111,7 +119,10 @@ class Chores:
         try:
             yield
         except (BartizanError, OSError) as error:
-            self._broker.journal.note("chore_failed", reason=str(error))
+            reason, now = str(error), asyncio.get_running_loop().time()
+            if now - self._told_at.get(reason, float("-inf")) >= TELL_AGAIN_S:
+                self._told_at = {reason: now}
+                self._broker.journal.note("chore_failed", reason=reason)
 
 
 def installed_version() -> str:

@@ -45,6 +45,7 @@ class LiveDirectory(IdentityDirectory):
         self._revoked: dict[str, tuple[CertificateCredential, ...]] = {}
         self._quarantines: dict[str, datetime] = {}
         """When quarantines end by themselves."""
+        self._ended: dict[str, frozenset[str]] = {}
         self._refreshing = asyncio.Lock()
         self._looked_at = float("-inf")
         self.revision = 0
@@ -97,6 +98,11 @@ class LiveDirectory(IdentityDirectory):
         """Every certificate on record that was revoked."""
         return [certificate for revoked in tuple(self._revoked.values()) for certificate in revoked]
 
+    def take_ended(self) -> Mapping[str, frozenset[str]]:
+        """Credentials that were revoked or taken away since the last call: ids by identity. Without certificates."""
+        ended, self._ended = self._ended, dict[str, frozenset[str]]()
+        return ended
+
     def __len__(self) -> int:
         return len(self._records)
 
@@ -114,6 +120,9 @@ class LiveDirectory(IdentityDirectory):
 
     def _take(self, identities: Iterable[Identity]) -> None:
         for identity in identities:
+            before = self._records.get(identity.name)
+            if before is not None and (gone := _unrevoked(unpack(before)) - _unrevoked(identity)):
+                self._ended[str(identity.name)] = self._ended.get(identity.name, frozenset()) | gone
             self._forget([identity.name])
             self._records[str(identity.name)] = pack(identity)
             revoked = tuple(
@@ -150,6 +159,15 @@ class LiveDirectory(IdentityDirectory):
         if asyncio.get_running_loop().time() - self._looked_at < UNKNOWN_INTERVAL_S:
             return False
         return await self.refresh()
+
+
+def _unrevoked(identity: Identity) -> frozenset[str]:
+    """Its passwords and the like. Certificates are the engine's to watch, and an end by time is the connection's."""
+    return frozenset(
+        item.id
+        for item in identity.credentials
+        if item.revoked_at is None and not isinstance(item, CertificateCredential)
+    )
 
 
 def enabled_json(snapshot: Snapshot, at: datetime) -> bytes:

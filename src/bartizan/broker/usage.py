@@ -53,6 +53,10 @@ class UsageBook:
                 at = datetime.fromtimestamp(event.get("at_ms", 0) / 1000, UTC)
                 self._note(identity, credential, event.get("address") or "", at)
 
+    def proof_of(self, identity: str, client_id: str) -> str | None:
+        """The credential by which a client last proved itself, as far as that is remembered."""
+        return self._proofs.get((identity, client_id))
+
     async def write(self) -> None:
         """Writes what is new. Where that fails, it is tried again with the next."""
         uses = self._uses

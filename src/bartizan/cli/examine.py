@@ -130,7 +130,11 @@ def _identity(identity: Identity, at: datetime) -> Iterator[Finding]:
     if identity.refusal(at) is not None:
         return
     certificates = [
-        item for item in identity.credentials if isinstance(item, CertificateCredential) and item.revoked_at is None
+        item
+        for item in identity.credentials
+        if isinstance(item, CertificateCredential)
+        and item.revoked_at is None
+        and (item.expires_at is None or at < item.expires_at)
     ]
     if certificates:
         ends = max(item.not_after for item in certificates)
@@ -138,13 +142,13 @@ def _identity(identity: Identity, at: datetime) -> Iterator[Finding]:
             yield Finding(
                 Level.WARNING,
                 f"the certificate of {identity.name} expired on {ends:%Y-%m-%d}",
-                "enrol it again",
+                f"bartizan credential rotate {identity.name}",
             )
         elif ends - at < NEAR_END:
             yield Finding(
                 Level.WARNING,
                 f"the certificate of {identity.name} ends on {ends:%Y-%m-%d}, in {(ends - at).days} days",
-                "enrol it again",
+                f"bartizan credential rotate {identity.name}",
             )
     if any(
         isinstance(item, PasswordCredential) and item.must_change and item.is_live(at) for item in identity.credentials

@@ -16,8 +16,8 @@ from bartizan.store.migrations import migrate
 from bartizan.store.ports import Delta
 from bartizan.store.sql import SqlIdentityStore
 
-BUSY_TIMEOUT_MS = 5_000
-"""How long a writer waits for another process; then `StoreUnavailable`."""
+BUSY_TIMEOUT_MS = 30_000
+"""How long a writer waits for another, such as an import of many; then `StoreUnavailable`."""
 
 # WAL lets `bartizan enrol` write while the broker reads; FULL syncs each commit, so that an
 # identity that was shown to the operator is there after a power cut.
