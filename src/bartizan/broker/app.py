@@ -92,7 +92,7 @@ class Broker:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.enter_context(DirectoryLock(self.data.root))
-            policy = await asyncio.to_thread(read_policy, self.policy_file(self.settings))
+            policy = await asyncio.to_thread(read_policy, self.policy_named(self.settings))
             self.directory = LiveDirectory(self.store)
             await self.directory.load()
             self.hashes = HashWriter(self.store)
@@ -175,8 +175,8 @@ class Broker:
         if await asyncio.to_thread(self.certificates.care, datetime.now(UTC)):
             await self._replace(await asyncio.to_thread(read_material, self.settings, self.data))
 
-    def policy_file(self, settings: Settings) -> Path:
-        """The policy file in force."""
+    def policy_named(self, settings: Settings) -> Path | Sequence[Path]:
+        """What names the policy in force: a file, a directory, a pattern, or several."""
         return settings.policy.file or self.data.policy
 
     @property
@@ -190,7 +190,7 @@ class Broker:
 
     def _read_again(self) -> tuple[Settings, CompiledPolicy, dict[str, bytes]]:
         settings = self._reread()
-        policy = read_policy(self.policy_file(settings))
+        policy = read_policy(self.policy_named(settings))
         self.certificates.care(datetime.now(UTC))
         material = read_material(settings, self.data)
         # A listener that is new or gone waits for the next start.
@@ -211,7 +211,10 @@ class Broker:
 
     def _tell_refused(self, error: BartizanError) -> None:
         where = error.where if isinstance(error, ConfigurationError) else ""
-        of_policy = where.startswith(str(self.policy_file(self.settings)))
+        named = self.policy_named(self.settings)
+        names = (named,) if isinstance(named, Path) else named
+        # A mistake stands in a file; what a pattern names is known by the part before its wildcard.
+        of_policy = where.startswith(tuple(re.split(r"[*?[]", str(name))[0] for name in names))
         self.journal.note("policy_refused" if of_policy else "configuration_refused", reason=str(error))
 
     def _tell_start(self) -> None:

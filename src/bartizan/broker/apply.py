@@ -1,34 +1,50 @@
 """Policy and identities -> the engine: whole or not at all, one at a time, newest last."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bartizan.broker.directory import LiveDirectory, Snapshot, enabled_json
 from bartizan.broker.ports import EnginePort
 from bartizan.config.load import read_file
+from bartizan.config.policy_files import policy_files
 from bartizan.errors import ConfigurationError
-from bartizan.policy import CompiledPolicy, Policy, check
+from bartizan.policy import CheckResult, CompiledPolicy, Policy, check_all
 
 
-def read_policy(file: Path) -> CompiledPolicy:
-    """The compiled policy of a file, or a `ConfigurationError` with line and column of the first mistake."""
-    return read_checked(file)[1]
+def check_files(named: Path | Sequence[Path]) -> CheckResult:
+    """What the files say that `named` stands for: one policy, or its mistakes. Raises if one cannot be read."""
+    return check_all([(str(file), read_file(file, "the policy file")) for file in policy_files(named)])
 
 
-def read_checked(file: Path) -> tuple[Policy, CompiledPolicy]:
-    """The policy of a file, and what it compiles to; or a `ConfigurationError`, as `read_policy`."""
-    result = check(read_file(file, "the policy file"), str(file))
+def read_policy(named: Path | Sequence[Path]) -> CompiledPolicy:
+    """The compiled policy of these files, or a `ConfigurationError` with line and column of the first mistake."""
+    return read_checked(named)[1]
+
+
+def read_checked(named: Path | Sequence[Path]) -> tuple[Policy, CompiledPolicy]:
+    """The policy of these files, and what it compiles to; or a `ConfigurationError`, as `read_policy`."""
+    result = check_files(named)
     if result.policy is not None and result.compiled is not None:
         return result.policy, result.compiled
+    raise refusal(result, named)
+
+
+def refusal(result: CheckResult, named: Path | Sequence[Path]) -> ConfigurationError:
+    """The first mistake of a policy as an error."""
     first = result.errors[0]
     more = len(result.errors) - 1
-    others = f"; then {more} more (bartizan policy check {file})" if more else ""
-    raise ConfigurationError(
+    others = f"; then {more} more (bartizan policy check {_spelt(named)})" if more else ""
+    return ConfigurationError(
         first.message,
         f"{first.origin}:{first.line}:{first.column}",
         (first.hint or "correct the policy") + others,
     )
+
+
+def _spelt(named: Path | Sequence[Path]) -> str:
+    return str(named) if isinstance(named, Path) else " ".join(str(name) for name in named)
 
 
 class InForce:

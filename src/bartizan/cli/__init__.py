@@ -8,7 +8,7 @@ identity    who exists (identity_csv: import and export)
 group       groups, and who is in them
 role        the policy's roles, and who has them
 credential  what proves identities: rotate, revoke, who still uses the old one
-policy      check a policy file
+policy/     check, fmt, lint, test, explain, who, diff, docs, graph
 clients     who is connected
 doctor      what is exposed and what needs care
 publish     `bartizan pub`

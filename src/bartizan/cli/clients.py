@@ -146,6 +146,12 @@ def _running(root: Path) -> Iterator[httpx2.Client]:
             ) from None
 
 
+def running_clients(root: Path) -> list[Mapping[str, Any]]:
+    """Who is connected to the broker of this data directory, as it tells it."""
+    with _running(root) as broker:
+        return list(_all(broker).values())
+
+
 def _looks(broker: httpx2.Client) -> Iterator[list[Client]]:
     """A list a second, from the second look on."""
     before, looked_at = _all(broker), time.monotonic()

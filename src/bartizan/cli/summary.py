@@ -15,6 +15,7 @@ from rich.table import Table
 from bartizan.broker.ports import Bound
 from bartizan.cli.first_run import ADMINISTRATOR, DEMO_SITE, Prepared
 from bartizan.config.danger import Danger, dangers
+from bartizan.config.layout import DataDirectory
 from bartizan.config.schema import Settings
 from bartizan.errors import BartizanError
 from bartizan.pki.bundle import OPTIONS_FILES, Bundle
@@ -65,7 +66,7 @@ class Summary:
         return cls(
             first=prepared.first,
             data=str(data.root),
-            policy=str((settings.policy.file or data.policy).absolute()),
+            policy=", ".join(str(name.absolute()) for name in _policy(settings, data)),
             ca_file=str(data.ca_certificate),
             ca_fingerprint=prepared.ca_fingerprint,
             places=places,
@@ -76,6 +77,11 @@ class Summary:
             administrator=ADMINISTRATOR if prepared.administrator_secret else None,
             administrator_secret=prepared.administrator_secret,
         )
+
+
+def _policy(settings: Settings, data: DataDirectory) -> Sequence[Path]:
+    named = settings.policy.file or data.policy
+    return (named,) if isinstance(named, Path) else named
 
 
 def _place(bound: Bound, settings: Settings) -> Place:

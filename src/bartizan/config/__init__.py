@@ -6,6 +6,7 @@ authenticators  further ways to prove an identity, one model a kind
 limits     every bound with its default and what happens when it is met
 layout     where things lie in the data directory
 load       TOML file and `--set`: the only module here that reads files
+policy_files  which files a policy is made of
 danger     the risks in force, with their reasons
 engine     Settings -> the engine's JSON
 reference  the schema as docs/reference/settings.md

@@ -63,11 +63,12 @@ class PolicySettings(BaseModel):
 
     model_config = _SECTION
 
-    file: Path | None = Field(
+    file: Path | tuple[Path, ...] | None = Field(
         None,
         description=(
-            "The policy file. Default: policy.toml in the data directory. Read again at SIGHUP; a bad one "
-            "changes nothing."
+            "The policy: a file, a directory of `.toml` files, a pattern such as `policy/*.toml`, or a list of these, "
+            "which together are one policy. What ends in `.test.toml` is none. Default: policy.toml in the data "
+            "directory. Read again at SIGHUP; a bad one changes nothing."
         ),
     )
 

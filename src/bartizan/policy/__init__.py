@@ -2,6 +2,7 @@
 
 source      bytes -> text, places, problems
 syntax      TOML with line and column of every key and value
+merge       several texts, one tree
 fields      reading typed fields, gathering every problem
 contract    Topic, Role, Rule, Pattern: the frozen values
 condition   when a rule counts
@@ -13,9 +14,22 @@ compile     Policy -> image bytes, the same on every node
 compiled    CompiledPolicy: the engine's evaluator, asked from Python
 check       all of it in one call
 default     the text of a first policy
+
+What people ask of a policy; every answer is the engine's:
+
+subject     who asks, and what
+places      every rule by its name, and where it stands
+explain     why, and the smallest grant (grant) that would allow it
+who         who may publish or subscribe to a topic
+samples     what to ask about a rule, by what filters have in common (overlap)
+diff        what two policies decide differently
+advice      all of lint (lint_reach, lint_roles, lint_identities)
+expectations, testing     what a policy is expected to decide
+format      one way to write it, by its statements (layout)
+page        the contract for people: docs_html, docs_markdown, asyncapi, graph
 """
 
-from bartizan.policy.check import CheckResult, check
+from bartizan.policy.check import CheckResult, check, check_all
 from bartizan.policy.compiled import Asked, Circumstances, CompiledPolicy, Decision, Request
 from bartizan.policy.condition import Strength
 from bartizan.policy.contract import Policy
@@ -36,6 +50,7 @@ __all__ = [
     "Strength",
     "Window",
     "check",
+    "check_all",
     "default_policy_text",
     "schedule",
 ]

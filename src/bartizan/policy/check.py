@@ -1,12 +1,14 @@
-"""The way from a text to what the engine loads: source, syntax, validate, lint, compile."""
+"""The way from texts to what the engine loads: source, syntax, merge, validate, lint, compile."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bartizan.policy.compiled import CompiledPolicy
 from bartizan.policy.contract import Policy
 from bartizan.policy.lint import lint
+from bartizan.policy.merge import merge
 from bartizan.policy.source import Problem, read
-from bartizan.policy.syntax import parse
+from bartizan.policy.syntax import Tree, parse
 from bartizan.policy.validate import validate
 
 
@@ -18,6 +20,8 @@ class CheckResult:
     compiled: CompiledPolicy | None
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+    tree: Tree | None = None
+    """The texts and where everything in them stands, of a good policy."""
 
     @property
     def ok(self) -> bool:
@@ -27,16 +31,30 @@ class CheckResult:
 
 def check(text: str | bytes, origin: str) -> CheckResult:
     """Checks a policy's text. `origin` names it in messages. Never raises for what the text says."""
-    source = read(text, origin)
-    if isinstance(source, Problem):
-        return _refused(source)
-    tree = parse(source)
-    if isinstance(tree, Problem):
-        return _refused(tree)
-    validated = validate(tree)
+    return check_all([(origin, text)])
+
+
+def check_all(texts: Sequence[tuple[str, str | bytes]]) -> CheckResult:
+    """Checks a policy of several texts, each with its origin: together they are one policy."""
+    trees: list[Tree] = []
+    problems: list[Problem] = []
+    for origin, text in texts:
+        source = read(text, origin)
+        tree = source if isinstance(source, Problem) else parse(source)
+        if isinstance(tree, Problem):
+            problems.append(tree)
+        else:
+            trees.append(tree)
+    if problems:
+        return _refused(*problems)
+    merged = merge(trees)
+    if isinstance(merged, tuple):
+        return _refused(*merged)
+    validated = validate(merged)
     if validated.policy is None:
-        return _refused(*validated.problems)
-    return CheckResult(validated.policy, CompiledPolicy.of(validated.policy), (), lint(validated.policy))
+        return _refused(*sorted(validated.problems, key=lambda problem: problem.place))
+    policy = validated.policy
+    return CheckResult(policy, CompiledPolicy.of(policy), (), lint(policy), merged)
 
 
 def _refused(*problems: Problem) -> CheckResult:

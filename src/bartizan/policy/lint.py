@@ -1,7 +1,8 @@
 """What is valid but probably not meant. A warning never stops a policy; each says where and why."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from difflib import SequenceMatcher
+from typing import Final
 
 from bartizan.policy.compiled import filter_covers
 from bartizan.policy.contract import Action, Effect, Policy, Role, Rule, Topic
@@ -12,19 +13,12 @@ _ALIKE = 0.75
 
 def lint(policy: Policy) -> tuple[Problem, ...]:
     """The warnings of this policy, in the order of its text."""
-    found = [
-        *_undeclared_roles(policy),
-        *_roles_without_rules(policy),
-        *_topics_without_publisher(policy),
-        *_topics_without_subscriber(policy),
-        *_topics_that_are_the_same(policy),
-        *_wide_publish(policy),
-        *_permits_around_a_forbid(policy),
-        *_misspelt_variables(policy),
-        *_windows_that_nothing_asks_for(policy),
+    problems = [
+        Problem(at.origin or policy.origin, at.line, at.column, message, hint, code)
+        for code, look in _CHECKS.items()
+        for at, message, hint in look(policy)
     ]
-    problems = [Problem(policy.origin, at.line, at.column, message, hint) for at, message, hint in found]
-    return tuple(sorted(problems, key=lambda p: (p.line, p.column, p.message)))
+    return tuple(sorted(problems, key=lambda p: (*p.place, p.message)))
 
 
 _Found = Iterator[tuple[Position, str, str]]
@@ -121,3 +115,18 @@ def _misspelt_variables(policy: Policy) -> _Found:
                 if variable not in bound and SequenceMatcher(None, variable, other).ratio() >= _ALIKE:
                     message = f"the variable {{{variable}}} is bound by no role of this topic, so it is any level"
                     yield topic.at, message, f"did you mean {{{other}}}?"
+
+
+_CHECKS: Final[Mapping[str, Callable[[Policy], _Found]]] = {
+    "role-without-table": _undeclared_roles,
+    "role-grants-nothing": _roles_without_rules,
+    "topic-without-publisher": _topics_without_publisher,
+    "topic-without-subscriber": _topics_without_subscriber,
+    "topic-twice": _topics_that_are_the_same,
+    "publish-everything": _wide_publish,
+    "permit-around-forbid": _permits_around_a_forbid,
+    "misspelt-variable": _misspelt_variables,
+    "window-unused": _windows_that_nothing_asks_for,
+}
+WARNINGS: Final = tuple(_CHECKS)
+"""The codes of what `check` warns about."""

@@ -7,10 +7,11 @@ SOURCE_BYTES_MAX = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in a text; both count from 1, columns in characters."""
+    """A place in a text; both count from 1, columns in characters. `origin` is set where there are several texts."""
 
     line: int
     column: int
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,13 @@ class Problem:
     column: int
     message: str
     hint: str
+    code: str = ""
+    """The name of the warning, as `policy lint` lists it; an error has none."""
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """What problems are sorted by: text, line, column."""
+        return self.origin, self.line, self.column
 
     def __str__(self) -> str:
         hint = f"; {self.hint}" if self.hint else ""
@@ -37,7 +45,7 @@ class Source:
 
     def problem(self, at: Position, message: str, hint: str = "") -> Problem:
         """A problem at this place of this text."""
-        return Problem(self.origin, at.line, at.column, message, hint)
+        return Problem(at.origin or self.origin, at.line, at.column, message, hint)
 
 
 def read(content: str | bytes, origin: str) -> Source | Problem:

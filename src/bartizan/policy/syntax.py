@@ -38,6 +38,8 @@ class Tree:
     root: Mapping[str, Toml]
     keys: Mapping[Path, Position]
     values: Mapping[Path, Position]
+    sources: tuple[Source, ...] = ()
+    """All texts, where it was merged of several."""
 
     def at(self, path: Path) -> Position:
         """Where this path's key stands, or its value if it is a list's entry; else its parent's."""

@@ -1,0 +1,84 @@
+"""`bartizan policy test`: does the policy decide what is expected of it?"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from bartizan.cli.policy.reading import Json, good
+from bartizan.config.load import read_file
+from bartizan.config.policy_files import expectation_files
+from bartizan.errors import ConfigurationError
+from bartizan.policy.expectations import Expectations, read_expectations
+from bartizan.policy.explain import Explainer
+from bartizan.policy.testing import Outcome, junit, report, run_expectations
+
+
+def run_tests(
+    *files: Path,
+    tests: Annotated[tuple[Path, ...], Parameter(negative=(), show_default=False)] = (),
+    junit_file: Annotated[Path | None, Parameter(name="--junit")] = None,
+    json_output: Json = False,
+) -> int:
+    """Run the expectations beside a policy: `*.test.toml`, with what must be allowed and what denied.
+
+    Exit code 1 if the policy decides one of them otherwise.
+
+    For example:
+
+        bartizan policy test policy.toml
+
+        bartizan policy test policy/ --junit report.xml
+
+    Parameters
+    ----------
+    files
+        The policy: files or directories of them, which together are one. Default: policy.toml.
+    tests
+        A file of expectations; several times. Default: every *.test.toml beside the policy.
+    junit_file
+        Write the outcomes into this file as JUnit XML.
+    json_output
+        Print one JSON object.
+    """
+    named = files or (Path("policy.toml"),)
+    explainer = Explainer(good(named))
+    places = tests or expectation_files(named)
+    if not places:
+        raise ConfigurationError("there are no expectations", str(named[0]), "write NAME.test.toml beside the policy")
+    read = [_read(explainer, place) for place in places]
+    if problems := [problem for each in read for problem in each.problems]:
+        for problem in problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return 2
+    outcomes = run_expectations(explainer, [each for file in read for each in file.expected])
+    if junit_file is not None:
+        junit_file.write_text(junit(explainer, outcomes), encoding="utf-8")
+    print(json.dumps(_plain(outcomes)) if json_output else "\n".join(report(explainer, outcomes)))
+    return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+def _read(explainer: Explainer, file: Path) -> Expectations:
+    roles = {role.name for role in explainer.places.policy.roles}
+    return read_expectations(read_file(file, "the file of expectations"), str(file), roles)
+
+
+def _plain(outcomes: Sequence[Outcome]) -> dict[str, object]:
+    cases = [
+        {
+            "file": each.expected.file,
+            "line": each.expected.at.line,
+            "test": each.expected.test,
+            "identity": each.expected.subject.identity,
+            "request": str(each.expected.ask),
+            "expected": "allow" if each.expected.allow else "deny",
+            "decided": "allow" if each.decision.allow else "deny",
+            "why": each.decision.why,
+            "rule": each.decision.rule,
+        }
+        for each in outcomes
+    ]
+    return {"passed": all(each.passed for each in outcomes), "expectations": cases}

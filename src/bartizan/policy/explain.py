@@ -1,0 +1,107 @@
+"""Why a request is allowed or denied: the decision, the rule where it stands, and what would allow it."""
+
+from dataclasses import dataclass
+
+from bartizan.policy.check import CheckResult
+from bartizan.policy.compiled import CompiledPolicy, Decision
+from bartizan.policy.grant import Grant, smallest_grant
+from bartizan.policy.places import Excerpt, Granted, Places
+from bartizan.policy.subject import Ask, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision with its reasons."""
+
+    subject: Subject
+    ask: Ask
+    decision: Decision
+    rule: Granted | None
+    """The rule that decided; None where there was none to decide."""
+    excerpt: Excerpt | None
+    grant: Grant | None
+    """The smallest grant that would allow what was denied; None if it is allowed, or if no permit can."""
+    paste: str
+    """Where the grant goes."""
+    advice: str
+    """What to know beside it."""
+
+
+class Explainer:
+    """Explains decisions of one policy."""
+
+    def __init__(self, result: CheckResult) -> None:
+        if result.compiled is None:
+            raise ValueError("a policy with errors decides nothing")
+        self.places = Places(result)
+        self._compiled: CompiledPolicy = result.compiled
+
+    @property
+    def image(self) -> bytes:
+        """What the engine loads."""
+        return self._compiled.image
+
+    @property
+    def digest(self) -> str:
+        """The name of the policy."""
+        return self._compiled.digest
+
+    def decide(self, subject: Subject, ask: Ask) -> tuple[Decision, Granted | None]:
+        """The decision, and the rule that made it."""
+        decision = self._compiled.decide(subject.asks(ask))
+        return decision, None if decision.rule is None else self.places.by_name.get(decision.rule)
+
+    def explain(self, subject: Subject, ask: Ask) -> Explanation:
+        """The decision with its reasons."""
+        decision, rule = self.decide(subject, ask)
+        grant = None if decision.allow else smallest_grant(self.places.policy, subject, ask)
+        return Explanation(
+            subject,
+            ask,
+            decision,
+            rule,
+            None if rule is None else self.places.excerpt(rule),
+            grant,
+            "" if grant is None else self._paste(grant),
+            self._advice(subject, decision, grant),
+        )
+
+    def _paste(self, grant: Grant) -> str:
+        if self.places.holds_list(grant.role, "permit"):
+            return f"into permit of [roles.{grant.role}], {self.places.at(self.places.role_at(grant.role, 'permit'))}"
+        last = list(self.places.texts)[-1]
+        declared = {role.name: role for role in self.places.policy.roles if role.is_declared}
+        role = declared.get(grant.role)
+        return f"at the end of {(role.at.origin if role else '') or last}"
+
+    def _advice(self, subject: Subject, decision: Decision, grant: Grant | None) -> str:
+        unknown = subject.undeclared(self.places.policy)
+        if decision.allow:
+            return _PER_DELIVERY if decision.per_delivery else ""
+        if decision.why in _NO_GRANT:
+            return _NO_GRANT[decision.why]
+        if grant is None:
+            return "no permit of a policy can spell this topic"
+        if not subject.roles:
+            return f"it has no role: give it the role {grant.role} as well"
+        if unknown:
+            return f"the policy has no role {', '.join(unknown)}"
+        return self._missing(subject)
+
+    def _missing(self, subject: Subject) -> str:
+        """Values that its roles bind and it lacks: often the true reason of a denial."""
+        lacking = dict.fromkeys(
+            f"{source} (role {role.name} binds {{{variable}}} to it)"
+            for role in self.places.policy.roles
+            if role.name in subject.roles
+            for variable, source in role.binds
+            if subject.value(source) is None
+        )
+        return f"it lacks {', '.join(lacking)}: permits with that variable do not exist for it" if lacking else ""
+
+
+_NO_GRANT = {
+    "forbidden": "no permit can allow it: a forbid beats every permit, so this forbid must be narrowed or removed",
+    "server_topic": "no permit can allow it: topics that begin with $ are published by the server alone",
+}
+_PER_DELIVERY = "a forbid has some of these topics: each delivery is decided"

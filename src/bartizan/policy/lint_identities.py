@@ -1,0 +1,51 @@
+"""A policy beside the identities that it is for: roles nobody has, and identities it does not fit."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from bartizan.model.principal import ANONYMOUS_ROLE, Identity
+from bartizan.policy.lint_reach import Found
+from bartizan.policy.places import Places
+from bartizan.policy.source import Position
+from bartizan.policy.subject import Subject
+
+SHOWN_MAX = 3
+"""Identities named in one finding; the rest are counted."""
+
+
+def identities_beside_roles(places: Places, identities: Iterable[Identity]) -> Iterator[Found]:
+    """Roles that no identity has, roles that the policy lacks, values that a role binds and an identity lacks."""
+    declared = {role.name: role for role in places.policy.roles}
+    having: dict[str, int] = defaultdict(int)
+    unknown: dict[str, list[str]] = defaultdict(list)
+    lacking: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for identity in identities:
+        subject = Subject.of(identity)
+        for name in subject.roles:
+            having[name] += 1
+            role = declared.get(name)
+            if role is None:
+                unknown[name].append(identity.name)
+                continue
+            for _, source in role.binds:
+                if subject.value(source) is None:
+                    lacking[name, source].append(identity.name)
+    for name, role in declared.items():
+        if not having[name] and name != ANONYMOUS_ROLE:
+            yield Found(
+                "role-without-identity",
+                places.at(role.at),
+                f"no identity has the role {name}",
+                "remove it, or give it to somebody",
+            )
+    for name, who in unknown.items():
+        message = f"{_named(who)} the role {name}, which the policy does not have"
+        yield Found("identity-with-unknown-role", places.at(Position(1, 1)), message, "correct the role, or add it")
+    for (name, source), who in lacking.items():
+        message = f"{_named(who)} the role {name} and no {source}, so its permits do not exist for them"
+        yield Found("identity-lacks-value", places.at(declared[name].at), message, f"give them {source}")
+
+
+def _named(who: list[str]) -> str:
+    more = f" and {len(who) - SHOWN_MAX} more" if len(who) > SHOWN_MAX else ""
+    return f"{', '.join(who[:SHOWN_MAX])}{more} {'have' if len(who) > 1 else 'has'}"

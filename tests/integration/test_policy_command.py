@@ -1,0 +1,46 @@
+"""`bartizan policy diff` beside a broker that runs, and a broker whose policy is a directory."""
+
+import json
+import os
+import signal
+import subprocess
+
+from tests.integration.conftest import run
+
+
+def test_diff_tells_each_live_session_that_loses(up, tmp_path, mosquitto_sub):
+    running = up()
+    environment = os.environ | {"XDG_CONFIG_HOME": str(running.data / "demo" / "dash-01")}
+    port = running.summary["places"][0]["address"].rpartition(":")[2]
+    new = tmp_path / "new.toml"
+    text = (running.data / "policy.toml").read_text()
+    new.write_text(
+        text.replace("[roles.dashboard]", '[roles.dashboard]\nforbid = [{ action = "all", filter = "data/#" }]')
+    )
+    words = ("policy", "diff", running.data / "policy.toml", new, "--data", running.data, "--live", "--json")
+    assert json.loads(run(*words).stdout)["sessions"] == []
+    with subprocess.Popen([mosquitto_sub, "-p", port, "-t", "data/chicago/+/+/temperature"], env=environment) as reader:
+        running.wait_for("connected", identity="dash-01")
+        done = run(*words)
+        reader.kill()
+    assert done.returncode == 1, done.stderr
+    (session,) = json.loads(done.stdout)["sessions"]
+    assert (session["identity"], session["client_id"], session["gains"]) == ("dash-01", "dash-01", [])
+    assert {change["filter"] for change in session["loses"]} == {"data/#"}
+    assert "data/chicago/" in session["loses"][0]["example"]
+
+
+def test_a_policy_of_several_files_holds_and_is_read_again(up, tmp_path):
+    folder = tmp_path / "policy"
+    folder.mkdir()
+    (folder / "a.toml").write_text('[roles.a]\npermit = [{ action = "publish", filter = "a" }]\n')
+    (folder / "own.test.toml").write_text("[tests]\n")
+    running = up("--set", f"policy.file={folder}")
+    before = running.wait_for("started")["policy"]
+    (folder / "b.toml").write_text("[roles.a]\n")
+    running.process.send_signal(signal.SIGHUP)
+    reason = running.wait_for("policy_refused")["reason"]
+    assert reason.startswith(f"roles.a is in {folder}/a.toml:1 too ({folder}/b.toml:1:8): ")
+    (folder / "b.toml").write_text('[roles.b]\npermit = [{ action = "publish", filter = "b" }]\n')
+    running.process.send_signal(signal.SIGHUP)
+    assert running.wait_for("reloaded")["policy"] != before

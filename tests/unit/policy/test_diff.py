@@ -1,0 +1,135 @@
+"""Two policies compared by what they decide: what is told is true, and what changes is told."""
+
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bartizan.policy import check
+from bartizan.policy.diff import Comparison
+from bartizan.policy.explain import Explainer
+from bartizan.policy.samples import exemplars
+from bartizan.policy.subject import Subject
+from tests.oracle import Identity, decide
+from tests.unit.policy.plant import PLANT, PRESS, explainer
+from tests.unit.policy.strategies import as_toml, asked_filters, identities, names, policies
+
+
+def changes(old: str, new: str) -> dict[str, list[str]]:
+    comparison = Comparison(explainer(old, "old.toml"), explainer(new, "new.toml"))
+    return {
+        each.subject.roles[0]: [f"{one.sign} {one.example} @ {one.at}" for one in each.changes]
+        for each in comparison.roles()
+    }
+
+
+def test_a_policy_decides_as_itself():
+    assert changes(PLANT, PLANT) == {}
+
+
+def test_another_order_and_other_words_change_nothing():
+    tables = PLANT.split("\n\n")
+    assert changes(PLANT, "\n\n".join(reversed(tables)).replace("Press temperature", "Oil")) == {}
+
+
+def test_a_right_that_moves_to_another_role_is_lost_and_gained():
+    new = PLANT.replace('publish   = ["dash"]', 'publish   = ["spare"]')
+    assert changes(PLANT, new) == {
+        "dash": ["- publish commands/site-1/asset-1/any-1 @ old.toml:16"],
+        "spare": ["+ publish commands/site-1/asset-1/any-1 @ new.toml:16"],
+    }
+
+
+def test_a_new_forbid_names_itself():
+    new = PLANT.replace(
+        "[roles.press.limits]", 'forbid = [{ action = "publish", filter = "+/+/+/status" }]\n[roles.press.limits]'
+    )
+    assert changes(PLANT, new) == {"press": ["- publish data/site-1/press-1/status @ new.toml:23"]}
+
+
+def test_a_higher_qos_and_retain_are_told_by_an_example_that_has_them():
+    assert changes(PLANT, PLANT.replace("qos_max     = 1\n", "")) == {
+        "press": ["+ publish data/site-1/press-1/temperature qos=2 @ new.toml:6"]
+    }
+    assert changes(PLANT, PLANT.replace("retain    = false\n", "")) == {
+        "dash": ["+ publish commands/site-1/asset-1/any-1 retain @ new.toml:16"]
+    }
+
+
+def test_a_variable_that_is_no_longer_bound_widens():
+    new = PLANT.replace('[roles.dash]\nbinds  = { site = "attr.site" }', "[roles.dash]").replace(
+        "+/{site}/secret", "+/+/secret"
+    )
+    told = changes(PLANT, new)["dash"]
+    assert "+ subscribe data/+/+/temperature @ new.toml:7" in told
+
+
+def test_limits_are_told():
+    comparison = Comparison(explainer(), explainer(PLANT.replace("publish_rate_per_s = 100", "inflight_max = 5")))
+    assert [each.limits for each in comparison.roles()] == [
+        (("inflight_max", None, 5), ("publish_rate_per_s", 100, None))
+    ]
+
+
+def test_an_identity_is_told_with_its_own_topics():
+    new = PLANT.replace(
+        '[topics."data/{site}/{asset}/status"]\npublish   = ["press"]', '[topics."data/{site}/{asset}/status"]'
+    )
+    comparison = Comparison(explainer(PLANT, "old.toml"), explainer(new, "new.toml"))
+    nobody = Subject("x", "x", ("dash",), {})
+    told = {each.subject.identity: each.changes for each in comparison.subjects([PRESS, nobody])}
+    assert [str(change.example) for change in told["press-01"]] == ["publish data/chicago/press-01/status"]
+    assert list(told) == ["press-01"]
+
+
+relaxed = [HealthCheck.too_slow]
+
+
+def plain(answer: str) -> bool:
+    return answer != "deny"
+
+
+def sides(policy: dict[str, Any]) -> Explainer:
+    return Explainer(check(as_toml(policy), "random"))
+
+
+@pytest.mark.timeout(600)
+@settings(max_examples=200, deadline=None, suppress_health_check=relaxed)
+@given(policies(), policies(), st.integers(0, 2**32).map(Random))
+def test_every_change_told_is_one_and_every_change_there_is_is_told(old, new, random):
+    comparison = Comparison(sides(old), sides(new))
+    told = {each.subject.roles[0]: each for each in comparison.roles()}
+    for role in ("reader", "writer", "both"):
+        forms = [
+            each
+            for side in (comparison._old, comparison._new)
+            for each in side.places.policy.roles
+            if each.name == role
+        ]
+        if not forms:
+            assert role not in told
+            continue
+        for subject in exemplars(*forms):
+            who = Identity(subject.identity, subject.client_id, subject.roles, dict(subject.attributes))
+            for topic in names(random, 15):
+                before, after = (plain(decide(each, who, "publish", topic, 0, False)) for each in (old, new))
+                assert before == after or any(one.gained == after for one in told[role].changes), topic
+            for asked in asked_filters(random, 15):
+                before, after = (plain(decide(each, who, "subscribe", asked)) for each in (old, new))
+                assert before == after or role in told, asked
+
+
+@pytest.mark.timeout(600)
+@settings(max_examples=200, deadline=None, suppress_health_check=relaxed)
+@given(policies(), policies(), identities)
+def test_an_example_is_decided_as_the_oracle_decides_it(old, new, who):
+    subject = Subject(who.id, who.client_id, who.roles, who.attributes)
+    for each in Comparison(sides(old), sides(new)).subjects([subject]):
+        for one in each.changes:
+            ask = one.example
+            before, after = (
+                plain(decide(policy, who, ask.action.value, ask.topic, ask.qos, ask.retain)) for policy in (old, new)
+            )
+            assert (before, after) == (not one.gained, one.gained), ask
