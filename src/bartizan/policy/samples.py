@@ -85,5 +85,5 @@ class Samples:
 def exemplars(*roles: Role) -> tuple[Subject, ...]:
     """Whoever has this role, with all that any form of it binds: one whose Client Identifier is its name, one whose is not."""
     binds = tuple(dict.fromkeys(bind for role in roles for bind in role.binds))
-    one = Subject.exemplar(Role(roles[0].name, roles[0].at, binds))
+    one = Subject.exemplar(Role(roles[0].name, roles[0].at, binds=binds))
     return one, Subject(one.identity, f"{one.identity}-a", one.roles, one.attributes)
