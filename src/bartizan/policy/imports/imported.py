@@ -1,0 +1,42 @@
+"""What an import gives: a policy, identities, and every difference."""
+
+from dataclasses import dataclass, field
+
+from bartizan.errors import ConfigurationError
+from bartizan.model.difference import Difference
+from bartizan.policy.contract import Role
+
+
+class UnreadableLine(ConfigurationError):
+    """A line that the other broker would refuse too, or reads in a way that nobody can mean."""
+
+    def __init__(self, what: str, file: str, line: int, fix: str) -> None:
+        super().__init__(what, f"{file}:{line}", fix)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedIdentity:
+    """Someone who may connect there, with what proves it there."""
+
+    name: str
+    roles: tuple[str, ...]
+    password_hash: str = field(default="", repr=False)
+    """As the other broker keeps it; empty: there is none."""
+
+    enabled: bool = True
+    note: str = ""
+    place: str = ""
+
+    @property
+    def scheme(self) -> str:
+        """How the password is hashed: `6`, `7`, `argon2id`; empty without one."""
+        return self.password_hash.split("$")[1] if self.password_hash else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The whole: roles, who has them, and what is different."""
+
+    roles: tuple[Role, ...]
+    identities: tuple[ImportedIdentity, ...]
+    differences: tuple[Difference, ...]

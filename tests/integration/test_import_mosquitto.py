@@ -1,0 +1,150 @@
+"""An imported ACL file decides as the real Mosquitto does, but for the differences that the import names.
+
+Each random file starts one broker, which is asked for every client and topic at once.
+"""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bartizan.model.difference import Weight
+from bartizan.policy import Asked, CompiledPolicy, Request, check
+from bartizan.policy.imports import Imported, UnreadableLine
+from bartizan.policy.imports.acl_file import read_acl
+from bartizan.policy.imports.mosquitto import Around, import_mosquitto
+from bartizan.policy.imports.passwords import read_passwords
+from bartizan.policy.writer import policy_text
+from tests.integration.real_mosquitto import Answers, Client, MosquittoRefuses, ask, mosquitto
+from tests.left_out import require_program
+
+USERS = ("bob", "amy", "zoe", "x y")
+CLIENTS = (
+    Client("bob-1", "bob", "pw"),
+    Client("a", "bob", "pw"),
+    Client("amy-1", "amy", "pw"),
+    Client("zoe", "zoe", "pw"),
+    Client("b c", "x y", "pw"),
+    Client("b"),
+    Client("bob"),
+    Client("a/b"),
+    Client("a+"),
+)
+TOPICS = (
+    "a", "b", "a/b", "a/a", "b/a", "bob", "amy", "a/bob", "a/bob-1", "a/amy", "a/amy-1", "bob/a", "a/zoe/b", "a/b/c", "b c",
+    "a/", "/", "/a", "a//b", "bob/bob", "x y/a", "$foo/a", "$foo", "$SYS/a", "$SYS/broker/connection/a/state",
+    "%u", "a/%c", "a/a/b/c", "b/a/b", "{x}", "a/{x}",
+)  # fmt: skip
+"""Words so few that rules, users and topics often meet."""
+
+WORDS = st.sampled_from(["a", "b", "+", "bob", "amy", "b c", "", "a", "+"])
+ACCESS = st.sampled_from(["read ", "write ", "readwrite ", "deny ", "deny "])
+
+
+@pytest.fixture(scope="module")
+def passwords() -> str:
+    require_program("mosquitto", "mosquitto")
+    require_program("mosquitto_passwd", "mosquitto")
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "passwords"
+        file.write_text("".join(f"{user}:pw\n" for user in USERS), encoding="utf-8")
+        subprocess.run(["mosquitto_passwd", "-U", str(file)], check=True)
+        return file.read_text(encoding="utf-8")
+
+
+@st.composite
+def filters(draw: st.DrawFn, *, pattern: bool) -> str:
+    words = st.one_of(WORDS, st.sampled_from(["%c", "%u"])) if pattern else WORDS
+    levels = draw(st.lists(words, min_size=1, max_size=3))
+    if draw(st.integers(0, 3)) == 0:
+        levels.append("#")
+    if draw(st.integers(0, 9)) == 0:
+        levels = [draw(st.sampled_from(["$foo", "$SYS", "#", "{x}", "dev-%c"])), *levels[:1]]
+        levels = ["#"] if levels[0] == "#" else levels
+    return "/".join(levels) or "a"
+
+
+@st.composite
+def acl_files(draw: st.DrawFn) -> str:
+    lines: list[str] = []
+    for _ in range(draw(st.integers(0, 9))):
+        kind = draw(st.sampled_from(["topic", "topic", "topic", "pattern", "pattern", "user", "user", "# x", ""]))
+        if kind == "user":
+            lines.append(f"user {draw(st.sampled_from(USERS[:3]))}")
+        elif kind in ("topic", "pattern"):
+            lines.append(f"{kind} {draw(ACCESS)}{draw(filters(pattern=kind == 'pattern'))}")
+        else:
+            lines.append(kind)
+    return draw(st.sampled_from(["\n", "\n", "\r\n"])).join(lines)
+
+
+def imported(acl: bytes | None, passwords: str) -> tuple[Imported, CompiledPolicy]:
+    read = None if acl is None else read_acl(acl, "acl")
+    whole = import_mosquitto(read, read_passwords(passwords.encode(), "passwords"), Around(anonymous=True))
+    result = check(policy_text(whole.roles), "policy.toml")
+    assert result.compiled is not None, [str(error) for error in result.errors]
+    return whole, result.compiled
+
+
+def unlike(whole: Imported, policy: CompiledPolicy, answers: dict[Client, Answers]) -> Iterator[tuple[Client, str, str, bool]]:
+    """Who, action, topic, and whether it is allowed here: wherever the two differ."""
+    roles = {identity.name: identity.roles for identity in whole.identities}
+    for client, answer in answers.items():
+        assert answer.connected
+        mine = roles[client.user_name] if client.user_name is not None else ("anonymous",)
+        who = {"identity": client.user_name or "", "client_id": client.client_id, "roles": mine}
+        for action, there, topics in (
+            (Asked.PUBLISH, answer.publish, TOPICS),
+            (Asked.RECEIVE, answer.receive, sorted(answer.sent)),
+        ):
+            for topic in topics:
+                here = policy.decide(Request(action, topic, **who)).allow
+                if here != (topic in there):
+                    yield client, action.value, topic, here
+
+
+def is_named(whole: Imported, client: Client, action: str, topic: str, *, here: bool) -> bool:
+    """True if a difference that the import names is about this."""
+    names = {difference.name for difference in whole.differences}
+    if client.user_name is None and "/" in client.client_id and "slash-in-value" in names:
+        return True
+    if client.user_name is None and "+" in client.client_id and "special-client-id" in names:
+        return True
+    if here:
+        return False  # an import takes, it never gives
+    lost = [difference for difference in whole.differences if difference.weight is Weight.LOST]
+    return any(may_match(difference.topics, topic) for difference in lost)
+
+
+def may_match(pattern: str, topic: str) -> bool:
+    """True if the topic is one of the pattern's, for some value of its variables."""
+    levels, names = pattern.split("/"), topic.split("/")
+    if levels[-1] == "#":
+        levels.pop()
+        names = names[: len(levels)]
+    return len(levels) == len(names) and all(
+        level in ("+", name) or level.startswith("{") for level, name in zip(levels, names, strict=True)
+    )
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+@given(acl=acl_files())
+def test_the_imported_policy_and_a_real_mosquitto_decide_alike(acl: str, passwords: str) -> None:
+    content = acl.encode()
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            with mosquitto(Path(directory), acl=content, passwords=passwords) as broker:
+                answers = ask(broker, CLIENTS, TOPICS)
+        except MosquittoRefuses:
+            with pytest.raises(UnreadableLine):
+                read_acl(content, "acl")
+            return
+    whole, policy = imported(content, passwords)
+    for client, action, topic, here in unlike(whole, policy, answers):
+        assert is_named(whole, client, action, topic, here=here), (acl, client, action, topic, here, whole.differences)
