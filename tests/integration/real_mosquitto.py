@@ -7,6 +7,7 @@ is answered by its PUBACK; a delivery is seen by those who subscribed to everyth
 import socket
 import struct
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -52,7 +53,8 @@ class Connection:
         """The next packet: first octet and what follows its length."""
         while True:
             size, shift = 0, 0
-            for at, octet in enumerate(self._buffer[1:5], start=1):
+            for at in range(1, min(5, len(self._buffer))):
+                octet = self._buffer[at]
                 size |= (octet & 0x7F) << shift
                 shift += 7
                 if octet < 0x80:
@@ -142,17 +144,23 @@ def subscribe(connection: Connection, filters: Sequence[str]) -> bytes:
     return connection.until(9)[3:]
 
 
-def ask(broker: "RealMosquitto", clients: Sequence[Client], topics: Sequence[str]) -> dict[Client, Answers]:
-    """What each client may publish to and what it is sent, of these topics."""
+def ask(
+    broker: "RealMosquitto", clients: Sequence[Client], topics: Sequence[str], *, one_by_one: bool = False
+) -> dict[Client, Answers]:
+    """What each client may publish to and what it is sent, of these topics.
+
+    It subscribes to everything, which an ACL file always grants; or to each topic, where SUBSCRIBE is decided too.
+    """
     firsts = sorted({topic.split("/")[0] for topic in topics if topic.startswith("$")})
-    filters = ["#", *(f"{first}/#" for first in firsts)]
+    filters = topics if one_by_one else ["#", *(f"{first}/#" for first in firsts)]
     with ExitStack() as stack:
         open_side = stack.enter_context(connected(broker.open_port, Client("open-side")))
         assert open_side is not None
         asking = {client: stack.enter_context(connected(broker.port, client)) for client in clients}
         live = {client: connection for client, connection in asking.items() if connection is not None}
         for connection in live.values():
-            assert all(reason == 0 for reason in subscribe(connection, filters)), "SUBSCRIBE is always granted there"
+            granted = [reason == 0 for reason in subscribe(connection, filters)]
+            assert one_by_one or all(granted)
         sent = may_publish(open_side, topics)
         for connection in live.values():
             connection.send(0xC0, b"")
@@ -180,7 +188,7 @@ class RealMosquitto:
         self.process.wait(timeout=START_WITHIN_S)
 
 
-class MosquittoRefuses(Exception):
+class MosquittoRefuses(Exception):  # noqa: N818
     """It did not start with this file: what it logged."""
 
 
@@ -193,9 +201,9 @@ def free_port() -> int:
 
 @contextmanager
 def mosquitto(
-    directory: Path, *, acl: bytes | None, passwords: str | None, anonymous: bool = True
+    directory: Path, *, acl: bytes | None, passwords: str | None, anonymous: bool = True, more: Sequence[str] = ()
 ) -> Iterator[RealMosquitto]:
-    """A broker with this ACL file and password file; `MosquittoRefuses` if it ends by itself."""
+    """A broker with this ACL file and password file, and more lines; `MosquittoRefuses` if it ends by itself."""
     directory.mkdir(parents=True, exist_ok=True)
     port, open_port = free_port(), free_port()
     lines = ["per_listener_settings true", f"listener {port} 127.0.0.1", f"allow_anonymous {str(anonymous).lower()}"]
@@ -204,6 +212,7 @@ def mosquitto(
             file = directory / name
             file.write_bytes(content if isinstance(content, bytes) else content.encode())
             lines.append(f"{name} {file}")
+    lines += more
     lines += [f"listener {open_port} 127.0.0.1", "allow_anonymous true", "user root", "max_inflight_messages 0"]
     # Else each answer waits for the acknowledgement of the one before (Nagle).
     lines.append("set_tcp_nodelay true")
@@ -232,3 +241,13 @@ def _wait(broker: RealMosquitto) -> None:
         except OSError:
             time.sleep(0.01)
     raise TimeoutError("Mosquitto does not listen")
+
+
+def hashed(users: Sequence[str], password: str = "pw") -> dict[str, str]:
+    """Each user's hash of the password, as `mosquitto_passwd` makes it."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "passwords"
+        file.write_text("".join(f"{user}:{password}\n" for user in users), encoding="utf-8")
+        subprocess.run(["mosquitto_passwd", "-U", str(file)], check=True)
+        lines = file.read_text(encoding="utf-8").splitlines()
+    return dict(line.rsplit(":", 1) for line in lines)

@@ -3,7 +3,6 @@
 Each random file starts one broker, which is asked for every client and topic at once.
 """
 
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from bartizan.policy.imports.acl_file import read_acl
 from bartizan.policy.imports.mosquitto import Around, import_mosquitto
 from bartizan.policy.imports.passwords import read_passwords
 from bartizan.policy.writer import policy_text
-from tests.integration.real_mosquitto import Answers, Client, MosquittoRefuses, ask, mosquitto
+from tests.integration.real_mosquitto import Answers, Client, MosquittoRefuses, ask, hashed, mosquitto
 from tests.left_out import require_program
 
 USERS = ("bob", "amy", "zoe", "x y")
@@ -49,11 +48,7 @@ ACCESS = st.sampled_from(["read ", "write ", "readwrite ", "deny ", "deny "])
 def passwords() -> str:
     require_program("mosquitto", "mosquitto")
     require_program("mosquitto_passwd", "mosquitto")
-    with tempfile.TemporaryDirectory() as directory:
-        file = Path(directory) / "passwords"
-        file.write_text("".join(f"{user}:pw\n" for user in USERS), encoding="utf-8")
-        subprocess.run(["mosquitto_passwd", "-U", str(file)], check=True)
-        return file.read_text(encoding="utf-8")
+    return "".join(f"{user}:{kept}\n" for user, kept in hashed(USERS).items())
 
 
 @st.composite
@@ -90,7 +85,9 @@ def imported(acl: bytes | None, passwords: str) -> tuple[Imported, CompiledPolic
     return whole, result.compiled
 
 
-def unlike(whole: Imported, policy: CompiledPolicy, answers: dict[Client, Answers]) -> Iterator[tuple[Client, str, str, bool]]:
+def unlike(
+    whole: Imported, policy: CompiledPolicy, answers: dict[Client, Answers]
+) -> Iterator[tuple[Client, str, str, bool]]:
     """Who, action, topic, and whether it is allowed here: wherever the two differ."""
     roles = {identity.name: identity.roles for identity in whole.identities}
     for client, answer in answers.items():
@@ -136,15 +133,66 @@ def may_match(pattern: str, topic: str) -> bool:
 )
 @given(acl=acl_files())
 def test_the_imported_policy_and_a_real_mosquitto_decide_alike(acl: str, passwords: str) -> None:
-    content = acl.encode()
     with tempfile.TemporaryDirectory() as directory:
-        try:
-            with mosquitto(Path(directory), acl=content, passwords=passwords) as broker:
-                answers = ask(broker, CLIENTS, TOPICS)
-        except MosquittoRefuses:
-            with pytest.raises(UnreadableLine):
-                read_acl(content, "acl")
-            return
-    whole, policy = imported(content, passwords)
+        compare(acl.encode(), passwords, Path(directory))
+
+
+def compare(acl: bytes, passwords: str, directory: Path) -> None:
+    """Asks both whatever there is to ask: they refuse the file alike, or decide alike but for what is named."""
+    try:
+        with mosquitto(directory, acl=acl, passwords=passwords) as broker:
+            answers = ask(broker, CLIENTS, TOPICS)
+    except MosquittoRefuses:
+        with pytest.raises(UnreadableLine):
+            read_acl(acl, "acl")
+        return
+    whole, policy = imported(acl, passwords)
     for client, action, topic, here in unlike(whole, policy, answers):
         assert is_named(whole, client, action, topic, here=here), (acl, client, action, topic, here, whole.differences)
+
+
+CORNERS = (
+    b"", b"# only\n", b"\n \t\n", b"topic read a", b"topic deny\n", b"topic read \t a\t\n", b"  topic a\n", b"topic a//b\n",
+    b"topic read a\r\nuser bob\r\ntopic b\r\n", b"user x y\ntopic read a\n", b"user  bob \ntopic  read   a\n",
+    b"user bob\ntopic read a\nuser amy\ntopic b\nuser bob\ntopic deny a\n", b"user bob\n", b"pattern #\n",
+    b"topic #\ntopic write $SYS/#\ntopic read $foo/#\n", b"topic $share/g/a\n", b"topic {x}\n", b"pattern %u/%c\npattern %c\n",
+    b"user a/b\ntopic a\n", b"user #\ntopic a\n",
+    b"topic\n", b"pattern  \n", b"topic some a\n", b"user\n", b"user  \n", b"nonsense a\n", b"  # indented\n", b"\ttopic a\n",
+    b"topic a+/b\n", b"topic a/#/b\n", b"topic read a#\n", b"\xff\n", b"\xef\xbb\xbftopic a\n", b"Topic a\n",
+    b"topic " + b"a/" * 201 + b"a\n",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("acl", CORNERS, ids=repr)
+def test_every_corner_of_the_grammar_is_read_as_the_real_mosquitto_reads_it(acl, passwords, tmp_path) -> None:
+    compare(acl, passwords, tmp_path)
+
+
+def test_without_an_acl_file_everything_is_allowed_but_for_topics_of_the_server(passwords, tmp_path) -> None:
+    with mosquitto(tmp_path, acl=None, passwords=passwords) as broker:
+        answers = ask(broker, CLIENTS, TOPICS)
+    whole, policy = imported(None, passwords)
+    for _, action, topic, here in unlike(whole, policy, answers):
+        assert not here
+        assert topic.startswith("$")
+        assert action == "publish" or not topic.startswith("$SYS")
+    assert "dollar-publish" in {difference.name for difference in whole.differences}
+
+
+def test_the_users_of_a_password_file_are_those_that_the_real_mosquitto_lets_in(passwords, tmp_path) -> None:
+    kept = passwords.split("\n")[0].split(":")[1]
+    lines = [
+        "plain:pw",
+        f" spaced : {kept} ",
+        f"more:{kept}:more",
+        f"#comment:{kept}",
+        "noline",
+        "empty:",
+        f"x:{kept}\r",
+    ]
+    text = "\n".join(lines)
+    clients = [Client(name, name, "pw") for name in ("plain", "spaced", "more", "#comment", "noline", "empty", "x")]
+    with mosquitto(tmp_path, acl=None, passwords=text, anonymous=False) as broker:
+        answers = ask(broker, clients, ["a"])
+    users = {user for user, line in read_passwords(text.encode(), "passwords").users.items() if line.hash}
+    assert users == {client.user_name for client in clients if answers[client].connected}

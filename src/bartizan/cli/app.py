@@ -21,6 +21,7 @@ VERBS: tuple[tuple[str, str], ...] = (
     ("credential", "bartizan.cli.credential:app"),
     ("policy", "bartizan.cli.policy:app"),
     ("store", "bartizan.cli.store:app"),
+    ("import", "bartizan.cli.import_:app"),
     ("clients", "bartizan.cli.clients:clients"),
     ("doctor", "bartizan.cli.doctor:doctor"),
     ("pub", "bartizan.cli.publish:publish"),

@@ -4,8 +4,8 @@ Words are parted by spaces only, `#` begins a comment in the first column only, 
 access takes the next word as its topic: `topic deny` allows everything to the topic `deny`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 
 from bartizan.model.difference import Difference, Weight
 from bartizan.policy.contract import Action
@@ -16,23 +16,22 @@ LEVELS_MAX = 200
 """Mosquitto's own bound of the levels of a topic."""
 
 
-class Access(Enum):
-    """What a rule allows; nothing, if it denies."""
-
-    READ = (Action.SUBSCRIBE,)
-    WRITE = (Action.PUBLISH,)
-    READWRITE = (Action.PUBLISH, Action.SUBSCRIBE)
-    DENY = ()
-
-
-_ACCESS = {access.name.lower(): access for access in Access}
+_READWRITE = (Action.PUBLISH, Action.SUBSCRIBE)
+_ACCESS: Mapping[str, tuple[Action, ...]] = {
+    "read": (Action.SUBSCRIBE,),
+    "write": (Action.PUBLISH,),
+    "readwrite": _READWRITE,
+    "deny": (),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class AclRule:
     """A `topic` or `pattern` line."""
 
-    access: Access
+    allows: tuple[Action, ...]
+    """Nothing: it denies both."""
+
     filter: str
     line: int
 
@@ -94,18 +93,20 @@ def _rule(acl: AclFile, rest: str, number: int) -> AclRule:
     first, _, topic = rest.partition(" ")
     topic = topic.strip(" \t\v\f\r")
     if not first:
-        raise UnreadableLine("a rule without a topic", acl.name, number, "write topic [read|write|readwrite|deny] TOPIC")
+        raise UnreadableLine(
+            "a rule without a topic", acl.name, number, "write topic [read|write|readwrite|deny] TOPIC"
+        )
     if not topic:
-        access, topic = Access.READWRITE, first
+        allows, topic = _READWRITE, first
         if first in _ACCESS:
             message = f"{first!r} stands where the topic is, so this allows everything to the topic {first!r}"
             acl.remarks.append(Difference(Weight.NOTED, "word-as-topic", acl.name, number, message))
     elif first in _ACCESS:
-        access = _ACCESS[first]
+        allows = _ACCESS[first]
     else:
         hint = "it is read, write, readwrite or deny; a topic with spaces needs one of them before it"
         raise UnreadableLine(f"{first!r} is no access", acl.name, number, hint)
     if not is_filter(topic) or topic.count("/") > LEVELS_MAX:
         hint = "+ and # are whole levels, # is the last"
         raise UnreadableLine(f"{topic!r} is no Topic Filter", acl.name, number, hint)
-    return AclRule(access, topic, number)
+    return AclRule(allows, topic, number)

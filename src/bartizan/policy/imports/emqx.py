@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 
 from bartizan.errors import InvalidValue
 from bartizan.model.difference import Difference, Weight
-from bartizan.model.ids import AttributeName, IdentityName
+from bartizan.model.ids import AttributeName
 from bartizan.model.principal import ANONYMOUS_ROLE
 from bartizan.policy.contract import Action, Literal, Wildcard
 from bartizan.policy.imports.classes import Roles
 from bartizan.policy.imports.emqx_rules import EmqxRule, TopicMatch, holds, read_rules, users_of
 from bartizan.policy.imports.erlang import Term
 from bartizan.policy.imports.filters import ALL, Levels, is_dollar, text_of
-from bartizan.policy.imports.imported import Imported, ImportedIdentity
+from bartizan.policy.imports.imported import Imported, ImportedIdentity, why_no_name
 from bartizan.policy.imports.levels import is_filter, spell
 from bartizan.policy.imports.ordered import Entry
 
@@ -60,12 +60,10 @@ class _Import:
             for user in users_of(rule.who):
                 first.setdefault(user, rule.line)
         for user, line in first.items():
-            try:
-                if IdentityName.parse(user) == ANONYMOUS_ROLE:
-                    raise InvalidValue(f"the name {user!r} means who presents nothing")
-            except InvalidValue as error:
+            why = why_no_name(user)
+            if why:
                 effect = "neither the identity nor its rules are carried over: give it another name there first"
-                self._tell(Weight.LOST, "user-name", line, str(error), effect)
+                self._tell(Weight.LOST, "user-name", line, why, effect)
                 continue
             roles = self._roles.of(list(self._entries(user)), self._roles.name_for("user", user), f"user {user!r}")
             yield ImportedIdentity(user, roles, place=f"{self._file}:{line}")
@@ -94,7 +92,9 @@ class _Import:
             for topic in rule.topics:
                 levels = self._levels(rule, topic, action)
                 if levels is not None:
-                    qos_max, retain = (rule.qos_max, rule.retain) if action is Action.PUBLISH and rule.allow else (2, True)
+                    qos_max, retain = (
+                        (rule.qos_max, rule.retain) if action is Action.PUBLISH and rule.allow else (2, True)
+                    )
                     yield Entry(rule.allow, action, levels, topic.line, qos_max, retain)
 
     def _bounds(self, rule: EmqxRule, action: Action) -> bool:
@@ -102,7 +102,9 @@ class _Import:
         limited = rule.qos_max < 2 or not rule.retain  # noqa: PLR2004
         lost = rule.bounds or (limited and not rule.allow) or (rule.qos_max < 2 and action is Action.SUBSCRIBE)  # noqa: PLR2004
         if lost:
-            message = f"the rule asks for the QoS or RETAIN of {'a PUBLISH' if action is Action.PUBLISH else 'a SUBSCRIBE'}"
+            message = (
+                f"the rule asks for the QoS or RETAIN of {'a PUBLISH' if action is Action.PUBLISH else 'a SUBSCRIBE'}"
+            )
             effect = self._effect(rule, "every such message")
             self._tell(Weight.LOST, "qos-or-retain-condition", rule.line, message, effect)
         return bool(lost)

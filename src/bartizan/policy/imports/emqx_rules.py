@@ -143,7 +143,7 @@ class _Reader:
             case _:
                 return self._wrong("a rule has two or four parts", term)
 
-    def _whole(self, allow: bool, term: Term, who: Term, action: Term, topics: Term) -> EmqxRule:  # noqa: FBT001, PLR0913
+    def _whole(self, allow: bool, term: Term, who: Term, action: Term, topics: Term) -> EmqxRule:  # noqa: FBT001
         name, options = action, ()
         if isinstance(action, Tuple) and len(action.items) == 2 and isinstance(action.items[1], List):  # noqa: PLR2004
             name, options = action.items[0], action.items[1].items
@@ -168,14 +168,11 @@ class _Reader:
             case Tuple((Atom("user" | "username"), Tuple((Atom("re"), Text(pattern))))):
                 found = _EXACT.match(pattern)
                 return Named(re.sub(r"\\(.)", r"\1", found[1])) if found else Unknown("regex")
-            case Tuple((Atom("client" | "clientid"), Tuple((Atom("re"), Text())))):
-                return Unknown("regex")
             case Tuple((Atom("and" | "or" as word), List(parts))):
                 return Joined(word == "and", tuple(self._who(part) for part in parts))
             case Tuple((Atom(name), *_)) if name in _UNKNOWN:
                 return Unknown(_UNKNOWN[name])
-            case _:
-                return self._wrong("this says not whom the rule means", term)
+        return self._wrong("this says not whom the rule means", term)
 
     def _topic(self, term: Term) -> TopicMatch:
         match term:

@@ -110,7 +110,7 @@ class _Reader:
             return Atom(found[0], line)
         if (found := self._take(_NUMBER)) is not None:
             return Number(int(found[0]), line)
-        return self._wrong("no term begins here", "terms are {tuples}, [lists], atoms, \"texts\" and whole numbers")
+        return self._wrong("no term begins here", 'terms are {tuples}, [lists], atoms, "texts" and whole numbers')
 
     def _bracketed(self, line: int) -> Term:
         opening = self._peek()

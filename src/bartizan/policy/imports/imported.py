@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from bartizan.errors import ConfigurationError
+from bartizan.errors import ConfigurationError, InvalidValue
 from bartizan.model.difference import Difference
+from bartizan.model.ids import IdentityName
+from bartizan.model.principal import ANONYMOUS_ROLE
 from bartizan.policy.contract import Role
 
 
-class UnreadableLine(ConfigurationError):
+class UnreadableLine(ConfigurationError):  # noqa: N818  the name says what happened, as in `errors`
     """A line that the other broker would refuse too, or reads in a way that nobody can mean."""
 
     def __init__(self, what: str, file: str, line: int, fix: str) -> None:
@@ -40,3 +42,14 @@ class Imported:
     roles: tuple[Role, ...]
     identities: tuple[ImportedIdentity, ...]
     differences: tuple[Difference, ...]
+
+
+def why_no_name(user: str) -> str:
+    """Why no identity can have this user's name; empty if one can."""
+    if user == ANONYMOUS_ROLE:
+        return f"the name {user!r} means who presents nothing"
+    try:
+        IdentityName.parse(user)
+    except InvalidValue as error:
+        return str(error)
+    return ""

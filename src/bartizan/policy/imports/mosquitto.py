@@ -8,15 +8,13 @@ share, of the patterns, and one for each user with a section.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bartizan.errors import InvalidValue
 from bartizan.model.difference import Difference, Weight
-from bartizan.model.ids import IdentityName
 from bartizan.model.principal import ANONYMOUS_ROLE
 from bartizan.policy.contract import Action, Literal, Variable, Wildcard
-from bartizan.policy.imports.acl_file import Access, AclFile, AclRule
+from bartizan.policy.imports.acl_file import AclFile, AclRule
 from bartizan.policy.imports.classes import Roles
 from bartizan.policy.imports.filters import ALL, Levels, is_dollar, overlaps, text_of
-from bartizan.policy.imports.imported import Imported, ImportedIdentity
+from bartizan.policy.imports.imported import Imported, ImportedIdentity, why_no_name
 from bartizan.policy.imports.levels import spell
 from bartizan.policy.imports.ordered import QOS_MAX, Entry
 from bartizan.policy.imports.passwords import PasswordFile
@@ -83,7 +81,8 @@ class _Import:
     def _entry(self, action: Action, levels: Levels, line: int) -> Entry:
         if action is Action.SUBSCRIBE:
             return Entry(allow=True, action=action, levels=levels, line=line)
-        return Entry(True, action, levels, line, self._around.qos_max, self._around.retain)
+        bounds = (self._around.qos_max, self._around.retain)
+        return Entry(True, action, levels, line, *bounds)  # noqa: FBT003  the dataclass names it
 
     def _read(self, rules: Sequence[AclRule], placeholders: dict[str, str]) -> list[Entry]:
         """The entries of rules in the order in which Mosquitto tries them: what denies first."""
@@ -98,7 +97,7 @@ class _Import:
 
     def _entries(self, rule: AclRule, placeholders: dict[str, str]) -> Iterator[Entry]:
         spelt = spell(rule.filter, placeholders)
-        denies = rule.access is Access.DENY
+        denies = not rule.allows
         if spelt.trouble is not None:
             effect = "more than that is denied here: any level in its place" if denies else "it is not allowed here"
             self._lose(spelt.trouble.name, rule, spelt.trouble.message, effect, spelt.levels)
@@ -108,7 +107,7 @@ class _Import:
             for action in Action:
                 yield Entry(allow=False, action=action, levels=spelt.levels, line=rule.line)
             return
-        for action in rule.access.value:
+        for action in rule.allows:
             if action is Action.PUBLISH and is_dollar(spelt.levels):
                 self._dollar_publish(rule, spelt.levels)
             else:
@@ -149,15 +148,11 @@ class _Import:
             )
 
     def _is_name(self, user: str, file: str, line: int) -> bool:
-        try:
-            IdentityName.parse(user)
-            if user == ANONYMOUS_ROLE:
-                raise InvalidValue(f"the name {user!r} means who presents nothing")
-        except InvalidValue as error:
+        why = why_no_name(user)
+        if why:
             effect = "neither the identity nor its rules are carried over: give it another name there first"
-            self._tell(Weight.LOST, "user-name", file, line, str(error), effect)
-            return False
-        return True
+            self._tell(Weight.LOST, "user-name", file, line, why, effect)
+        return not why
 
     def _roles_of(self, user: str) -> tuple[str, ...]:
         rules = self._acl.sections.get(user, [])
@@ -170,8 +165,12 @@ class _Import:
         rules = self._acl.sections.get(None, [])
         if not self._around.anonymous:
             if rules:
-                message = "rules before the first `user` are of clients without a user name, whom this broker lets not in"
-                self._tell(Weight.NOTED, "anonymous-section", self._acl.name, rules[0].line, message, "not carried over")
+                message = (
+                    "rules before the first `user` are of clients without a user name, whom this broker lets not in"
+                )
+                self._tell(
+                    Weight.NOTED, "anonymous-section", self._acl.name, rules[0].line, message, "not carried over"
+                )
             return
         patterns = [entry for entry in self._patterns if Variable(USER) not in entry.levels]
         entries = [*self._read(rules, {}), *patterns]

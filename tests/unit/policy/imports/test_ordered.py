@@ -12,11 +12,11 @@ from bartizan.policy.imports.ordered import Entry, unordered
 from tests import oracle
 
 VALUES = ("a", "v", "w")
-TOPICS = [
-    "/".join(levels)
-    for depth in range(1, 5)
-    for levels in product(("a", "b", "v"), repeat=depth)
-] + ["$s", "$s/a", "$s/a/b"]
+TOPICS = ["/".join(levels) for depth in range(1, 5) for levels in product(("a", "b", "v"), repeat=depth)] + [
+    "$s",
+    "$s/a",
+    "$s/a/b",
+]
 
 words: st.SearchStrategy[Level] = st.sampled_from(
     [Literal("a"), Literal("a"), Literal("b"), Wildcard.ONE, Wildcard.ONE, Variable("x")]
@@ -90,7 +90,9 @@ def test_a_filter_covers_another_exactly_if_it_has_all_its_topics(wide, narrow):
 @given(one=levels(), other=levels())
 def test_filters_that_do_not_overlap_have_no_topic_in_common(one, other):
     if not overlaps(one, other):
-        assert not any(matches(one, topic, value) and matches(other, topic, value) for value in VALUES for topic in TOPICS)
+        assert not any(
+            matches(one, topic, value) and matches(other, topic, value) for value in VALUES for topic in TOPICS
+        )
 
 
 def entry(allow: bool, text: str, line: int = 1, action: Action = Action.SUBSCRIBE, **bounds) -> Entry:
@@ -110,7 +112,9 @@ def test_a_denial_that_an_earlier_rule_lets_through_in_whole_forbids_only_the_re
 def test_a_denial_of_a_part_of_what_comes_before_is_a_clash_and_forbidden():
     found = unordered([entry(True, "a/b", 1), entry(False, "a/#", 2), entry(True, "#", 3)])
     assert shown(found.forbids) == ["a/#"]
-    assert [(clash.denied.line, clash.allowed.line, text_of(clash.topics)) for clash in found.clashes] == [(2, 1, "a/b")]
+    assert [(clash.denied.line, clash.allowed.line, text_of(clash.topics)) for clash in found.clashes] == [
+        (2, 1, "a/b")
+    ]
 
 
 def test_only_what_later_rules_allow_is_forbidden_where_an_earlier_one_meets_the_denial():
