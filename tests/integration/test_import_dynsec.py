@@ -31,11 +31,10 @@ LEVELS = st.sampled_from(["a", "b", "+", "a", "%u", "%c", "x"])
 @pytest.fixture(scope="module")
 def plugin() -> Path:
     require_program("mosquitto", "mosquitto")
-    for directory in PLUGINS:
-        file = Path(directory) / "mosquitto_dynamic_security.so"
-        if file.exists():
-            return file
-    return leave_out("the dynamic security plugin is not installed", "apt-get install mosquitto")
+    found = [file for directory in PLUGINS if (file := Path(directory) / "mosquitto_dynamic_security.so").exists()]
+    if not found:
+        leave_out("the dynamic security plugin is not installed", "apt-get install mosquitto")
+    return found[0]
 
 
 @pytest.fixture(scope="module")
@@ -133,4 +132,4 @@ def test_the_imported_policy_and_the_real_plugin_decide_alike(state, plugin, has
                         here,
                         whole.differences,
                     )
-                    assert not here or "literal" in {each.name for each in whole.differences}
+                    assert not here or "literal" in names

@@ -17,7 +17,7 @@ def state(*, clients=(), groups=(), roles=(), **more: Any) -> dict[str, Any]:
     return {"clients": list(clients), "groups": list(groups), "roles": list(roles), **more}
 
 
-def role(name: str, *acls: tuple[str, str, bool], **more: Any) -> dict[str, Any]:
+def role(name: str, *acls: tuple[Any, ...], **more: Any) -> dict[str, Any]:
     rules = [
         {"acltype": kind, "topic": topic, "priority": priority[0] if priority else 0, "allow": allow}
         for kind, topic, allow, *priority in acls
@@ -167,5 +167,5 @@ def test_differences_say_the_line():
     ],
 )  # fmt: skip
 def test_what_is_no_state_is_refused_with_its_place(bad):
-    with pytest.raises(UnreadableLine, match="dynsec.json:"):
+    with pytest.raises(UnreadableLine, match=r"dynsec\.json:"):
         read_state(bad.encode("latin-1"), "dynsec.json")

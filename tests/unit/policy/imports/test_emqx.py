@@ -178,17 +178,15 @@ def test_what_matches_no_topic_is_noted(topic):
     ],
 )  # fmt: skip
 def test_what_is_no_rule_is_refused_with_its_line(bad):
-    with pytest.raises(UnreadableLine, match="acl.conf:2"):
+    with pytest.raises(UnreadableLine, match=r"acl\.conf:2"):
         imported("\n" + bad)
 
 
 # ---- the order, whatever the rules
 
 WORDS = st.sampled_from(["a", "b", "+"])
-FILTERS = st.builds(
-    lambda levels, rest: "/".join([*levels, *rest]),
-    st.lists(WORDS, min_size=1, max_size=2),
-    st.sampled_from([[], ["#"]]),
+FILTERS = st.tuples(st.lists(WORDS, min_size=1, max_size=2), st.sampled_from(["", "/#"])).map(
+    lambda parts: "/".join(parts[0]) + parts[1]
 )
 RULES = st.lists(
     st.tuples(
