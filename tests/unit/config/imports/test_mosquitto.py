@@ -165,7 +165,7 @@ def test_the_files_beside_it_are_told():
 
 def test_listeners_with_their_own_files_cannot_be_one_policy():
     text = "per_listener_settings true\nlistener 1\nacl_file a\nlistener 2\nacl_file b\n"
-    with pytest.raises(ConfigurationError, match="mosquitto.conf:3"):
+    with pytest.raises(ConfigurationError, match=r"mosquitto\.conf:3"):
         imported(text)
 
 
@@ -178,7 +178,7 @@ def test_listeners_with_their_own_files_cannot_be_one_policy():
 )  # fmt: skip
 def test_a_line_that_means_nothing_is_refused_with_its_place(bad):
     text = f"# first\nlistener 1\n{bad}\n" if not bad.startswith("listener") else f"#\n#\n{bad}\n"
-    with pytest.raises(ConfigurationError, match="mosquitto.conf:3"):
+    with pytest.raises(ConfigurationError, match=r"mosquitto\.conf:3"):
         import_configuration(read_directives(text.encode("latin-1"), "mosquitto.conf"), "mosquitto.conf", BASE)
 
 
