@@ -6,6 +6,7 @@ A client's lists are those of its roles by priority, then those of its groups' r
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from bartizan.model.difference import Difference, Weight
 from bartizan.model.principal import ANONYMOUS_ROLE
@@ -113,8 +114,22 @@ class _Import:
         return Entry(allow, action, levels, line)
 
     def _acls(self, role: DynsecRole, kind: str, action: Action) -> list[Entry]:
-        found = [self._acl(acl, action) for acl in role.acls if acl.kind == kind]
-        return [entry for entry in found if entry is not None]
+        found: list[Entry] = []
+        for acl in role.acls:
+            entry = self._acl(acl, action) if acl.kind == kind else None
+            if entry is not None:
+                found.append(entry)
+                if kind == "subscribePattern" and isinstance(entry.levels[0], Wildcard):
+                    found.append(replace(entry, levels=self._of_the_server(acl, entry.levels)))
+        return found
+
+    def _of_the_server(self, acl: Acl, levels: Levels) -> Levels:
+        """What a wildcard at the first level reaches there beside: of the topics that begin with `$`, those of `$SYS`."""
+        message = "in a subscribePattern, + and # at the first level reach topics that begin with $"
+        effect = "here $SYS is in a rule of its own, and no other such topic has messages"
+        self._tell(Weight.CHANGED, "dollar-wildcard", acl.line, message, effect)
+        rest = levels if levels[0] is Wildcard.MANY else levels[1:]
+        return (Literal("$SYS"), *rest)
 
     def _acl(self, acl: Acl, action: Action) -> Entry | None:
         literal = acl.kind == "subscribeLiteral"
@@ -134,6 +149,8 @@ class _Import:
             message = "a user name or Client Identifier with a / counts as several levels"
             effect = "here it is no value: an allowance with it does not hold, a denial with it holds for every value"
             self._tell(Weight.CHANGED, "slash-in-value", acl.line, message, effect)
+            message = "the plugin of Mosquitto 2.0 reads %c and %u as text, that of 2.1 as the client's own values"
+            self._tell(Weight.CHANGED, "variables", acl.line, message, "here they are the client's own values")
         return self._entry(action, spelt.levels, acl.line, allow=acl.allow)
 
     def _literal(self, acl: Acl, levels: Levels) -> bool:
@@ -141,7 +158,10 @@ class _Import:
         if acl.allow:
             message = f"the rule allows a SUBSCRIBE to exactly {acl.topic}"
             effect = "here to every filter within it too; the messages are the same"
-            self._tell(Weight.CHANGED, "literal", acl.line, message, effect)
+            changed = Difference(
+                Weight.CHANGED, "literal", self._state.file, acl.line, message, effect, text_of(levels)
+            )
+            self._told.setdefault((changed.name, acl.line, message), changed)
             return True
         message = f"the rule denies a SUBSCRIBE to exactly {acl.topic}, and no other that has the same messages"
         effect = "a policy is about topics: such a SUBSCRIBE is allowed here where another rule allows its topics"
