@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from bartizan.broker.certificates import CARE_INTERVAL
 from bartizan.broker.directory import POLL_INTERVAL_S
-from bartizan.broker.hashes import HASHES_INTERVAL_S
 from bartizan.broker.ended import disconnect_ended
+from bartizan.broker.hashes import HASHES_INTERVAL_S
 from bartizan.broker.status import Loads, numbers, status_topics
 from bartizan.broker.usage import WRITE_INTERVAL_S
 from bartizan.errors import BartizanError

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from secrets import token_hex
 
-from bartizan.cli.opening import existing, identities
+from bartizan.cli.opening import existing, identities, settings_of
 from bartizan.identity.register import new_identity
 from bartizan.model.credential import PasswordCredential
 from bartizan.model.principal import Identity, IdentityState
@@ -16,7 +16,8 @@ from bartizan.store.ports import Create
 
 async def add_identities(data: Path, found: Sequence[ImportedIdentity], *, at: datetime) -> None:
     """One transaction; `AlreadyExists` if one of the names is taken."""
-    async with identities(existing(data)) as store:
+    directory = existing(data)
+    async with identities(directory, settings_of(directory, None)) as store:
         await store.commit([Create(stored(each, at=at)) for each in found])
 
 

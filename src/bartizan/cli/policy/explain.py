@@ -70,7 +70,7 @@ def explain(
     """
     explainer = in_force(policy, data, config)
     if identity is not None and not role and not attr:
-        subject = Subject.of(one_stored(data, identity), client_id or "")
+        subject = Subject.of(one_stored(data, identity, config), client_id or "")
     else:
         name = identity or client_id or ""
         subject = Subject(name, client_id or name, role, dict(map(parse_attribute, attr)))

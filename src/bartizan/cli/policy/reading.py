@@ -1,7 +1,8 @@
 """What the verbs read: the policy that is named, or that of the data directory; identities; live sessions."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from cyclopts import Parameter
 from bartizan.broker.apply import check_files, refusal
 from bartizan.cli.opening import existing, identities, settings_of
 from bartizan.errors import NotFound
+from bartizan.model.group import Group, effective_roles
 from bartizan.model.principal import Identity
 from bartizan.policy import CheckResult
 from bartizan.policy.explain import Explainer
@@ -36,32 +38,40 @@ def in_force(named: Sequence[Path], data: Path, config: Path | None) -> Explaine
     return Explainer(good(settings_of(directory, config).policy.file or directory.policy))
 
 
-def stored(data: Path) -> list[Identity]:
-    """All identities of a data directory."""
-    return asyncio.run(_stored(data))
+def stored(data: Path, config: Path | None = None) -> list[Identity]:
+    """All identities of a data directory, as they act: with the roles of their groups."""
+    return asyncio.run(_stored(data, config))
 
 
-async def _stored(data: Path) -> list[Identity]:
+async def _stored(data: Path, config: Path | None) -> list[Identity]:
     found: list[Identity] = []
-    async with identities(existing(data)) as store:
+    directory = existing(data)
+    async with identities(directory, settings_of(directory, config)) as store:
+        groups = {str(group.name): group for group in await store.groups()}
         after = ""
         while page := await store.page(after, PAGE):
             found += page
             after = page[-1].name
-    return found
+    return [_acting(identity, groups) for identity in found]
 
 
-def one_stored(data: Path, name: str) -> Identity:
-    """The identity of this name; `NotFound` if there is none."""
-    found = asyncio.run(_one(data, name))
+def one_stored(data: Path, name: str, config: Path | None = None) -> Identity:
+    """The identity of this name, as it acts; `NotFound` if there is none."""
+    found = asyncio.run(_one(data, name, config))
     if found is None:
         raise NotFound(f"no identity {name} in {data}: enrol it, or make one up with --role and --attr")
     return found
 
 
-async def _one(data: Path, name: str) -> Identity | None:
-    async with identities(existing(data)) as store:
-        return await store.get(name)
+async def _one(data: Path, name: str, config: Path | None) -> Identity | None:
+    directory = existing(data)
+    async with identities(directory, settings_of(directory, config)) as store:
+        found = await store.get(name)
+        return found and _acting(found, {str(group.name): group for group in await store.groups()})
+
+
+def _acting(identity: Identity, groups: Mapping[str, Group]) -> Identity:
+    return replace(identity, roles=effective_roles(identity.roles, identity.groups, groups))
 
 
 def counted(number: int, one: str, several: str) -> str:

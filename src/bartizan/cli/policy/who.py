@@ -66,7 +66,7 @@ def who(
         case _:
             raise InvalidValue(f"{' '.join(words)!r}: write publish TOPIC, or subscribe FILTER")
     explainer = in_force(policy, data, config)
-    found = list(roles_that_may(explainer, ask) if roles else identities_that_may(explainer, stored(data), ask))
+    found = list(roles_that_may(explainer, ask) if roles else identities_that_may(explainer, stored(data, config), ask))
     if json_output:
         print(json.dumps([_plain(explainer, access) for access in found]))
     else:
