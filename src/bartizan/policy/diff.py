@@ -2,6 +2,9 @@
 
 Only rules that are in one of the two can make a difference. For each of them the requests that stand for
 it are asked of both policies; where the answers differ, that is a change.
+
+What is asked is asked at best: every time window open, the circumstances of a connection as the rules want them. So
+a change of a condition need not show in any answer, and is told apart, as are those of names and ages.
 """
 
 import json
@@ -14,6 +17,9 @@ from bartizan.policy.explain import Explainer
 from bartizan.policy.places import Excerpt, Granted
 from bartizan.policy.samples import Samples, exemplars
 from bartizan.policy.subject import Ask, Subject
+
+NOTHING = "nothing"
+"""What a role says of something that it does not mention; of a condition: it counts always."""
 
 CHANGES_MAX = 200
 """Changes told of one role or identity."""
@@ -43,6 +49,17 @@ class Changed:
     changes: tuple[Change, ...]
     limits: tuple[tuple[str, int | None, int | None], ...] = ()
     """Name, value before, value after; None where the listener's holds."""
+    terms: tuple["Term", ...] = ()
+    """Conditions of its rules, what it includes, names and ages that it demands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """Something else that a role says, before and after."""
+
+    of: str
+    before: str
+    after: str
 
 
 class Comparison:
@@ -60,15 +77,16 @@ class Comparison:
         for name in sorted(self._roles):
             forms = self._roles[name]
             limits = self._limits(name)
-            if name not in self._differing and not limits:
+            terms = tuple(self._terms(name))
+            if not self._closed([name]) & self._differing.keys() and not limits and not terms:
                 continue
             changes: dict[tuple[bool, str], Change] = {}
             first, *others = exemplars(*forms)
             for subject in (first, *others):
                 for change in self._of(subject):
                     changes.setdefault((change.gained, change.pattern + change.example.action), change)
-            if changes or limits:
-                yield Changed(first, _sorted(changes.values()), limits)
+            if changes or limits or terms:
+                yield Changed(first, _sorted(changes.values()), limits, terms)
 
     def subjects(self, subjects: Iterable[Subject]) -> Iterator[Changed]:
         """Those who gain or lose: identities, or live sessions."""
@@ -82,17 +100,13 @@ class Comparison:
         yield from self.subjects(Subject.of(identity) for identity in identities)
 
     def _of(self, subject: Subject) -> Iterator[Change]:
-        if not any(role in self._differing for role in subject.roles):
+        roles = sorted(self._closed(subject.roles))
+        if not self._differing.keys() & set(roles):
             return
-        both = [
-            rule
-            for side in (self._old, self._new)
-            for role in subject.roles
-            for rule in side.places.by_role.get(role, ())
-        ]
+        both = [rule for side in (self._old, self._new) for role in roles for rule in side.places.by_role.get(role, ())]
         samples = Samples(subject, both)
         told: set[Ask] = set()
-        for role in subject.roles:
+        for role in roles:
             for side, rule in self._differing.get(role, ()):
                 for change in self._by(subject, side, rule, samples):
                     if change.example not in told:
@@ -115,10 +129,54 @@ class Comparison:
             why = str(after).partition(": ")[2].partition(" (")[0]
             yield Change(after.allow, ask, chosen.pattern.text, of.places.excerpt(chosen), why)
 
+    def _closed(self, names: Iterable[str]) -> set[str]:
+        """These roles and what they include in either policy."""
+        found: set[str] = set()
+        waiting = list(names)
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                waiting += [more for form in self._roles.get(name, ()) for more in form.includes]
+        return found
+
+    def _terms(self, name: str) -> Iterator[Term]:
+        before, after = (_terms_of(side, name) for side in (self._old, self._new))
+        for of in sorted(before.keys() | after.keys()):
+            if before.get(of, "") != after.get(of, ""):
+                yield Term(of, before.get(of, "") or NOTHING, after.get(of, "") or NOTHING)
+
     def _limits(self, name: str) -> tuple[tuple[str, int | None, int | None], ...]:
         before, after = (limits.get(name, {}) for limits in self._limits_of)
         keys = sorted(before.keys() | after.keys())
         return tuple((key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key))
+
+
+def _terms_of(side: Explainer, name: str) -> dict[str, str]:
+    """What a role says beside rules and limits, by what it is of."""
+    role = next((each for each in side.places.policy.roles if each.name == name), None)
+    if role is None:
+        return {}
+    found = {
+        "includes": ", ".join(sorted(role.includes)),
+        "client_id": ", ".join(sorted(role.client_ids)),
+        "user_name": ", ".join(sorted(role.user_names)),
+        **{f"credentials.{kind}_days_max": str(days) for kind, days in role.credential_days_max},
+    }
+    whens: dict[str, list[str]] = {}
+    for rule in side.places.by_role.get(name, ()):
+        words = [rule.effect, "and".join(f" {action} " for action in rule.actions).strip(), rule.pattern.text]
+        whens.setdefault(" ".join(words), []).append(_when(side, rule))
+    return found | {of: "; or ".join(sorted(conditions)) for of, conditions in whens.items() if any(conditions)}
+
+
+def _when(side: Explainer, rule: Granted) -> str:
+    """The condition of a rule, with the hours of its windows; "" where it counts always."""
+    if not rule.origin.when:
+        return ""
+    hours = {each.name: str(each) for each in side.places.policy.windows}
+    told = rule.origin.when.as_image() | {"window": [hours[name] for name in rule.origin.when.windows]}
+    return ", ".join(f"{part} {json.dumps(value, ensure_ascii=False)}" for part, value in told.items() if value != [])
 
 
 def _limits(side: Explainer) -> dict[str, dict[str, int]]:

@@ -35,6 +35,7 @@ class Explainer:
             raise ValueError("a policy with errors decides nothing")
         self.places = Places(result)
         self._compiled: CompiledPolicy = result.compiled
+        self._windows = tuple(window.name for window in result.compiled.windows)
 
     @property
     def image(self) -> bytes:
@@ -48,7 +49,7 @@ class Explainer:
 
     def decide(self, subject: Subject, ask: Ask) -> tuple[Decision, Granted | None]:
         """The decision, and the rule that made it."""
-        decision = self._compiled.decide(subject.asks(ask))
+        decision = self._compiled.decide(subject.asks(ask, self._windows))
         return decision, None if decision.rule is None else self.places.by_name.get(decision.rule)
 
     def explain(self, subject: Subject, ask: Ask) -> Explanation:
@@ -101,6 +102,7 @@ class Explainer:
 
 
 _NO_GRANT = {
+    "condition_not_met": "a permit is there: it is its condition (`when`) that does not hold",
     "forbidden": "no permit can allow it: a forbid beats every permit, so this forbid must be narrowed or removed",
     "server_topic": "no permit can allow it: topics that begin with $ are published by the server alone",
 }

@@ -4,14 +4,14 @@ The tools ask for many subjects: identities of a store, sessions of a broker, pr
 file, and exemplars, which stand for whoever has a role and the attributes that it binds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from bartizan.errors import InvalidValue
 from bartizan.model.principal import Identity
 from bartizan.model.topics import TopicFilter, TopicName
-from bartizan.policy.compiled import Asked, Request
+from bartizan.policy.compiled import Asked, Circumstances, Request
 from bartizan.policy.contract import Policy, Role
 
 _NO_LEVEL: Final = frozenset("/+#\0")
@@ -74,6 +74,10 @@ class Subject:
     client_id: str = ""
     roles: tuple[str, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
+    there: Circumstances | None = None
+    """How it is connected; None asks at best: as the rules want it."""
+    windows: tuple[str, ...] | None = None
+    """Time windows that are open; None: all."""
 
     @classmethod
     def of(cls, identity: Identity, client_id: str = "") -> "Subject":
@@ -87,8 +91,8 @@ class Subject:
         attributes = {source[5:]: f"{source[5:]}-1" for source in sources}
         return cls(f"{role.name}-1", f"{role.name}-1", (role.name,), attributes)
 
-    def asks(self, ask: Ask) -> Request:
-        """The request it makes."""
+    def asks(self, ask: Ask, windows: Iterable[str] = ()) -> Request:
+        """The request it makes. `windows`: all that the policy has."""
         return Request(
             ask.action,
             ask.decided,
@@ -98,6 +102,8 @@ class Subject:
             attributes=self.attributes,
             qos=ask.qos,
             retain=ask.retain,
+            there=self.there,
+            windows=tuple(windows) if self.windows is None else self.windows,
         )
 
     def value(self, source: str) -> str | None:

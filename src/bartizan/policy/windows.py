@@ -24,6 +24,10 @@ class Window:
     zone: str
     at: Position = field(default=Position(1, 1), compare=False)
 
+    def __str__(self) -> str:
+        days = " ".join(DAYS[day] for day in self.days)
+        return f"{self.name} ({days} {_clock(self.from_minute)}-{_clock(self.to_minute)} {self.zone})"
+
     def as_image(self) -> dict[str, object]:
         """Its form in a policy image."""
         return {
@@ -52,6 +56,10 @@ class Window:
             if opened < closed:
                 found.append((opened, closed))
         return found
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 def _at(midnight: datetime, minute: int, zone: ZoneInfo) -> datetime:

@@ -14,7 +14,7 @@ FOREIGN_ARGON2 = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).ha
 ALL = [SEVEN, SIX, FOREIGN_ARGON2, hash_password("correct horse")]
 
 
-@pytest.mark.parametrize("stored", ALL)
+@pytest.mark.parametrize("stored", ALL, ids=range(len(ALL)))
 def test_the_password_has_its_hash_and_no_other_password_has(stored):
     assert hashes.verify(stored, b"correct horse")
     assert not hashes.verify(stored, b"correct horsf")
@@ -25,7 +25,7 @@ def test_only_our_own_profile_needs_no_new_hash():
     assert [hashes.is_ours(stored) for stored in ALL] == [False, False, False, True]
 
 
-@pytest.mark.parametrize("stored", ALL)
+@pytest.mark.parametrize("stored", ALL, ids=range(len(ALL)))
 def test_a_decoy_looks_like_the_hash_and_has_no_password(stored):
     shape = hashes.shape(stored)
     assert shape is not None

@@ -1,5 +1,6 @@
 """Two policies compared by what they decide: what is told is true, and what changes is told."""
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -14,7 +15,7 @@ from bartizan.policy.samples import exemplars
 from bartizan.policy.subject import Subject
 from tests.oracle import Identity, decide
 from tests.unit.policy.plant import PLANT, PRESS, explainer
-from tests.unit.policy.strategies import as_toml, asked_filters, identities, names, policies
+from tests.unit.policy.strategies import WINDOWS, as_toml, asked_filters, identities, names, policies
 
 
 def changes(old: str, new: str) -> dict[str, list[str]]:
@@ -112,7 +113,8 @@ def test_every_change_told_is_one_and_every_change_there_is_is_told(old, new, ra
             assert role not in told
             continue
         for subject in exemplars(*forms):
-            who = Identity(subject.identity, subject.client_id, subject.roles, dict(subject.attributes))
+            attributes = dict(subject.attributes)
+            who = Identity(subject.identity, subject.client_id, subject.roles, attributes, windows=WINDOWS)
             for topic in names(random, 15):
                 before, after = (plain(decide(each, who, "publish", topic, 0, False)) for each in (old, new))
                 assert before == after or any(one.gained == after for one in told[role].changes), topic
@@ -125,6 +127,7 @@ def test_every_change_told_is_one_and_every_change_there_is_is_told(old, new, ra
 @settings(max_examples=200, deadline=None, suppress_health_check=relaxed)
 @given(policies(), policies(), identities)
 def test_an_example_is_decided_as_the_oracle_decides_it(old, new, who):
+    who = replace(who, there=None, windows=WINDOWS)
     subject = Subject(who.id, who.client_id, who.roles, who.attributes)
     for each in Comparison(sides(old), sides(new)).subjects([subject]):
         for one in each.changes:
@@ -133,3 +136,47 @@ def test_an_example_is_decided_as_the_oracle_decides_it(old, new, who):
                 plain(decide(policy, who, ask.action.value, ask.topic, ask.qos, ask.retain)) for policy in (old, new)
             )
             assert (before, after) == (not one.gained, one.gained), ask
+
+
+def terms(old: str, new: str) -> dict[str, list[tuple[str, str, str]]]:
+    comparison = Comparison(Explainer(check(old, "old")), Explainer(check(new, "new")))
+    return {
+        each.subject.roles[0]: [(term.of, term.before, term.after) for term in each.terms]
+        for each in comparison.roles()
+    }
+
+
+PERMIT = '[roles.r]\npermit = [{{ action = "publish", filter = "a/#"{} }}]\n'
+
+
+def test_a_condition_that_changes_is_told_though_at_best_nothing_does():
+    strong, weak = PERMIT.format(', when = { strength = "mfa" }'), PERMIT.format("")
+    assert terms(strong, weak) == {"r": [("permit publish a/#", 'strength ["mfa"]', "nothing")]}
+    assert terms(weak, strong) == {"r": [("permit publish a/#", "nothing", 'strength ["mfa"]')]}
+    assert terms(strong, strong) == {}
+
+
+def test_other_hours_are_another_condition():
+    window = '[windows.w]\ndays = "{}"\nfrom = "06:00"\nto = "14:00"\nzone = "UTC"\n'
+    rule = PERMIT.format(', when = { window = "w" }')
+    (told,) = terms(window.format("mon") + rule, window.format("mon-tue") + rule)["r"]
+    assert told[1:] == ('window ["w (mon 06:00-14:00 UTC)"]', 'window ["w (mon tue 06:00-14:00 UTC)"]')
+
+
+def test_names_ages_and_what_a_role_includes_are_told():
+    old = '[roles.r]\nclient_id = "identity"\n[roles.s]\npermit = [{ action = "subscribe", filter = "b" }]\n'
+    new = old.replace(
+        'client_id = "identity"', 'includes = ["s"]\nclient_id = "r-*"\ncredentials = { password_days_max = 9 }'
+    )
+    assert terms(old, new)["r"] == [
+        ("client_id", "identity", "r-*"),
+        ("credentials.password_days_max", "nothing", "9"),
+        ("includes", "nothing", "s"),
+    ]
+
+
+def test_a_change_of_an_included_role_is_a_change_of_who_includes_it():
+    old = '[roles.r]\nincludes = ["s"]\n[roles.s]\npermit = [{ action = "subscribe", filter = "b" }]\n'
+    comparison = Comparison(Explainer(check(old, "old")), Explainer(check(old.replace('"b"', '"c"'), "new")))
+    told = {each.subject.roles[0]: {(one.gained, one.pattern) for one in each.changes} for each in comparison.roles()}
+    assert told == {"r": {(True, "c"), (False, "b")}, "s": {(True, "c"), (False, "b")}}

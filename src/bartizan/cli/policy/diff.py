@@ -95,6 +95,8 @@ def _show_changes(each: Changed) -> None:
         print(f"      for example {str(change.example).partition(' ')[2]}")
     for name, before, after in each.limits:
         print(f"  ~ {name}: {'unset' if before is None else before} -> {'unset' if after is None else after}")
+    for term in each.terms:
+        print(f"  ~ {term.of}: {term.before} -> {term.after}")
 
 
 def _plain(each: Changed) -> dict[str, object]:
@@ -105,6 +107,7 @@ def _plain(each: Changed) -> dict[str, object]:
         "gains": [_change(change) for change in each.changes if change.gained],
         "loses": [_change(change) for change in each.changes if not change.gained],
         "limits": [{"name": name, "before": before, "after": after} for name, before, after in each.limits],
+        "terms": [{"of": term.of, "before": term.before, "after": term.after} for term in each.terms],
     }
 
 
