@@ -82,7 +82,8 @@ def smallest_grant(policy: Policy, subject: Subject, ask: Ask) -> Grant | None:
     # The more levels are bound to who asks, the less others of the role gain.
     grant = max(grants, key=lambda each: len(each.rule.filter.variables))
     asking = subject if grant.role in subject.roles else replace(subject, roles=(*subject.roles, grant.role))
-    return grant if CompiledPolicy.of(_with(policy, grant)).decide(asking.asks(ask)).allow else None
+    windows = [window.name for window in policy.windows]
+    return grant if CompiledPolicy.of(_with(policy, grant)).decide(asking.asks(ask, windows)).allow else None
 
 
 def _roles(policy: Policy, subject: Subject) -> list[Role]:
