@@ -5,8 +5,7 @@ import re
 from typing import Any, Final
 
 from bartizan.policy.contract import Variable
-from bartizan.policy.page import Page, Party, TopicEntry
-from bartizan.policy.words import party_words
+from bartizan.policy.page import Page, Party, TopicEntry, party_words
 
 _BINDING: Final = "0.2.0"
 _ACTIONS: Final = (("send", "writes"), ("receive", "reads"))

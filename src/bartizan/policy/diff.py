@@ -2,9 +2,6 @@
 
 Only rules that are in one of the two can make a difference. For each of them the requests that stand for
 it are asked of both policies; where the answers differ, that is a change.
-
-What is asked is asked at best: every time window open, the circumstances of a connection as the rules want them. So
-a change of a condition need not show in any answer, and is told apart, as are those of names and ages.
 """
 
 import json
@@ -15,7 +12,7 @@ from bartizan.model.principal import Identity
 from bartizan.policy.contract import Role
 from bartizan.policy.explain import Explainer
 from bartizan.policy.places import Excerpt, Granted
-from bartizan.policy.samples import Samples, exemplars
+from bartizan.policy.samples import Samples, exemplars, suited
 from bartizan.policy.subject import Ask, Subject
 
 NOTHING = "nothing"
@@ -31,6 +28,8 @@ class Change:
 
     gained: bool
     example: Ask
+    by: Subject
+    """Who, as connected, it is decided for."""
     pattern: str
     at: Excerpt
     why: str
@@ -42,18 +41,6 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
-    """What one role, identity or session gains and loses."""
-
-    subject: Subject
-    changes: tuple[Change, ...]
-    limits: tuple[tuple[str, int | None, int | None], ...] = ()
-    """Name, value before, value after; None where the listener's holds."""
-    terms: tuple["Term", ...] = ()
-    """Conditions of its rules, what it includes, names and ages that it demands."""
-
-
-@dataclass(frozen=True, slots=True)
 class Term:
     """Something else that a role says, before and after."""
 
@@ -62,26 +49,38 @@ class Term:
     after: str
 
 
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What one role, identity or session gains and loses."""
+
+    subject: Subject
+    changes: tuple[Change, ...]
+    limits: tuple[tuple[str, int | None, int | None], ...] = ()
+    """Name, value before, value after; None where the listener's holds."""
+    terms: tuple[Term, ...] = ()
+    """Conditions of its rules, what it includes, names and ages that it demands."""
+
+
 class Comparison:
     """An old and a new policy."""
 
     def __init__(self, old: Explainer, new: Explainer) -> None:
         self._old = old
         self._new = new
-        self._roles = _by_name((*old.places.policy.roles, *new.places.policy.roles))
+        self._roles = {role.name for side in (old, new) for role in side.places.policy.roles}
+        self._terms_of = tuple(_terms(side) for side in (old, new))
         self._limits_of = tuple(_limits(side) for side in (old, new))
         self._differing = _differing(old, new)
 
     def roles(self) -> Iterator[Changed]:
         """The roles of which somebody gains or loses, by name."""
         for name in sorted(self._roles):
-            forms = self._roles[name]
             limits = self._limits(name)
             terms = tuple(self._terms(name))
-            if not self._closed([name]) & self._differing.keys() and not limits and not terms:
+            if name not in self._differing and not limits and not terms:
                 continue
             changes: dict[tuple[bool, str], Change] = {}
-            first, *others = exemplars(*forms)
+            first, *others = exemplars(name, self._old.places, self._new.places)
             for subject in (first, *others):
                 for change in self._of(subject):
                     changes.setdefault((change.gained, change.pattern + change.example.action), change)
@@ -91,27 +90,32 @@ class Comparison:
     def subjects(self, subjects: Iterable[Subject]) -> Iterator[Changed]:
         """Those who gain or lose: identities, or live sessions."""
         for subject in subjects:
-            changes = _sorted(self._of(subject))
-            if changes:
-                yield Changed(subject, changes)
+            found: dict[tuple[bool, Ask], Change] = {}
+            for each in (subject, *suited(subject, self._rules_of(subject), keeps_attributes=True)):
+                for change in self._of(each):
+                    found.setdefault((change.gained, change.example), change)
+            if found:
+                yield Changed(subject, _sorted(found.values()))
 
     def identities(self, identities: Iterable[Identity]) -> Iterator[Changed]:
         """The identities that gain or lose."""
         yield from self.subjects(Subject.of(identity) for identity in identities)
 
     def _of(self, subject: Subject) -> Iterator[Change]:
-        roles = sorted(self._closed(subject.roles))
-        if not self._differing.keys() & set(roles):
+        if not any(role in self._differing for role in subject.roles):
             return
-        both = [rule for side in (self._old, self._new) for role in roles for rule in side.places.by_role.get(role, ())]
-        samples = Samples(subject, both)
+        samples = Samples(subject, self._rules_of(subject))
         told: set[Ask] = set()
-        for role in roles:
+        for role in subject.roles:
             for side, rule in self._differing.get(role, ()):
                 for change in self._by(subject, side, rule, samples):
                     if change.example not in told:
                         told.add(change.example)
                         yield change
+
+    def _rules_of(self, subject: Subject) -> list[Granted]:
+        sides = (self._old.places, self._new.places)
+        return [rule for places in sides for role in subject.roles for rule in places.by_role.get(role, ())]
 
     def _by(self, subject: Subject, side: Explainer, rule: Granted, samples: Samples) -> Iterator[Change]:
         """The first example of each action and direction that this rule changes."""
@@ -127,21 +131,10 @@ class Comparison:
             of = self._new if decisive is new_rule else self._old
             chosen, of = (decisive, of) if decisive else (rule, side)
             why = str(after).partition(": ")[2].partition(" (")[0]
-            yield Change(after.allow, ask, chosen.pattern.text, of.places.excerpt(chosen), why)
-
-    def _closed(self, names: Iterable[str]) -> set[str]:
-        """These roles and what they include in either policy."""
-        found: set[str] = set()
-        waiting = list(names)
-        while waiting:
-            name = waiting.pop()
-            if name not in found:
-                found.add(name)
-                waiting += [more for form in self._roles.get(name, ()) for more in form.includes]
-        return found
+            yield Change(after.allow, ask, subject, chosen.pattern.text, of.places.excerpt(chosen), why)
 
     def _terms(self, name: str) -> Iterator[Term]:
-        before, after = (_terms_of(side, name) for side in (self._old, self._new))
+        before, after = (terms.get(name, {}) for terms in self._terms_of)
         for of in sorted(before.keys() | after.keys()):
             if before.get(of, "") != after.get(of, ""):
                 yield Term(of, before.get(of, "") or NOTHING, after.get(of, "") or NOTHING)
@@ -152,11 +145,16 @@ class Comparison:
         return tuple((key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key))
 
 
-def _terms_of(side: Explainer, name: str) -> dict[str, str]:
-    """What a role says beside rules and limits, by what it is of."""
-    role = next((each for each in side.places.policy.roles if each.name == name), None)
-    if role is None:
-        return {}
+def _limits(side: Explainer) -> dict[str, dict[str, int]]:
+    return {role.name: dict(role.limits) for role in side.places.policy.roles}
+
+
+def _terms(side: Explainer) -> dict[str, dict[str, str]]:
+    """By role, what it says beside rules and limits, by what it is of."""
+    return {role.name: _terms_of(side, role) for role in side.places.policy.roles}
+
+
+def _terms_of(side: Explainer, role: Role) -> dict[str, str]:
     found = {
         "includes": ", ".join(sorted(role.includes)),
         "client_id": ", ".join(sorted(role.client_ids)),
@@ -164,31 +162,20 @@ def _terms_of(side: Explainer, name: str) -> dict[str, str]:
         **{f"credentials.{kind}_days_max": str(days) for kind, days in role.credential_days_max},
     }
     whens: dict[str, list[str]] = {}
-    for rule in side.places.by_role.get(name, ()):
-        words = [rule.effect, "and".join(f" {action} " for action in rule.actions).strip(), rule.pattern.text]
-        whens.setdefault(" ".join(words), []).append(_when(side, rule))
+    for rule in side.places.by_role[role.name]:
+        if rule.role.name == role.name:
+            words = [rule.effect, " and ".join(rule.actions), rule.pattern.text]
+            whens.setdefault(" ".join(words), []).append(_when(side, rule))
     return found | {of: "; or ".join(sorted(conditions)) for of, conditions in whens.items() if any(conditions)}
 
 
 def _when(side: Explainer, rule: Granted) -> str:
     """The condition of a rule, with the hours of its windows; "" where it counts always."""
-    if not rule.origin.when:
+    if not rule.when:
         return ""
     hours = {each.name: str(each) for each in side.places.policy.windows}
-    told = rule.origin.when.as_image() | {"window": [hours[name] for name in rule.origin.when.windows]}
+    told = rule.when.as_image() | {"window": [hours[name] for name in rule.when.windows]}
     return ", ".join(f"{part} {json.dumps(value, ensure_ascii=False)}" for part, value in told.items() if value != [])
-
-
-def _limits(side: Explainer) -> dict[str, dict[str, int]]:
-    return {role.name: dict(role.limits) for role in side.places.policy.roles}
-
-
-def _by_name(roles: Iterable[Role]) -> dict[str, tuple[Role, ...]]:
-    """The forms of each role: one of each policy that has it."""
-    found: dict[str, tuple[Role, ...]] = {}
-    for role in roles:
-        found[role.name] = (*found.get(role.name, ()), role)
-    return found
 
 
 def _differing(old: Explainer, new: Explainer) -> Mapping[str, Sequence[tuple[Explainer, Granted]]]:
@@ -205,15 +192,19 @@ def _differing(old: Explainer, new: Explainer) -> Mapping[str, Sequence[tuple[Ex
 
 
 def _rules(side: Explainer) -> dict[str, dict[str, str]]:
-    """By role, what each rule is to the engine, and its name."""
+    """By role, what each rule is to the engine, and its name; with those of the roles that it includes."""
     image = json.loads(side.image)
-    return {
-        role["name"]: {
-            json.dumps({key: value for key, value in rule.items() if key != "name"}, sort_keys=True): rule["name"]
-            for rule in role["rules"]
-        }
-        for role in image["roles"]
-    }
+    hours = {window["name"]: window for window in image.get("windows", ()) if isinstance(window, dict)}
+    own = {role["name"]: {_meaning(rule, hours): rule["name"] for rule in role["rules"]} for role in image["roles"]}
+    return {name: {k: v for role in side.places.included(name) for k, v in own[role.name].items()} for name in own}
+
+
+def _meaning(rule: Mapping[str, object], hours: Mapping[str, object]) -> str:
+    """All of a rule but its name; of its windows, the hours."""
+    when = rule.get("when")
+    named = when.get("window", []) if isinstance(when, dict) else []
+    meaning = {key: value for key, value in rule.items() if key != "name"} | {"hours": [hours.get(w) for w in named]}
+    return json.dumps(meaning, sort_keys=True)
 
 
 def _sorted(changes: Iterable[Change]) -> tuple[Change, ...]:

@@ -7,12 +7,14 @@ from importlib.resources import files
 from typing import Final
 
 from bartizan.policy.graph import graph
-from bartizan.policy.page import Page, Party, RoleEntry, TopicEntry
-from bartizan.policy.words import LIMIT_WORDS, party_words
+from bartizan.policy.page import Page, Party, RoleEntry, TopicEntry, party_words
+from bartizan.policy.words import LIMIT_WORDS, condition_words, window_words
 
 _VARIABLE = re.compile(r"(\{[A-Za-z_][A-Za-z0-9_]*\}|#)")
 MATRIX_ROLES_MAX = 12
 """With more roles than this the table of topics and roles would not fit a page."""
+UPRIGHT_ROLES_MAX = 4
+"""With more roles than this their names are turned."""
 GRAPH_TOPICS_MAX = 60
 """With more topics than this the picture would say nothing."""
 
@@ -51,6 +53,7 @@ def html(page: Page) -> str:
         *_picture(page),
         *(line for family, entries in page.families.items() for line in _family(family, entries)),
         *_roles(page),
+        *_windows(page),
         *_how(),
         "</main>",
         f"<footer>Made from policy <code>{page.digest}</code>. What the broker enforces is what this page says.</footer>",
@@ -88,8 +91,9 @@ def _matrix(page: Page) -> Iterator[str]:
     if not page.topics or not names or len(names) > MATRIX_ROLES_MAX:
         return
     yield '<section id="glance"><h2>At a glance</h2>'
-    yield '<table class="matrix"><thead><tr><th scope="col">Topic</th>'
-    yield "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    many = " many" if len(names) > UPRIGHT_ROLES_MAX else ""
+    yield f'<table class="matrix{many}"><thead><tr><th scope="col">Topic</th>'
+    yield "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names)
     yield "</tr></thead><tbody>"
     for entry in page.topics:
         writers, readers = ({party.role for party in side} for side in (entry.writers, entry.readers))
@@ -167,13 +171,16 @@ def _role(entry: RoleEntry) -> Iterator[str]:
         own = ", ".join(f"<code>{{{escape(name)}}}</code> is its {escape(what)}" for name, what in entry.own)
         yield f'<p class="description">{own}</p>'
     yield '<dl class="rights">'
+    if role.includes:
+        included = ", ".join(f'<a href="#role-{escape(name)}">{escape(name)}</a>' for name in role.includes)
+        yield f"<dt>Includes</dt><dd>{included}</dd>"
     for name, texts in (("Writes", entry.publishes), ("Reads", entry.subscribes)):
-        shown = "".join(f"<li>{_topic(text)}</li>" for text in texts)
+        shown = "".join(f"<li>{_topic(text)}{_how_far(when)}</li>" for text, when in texts)
         yield f"<dt>{name}</dt><dd>{f'<ul>{shown}</ul>' if texts else 'nothing'}</dd>"
     if role.forbid:
         forbidden = "".join(
             f"<li>to {' or '.join(rule.actions)} {_topic(rule.filter.text)}"
-            f"{f': {escape(rule.reason)}' if rule.reason else ''}</li>"
+            f"{_how_far(condition_words(rule.when))}{f': {escape(rule.reason)}' if rule.reason else ''}</li>"
             for rule in role.forbid
         )
         yield f"<dt>Forbidden</dt><dd><ul>{forbidden}</ul></dd>"
@@ -181,6 +188,18 @@ def _role(entry: RoleEntry) -> Iterator[str]:
         limits = "; ".join(f"{LIMIT_WORDS.get(name, name)} {value:,}" for name, value in role.limits)
         yield f"<dt>Limits</dt><dd>{escape(limits)}</dd>"
     yield "</dl></article>"
+
+
+def _how_far(when: str) -> str:
+    return f' <span class="how">{escape(when)}</span>' if when else ""
+
+
+def _windows(page: Page) -> Iterator[str]:
+    if page.windows:
+        yield '<section id="windows"><h2>Time windows</h2><dl class="how-to">'
+        for window in page.windows:
+            yield f"<dt>{escape(window.name)}</dt><dd>{escape(window_words(window))}</dd>"
+        yield "</dl></section>"
 
 
 def _how() -> Iterator[str]:

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from bartizan.policy.page import Page, Party, RoleEntry, TopicEntry
-from bartizan.policy.words import LIMIT_WORDS, party_words
+from bartizan.policy.page import Page, Party, RoleEntry, TopicEntry, party_words
+from bartizan.policy.words import LIMIT_WORDS, condition_words, window_words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|])")
 
@@ -24,6 +24,8 @@ def markdown(page: Page) -> str:
         "## Roles",
         "",
         *(line for entry in page.roles for line in _role(entry)),
+        *(["## Time windows", ""] if page.windows else []),
+        *(f"- {window.name}: {window_words(window)}" for window in page.windows),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -65,13 +67,17 @@ def _role(entry: RoleEntry) -> Iterator[str]:
     role = entry.role
     yield f"### {role.name}"
     yield ""
+    if role.includes:
+        yield f"- Includes: {', '.join(role.includes)}"
     if entry.own:
         yield "- Its own: " + ", ".join(f"`{{{name}}}` is its {what}" for name, what in entry.own)
     for name, texts in (("Writes", entry.publishes), ("Reads", entry.subscribes)):
-        yield f"- {name}: {', '.join(map(_code, texts)) or 'nothing'}"
+        shown = [f"{_code(text)}{f' {_plain(when)}' if when else ''}" for text, when in texts]
+        yield f"- {name}: {'; '.join(shown) or 'nothing'}"
     for rule in role.forbid:
         reason = f": {_plain(rule.reason)}" if rule.reason else ""
-        yield f"- Forbidden to {' or '.join(rule.actions)} {_code(rule.filter.text)}{reason}"
+        when = f" {_plain(words)}" if (words := condition_words(rule.when)) else ""
+        yield f"- Forbidden to {' or '.join(rule.actions)} {_code(rule.filter.text)}{when}{reason}"
     if role.limits:
         yield "- Limits: " + "; ".join(f"{LIMIT_WORDS.get(name, name)} {value:,}" for name, value in role.limits)
     yield ""

@@ -12,14 +12,19 @@ deny  = ["publish data/chicago/hall-2/press-02/temperature"]
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from bartizan.errors import InvalidValue
+from bartizan.policy.compiled import Circumstances
+from bartizan.policy.condition import Strength
 from bartizan.policy.fields import Reader
 from bartizan.policy.source import Position, Problem, read
 from bartizan.policy.subject import Ask, Subject
 from bartizan.policy.syntax import Path, Tree, parse
 
-_PRINCIPAL = ("identity", "client_id", "roles", "attributes")
+_CONNECTION = ("listener", "address", "method", "strength")
+_PRINCIPAL = ("identity", "client_id", "roles", "attributes", *_CONNECTION, "windows")
+_STRENGTHS = [strength.value for strength in Strength]
 _TEST = ("as", "allow", "deny", "note")
 _EXAMPLE = '"publish data/press-01/temperature qos=1 retain"'
 
@@ -45,19 +50,22 @@ class Expectations:
     problems: tuple[Problem, ...] = ()
 
 
-def read_expectations(text: str | bytes, file: str, roles: Collection[str]) -> Expectations:
-    """The expectations of a file. `roles` are those of the policy: any other is a misspelling."""
+def read_expectations(
+    text: str | bytes, file: str, roles: Collection[str], windows: Collection[str] = ()
+) -> Expectations:
+    """The expectations of a file. `roles` and `windows` are those of the policy: any other is a misspelling."""
     source = read(text, file)
     tree = source if isinstance(source, Problem) else parse(source)
     if isinstance(tree, Problem):
         return Expectations(file, (), (tree,))
-    return _File(tree, roles).read()
+    return _File(tree, roles, windows).read()
 
 
 class _File:
-    def __init__(self, tree: Tree, roles: Collection[str]) -> None:
+    def __init__(self, tree: Tree, roles: Collection[str], windows: Collection[str]) -> None:
         self._reader = Reader(tree)
         self._roles = roles
+        self._windows = windows
         self._principals: dict[str, Subject] = {}
 
     def read(self) -> Expectations:
@@ -86,7 +94,33 @@ class _File:
                 reader.wrong_value((*path, "roles", index), f"the policy has no role {role}", hint)
         attributes = reader.table((*path, "attributes"), body.get("attributes", {}))
         plain = {key: reader.text((*path, "attributes", key), attributes) for key in attributes}
-        return Subject(identity, reader.text((*path, "client_id"), body, identity), roles, plain)
+        client_id = reader.text((*path, "client_id"), body, identity)
+        windows = self._words((*path, "windows"), body, self._windows)
+        return Subject(identity, client_id, roles, plain, self._there(path, body), windows)
+
+    def _there(self, path: Path, body: Mapping[str, object]) -> Circumstances | None:
+        """How the principal is connected; left open where nothing of it is said."""
+        if not set(_CONNECTION) & set(body):
+            return None
+        texts = {key: self._reader.text((*path, key), body) for key in _CONNECTION if key != "strength"}
+        strengths = tuple(Strength(word) for word in self._words((*path, "strength"), body, _STRENGTHS))
+        address = texts["address"]
+        try:
+            ip_address(address or "::")
+        except ValueError as error:
+            self._reader.wrong_value((*path, "address"), str(error), 'write it as "10.0.0.7"')
+            address = ""
+        return Circumstances(texts["listener"], address or None, texts["method"], strengths)
+
+    def _words(self, path: Path, body: Mapping[str, object], known: Collection[str]) -> tuple[str, ...]:
+        found: list[str] = []
+        for index, word in enumerate(self._reader.entries(path, body.get(str(path[-1]), []))):
+            if isinstance(word, str) and word in known:
+                found.append(word)
+            else:
+                hint = self._reader.did_you_mean(str(word), known) or f"known are {', '.join(sorted(known)) or 'none'}"
+                self._reader.wrong_value((*path, index), f"{path[-1]} has no {word}", hint)
+        return tuple(found)
 
     def _test(self, path: Path, body: Mapping[str, object]) -> list[Expectation]:
         reader = self._reader

@@ -1,5 +1,6 @@
 """Why a request is allowed or denied: the decision, the rule where it stands, and what would allow it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bartizan.policy.check import CheckResult
@@ -7,6 +8,8 @@ from bartizan.policy.compiled import CompiledPolicy, Decision
 from bartizan.policy.grant import Grant, smallest_grant
 from bartizan.policy.places import Excerpt, Granted, Places
 from bartizan.policy.subject import Ask, Subject
+from bartizan.policy.windows import Window
+from bartizan.policy.words import condition_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,11 @@ class Explainer:
         return self._compiled.image
 
     @property
+    def windows(self) -> Sequence[Window]:
+        """Its time windows."""
+        return self._compiled.windows
+
+    @property
     def digest(self) -> str:
         """The name of the policy."""
         return self._compiled.digest
@@ -55,7 +63,9 @@ class Explainer:
     def explain(self, subject: Subject, ask: Ask) -> Explanation:
         """The decision with its reasons."""
         decision, rule = self.decide(subject, ask)
-        grant = None if decision.allow else smallest_grant(self.places.policy, subject, ask)
+        grant = (
+            None if decision.allow or decision.why in _NO_GRANT else smallest_grant(self.places.policy, subject, ask)
+        )
         return Explanation(
             subject,
             ask,
@@ -64,7 +74,7 @@ class Explainer:
             None if rule is None else self.places.excerpt(rule),
             grant,
             "" if grant is None else self._paste(grant),
-            self._advice(subject, decision, grant),
+            self._advice(subject, decision, grant, rule),
         )
 
     def _paste(self, grant: Grant) -> str:
@@ -75,12 +85,12 @@ class Explainer:
         role = declared.get(grant.role)
         return f"at the end of {(role.at.origin if role else '') or last}"
 
-    def _advice(self, subject: Subject, decision: Decision, grant: Grant | None) -> str:
+    def _advice(self, subject: Subject, decision: Decision, grant: Grant | None, rule: Granted | None) -> str:
         unknown = subject.undeclared(self.places.policy)
         if decision.allow:
             return _PER_DELIVERY if decision.per_delivery else ""
         if decision.why in _NO_GRANT:
-            return _NO_GRANT[decision.why]
+            return _NO_GRANT[decision.why].format(when=condition_words(rule.when) if rule else "")
         if grant is None:
             return "no permit of a policy can spell this topic"
         if not subject.roles:
@@ -93,8 +103,8 @@ class Explainer:
         """Values that its roles bind and it lacks: often the true reason of a denial."""
         lacking = dict.fromkeys(
             f"{source} (role {role.name} binds {{{variable}}} to it)"
-            for role in self.places.policy.roles
-            if role.name in subject.roles
+            for name in subject.roles
+            for role in self.places.included(name)
             for variable, source in role.binds
             if subject.value(source) is None
         )
@@ -102,8 +112,8 @@ class Explainer:
 
 
 _NO_GRANT = {
-    "condition_not_met": "a permit is there: it is its condition (`when`) that does not hold",
     "forbidden": "no permit can allow it: a forbid beats every permit, so this forbid must be narrowed or removed",
+    "condition_not_met": "the rule counts only {when}: meet that, or change its `when`",
     "server_topic": "no permit can allow it: topics that begin with $ are published by the server alone",
 }
 _PER_DELIVERY = "a forbid has some of these topics: each delivery is decided"

@@ -27,7 +27,7 @@ def identities_beside_roles(places: Places, identities: Iterable[Identity]) -> I
             if role is None:
                 unknown[name].append(identity.name)
                 continue
-            for _, source in role.binds:
+            for source in dict.fromkeys(source for each in places.included(name) for _, source in each.binds):
                 if subject.value(source) is None:
                     lacking[name, source].append(identity.name)
     for name, role in declared.items():

@@ -27,6 +27,8 @@ def rules_beside_rules(places: Places) -> Iterator[Found]:
         scopes = [rule.scope for rule in rules]
         near = Filters(scopes)
         for number, rule in enumerate(rules):
+            if rule.role.name != role:
+                continue  # told where it stands, with the role that is included
             others = [(at, rules[at]) for at in near.meeting(scopes[number]) if at != number]
             wider = [(at, other) for at, other in others if filter_covers(scopes[at], scopes[number])]
             yield from _beside(places, role, (number, rule), wider)
@@ -69,12 +71,14 @@ def _beside(
 
 def _forbids(other: Granted, rule: Granted) -> bool:
     is_forbid = other.effect is Effect.FORBID and rule.effect is Effect.PERMIT
-    return is_forbid and set(rule.actions) <= set(other.actions)
+    return is_forbid and set(rule.actions) <= set(other.actions) and not other.when
 
 
 def _is_shadow(other: Granted, rule: Granted) -> bool:
     """`other`, whose filter covers that of `rule`, does all that `rule` does."""
     if other.effect is not rule.effect or not set(rule.actions) <= set(other.actions):
+        return False
+    if other.when and other.when != rule.when:
         return False
     if rule.effect is Effect.FORBID or PUBLISHED not in rule.actions:
         return True
@@ -84,7 +88,7 @@ def _is_shadow(other: Granted, rule: Granted) -> bool:
 def _is_around(other: Granted, rule: Granted) -> bool:
     """`other` permits to publish what `rule` holds back by QoS or RETAIN."""
     both = rule.effect is other.effect is Effect.PERMIT and PUBLISHED in rule.actions and PUBLISHED in other.actions
-    return both and (other.qos_max > rule.qos_max or other.retain > rule.retain)
+    return both and not other.when and (other.qos_max > rule.qos_max or other.retain > rule.retain)
 
 
 def topics_beside_topics(places: Places) -> Iterator[Found]:
@@ -110,7 +114,13 @@ def rules_beside_topics(places: Places) -> Iterator[Found]:
     for role, rules in places.by_role.items():
         for rule in rules:
             wide = rule.pattern.widest_filter
-            if rule.is_of_topic or rule.effect is Effect.FORBID or wide.startswith("$") or not filters:
+            if (
+                rule.role.name != role
+                or rule.is_of_topic
+                or rule.effect is Effect.FORBID
+                or wide.startswith("$")
+                or not filters
+            ):
                 continue
             what = f"role {role} may {' and '.join(rule.actions)} {rule.pattern.text}"
             near_by = near.meeting(wide)

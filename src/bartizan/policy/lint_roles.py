@@ -29,7 +29,7 @@ def roles_that_reach_too_far(places: Places) -> Iterator[Found]:
     for role, rules in places.by_role.items():
         permits = [rule for rule in rules if rule.effect is Effect.PERMIT]
         publishes = [rule for rule in permits if Action.PUBLISH in rule.actions]
-        for rule in publishes:
+        for rule in [rule for rule in publishes if rule.role.name == role]:
             yield from _to_actuators(places, moving, role, rule)
             yield from _as_anyone(places, role, rule)
         if role == ANONYMOUS_ROLE and publishes:
@@ -37,9 +37,9 @@ def roles_that_reach_too_far(places: Places) -> Iterator[Found]:
             yield Found(
                 "anonymous-publishes", places.excerpt(publishes[0]), message, "enrol what publishes, and give it a role"
             )
-        for rule in permits:
+        for rule in [rule for rule in permits if rule.role.name == role]:
             yield from _sys(places, role, rule, is_device=bool(publishes))
-        yield from _dollar(places, rules)
+        yield from _dollar(places, [rule for rule in rules if rule.role.name == role])
 
 
 class _Moving:

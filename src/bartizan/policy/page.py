@@ -3,7 +3,7 @@
 Who may is asked of the engine: a role is named where somebody who has it, and the values it binds, may.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,8 @@ from bartizan.policy.overlap import Filters, meet
 from bartizan.policy.places import Granted
 from bartizan.policy.samples import Samples, exemplars, filter_for
 from bartizan.policy.subject import Ask, Subject
+from bartizan.policy.windows import Window
+from bartizan.policy.words import condition_words
 
 UNITS: Final[Mapping[str, str]] = {
     "Cel": "°C",
@@ -52,6 +54,8 @@ class Party:
     """The wider filter that lets it; empty where the topic names the role."""
     but: tuple[str, ...]
     """Filters of which it is forbidden a part of the topic."""
+    when: str
+    """The condition, in words; empty if it always may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +94,9 @@ class RoleEntry:
     """A role as the page shows it."""
 
     role: Role
-    publishes: tuple[str, ...]
-    subscribes: tuple[str, ...]
+    publishes: tuple[tuple[str, str], ...]
+    """Filters, and under which condition."""
+    subscribes: tuple[tuple[str, str], ...]
 
     @property
     def own(self) -> tuple[tuple[str, str], ...]:
@@ -108,6 +113,7 @@ class Page:
     digest: str
     topics: tuple[TopicEntry, ...]
     roles: tuple[RoleEntry, ...]
+    windows: tuple[Window, ...] = ()
 
     @property
     def families(self) -> Mapping[str, Sequence[TopicEntry]]:
@@ -139,13 +145,13 @@ def page_of(explainer: Explainer, title: str, dated: str) -> Page:
         for number, topic in enumerate(topics, start=1)
     )
     roles = tuple(_role_entry(role, explainer.places.by_role[role.name]) for role in policy.roles)
-    return Page(title, dated, explainer.digest, entries, roles)
+    return Page(title, dated, explainer.digest, entries, roles, policy.windows)
 
 
 def _role_entry(role: Role, rules: Sequence[Granted]) -> RoleEntry:
-    def permitted(action: Action) -> tuple[str, ...]:
-        texts = [rule.pattern.text for rule in rules if rule.effect is Effect.PERMIT and action in rule.actions]
-        return tuple(sorted(set(texts)))
+    def permitted(action: Action) -> tuple[tuple[str, str], ...]:
+        permits = [rule for rule in rules if rule.effect is Effect.PERMIT and action in rule.actions]
+        return tuple(sorted({(rule.pattern.text, condition_words(rule.counts_when(action))) for rule in permits}))
 
     return RoleEntry(role, permitted(Action.PUBLISH), permitted(Action.SUBSCRIBE))
 
@@ -162,41 +168,55 @@ class _Parties:
 
     def __init__(self, explainer: Explainer) -> None:
         self._explainer = explainer
+        self._known: dict[str, Sequence[tuple[Subject, Samples]]] = {}
         self._rules = [
-            rule for rules in explainer.places.by_role.values() for rule in rules if rule.effect is Effect.PERMIT
+            (role, rule)
+            for role, rules in explainer.places.by_role.items()
+            for rule in rules
+            if rule.effect is Effect.PERMIT
         ]
-        self._near = Filters([rule.pattern.widest_filter for rule in self._rules])
+        self._near = Filters([rule.pattern.widest_filter for _, rule in self._rules])
 
     def of(self, topic: Topic, action: Action) -> tuple[Party, ...]:
         """The roles that may, by name; those that the topic names first."""
         found: dict[str, Party] = {}
         near = [self._rules[at] for at in self._near.meeting(topic.template.widest_filter)]
-        for rule in sorted(near, key=lambda each: not (each.is_of_topic and each.origin is topic)):
-            if action in rule.actions and rule.role.name not in found and self._may(rule, topic, action):
-                found[rule.role.name] = self._party(rule, topic, action)
+        for role, rule in sorted(near, key=lambda each: not (each[1].is_of_topic and each[1].origin is topic)):
+            if action in rule.actions and role not in found and self._may(role, rule, topic, action):
+                found[role] = self._party(role, rule, topic, action)
         return tuple(sorted(found.values(), key=lambda party: (bool(party.by), party.role)))
 
-    def _may(self, rule: Granted, topic: Topic, action: Action) -> bool:
-        for subject in exemplars(rule.role):
-            for ask in self._asks(rule, topic, action, subject):
+    def _may(self, role: str, rule: Granted, topic: Topic, action: Action) -> bool:
+        for subject, samples in self._members(role):
+            for ask in self._asks(rule, topic, action, subject, samples):
                 if self._explainer.decide(subject, ask)[0].allow:
                     return True
         return False
 
-    def _asks(self, rule: Granted, topic: Topic, action: Action, subject: Subject) -> list[Ask]:
+    def _members(self, role: str) -> Sequence[tuple[Subject, Samples]]:
+        """Who stands for the role; kept, since it is asked about each of its topics."""
+        if role not in self._known:
+            rules = self._explainer.places.by_role[role]
+            made_up = exemplars(role, self._explainer.places)
+            self._known[role] = [(subject, Samples(subject, rules)) for subject in made_up]
+        return self._known[role]
+
+    def _asks(self, rule: Granted, topic: Topic, action: Action, subject: Subject, samples: Samples) -> Iterator[Ask]:
         """Requests for what the rule and the topic share."""
-        declared = Granted("", rule.role, Effect.PERMIT, (action,), topic.template, topic.qos_max, topic.retain, topic)
+        bounds = (topic.qos_max, topic.retain, topic.when)
+        declared = Granted("", rule.role, Effect.PERMIT, (action,), topic.template, *bounds, topic)
         mine, other = filter_for(rule, subject), filter_for(declared, subject)
         shared = None if mine is None or other is None else meet(mine, other)
         if shared is None:
-            return []
-        rules = self._explainer.places.by_role[rule.role.name]
-        names = Samples(subject, rules).topics(shared, topic.template)
+            return
+        names = samples.topics(shared, topic.template)
         if action is Action.PUBLISH:
-            return [Ask(Asked.PUBLISH, name) for name in names if not name.startswith("$")]
-        return [Ask(Asked.SUBSCRIBE, shared), *(Ask(Asked.RECEIVE, name) for name in names)]
+            yield from (ask for name in names if not name.startswith("$") for ask in samples.messages(name))
+        else:
+            yield Ask(Asked.SUBSCRIBE, shared)
+            yield from (Ask(Asked.RECEIVE, name) for name in names)
 
-    def _party(self, rule: Granted, topic: Topic, action: Action) -> Party:
+    def _party(self, role: str, rule: Granted, topic: Topic, action: Action) -> Party:
         is_named = rule.is_of_topic and rule.origin is topic
         own = [
             (level.name, of_identity(source))
@@ -205,9 +225,22 @@ class _Parties:
         ]
         but = [
             other.pattern.text
-            for other in self._explainer.places.by_role[rule.role.name]
+            for other in self._explainer.places.by_role[role]
             if other.effect is Effect.FORBID
             and action in other.actions
             and meet(other.pattern.widest_filter, topic.template.widest_filter)
         ]
-        return Party(rule.role.name, tuple(own), "" if is_named else rule.pattern.text, tuple(sorted(set(but))))
+        by = "" if is_named else rule.pattern.text
+        return Party(role, tuple(own), by, tuple(sorted(set(but))), condition_words(rule.counts_when(action)))
+
+
+def party_words(party: Party) -> str:
+    """What of the topic this role may: its own values, the wildcard that lets it, what is forbidden. Code in backticks."""
+    parts = [party.when] if party.when else []
+    if party.own:
+        parts.append("of its own " + " and ".join(f"`{{{name}}}` ({what})" for name, what in party.own))
+    if party.by:
+        parts.append(f"by `{party.by}`")
+    if party.but:
+        parts.append("but for " + ", ".join(f"`{text}`" for text in party.but))
+    return ", ".join(parts)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bartizan.policy.check import CheckResult
+from bartizan.policy.condition import Condition
 from bartizan.policy.contract import Action, Effect, Pattern, Policy, Role, Rule, Topic, Variable
 from bartizan.policy.rule_names import own_rule_name, topic_rule_name
 from bartizan.policy.source import Position
@@ -24,7 +25,12 @@ class Granted:
     pattern: Pattern
     qos_max: int
     retain: bool
+    when: Condition
     origin: Topic | Rule
+
+    def counts_when(self, action: Action) -> Condition:
+        """When it counts for this action: what a condition asks of messages is a matter of publishing alone."""
+        return self.when if action is Action.PUBLISH else self.when.of_connections
 
     @property
     def is_of_topic(self) -> bool:
@@ -64,8 +70,24 @@ class Places:
 
     @cached_property
     def by_role(self) -> Mapping[str, Sequence[Granted]]:
-        """The rules of each role, as the engine has them."""
-        return {role: tuple(rules) for role, rules in _by_role(self.policy).items()}
+        """The rules of each role, and behind them those of the roles that it includes, as these have them."""
+        own = _by_role(self.policy)
+        return {name: tuple(rule for each in self.included(name) for rule in own[each.name]) for name in own}
+
+    @cached_property
+    def _roles(self) -> Mapping[str, Role]:
+        return {role.name: role for role in self.policy.roles}
+
+    def included(self, name: str) -> Sequence[Role]:
+        """The role of this name and all that it includes; none if there is no such role."""
+        found: dict[str, Role] = {}
+        waiting = [name]
+        while waiting:
+            role = self._roles.get(waiting.pop())
+            if role is not None and role.name not in found:
+                found[role.name] = role
+                waiting += role.includes
+        return tuple(found.values())
 
     @cached_property
     def by_name(self) -> Mapping[str, Granted]:
@@ -122,11 +144,13 @@ def _by_role(policy: Policy) -> dict[str, list[Granted]]:
 
 def _of_topic(role: Role, topic: Topic, action: Action) -> Granted:
     name = topic_rule_name(role, topic, action)
-    return Granted(name, role, Effect.PERMIT, (action,), topic.template, topic.qos_max, topic.retain, topic)
+    when = topic.when if action is Action.PUBLISH else topic.when.of_connections
+    return Granted(name, role, Effect.PERMIT, (action,), topic.template, topic.qos_max, topic.retain, when, topic)
 
 
 def _own(role: Role) -> Iterator[Granted]:
     for rules in (role.permit, role.forbid):
         for index, rule in enumerate(rules):
             name = own_rule_name(role, rule, index)
-            yield Granted(name, role, rule.effect, rule.actions, rule.filter, rule.qos_max, rule.retain, rule)
+            bounds = (rule.qos_max, rule.retain, rule.when)
+            yield Granted(name, role, rule.effect, rule.actions, rule.filter, *bounds, rule)

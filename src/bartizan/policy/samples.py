@@ -5,16 +5,50 @@ already. So a topic of the rule that is as free as can be, and one of each part 
 another rule, are enough to see whether anything changes. The answers are the engine's.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from bartizan.policy.compiled import Asked
-from bartizan.policy.contract import Action, Literal, Pattern, Role, Variable, Wildcard
+from bartizan.policy.compiled import Asked, Circumstances
+from bartizan.policy.condition import PAYLOAD_BYTES_MAX, Condition
+from bartizan.policy.contract import Action, Literal, Pattern, Variable, Wildcard
 from bartizan.policy.overlap import MANY, ONE, Filters, meet
-from bartizan.policy.places import Granted
+from bartizan.policy.places import Granted, Places
 from bartizan.policy.subject import Ask, Subject
 
-_MODES: Final = tuple((qos, retain) for retain in (False, True) for qos in (0, 1, 2))
+CONDITIONS_MAX: Final = 40
+"""Different conditions of one role for which somebody is made up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message, but for its topic."""
+
+    qos: int = 0
+    retain: bool = False
+    payload_bytes: int = 0
+    content_type: str | None = None
+    utf8: bool = False
+
+    def to(self, topic: str) -> Ask:
+        """The request to publish it there."""
+        return Ask(Asked.PUBLISH, topic, self.qos, self.retain, self.payload_bytes, self.content_type, self.utf8)
+
+
+_MODES: Final = tuple(Sent(qos, retain) for retain in (False, True) for qos in (0, 1, 2))
+
+
+def _asked_for(when: Condition) -> Iterator[Sent]:
+    """Messages that a condition asks for, and, of a size, those just beside it."""
+    if not when.is_about_messages:
+        return
+    qos = when.qos or (0, 1, 2)
+    sizes = {when.payload_bytes_min or 0, when.payload_bytes_max or when.payload_bytes_min or 0}
+    sizes |= {size + 1 for size in (when.payload_bytes_max,) if size is not None and size < PAYLOAD_BYTES_MAX}
+    kind = when.content_types[0] if when.content_types else None
+    for size in sorted(sizes):
+        for retain in (False, True) if when.retain is None else (when.retain,):
+            yield from (Sent(each, retain, size, kind, when.utf8 is True) for each in qos)
 
 
 def filter_for(rule: Granted, subject: Subject) -> str | None:
@@ -44,6 +78,7 @@ class Samples:
         self._near = Filters(self._filters)
         self._spelt = {level for text in self._filters for level in text.split("/")}
         self._subject = subject
+        self._sent = tuple(dict.fromkeys((*_MODES, *(sent for rule in rules for sent in _asked_for(rule.when)))))
 
     def of(self, rule: Granted) -> Iterator[Ask]:
         """Requests that stand for all that this rule can change, the plainest first."""
@@ -55,10 +90,14 @@ class Samples:
             if Action.PUBLISH in rule.actions:
                 for topic in self.topics(filter, rule.pattern):
                     if not topic.startswith("$"):
-                        yield from (Ask(Asked.PUBLISH, topic, qos, retain) for qos, retain in _MODES)
+                        yield from self.messages(topic)
             if Action.SUBSCRIBE in rule.actions:
                 yield Ask(Asked.SUBSCRIBE, filter)
                 yield from (Ask(Asked.SUBSCRIBE, topic) for topic in self.topics(filter, rule.pattern))
+
+    def messages(self, topic: str) -> list[Ask]:
+        """Requests to publish there, with every kind of message that these rules tell apart."""
+        return [sent.to(topic) for sent in self._sent]
 
     def topics(self, filter: str, pattern: Pattern) -> Iterator[str]:
         """Topics of this filter; a free level is spelt by its variable's name, if it has one."""
@@ -82,8 +121,37 @@ class Samples:
         return f"{name}-{number}"
 
 
-def exemplars(*roles: Role) -> tuple[Subject, ...]:
-    """Whoever has this role, with all that any form of it binds: one whose Client Identifier is its name, one whose is not."""
-    binds = tuple(dict.fromkeys(bind for role in roles for bind in role.binds))
-    one = Subject.exemplar(Role(roles[0].name, roles[0].at, binds=binds))
-    return one, Subject(one.identity, f"{one.identity}-a", one.roles, one.attributes)
+def exemplars(role: str, *sides: Places) -> tuple[Subject, ...]:
+    """Whoever has this role and all that it binds, and of each condition of its rules one that it holds for.
+
+    One has its name as Client Identifier, one another. `sides` are the policies in which the role is looked for.
+    """
+    binds = [bind for places in sides for each in places.included(role) for bind in each.binds]
+    sources = dict.fromkeys(source[5:] for _, source in binds if source.startswith("attr."))
+    one = Subject(f"{role}-1", f"{role}-1", (role,), {name: f"{name}-1" for name in sources})
+    rules = [rule for places in sides for rule in places.by_role.get(role, ())]
+    return (one, replace(one, client_id=f"{role}-1-a"), *suited(one, rules))
+
+
+def suited(subject: Subject, rules: Iterable[Granted], *, keeps_attributes: bool = False) -> list[Subject]:
+    """The subject as each condition of these rules asks for it."""
+    conditions = dict.fromkeys(rule.when.of_connections for rule in rules if rule.when.of_connections)
+    found = [_suited(subject, when, keeps_attributes=keeps_attributes) for when in list(conditions)[:CONDITIONS_MAX]]
+    if any(when.windows for when in conditions):
+        found.append(replace(subject, windows=()))
+    return [each for each in found if each != subject]
+
+
+def _suited(subject: Subject, when: Condition, *, keeps_attributes: bool) -> Subject:
+    wanted = {} if keeps_attributes else {name: values[0] for name, values in when.attributes}
+    there = subject.there
+    if there is None and (when.listeners or when.addresses or when.methods or when.strengths):
+        network = when.addresses[0] if when.addresses else "local"
+        there = Circumstances(
+            listener=when.listeners[0] if when.listeners else "",
+            address=None if network == "local" else network.partition("/")[0],
+            method=when.methods[0] if when.methods else "",
+            strengths=when.strengths,
+        )
+    attributes = {**subject.attributes, **wanted}
+    return replace(subject, attributes=attributes, there=there, windows=when.windows or subject.windows)

@@ -12,47 +12,54 @@ from bartizan.errors import InvalidValue
 from bartizan.model.principal import Identity
 from bartizan.model.topics import TopicFilter, TopicName
 from bartizan.policy.compiled import Asked, Circumstances, Request
-from bartizan.policy.contract import Policy, Role
+from bartizan.policy.condition import PAYLOAD_BYTES_MAX
+from bartizan.policy.contract import Policy
 
 _NO_LEVEL: Final = frozenset("/+#\0")
 _SHARED_PARTS: Final = 3
-_QOS: Final = ("0", "1", "2")
+_DIGITS_MAX: Final = 9
+_NOTHING: Final = (0, False, 0, None, False)
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is asked for: `publish data/x qos=1 retain`, `subscribe data/#`, `receive data/x`."""
+    """What is asked for: `publish data/x qos=1 retain bytes=20`, `subscribe data/#`, `receive data/x`."""
 
     action: Asked
     topic: str
     qos: int = 0
     retain: bool = False
+    payload_bytes: int = 0
+    content_type: str | None = None
+    utf8: bool = False
 
     def __post_init__(self) -> None:
-        """`InvalidValue` if the topic is none, or QoS and RETAIN are given where nothing is published."""
+        """`InvalidValue` if the topic is none, or a message is described where nothing is published."""
         (TopicFilter if self.action is Asked.SUBSCRIBE else TopicName).parse(self.topic)
-        if self.action is not Asked.PUBLISH and (self.qos or self.retain):
-            raise InvalidValue(f"qos and retain are about publishing, not to {self.action}")
+        described = (self.qos, self.retain, self.payload_bytes, self.content_type, self.utf8)
+        if self.action is not Asked.PUBLISH and described != _NOTHING:
+            raise InvalidValue(f"qos, retain and bytes are about publishing, not to {self.action}")
 
     @classmethod
     def parse(cls, text: str) -> "Ask":
-        """Reads `ACTION TOPIC [qos=N] [retain]`; a topic may hold spaces. `InvalidValue` if it is none."""
+        """Reads `ACTION TOPIC [qos=N] [retain] [bytes=N]`; a topic may hold spaces. `InvalidValue` if it is none."""
         action, _, rest = text.strip().partition(" ")
-        topic, qos, retain = rest.strip(), 0, False
+        topic, qos, retain, payload_bytes = rest.strip(), 0, False, 0
         while True:
             before, _, word = topic.rpartition(" ")
+            key, _, value = word.partition("=")
             if before and word == "retain":
                 retain = True
-            elif before and word.startswith("qos="):
-                if word[4:] not in _QOS:
-                    raise InvalidValue(f"{word}: a QoS is 0, 1 or 2")
-                qos = int(word[4:])
+            elif before and key == "qos":
+                qos = _number(word, value, 2)
+            elif before and key == "bytes":
+                payload_bytes = _number(word, value, PAYLOAD_BYTES_MAX)
             else:
                 break
             topic = before.rstrip()
         if action not in set(Asked) or not topic:
             raise InvalidValue(f'{text!r}: write it as "publish TOPIC", "subscribe FILTER" or "receive TOPIC"')
-        return cls(Asked(action), topic, qos, retain)
+        return cls(Asked(action), topic, qos, retain, payload_bytes)
 
     @property
     def decided(self) -> str:
@@ -63,7 +70,16 @@ class Ask:
 
     def __str__(self) -> str:
         words = [self.action.value, self.topic, *([f"qos={self.qos}"] if self.qos else [])]
-        return " ".join([*words, *(["retain"] if self.retain else [])])
+        words += ["retain"] if self.retain else []
+        words += [f"bytes={self.payload_bytes}"] if self.payload_bytes else []
+        words += [f"({self.content_type})"] if self.content_type else []
+        return " ".join([*words, *(["(UTF-8)"] if self.utf8 else [])])
+
+
+def _number(word: str, text: str, highest: int) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > _DIGITS_MAX or int(text) > highest:
+        raise InvalidValue(f"{word}: a number from 0 to {highest}")
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +100,6 @@ class Subject:
         """An identity of the store; its Client Identifier is its name if none is given."""
         return cls(identity.name, client_id or identity.name, tuple(identity.roles), dict(identity.attributes))
 
-    @classmethod
-    def exemplar(cls, role: Role) -> "Subject":
-        """Whoever has this role and every attribute that it binds."""
-        sources = [source for _, source in role.binds if source.startswith("attr.")]
-        attributes = {source[5:]: f"{source[5:]}-1" for source in sources}
-        return cls(f"{role.name}-1", f"{role.name}-1", (role.name,), attributes)
-
     def asks(self, ask: Ask, windows: Iterable[str] = ()) -> Request:
         """The request it makes. `windows`: all that the policy has."""
         return Request(
@@ -102,6 +111,9 @@ class Subject:
             attributes=self.attributes,
             qos=ask.qos,
             retain=ask.retain,
+            payload_bytes=ask.payload_bytes,
+            content_type=ask.content_type,
+            utf8=ask.utf8,
             there=self.there,
             windows=tuple(windows) if self.windows is None else self.windows,
         )
@@ -121,4 +133,14 @@ class Subject:
         marks = [f"client_id {self.client_id}"] if self.client_id != self.identity else []
         marks += [f"roles {', '.join(self.roles)}" if self.roles else "no role"]
         marks += [f"{name}={value}" for name, value in self.attributes.items()]
+        marks += [connection_words(self.there)] if self.there else []
+        marks += [f"in {', '.join(self.windows)}"] if self.windows else []
         return f"{self.identity or 'nobody'} ({'; '.join(marks)})"
+
+
+def connection_words(there: Circumstances) -> str:
+    """How a client is connected, in words."""
+    words = [f"by {there.listener}"] if there.listener else []
+    words += [f"from {there.address}"] if there.address else []
+    words += [f"proved by {there.method}"] if there.method else []
+    return ", ".join([*words, *(strength.value for strength in there.strengths)]) or "connected"

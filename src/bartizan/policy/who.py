@@ -1,12 +1,14 @@
 """Who may publish or subscribe to a topic: the question from the topic's side."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bartizan.model.principal import Identity
 from bartizan.policy.compiled import Decision
 from bartizan.policy.explain import Explainer
+from bartizan.policy.naming import DEFAULT, Named, admits
 from bartizan.policy.places import Granted
+from bartizan.policy.samples import suited
 from bartizan.policy.subject import Ask, Subject
 
 
@@ -19,21 +21,30 @@ class Access:
     rule: Granted | None
 
 
-def identities_that_may(explainer: Explainer, identities: Iterable[Identity], ask: Ask) -> Iterator[Access]:
+def identities_that_may(
+    explainer: Explainer, identities: Iterable[Identity], ask: Ask, windows: tuple[str, ...] | None = None
+) -> Iterator[Access]:
     """The identities that may, each under the Client Identifier by which it may.
 
-    An identity's Client Identifier is its name, or begins with it and a `-`: a level of the topic that
-    is such a one is tried as well.
+    Beside its name, every level of the topic is tried that it may use as Client Identifier; if its roles let it
+    use none of them, it has one that is no level of the topic. `windows`: those that are open; None: all.
     """
     levels = [level for level in ask.topic.split("/") if level]
     for identity in identities:
-        own = [level for level in levels if level.startswith(f"{identity.name}-")]
-        for client_id in dict.fromkeys([str(identity.name), *own]):
-            subject = Subject.of(identity, client_id)
+        namings = _namings(explainer, identity) or DEFAULT
+        who = Named(identity.name, {str(name): value for name, value in identity.attributes})
+        own = [level for level in (str(identity.name), *levels) if admits(namings, level, who)]
+        for client_id in dict.fromkeys(own or [""]):
+            subject = replace(Subject.of(identity), client_id=client_id, windows=windows)
             decision, rule = explainer.decide(subject, ask)
             if decision.allow:
                 yield Access(subject, decision, rule)
                 break
+
+
+def _namings(explainer: Explainer, identity: Identity) -> list[str]:
+    """Which Client Identifiers the roles of an identity let it use."""
+    return [text for name in identity.roles for role in explainer.places.included(name) for text in role.client_ids]
 
 
 def roles_that_may(explainer: Explainer, ask: Ask) -> Iterator[Access]:
@@ -58,4 +69,5 @@ def _fitting(explainer: Explainer, role: str, ask: Ask) -> Iterator[Subject]:
         }
         attributes = {source[5:]: value for source, value in bound.items() if source.startswith("attr.")}
         name = bound.get("identity", bound.get("client_id", f"{role}-1"))
-        yield Subject(name, bound.get("client_id", name), (role,), attributes)
+        subject = Subject(name, bound.get("client_id", name), (role,), attributes)
+        yield from suited(subject, [rule]) or [subject]

@@ -1,8 +1,12 @@
 """A policy such as a plant has, for the tests of the tools."""
 
-from bartizan.policy import CheckResult, check
+from typing import Any
+
+from bartizan.policy import CheckResult, Circumstances, Strength, check
 from bartizan.policy.explain import Explainer
-from bartizan.policy.subject import Subject
+from bartizan.policy.subject import Ask, Subject
+from tests.oracle import Identity, There, decide
+from tests.unit.policy.strategies import WINDOWS
 
 PLANT = """\
 [topics."data/{site}/{asset}/temperature"]
@@ -58,3 +62,26 @@ def good(text: str = PLANT, origin: str = "plant.toml") -> CheckResult:
 def explainer(text: str = PLANT, origin: str = "plant.toml") -> Explainer:
     """Explains it."""
     return Explainer(good(text, origin))
+
+
+def subject_of(who: Identity) -> Subject:
+    """Who the oracle knows, as the tools know it."""
+    at = who.there
+    strengths = () if at is None else tuple(map(Strength, at.strengths))
+    there = None if at is None else Circumstances(at.listener, at.address, at.method, strengths)
+    return Subject(who.id, who.client_id, who.roles, who.attributes, there, who.windows)
+
+
+def identity_of(subject: Subject) -> Identity:
+    """Who the tools know, as the oracle knows it."""
+    at = subject.there
+    there = None if at is None else There(at.listener, at.address, at.method, tuple(at.strengths))
+    attributes = dict(subject.attributes)
+    windows = WINDOWS if subject.windows is None else subject.windows
+    return Identity(subject.identity, subject.client_id, subject.roles, attributes, there, windows)
+
+
+def answer(policy: dict[str, Any], who: Identity, ask: Ask) -> str:
+    """What the oracle says."""
+    content = {"payload_bytes": ask.payload_bytes, "content_type": ask.content_type, "utf8": ask.utf8}
+    return decide(policy, who, ask.action.value, ask.topic, ask.qos, ask.retain, **content)

@@ -1,6 +1,5 @@
 """Two policies compared by what they decide: what is told is true, and what changes is told."""
 
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -13,9 +12,9 @@ from bartizan.policy.diff import Comparison
 from bartizan.policy.explain import Explainer
 from bartizan.policy.samples import exemplars
 from bartizan.policy.subject import Subject
-from tests.oracle import Identity, decide
-from tests.unit.policy.plant import PLANT, PRESS, explainer
-from tests.unit.policy.strategies import WINDOWS, as_toml, asked_filters, identities, names, policies
+from tests.oracle import decide
+from tests.unit.policy.plant import PLANT, PRESS, answer, explainer, identity_of, subject_of
+from tests.unit.policy.strategies import as_toml, asked_filters, identities, names, policies
 
 
 def changes(old: str, new: str) -> dict[str, list[str]]:
@@ -97,24 +96,14 @@ def sides(policy: dict[str, Any]) -> Explainer:
 
 
 @pytest.mark.timeout(600)
-@settings(max_examples=200, deadline=None, suppress_health_check=relaxed)
+@settings(max_examples=120, deadline=None, suppress_health_check=relaxed)
 @given(policies(), policies(), st.integers(0, 2**32).map(Random))
 def test_every_change_told_is_one_and_every_change_there_is_is_told(old, new, random):
     comparison = Comparison(sides(old), sides(new))
     told = {each.subject.roles[0]: each for each in comparison.roles()}
     for role in ("reader", "writer", "both"):
-        forms = [
-            each
-            for side in (comparison._old, comparison._new)
-            for each in side.places.policy.roles
-            if each.name == role
-        ]
-        if not forms:
-            assert role not in told
-            continue
-        for subject in exemplars(*forms):
-            attributes = dict(subject.attributes)
-            who = Identity(subject.identity, subject.client_id, subject.roles, attributes, windows=WINDOWS)
+        for subject in exemplars(role, comparison._old.places, comparison._new.places):
+            who = identity_of(subject)
             for topic in names(random, 15):
                 before, after = (plain(decide(each, who, "publish", topic, 0, False)) for each in (old, new))
                 assert before == after or any(one.gained == after for one in told[role].changes), topic
@@ -124,18 +113,13 @@ def test_every_change_told_is_one_and_every_change_there_is_is_told(old, new, ra
 
 
 @pytest.mark.timeout(600)
-@settings(max_examples=200, deadline=None, suppress_health_check=relaxed)
+@settings(max_examples=120, deadline=None, suppress_health_check=relaxed)
 @given(policies(), policies(), identities)
 def test_an_example_is_decided_as_the_oracle_decides_it(old, new, who):
-    who = replace(who, there=None, windows=WINDOWS)
-    subject = Subject(who.id, who.client_id, who.roles, who.attributes)
-    for each in Comparison(sides(old), sides(new)).subjects([subject]):
+    for each in Comparison(sides(old), sides(new)).subjects([subject_of(who)]):
         for one in each.changes:
-            ask = one.example
-            before, after = (
-                plain(decide(policy, who, ask.action.value, ask.topic, ask.qos, ask.retain)) for policy in (old, new)
-            )
-            assert (before, after) == (not one.gained, one.gained), ask
+            before, after = (plain(answer(policy, identity_of(one.by), one.example)) for policy in (old, new))
+            assert (before, after) == (not one.gained, one.gained), one.example
 
 
 def terms(old: str, new: str) -> dict[str, list[tuple[str, str, str]]]:

@@ -14,9 +14,9 @@ from bartizan.policy import check
 from bartizan.policy.compiled import Asked, filter_covers
 from bartizan.policy.explain import Explainer
 from bartizan.policy.subject import Ask, Subject
-from tests.oracle import Identity, all_roles, decide
-from tests.unit.policy.plant import DASH, PLANT, PRESS, explainer
-from tests.unit.policy.strategies import WINDOWS, as_toml, asked_filters, identities, names, policies
+from tests.oracle import Identity, all_roles
+from tests.unit.policy.plant import DASH, PLANT, PRESS, answer, explainer, subject_of
+from tests.unit.policy.strategies import as_toml, asked_filters, identities, names, policies
 
 
 def line_of(part: str) -> int:
@@ -114,24 +114,23 @@ relaxed = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 
 
 def answers(policy: dict[str, Any], who: Identity, asks: list[Ask]) -> list[str]:
-    return [decide(policy, who, ask.action.value, ask.topic, ask.qos, ask.retain) for ask in asks]
+    return [answer(policy, who, ask) for ask in asks]
 
 
 @pytest.mark.timeout(600)
 @settings(max_examples=300, deadline=None, suppress_health_check=relaxed)
 @given(policies(), identities, identities, st.integers(0, 2**32).map(Random))
 def test_the_smallest_grant_allows_what_was_denied_and_widens_nothing_else(policy, who, other, random):
-    who, other = (replace(one, there=None, windows=WINDOWS) for one in (who, other))
     if not who.roles:
         return
     text = as_toml(policy)
     told = Explainer(check(text, "random"))
-    subject = Subject(who.id, who.client_id, who.roles, who.attributes)
+    subject = subject_of(who)
     asks = [Ask(Asked.PUBLISH, topic, random.randint(0, 2), random.random() < 0.5) for topic in names(random, 6)]
     asks += [Ask(Asked.SUBSCRIBE, filter) for filter in asked_filters(random, 6)]
     for ask in asks:
         explanation = told.explain(subject, ask)
-        allowed = decide(policy, who, ask.action.value, ask.topic, ask.qos, ask.retain) != "deny"
+        allowed = answer(policy, who, ask) != "deny"
         assert explanation.decision.allow == allowed
         grant = explanation.grant
         if grant is None:
@@ -139,7 +138,7 @@ def test_the_smallest_grant_allows_what_was_denied_and_widens_nothing_else(polic
             continue
         assert not allowed
         wider = tomllib.loads(grant.added_to(text))
-        assert decide(wider, who, ask.action.value, ask.topic, ask.qos, ask.retain) != "deny", ask
+        assert answer(wider, who, ask) != "deny", ask
         tried = [Ask(Asked.PUBLISH, topic, random.randint(0, 2), random.random() < 0.5) for topic in names(random, 30)]
         tried += [Ask(Asked.RECEIVE, topic) for topic in names(random, 15)]
         tried += [Ask(Asked.SUBSCRIBE, filter) for filter in asked_filters(random, 15)]

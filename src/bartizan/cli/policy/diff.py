@@ -10,9 +10,10 @@ from bartizan.cli.opening import existing
 from bartizan.cli.policy.reading import Flag, Json, good, stored
 from bartizan.errors import InvalidValue
 from bartizan.model.principal import Identity
+from bartizan.policy.compiled import Circumstances
 from bartizan.policy.diff import Change, Changed, Comparison
 from bartizan.policy.explain import Explainer
-from bartizan.policy.subject import Subject
+from bartizan.policy.subject import Subject, connection_words
 
 SHOWN_MAX = 50
 """Identities or sessions told one by one; `--json` has no such bound."""
@@ -72,7 +73,8 @@ def _sessions(data: Path, identities: Sequence[Identity]) -> Iterator[Subject]:
     for client in running_clients(existing(Path.cwd() / data).root):
         identity = known.get(client["identity"])
         attributes = {str(name): value for name, value in identity.attributes} if identity else {}
-        yield Subject(client["identity"], client["client_id"], tuple(client["roles"]), attributes)
+        there = Circumstances(client["listener"], client["address"] or None, client["method"])
+        yield Subject(client["identity"], client["client_id"], tuple(client["roles"]), attributes, there)
 
 
 def _show(roles: Sequence[Changed], identities: Sequence[Changed], sessions: Sequence[Changed]) -> None:
@@ -92,7 +94,10 @@ def _show(roles: Sequence[Changed], identities: Sequence[Changed], sessions: Seq
 def _show_changes(each: Changed) -> None:
     for change in each.changes:
         print(f"  {change.sign} {change.example.action} {change.pattern}  {change.at}")
-        print(f"      for example {str(change.example).partition(' ')[2]}")
+        is_special = change.by.there is not None and change.by.there != each.subject.there
+        there = f", {connection_words(change.by.there)}" if change.by.there and is_special else ""
+        hours = f", in {', '.join(change.by.windows)}" if change.by.windows else ""
+        print(f"      for example {str(change.example).partition(' ')[2]}{there}{hours}")
     for name, before, after in each.limits:
         print(f"  ~ {name}: {'unset' if before is None else before} -> {'unset' if after is None else after}")
     for term in each.terms:
@@ -118,6 +123,8 @@ def _change(change: Change) -> dict[str, object]:
         "example": change.example.topic,
         "qos": change.example.qos,
         "retain": change.example.retain,
+        "payload_bytes": change.example.payload_bytes,
+        "windows": list(change.by.windows or ()),
         "file": change.at.file,
         "line": change.at.line,
     }

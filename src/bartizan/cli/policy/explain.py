@@ -2,19 +2,60 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from bartizan.cli.opening import DEFAULT_DATA
-from bartizan.cli.policy.reading import Flag, Json, Named, in_force, one_stored
+from bartizan.cli.policy.reading import Flag, Json, Named, in_force, one_stored, open_now
 from bartizan.model.ids import parse_attribute
-from bartizan.policy.compiled import Asked
-from bartizan.policy.explain import Explanation
+from bartizan.policy.compiled import Asked, Circumstances
+from bartizan.policy.condition import Strength
+from bartizan.policy.explain import Explainer, Explanation
 from bartizan.policy.subject import Ask, Subject
 
 Several = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Asking:
+    """Who asks, and how connected."""
+
+    identity: Annotated[str | None, Parameter(name="--as")] = None
+    """An identity of the data directory; with --role or --attr the name of one made up."""
+    role: Several = ()
+    """A role of an identity made up; several times."""
+    attr: Several = ()
+    """An attribute of it, NAME=VALUE; several times."""
+    client_id: str | None = None
+    """Its Client Identifier. Default: the identity's name."""
+    listener: str | None = None
+    """The listener it is connected by. With none of these four, how it is connected is left open."""
+    address: str | None = None
+    """The address it comes from."""
+    method: str | None = None
+    """How it was proved: certificate, password, an authenticator's own word."""
+    strength: Annotated[tuple[Strength, ...], Parameter(negative=(), show_default=False)] = ()
+    """How strongly; several times."""
+    window: Several = ()
+    """A time window that is open; several times. Default: those open now."""
+
+    def subject(self, explainer: Explainer, data: Path, config: Path | None) -> Subject:
+        """The subject that this is."""
+        if self.identity is not None and not self.role and not self.attr:
+            subject = Subject.of(one_stored(data, self.identity, config), self.client_id or "")
+        else:
+            name = self.identity or self.client_id or ""
+            subject = Subject(name, self.client_id or name, self.role, dict(map(parse_attribute, self.attr)))
+        there = Circumstances(self.listener or "", self.address, self.method or "", self.strength)
+        is_open = there == Circumstances("")
+        return replace(subject, there=None if is_open else there, windows=self.window or open_now(explainer))
+
+
+_NOBODY = Asking()
 
 
 def explain(
@@ -22,12 +63,10 @@ def explain(
     topic: str,
     /,
     *,
-    identity: Annotated[str | None, Parameter(name="--as")] = None,
-    role: Several = (),
-    attr: Several = (),
-    client_id: str | None = None,
+    asking: Asking = _NOBODY,
     qos: Literal[0, 1, 2] = 0,
     retain: Flag = False,
+    payload_bytes: Annotated[int, Parameter(name="--bytes", show_default=False)] = 0,
     policy: Named = (),
     data: Path = DEFAULT_DATA,
     config: Path | None = None,
@@ -47,18 +86,12 @@ def explain(
         What is asked for.
     topic
         A Topic Name, or a Topic Filter.
-    identity
-        Who asks: an identity of the data directory, or with --role the name of one made up.
-    role
-        A role of an identity made up; several times.
-    attr
-        An attribute of it, NAME=VALUE; several times.
-    client_id
-        Its Client Identifier. Default: the identity's name.
     qos
         QoS of the message.
     retain
         The message carries RETAIN.
+    payload_bytes
+        Octets of its payload.
     policy
         A policy file, directory or pattern; several times. Default: that of the data directory.
     data
@@ -69,12 +102,9 @@ def explain(
         Print one JSON object.
     """
     explainer = in_force(policy, data, config)
-    if identity is not None and not role and not attr:
-        subject = Subject.of(one_stored(data, identity, config), client_id or "")
-    else:
-        name = identity or client_id or ""
-        subject = Subject(name, client_id or name, role, dict(map(parse_attribute, attr)))
-    told = explainer.explain(subject, Ask(Asked(action), topic, qos, retain))
+    told = explainer.explain(
+        asking.subject(explainer, data, config), Ask(Asked(action), topic, qos, retain, payload_bytes)
+    )
     print(json.dumps(_plain(told)) if json_output else "\n".join(_lines(told)))
     return 0 if told.decision.allow else 1
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from bartizan.cli.opening import existing, identities, settings_of
 from bartizan.errors import NotFound
 from bartizan.model.group import Group, effective_roles
 from bartizan.model.principal import Identity
-from bartizan.policy import CheckResult
+from bartizan.policy import CheckResult, schedule
 from bartizan.policy.explain import Explainer
 
 PAGE = 1_000
@@ -72,6 +73,13 @@ async def _one(data: Path, name: str, config: Path | None) -> Identity | None:
 
 def _acting(identity: Identity, groups: Mapping[str, Group]) -> Identity:
     return replace(identity, roles=effective_roles(identity.roles, identity.groups, groups))
+
+
+def open_now(explainer: Explainer) -> tuple[str, ...]:
+    """The time windows of this policy that are open at this moment."""
+    windows = explainer.windows
+    (_, state), *_ = schedule(windows, datetime.now(UTC), 1).changes
+    return tuple(window.name for window, is_open in zip(windows, state, strict=True) if is_open)
 
 
 def counted(number: int, one: str, several: str) -> str:

@@ -63,7 +63,8 @@ def run_tests(
 
 def _read(explainer: Explainer, file: Path) -> Expectations:
     roles = {role.name for role in explainer.places.policy.roles}
-    return read_expectations(read_file(file, "the file of expectations"), str(file), roles)
+    windows = [window.name for window in explainer.places.policy.windows]
+    return read_expectations(read_file(file, "the file of expectations"), str(file), roles, windows)
 
 
 def _plain(outcomes: Sequence[Outcome]) -> dict[str, object]:

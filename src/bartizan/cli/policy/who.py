@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from bartizan.cli.opening import DEFAULT_DATA
-from bartizan.cli.policy.reading import Flag, Json, Named, counted, in_force, stored
+from bartizan.cli.policy.reading import Flag, Json, Named, counted, in_force, open_now, stored
 from bartizan.errors import InvalidValue
 from bartizan.policy.compiled import Asked
 from bartizan.policy.explain import Explainer
@@ -66,7 +66,11 @@ def who(
         case _:
             raise InvalidValue(f"{' '.join(words)!r}: write publish TOPIC, or subscribe FILTER")
     explainer = in_force(policy, data, config)
-    found = list(roles_that_may(explainer, ask) if roles else identities_that_may(explainer, stored(data, config), ask))
+    found = list(
+        roles_that_may(explainer, ask)
+        if roles
+        else identities_that_may(explainer, stored(data, config), ask, open_now(explainer))
+    )
     if json_output:
         print(json.dumps([_plain(explainer, access) for access in found]))
     else:
@@ -78,9 +82,8 @@ def _show(explainer: Explainer, found: Sequence[Access], ask: Ask, what: tuple[s
     names = [access.subject.roles[0] if what == ROLES else access.subject.identity for access in found]
     width = max(map(len, names), default=0)
     for name, access in zip(names, found, strict=True):
-        as_client = (
-            f", as client {access.subject.client_id}" if access.subject.client_id != access.subject.identity else ""
-        )
+        client_id = access.subject.client_id
+        as_client = f", as client {client_id}" if client_id not in {access.subject.identity, ""} else ""
         partly = ", but for what is forbidden" if access.decision.per_delivery else ""
         where = explainer.places.excerpt(access.rule) if access.rule else ""
         print(f"{name:{width}}  {access.decision.rule}  {where}{as_client}{partly}")
