@@ -7,9 +7,6 @@ from typing import Any
 from bartizan.model.difference import Difference, Weight
 from bartizan.policy.imports import ImportedIdentity
 
-REHASHED = frozenset({"6", "7"})
-"""Hashes that become argon2id at the next login."""
-
 _TITLES = {
     Weight.LOST: "cannot be carried over",
     Weight.CHANGED: "means something else here",
@@ -59,7 +56,7 @@ def as_json(report: Report, written: Sequence[str]) -> dict[str, Any]:
                 "roles": list(each.roles),
                 "enabled": each.enabled,
                 "hash": each.scheme or None,
-                "rehash_at_login": each.scheme in REHASHED,
+                "rehash_at_login": bool(each.scheme),
                 "place": each.place,
             }
             for each in report.identities
@@ -106,7 +103,8 @@ def as_markdown(report: Report) -> str:
 def _password(identity: ImportedIdentity) -> str:
     if not identity.scheme:
         return "none"
-    return f"`${identity.scheme}$`" + (", re-hashed at the next login" if identity.scheme in REHASHED else "")
+    # Mosquitto's argon2id too has other parameters than ours.
+    return f"`${identity.scheme}$`, hashed anew at the next login"
 
 
 def _count(number: int, one: str, many: str = "") -> str:

@@ -26,6 +26,8 @@ diff        what two policies decide differently
 advice      all of lint (lint_reach, lint_roles, lint_identities)
 expectations, testing     what a policy is expected to decide
 format      one way to write it, by its statements (layout)
+writer      roles -> text
+imports     policies of other brokers
 page        the contract for people: docs_html, docs_markdown, asyncapi, graph
 """
 

@@ -72,7 +72,7 @@ def test_the_report_marks_who_is_hashed_anew_and_says_where_everything_stands(th
     assert (bob["name"], bob["hash"], bob["rehash_at_login"]) == ("bob", "7", True)
     assert bob["place"] == f"{there / 'passwords'}:1"
     page = (there / "out/report.md").read_text()
-    assert "| `bob` | `user-bob`, `all-users` | `$7$`, re-hashed at the next login |" in page
+    assert "| `bob` | `user-bob`, `all-users` | `$7$`, hashed anew at the next login |" in page
     assert "## Means something else here" in page
 
 
@@ -175,6 +175,19 @@ def test_identities_go_into_the_store_of_a_data_directory_all_or_none(there, tmp
     assert run([*command, "--data", str(data)]) == 1
     assert asyncio.run(stored(data, "zoe")) == [None]
     assert not (there / "other").exists()
+
+
+def test_the_csv_file_is_one_that_identity_import_reads(there, tmp_path, capsys):
+    data = tmp_path / "data"
+    asyncio.run(prepare(data, at=datetime.now(UTC)))
+    assert mosquitto(there) == 0
+    assert run(["identity", "import", str(there / "out/identities.csv"), "--data", str(data)]) == 0, (
+        capsys.readouterr().err
+    )
+    (bob,) = asyncio.run(stored(data, "bob"))
+    assert bob is not None
+    assert bob.roles == ("user-bob", "all-users")
+    assert [getattr(credential, "hash", "") for credential in bob.credentials] == [HASH]
 
 
 async def stored(data: Path, *names: str):

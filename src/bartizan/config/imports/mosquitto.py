@@ -61,10 +61,13 @@ class _Import:
         self._default = Place(None, "1883", "")
         self._dynamic: Directive | None = None
         self._plugins: list[Directive] = []
+        self._has_bridge = False
 
     def done(self, directives: Sequence[Directive]) -> Broker:
         """Everything."""
         for directive in directives:
+            if not directive.value:
+                raise directive.wrong(f"{directive.key} has no value", "Mosquitto refuses it too: correct or remove it")
             self._sort(directive)
         self._tell_plugins()
         places = self._all_places()
@@ -114,7 +117,7 @@ class _Import:
             self._tell(Weight.CHANGED, key, line, f"{key} {line.value}", keys.CHANGED[key])
         elif key in keys.NOTED:
             self._tell(Weight.NOTED, "not-about-access", line, f"{key} is not carried over")
-        elif key not in keys.BRIDGE_KEYS:
+        elif key not in keys.BRIDGE_KEYS or not self._has_bridge:
             raise line.wrong(f"{key!r} is no key of mosquitto.conf", "Mosquitto refuses it too: correct or remove it")
 
     def _is_per_listener(self) -> bool:
@@ -122,6 +125,7 @@ class _Import:
         return line is not None and line.flag()
 
     def _lose(self, line: Directive) -> None:
+        self._has_bridge = self._has_bridge or line.key == "connection"
         if "plugin" in line.key:
             self._plugins.append(line)
         elif line.key not in keys.LOST_IF or line.flag() is keys.LOST_IF[line.key]:

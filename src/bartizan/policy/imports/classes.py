@@ -8,8 +8,10 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from bartizan.model.difference import Difference, Weight
+from bartizan.policy.condition import Condition
 from bartizan.policy.contract import Action, Effect, Role, Rule, Variable
 from bartizan.policy.imports.filters import Levels, pattern_of, text_of
 from bartizan.policy.imports.ordered import Clash, Entry, Unordered, unordered
@@ -19,6 +21,8 @@ SHARED = "all-users"
 """The role of what everybody has who proves a name."""
 
 ROLE_CHARS_MAX = 64
+
+_Same: TypeAlias = tuple[Levels, int, Condition]
 
 
 @dataclass
@@ -122,9 +126,9 @@ def _without(own: Unordered, shared: Unordered) -> Unordered:
 
 def _rules(entries: Sequence[Entry], effect: Effect, file: str) -> tuple[Rule, ...]:
     """One rule for each filter, of both actions where both have it."""
-    together: dict[tuple[Levels, int], list[Entry]] = {}
+    together: dict[_Same, list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: entry.line):
-        together.setdefault((entry.levels, entry.line), []).append(entry)
+        together.setdefault((entry.levels, entry.line, entry.when), []).append(entry)
     return tuple(
         Rule(
             effect=effect,
@@ -133,7 +137,8 @@ def _rules(entries: Sequence[Entry], effect: Effect, file: str) -> tuple[Rule, .
             at=Position(1, 1),
             qos_max=min(entry.qos_max for entry in same),
             retain=all(entry.retain for entry in same),
+            when=when,
             reason=f"{file}:{line}" if line else "",
         )
-        for (levels, line), same in together.items()
+        for (levels, line, when), same in together.items()
     )

@@ -14,7 +14,7 @@ from bartizan.policy.contract import Action, Literal, Variable, Wildcard
 from bartizan.policy.imports.classes import Roles
 from bartizan.policy.imports.dynsec_state import Acl, Client, DynsecRole, State
 from bartizan.policy.imports.filters import ALL, Levels, covers, is_dollar, shared, text_of
-from bartizan.policy.imports.imported import Imported, ImportedIdentity, why_no_name
+from bartizan.policy.imports.imported import CLIENT_IDS, Imported, ImportedIdentity, why_no_name
 from bartizan.policy.imports.levels import spell
 from bartizan.policy.imports.mosquitto import PLACEHOLDERS, SOURCES, WEAK_SCHEMES, Around
 from bartizan.policy.imports.ordered import Entry
@@ -214,15 +214,15 @@ class _Import:
             self._tell(Weight.CHANGED, "unsubscribe", 0, "an UNSUBSCRIBE needs a rule", "here it is always granted")
         if any(not client.client_id for client in self._state.clients):
             message = "a client without a clientid may connect with any Client Identifier"
-            effect = "here it is the identity's name, or begins with it and a `-`; others are refused with 0x87"
-            self._tell(Weight.CHANGED, "client-ids", 0, message, effect)
+            self._tell(Weight.CHANGED, "client-ids", 0, message, CLIENT_IDS)
         if self._state.anonymous_group and not self._around.anonymous:
             message = f"the group {self._state.anonymous_group!r} is of clients without a user name, who are not let in"
             self._tell(Weight.NOTED, "anonymous-group", 0, message, "not carried over")
         weak = sum(identity.scheme in WEAK_SCHEMES for identity in identities)
         if weak:
             message = f"{weak} {'password is' if weak == 1 else 'passwords are'} kept as PBKDF2 ($7$)"
-            self._tell(Weight.NOTED, "password-hash", 0, message, "each becomes argon2id at its next login")
+            effect = "carried over as it is, and hashed anew (argon2id) at the next login"
+            self._tell(Weight.NOTED, "password-hash", 0, message, effect)
         self._tell_unused()
 
     def _tell_unused(self) -> None:

@@ -2,27 +2,27 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from bartizan.errors import InvalidValue
 from bartizan.model.difference import Difference, Weight
-from bartizan.model.ids import AttributeName
 from bartizan.model.principal import ANONYMOUS_ROLE
+from bartizan.policy.condition import ALWAYS, Condition
 from bartizan.policy.contract import Action, Literal, Wildcard
 from bartizan.policy.imports.classes import Roles
-from bartizan.policy.imports.emqx_rules import EmqxRule, TopicMatch, holds, read_rules, users_of
+from bartizan.policy.imports.emqx_rules import EmqxRule, TopicMatch, holds, is_attribute, read_rules, users_of
 from bartizan.policy.imports.erlang import Term
 from bartizan.policy.imports.filters import ALL, Levels, is_dollar, text_of
-from bartizan.policy.imports.imported import Imported, ImportedIdentity, why_no_name
+from bartizan.policy.imports.imported import CLIENT_IDS, Imported, ImportedIdentity, why_no_name
 from bartizan.policy.imports.levels import is_filter, spell
-from bartizan.policy.imports.ordered import Entry
+from bartizan.policy.imports.ordered import QOS_MAX, Entry
 
 _PLACEHOLDERS = {"${clientid}": "client_id", "%c": "client_id", "${username}": "user", "%u": "user"}
 _ATTRIBUTE = re.compile(r"\$\{client_attrs\.([^}/]+)\}")
 _SYS: Levels = (Literal("$SYS"), Wildcard.MANY)
 _LOST_CONDITIONS = {
-    "address-condition": "the rule asks for the client's address",
+    "address-condition": "the rule asks for the client's address in two ways at once",
     "client-id-condition": "the rule asks for the Client Identifier",
-    "attribute-condition": "the rule asks for an attribute of the client",
+    "attribute-condition": "the rule asks for an attribute of the client in a way that no condition does",
     "zone-condition": "the rule asks for the zone",
     "listener-condition": "the rule asks for the listener",
     "security-profile": "the rule asks for EMQX's security profile",
@@ -42,7 +42,7 @@ class _Import:
         self._no_match_allows = no_match_allows
         self._told: dict[tuple[str, int, str], Difference] = {}
         names = {found for rule in rules for topic in rule.topics for found in _ATTRIBUTE.findall(topic.text)}
-        self._attributes = {f"${{client_attrs.{name}}}": f"attr_{name}" for name in names if _is_attribute(name)}
+        self._attributes = {f"${{client_attrs.{name}}}": f"attr_{name}" for name in names if is_attribute(name)}
         sources = {variable: f"attr.{variable.removeprefix('attr_')}" for variable in self._attributes.values()}
         self._roles = Roles(file, {"client_id": "client_id", "user": "identity", **sources})
 
@@ -77,37 +77,46 @@ class _Import:
             if isinstance(truth, str):
                 effect = self._effect(rule, "everybody whom the rest of the rule may mean")
                 self._tell(Weight.LOST, truth, rule.line, _LOST_CONDITIONS[truth], effect)
-            if truth is True or (isinstance(truth, str) and not rule.allow):
-                yield from self._of_rule(rule)
+            if isinstance(truth, Condition):
+                yield from self._of_rule(rule, truth)
+            elif truth is True or (isinstance(truth, str) and not rule.allow):
+                yield from self._of_rule(rule, ALWAYS)
         if self._no_match_allows:
             yield Entry(allow=True, action=Action.PUBLISH, levels=ALL, line=0)
             yield Entry(allow=True, action=Action.SUBSCRIBE, levels=ALL, line=0)
             yield Entry(allow=True, action=Action.SUBSCRIBE, levels=_SYS, line=0)
 
-    def _of_rule(self, rule: EmqxRule) -> Iterator[Entry]:
+    def _of_rule(self, rule: EmqxRule, who: Condition) -> Iterator[Entry]:
+        self._tell_condition(rule, who)
         for action in rule.actions:
-            bounds = self._bounds(rule, action)
-            if bounds and rule.allow:
+            if self._is_lost(rule, action):
                 continue
             for topic in rule.topics:
                 levels = self._levels(rule, topic, action)
-                if levels is not None:
-                    qos_max, retain = (
-                        (rule.qos_max, rule.retain) if action is Action.PUBLISH and rule.allow else (2, True)
-                    )
-                    yield Entry(rule.allow, action, levels, topic.line, qos_max, retain)
+                if levels is None:
+                    continue
+                if action is Action.SUBSCRIBE:
+                    yield Entry(rule.allow, action, levels, topic.line, when=who)
+                else:
+                    when = replace(who, qos=rule.when.qos, retain=rule.when.retain)
+                    yield Entry(rule.allow, action, levels, topic.line, rule.qos_max, rule.retain, when)
 
-    def _bounds(self, rule: EmqxRule, action: Action) -> bool:
-        """True, and a loss, if a condition on QoS or RETAIN cannot be carried over."""
-        limited = rule.qos_max < 2 or not rule.retain  # noqa: PLR2004
-        lost = rule.bounds or (limited and not rule.allow) or (rule.qos_max < 2 and action is Action.SUBSCRIBE)  # noqa: PLR2004
-        if lost:
-            message = (
-                f"the rule asks for the QoS or RETAIN of {'a PUBLISH' if action is Action.PUBLISH else 'a SUBSCRIBE'}"
-            )
-            effect = self._effect(rule, "every such message")
-            self._tell(Weight.LOST, "qos-or-retain-condition", rule.line, message, effect)
-        return bool(lost)
+    def _tell_condition(self, rule: EmqxRule, who: Condition) -> None:
+        if who.addresses:
+            message = "the rule asks for the client's address"
+            effect = "where nobody is connected (a Retained Message, a Session that waits) no address is asked for here"
+            self._tell(Weight.CHANGED, "address", rule.line, message, effect)
+        if who.attributes and not rule.allow:
+            message = "the rule denies by an attribute, and not who lacks it"
+            self._tell(Weight.CHANGED, "attribute", rule.line, message, "here it denies him too")
+
+    def _is_lost(self, rule: EmqxRule, action: Action) -> bool:
+        """True if it asks for the QoS of a SUBSCRIBE, and so allows nothing here; a denial denies every one."""
+        asks = rule.qos_max < QOS_MAX or bool(rule.when.qos)
+        if asks and action is Action.SUBSCRIBE:
+            effect = self._effect(rule, "every SUBSCRIBE")
+            self._tell(Weight.LOST, "qos-condition", rule.line, "the rule asks for the QoS of a SUBSCRIBE", effect)
+        return asks and action is Action.SUBSCRIBE and rule.allow
 
     def _levels(self, rule: EmqxRule, topic: TopicMatch, action: Action) -> Levels | None:
         if not is_filter(topic.text) or topic.text.split("/")[0] in ("$share", "$queue"):
@@ -166,8 +175,7 @@ class _Import:
         effect = f"here they have the role `{ANONYMOUS_ROLE}`, which this import does not make: they may do nothing"
         self._tell(Weight.CHANGED, "anonymous", 0, message, effect)
         message = "in EMQX a user may connect with any Client Identifier"
-        effect = "here it is the identity's name, or begins with it and a `-`; others are refused with 0x87"
-        self._tell(Weight.CHANGED, "client-ids", 0, message, effect)
+        self._tell(Weight.CHANGED, "client-ids", 0, message, CLIENT_IDS)
         if self._attributes:
             names = ", ".join(sorted(self._attributes))
             message = f"EMQX makes {names} of certificates, user properties or its authenticators' answers"
@@ -191,11 +199,3 @@ class _Import:
         # A rule is met once for each user that it may mean; it is told once.
         told = Difference(weight, name, self._file, line, message, effect)
         self._told.setdefault((name, line, message), told)
-
-
-def _is_attribute(name: str) -> bool:
-    try:
-        AttributeName.parse(name)
-    except InvalidValue:
-        return False
-    return True

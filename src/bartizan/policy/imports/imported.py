@@ -8,6 +8,12 @@ from bartizan.model.ids import IdentityName
 from bartizan.model.principal import ANONYMOUS_ROLE
 from bartizan.policy.contract import Role
 
+CLIENT_IDS = (
+    "here it is the identity's name, or begins with it and a `-`, unless client_id of its role says otherwise; others are "
+    "refused with 0x87"
+)
+"""What becomes of Client Identifiers that clients choose: other brokers tie them to nobody."""
+
 
 class UnreadableLine(ConfigurationError):  # noqa: N818  the name says what happened, as in `errors`
     """A line that the other broker would refuse too, or reads in a way that nobody can mean."""

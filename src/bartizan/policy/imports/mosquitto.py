@@ -14,7 +14,7 @@ from bartizan.policy.contract import Action, Literal, Variable, Wildcard
 from bartizan.policy.imports.acl_file import AclFile, AclRule
 from bartizan.policy.imports.classes import Roles
 from bartizan.policy.imports.filters import ALL, Levels, is_dollar, overlaps, text_of
-from bartizan.policy.imports.imported import Imported, ImportedIdentity, why_no_name
+from bartizan.policy.imports.imported import CLIENT_IDS, Imported, ImportedIdentity, why_no_name
 from bartizan.policy.imports.levels import spell
 from bartizan.policy.imports.ordered import QOS_MAX, Entry
 from bartizan.policy.imports.passwords import PasswordFile
@@ -201,8 +201,7 @@ class _Import:
         self._tell(Weight.CHANGED, "subscribe-refused", file, 0, message, effect)
         if identities:
             message = "in Mosquitto a user may connect with any Client Identifier"
-            effect = "here it is the identity's name, or begins with it and a `-`; others are refused with 0x87"
-            self._tell(Weight.CHANGED, "client-ids", self._passwords.name, 0, message, effect)
+            self._tell(Weight.CHANGED, "client-ids", self._passwords.name, 0, message, CLIENT_IDS)
         with_value = [entry for entry in self._patterns if _has_variable(entry.levels)]
         if with_value:
             message = "Mosquitto 2.0 puts a user name or Client Identifier with a / into a pattern as several levels"
@@ -214,10 +213,11 @@ class _Import:
         self._tell_of_hashes(identities)
 
     def _tell_of_hashes(self, identities: Sequence[ImportedIdentity]) -> None:
-        weak = sum(identity.scheme in WEAK_SCHEMES for identity in identities)
-        if weak:
-            message = f"{weak} {'password is' if weak == 1 else 'passwords are'} kept as Mosquitto's $6$ or $7$"
-            effect = "carried over as they are; each becomes argon2id at its next login"
+        kept = sum(bool(identity.password_hash) for identity in identities)
+        if kept:
+            weak = sum(identity.scheme in WEAK_SCHEMES for identity in identities)
+            message = f"{kept} {'password is' if kept == 1 else 'passwords are'} kept as a hash of Mosquitto, {weak} as $6$ or $7$"
+            effect = "carried over as it is, and hashed anew (argon2id) at the next login"
             self._tell(Weight.NOTED, "password-hash", self._passwords.name, 0, message, effect)
 
     def _tell(self, weight: Weight, name: str, file: str, line: int, message: str, effect: str = "") -> None:

@@ -7,8 +7,9 @@ allows a part of what has to be forbidden. It is forbidden here: an import takes
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from bartizan.policy.condition import ALWAYS, Condition
 from bartizan.policy.contract import Action
 from bartizan.policy.imports.filters import ALL, Levels, covers, is_dollar, overlaps, plain, shared
 
@@ -25,11 +26,16 @@ class Entry:
     line: int
     qos_max: int = QOS_MAX
     retain: bool = True
+    when: Condition = ALWAYS
 
     @property
     def is_whole(self) -> bool:
-        """True if it allows every message to its topics."""
+        """True if it allows every message to its topics, whenever it counts."""
         return self.qos_max == QOS_MAX and self.retain
+
+    def counts_with(self, other: "Entry") -> bool:
+        """True if it counts whenever the other does."""
+        return self.when in (ALWAYS, other.when)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ def unordered(entries: Sequence[Entry]) -> Unordered:
                 earlier = [own[index] for index in allowed if index < at]
                 later = [own[index] for index in allowed if index > at]
                 for forbid in _forbids(entry, earlier, later):
-                    if not any(covers(known.levels, forbid.levels) for known in forbids if known.action is action):
+                    if not any(_includes(known, forbid) for known in forbids if known.action is action):
                         forbids.append(forbid)
                         clashes += _clashes(forbid, earlier)
     return Unordered(tuple(permits), tuple(forbids), tuple(clashes))
@@ -76,8 +82,7 @@ def _effective(entries: Sequence[Entry]) -> list[int]:
     found: list[int] = []
     for at, entry in enumerate(entries):
         hidden = any(
-            covers(before.levels, entry.levels) and (not before.allow or before == _like(entry, before))
-            for before in entries[:at]
+            _includes(before, entry) and (not before.allow or before == _like(entry, before)) for before in entries[:at]
         )
         # Nobody publishes to the server's own topics here; whoever imports says so.
         if entry.allow and not hidden and not (entry.action is Action.PUBLISH and is_dollar(entry.levels)):
@@ -87,7 +92,12 @@ def _effective(entries: Sequence[Entry]) -> list[int]:
 
 def _like(entry: Entry, other: Entry) -> Entry:
     """This entry in the other's place: equal to it if it allows the very same."""
-    return Entry(entry.allow, entry.action, entry.levels, other.line, entry.qos_max, entry.retain)
+    return replace(entry, levels=other.levels, line=other.line, when=other.when)
+
+
+def _includes(wide: Entry, narrow: Entry) -> bool:
+    """True if it matches whatever the narrow one matches, whenever that counts."""
+    return wide.counts_with(narrow) and covers(wide.levels, narrow.levels)
 
 
 def _forbids(denied: Entry, earlier: Sequence[Entry], later: Sequence[Entry]) -> list[Entry]:
@@ -97,8 +107,10 @@ def _forbids(denied: Entry, earlier: Sequence[Entry], later: Sequence[Entry]) ->
     found: list[Entry] = []
     for allowed in later:
         part = shared(denied.levels, allowed.levels)
-        if part is not None and not any(before.is_whole and covers(before.levels, part) for before in earlier):
-            found.append(Entry(allow=False, action=denied.action, levels=part, line=denied.line))
+        if part is not None:
+            rest = replace(denied, levels=part)
+            if not any(before.is_whole and _includes(before, rest) for before in earlier):
+                found.append(rest)
     return found
 
 

@@ -173,7 +173,7 @@ def test_listeners_with_their_own_files_cannot_be_one_policy():
     "bad",
     [
         "nonsense 1", "listener x", "listener 0", "allow_anonymous maybe", "max_packet_size big", "certfile a", "max_qos x",
-        "accept_protocol_versions 6", "persistent_client_expiration 5", "\xff",
+        "accept_protocol_versions 6", "acl_file", "topic # out", "persistent_client_expiration 5", "\xff",
     ],
 )  # fmt: skip
 def test_a_line_that_means_nothing_is_refused_with_its_place(bad):

@@ -1,12 +1,13 @@
 """EMQX's acl.conf -> roles, identities, differences."""
 
+from itertools import product
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bartizan.policy import Asked, Request, check
+from bartizan.policy import Asked, Circumstances, Request, check
 from bartizan.policy.imports import UnreadableLine
 from bartizan.policy.imports.emqx import import_emqx
 from bartizan.policy.imports.erlang import read_terms
@@ -33,20 +34,22 @@ def lost(whole):
     return sorted({each.name for each in whole.differences if each.weight.value == "lost"})
 
 
-def decide(whole, user, action, topic, *, client_id="c", attributes=None, **message):
+def decide(whole, user, action, topic, *, client_id="c", attributes=None, address=None, **message):
     result = check(policy_text(whole.roles), "policy.toml")
     assert result.compiled is not None, [str(error) for error in result.errors]
     known = {identity.name: identity.roles for identity in whole.identities}
     mine = known.get(user, ("all-users",))
     who: dict[str, Any] = {"identity": user, "client_id": client_id, "roles": mine, "attributes": attributes or {}}
-    return result.compiled.decide(Request(action, topic, **who, **message)).allow
+    there = Circumstances("mqtts", address)
+    return result.compiled.decide(Request(action, topic, there=there, **who, **message)).allow
 
 
 def test_the_file_that_emqx_ships():
     whole = imported(SHIPPED)
-    assert lost(whole) == ["address-condition", "eq"]
-    assert told(whole, "address-condition") == [("lost", 3)]
+    assert lost(whole) == ["dollar-publish", "eq"]
+    assert told(whole, "dollar-publish") == [("lost", 3)]
     assert told(whole, "eq") == [("lost", 4)]
+    assert decide(whole, "bob", Asked.SUBSCRIBE, "$SYS/#", address="127.0.0.1")
     assert decide(whole, "dashboard", Asked.SUBSCRIBE, "$SYS/#")
     assert not decide(whole, "bob", Asked.SUBSCRIBE, "$SYS/#")
     assert decide(whole, "bob", Asked.PUBLISH, "a/b")
@@ -65,12 +68,15 @@ def test_the_first_rule_that_matches_decides():
 @pytest.mark.parametrize(
     ("who", "name"),
     [
-        ('{ipaddr, "10.0.0.0/8"}', "address-condition"), ('{ipaddrs, ["10.0.0.1"]}', "address-condition"),
-        ('{clientid, "x"}', "client-id-condition"), ('{client, {re, "^x"}}', "client-id-condition"),
+('{clientid, "x"}', "client-id-condition"), ('{client, {re, "^x"}}', "client-id-condition"),
         ('{username, {re, "^x"}}', "regex"), ('{username, {re, "^a|b$"}}', "regex"),
-        ('{client_attr, "site", "a"}', "attribute-condition"), ('{zone, "z"}', "zone-condition"),
-        ('{listener, "tcp:default"}', "listener-condition"), ("{security_profile, legacy}", "security-profile"),
-        ('{\'and\', [all, {ipaddr, "::1"}]}', "address-condition"), ('{\'or\', [{zone, "z"}]}', "zone-condition"),
+        ('{client_attr, "site", {re, "a"}}', "attribute-condition"), ('{client_attr, "Site", "a"}', "attribute-condition"),
+        ('{zone, "z"}', "zone-condition"), ('{listener, "tcp:default"}', "listener-condition"),
+        ("{security_profile, legacy}", "security-profile"), ('{\'and\', [all, {zone, "z"}]}', "zone-condition"),
+        ('{\'or\', [{zone, "z"}]}', "zone-condition"),
+        ('{\'and\', [{ipaddr, "10.0.0.0/8"}, {ipaddr, "10.1.0.0/16"}]}', "address-condition"),
+        ('{\'or\', [{ipaddr, "::1"}, {client_attr, "a", "b"}]}', "address-condition"),
+        ('{\'and\', [{client_attr, "a", "b"}, {client_attr, "a", "c"}]}', "attribute-condition"),
     ],
 )  # fmt: skip
 def test_a_condition_that_is_not_known_allows_nobody_and_denies_everybody(who, name):
@@ -141,17 +147,72 @@ def test_bounds_that_a_permit_has_too_are_carried_over(action, qos_max, retain):
 
 
 @pytest.mark.parametrize(
-    "action",
-    ["{publish, [{qos, 1}]}", "{publish, [{retain, true}]}", "{subscribe, [{qos, [0]}]}", "{all, [{qos, [0, 2]}]}"],
+    ("options", "qos", "retain"),
+    [
+        ("{qos, 1}", {1}, {False, True}),
+        ("{retain, true}", {0, 1, 2}, {True}),
+        ("{qos, [0, 2]}, {retain, false}", {0, 2}, {False}),
+    ],
 )
-def test_other_bounds_are_a_loss(action):
-    assert lost(imported(f'{{allow, all, {action}, ["a"]}}.')) == ["qos-or-retain-condition"]
+def test_other_bounds_of_a_publish_are_a_condition(options, qos, retain):
+    for rule in (
+        '{{allow, all, {{publish, [{}]}}, ["a"]}}.',
+        '{{deny, all, {{publish, [{}]}}, ["a"]}}. {{allow, all}}.',
+    ):
+        whole = imported(rule.format(options))
+        assert lost(whole) == []
+        for level, flag in product(range(3), (False, True)):
+            meant = level in qos and flag in retain
+            assert decide(whole, "bob", Asked.PUBLISH, "a", qos=level, retain=flag) == (
+                meant == rule.startswith("{{allow")
+            )
 
 
-def test_a_denial_with_bounds_denies_every_message():
-    whole = imported('{deny, all, {publish, [{retain, true}]}, ["a"]}. {allow, all}.')
-    assert lost(whole) == ["qos-or-retain-condition"]
-    assert not decide(whole, "bob", Asked.PUBLISH, "a")
+def test_the_qos_of_a_subscribe_is_a_loss():
+    whole = imported('{allow, all, {subscribe, [{qos, 0}]}, ["a"]}.')
+    assert (lost(whole), whole.roles) == (["qos-condition"], ())
+    whole = imported('{deny, all, {all, [{qos, 0}]}, ["a"]}. {allow, all}.')
+    assert lost(whole) == ["qos-condition"]
+    assert not decide(whole, "bob", Asked.SUBSCRIBE, "a")
+    assert decide(whole, "bob", Asked.PUBLISH, "a", qos=1)
+
+
+@pytest.mark.parametrize(
+    ("who", "meant"),
+    [
+        ('{ipaddr, "10.0.0.0/8"}', "10.9.9.9"), ('{ipaddr, "10.9.9.9"}', "10.9.9.9"), ('{ipaddr, "10.9.9.9/8"}', "10.1.1.1"),
+        ('{ipaddrs, ["10.0.0.1", "::1"]}', "::1"), ('{\'or\', [{ipaddr, "10.0.0.1"}, {ipaddr, "::1"}]}', "::1"),
+        ('{\'and\', [all, {ipaddr, "10.0.0.1"}]}', "10.0.0.1"),
+    ],
+)  # fmt: skip
+def test_an_address_is_a_condition(who, meant):
+    whole = imported(f'{{allow, {who}, all, ["a"]}}.')
+    assert (lost(whole), told(whole, "address")) == ([], [("changed", 1)])
+    assert decide(whole, "bob", Asked.PUBLISH, "a", address=meant)
+    assert not decide(whole, "bob", Asked.PUBLISH, "a", address="192.0.2.1")
+    whole = imported(f'{{deny, {who}, all, ["a"]}}. {{allow, all}}.')
+    assert lost(whole) == []
+    assert not decide(whole, "bob", Asked.PUBLISH, "a", address=meant)
+    assert decide(whole, "bob", Asked.PUBLISH, "a", address="192.0.2.1")
+
+
+def test_an_attribute_is_a_condition_and_who_lacks_it_is_told():
+    whole = imported('{allow, {\'or\', [{client_attr, "site", "x"}, {client_attr, "site", "y"}]}, all, ["a"]}.')
+    assert decide(whole, "bob", Asked.PUBLISH, "a", attributes={"site": "y"})
+    assert not decide(whole, "bob", Asked.PUBLISH, "a", attributes={"site": "z"})
+    assert told(imported('{deny, {client_attr, "site", "x"}, all, ["a"]}.'), "attribute") == [("changed", 1)]
+
+
+def test_a_denial_does_not_hide_what_it_denies_only_sometimes():
+    whole = imported('{deny, {ipaddr, "10.0.0.1"}, all, ["#"]}. {allow, all, all, ["a"]}.')
+    assert decide(whole, "bob", Asked.PUBLISH, "a", address="10.0.0.2")
+    assert not decide(whole, "bob", Asked.PUBLISH, "a", address="10.0.0.1")
+
+
+def test_what_is_allowed_only_sometimes_does_not_let_a_denial_through():
+    whole = imported('{allow, {ipaddr, "10.0.0.1"}, all, ["a"]}. {deny, all, all, ["a"]}. {allow, all}.')
+    assert lost(whole) == ["order"]
+    assert not decide(whole, "bob", Asked.PUBLISH, "a", address="10.0.0.2")
 
 
 @pytest.mark.parametrize("allows", [True, False])
@@ -175,6 +236,7 @@ def test_what_matches_no_topic_is_noted(topic):
         '{allow, bob, all, ["a"]}.', '{allow, {user, bob}, all, ["a"]}.', "{allow, all, all, [a]}.", '{allow, all, all, [""]}.',
         '{allow, all, {publish, [{qos, 3}]}, ["a"]}.', '{allow, all, {publish, [{retain, yes}]}, ["a"]}.',
         '{allow, all, {publish, [x]}, ["a"]}.', '{allow, all, {publish, [{qos, []}]}, ["a"]}.', "{allow, {'and', all}}.",
+        '{allow, {ipaddr, "host"}}.', '{allow, {ipaddrs, []}}.', "{allow, {ipaddrs, [x]}}.",
     ],
 )  # fmt: skip
 def test_what_is_no_rule_is_refused_with_its_line(bad):

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from itertools import product
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bartizan.policy.condition import ALWAYS, Condition
 from bartizan.policy.contract import Action, Level, Literal, Variable, Wildcard
 from bartizan.policy.imports.filters import Levels, covers, overlaps, shared, text_of
 from bartizan.policy.imports.ordered import Entry, unordered
 from tests import oracle
 
 VALUES = ("a", "v", "w")
+WHENS = (ALWAYS, ALWAYS, Condition(addresses=("10.0.0.0/8",)), Condition(listeners=("mqtts",)))
 TOPICS = ["/".join(levels) for depth in range(1, 5) for levels in product(("a", "b", "v"), repeat=depth)] + [
     "$s",
     "$s/a",
@@ -46,7 +48,7 @@ def matches(pattern: Levels, topic: str, value: str) -> bool:
 @st.composite
 def entries(draw: st.DrawFn) -> list[Entry]:
     return [
-        Entry(draw(st.booleans()), Action.SUBSCRIBE, draw(levels()), line)
+        Entry(draw(st.booleans()), Action.SUBSCRIBE, draw(levels()), line, when=draw(st.sampled_from(WHENS)))
         for line in range(1, draw(st.integers(1, 6)) + 1)
     ]
 
@@ -55,17 +57,22 @@ def first_match(rules: Sequence[Entry], topic: str, value: str) -> bool:
     return next((rule.allow for rule in rules if matches(rule.levels, topic, value)), False)
 
 
-@given(rules=entries())
-def test_the_decisions_are_those_of_the_list_but_for_the_clashes_where_it_is_denied(rules: list[Entry]) -> None:
+def counting(rules: Sequence[Entry], held: Sequence[Condition]) -> list[Entry]:
+    """Those that count where these conditions hold."""
+    return [rule for rule in rules if rule.when == ALWAYS or rule.when in held]
+
+
+@settings(max_examples=300)
+@given(rules=entries(), held=st.sets(st.sampled_from(WHENS)), value=st.sampled_from(VALUES))
+def test_the_decisions_are_those_of_the_list_but_for_the_clashes_where_it_is_denied(rules, held, value) -> None:
     found = unordered(rules)
-    for value in VALUES:
-        for topic in TOPICS:
-            permitted = any(matches(entry.levels, topic, value) for entry in found.permits)
-            here = permitted and not any(matches(entry.levels, topic, value) for entry in found.forbids)
-            there = first_match(rules, topic, value)
-            if here != there:
-                assert not here, (topic, value, found)
-                assert any(matches(clash.topics, topic, value) for clash in found.clashes), (topic, value, found)
+    permits, forbids, there = counting(found.permits, held), counting(found.forbids, held), counting(rules, held)
+    for topic in TOPICS:
+        here = any(matches(entry.levels, topic, value) for entry in permits)
+        here = here and not any(matches(entry.levels, topic, value) for entry in forbids)
+        if here != first_match(there, topic, value):
+            assert not here, (topic, value, found)
+            assert any(matches(clash.topics, topic, value) for clash in found.clashes), (topic, value, found)
 
 
 @given(one=levels(), other=levels())
@@ -135,3 +142,17 @@ def test_actions_do_not_meet():
     found = unordered([entry(True, "a", 1, Action.PUBLISH), entry(False, "a", 2), entry(True, "#", 3)])
     assert shown(found.forbids) == ["a"]
     assert found.clashes == ()
+
+
+def test_to_deny_everything_needs_no_forbid():
+    assert unordered([entry(False, "#")]).forbids == ()
+    assert unordered([entry(False, "+/#")]).forbids == ()
+    assert shown(unordered([entry(False, "a/#")]).forbids) == ["a/#"]
+
+
+def test_every_topic_has_a_first_level():
+    one, many = (Wildcard.ONE, Wildcard.MANY), (Wildcard.MANY,)
+    assert covers(one, many)
+    assert covers(many, one)
+    assert shared(one, many) == many
+    assert not covers((Literal("a"), *one), (Literal("a"), *many))
