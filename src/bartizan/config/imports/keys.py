@@ -19,6 +19,7 @@ LISTENER_KEYS = frozenset(
         "crlfile",
         "require_certificate",
         "tls_version",
+        "use_identity_as_username",
         "websockets_origin",
         "max_qos",
         "max_topic_alias",
@@ -55,7 +56,6 @@ LOST: Mapping[str, str] = {
     "enable_proxy_protocol": "PROXY headers are believed from everybody; set proxy_protocol_from of the listener",
     "psk_hint": "clients prove themselves by pre-shared keys of TLS",
     "psk_file": "clients prove themselves by pre-shared keys of TLS",
-    "use_identity_as_username": "the CN of a client's certificate is its user name",
     "use_subject_as_username": "the subject of a client's certificate is its user name",
     "use_username_as_clientid": "the user name takes the place of the Client Identifier",
     "clientid_prefixes": "Client Identifiers have to begin with one of these",
@@ -73,7 +73,6 @@ LOST: Mapping[str, str] = {
 """Cannot be carried over: the name of the loss is the key, and this is what it did."""
 
 LOST_IF: Mapping[str, bool] = {
-    "use_identity_as_username": True,
     "use_subject_as_username": True,
     "use_username_as_clientid": True,
     "allow_zero_length_clientid": False,

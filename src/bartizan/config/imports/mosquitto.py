@@ -80,7 +80,7 @@ class _Import:
         # Beside the settings, where the import writes both.
         settings: dict[str, Any] = {"policy": {"file": "policy.toml"}, "listeners": listeners, **self._broad()}
         acl, passwords = self._one(security, 0, "acl_file"), self._one(security, 1, "password_file")
-        anonymous = any(own[2] for own in security)
+        anonymous = any("danger_anonymous" in listener for listener in listeners.values())
         self._tell_in_general(passwords, anonymous=anonymous)
         retain = self._global.get("retain_available")
         return Broker(
@@ -185,12 +185,17 @@ class _Import:
             )
         if is_tls:
             listener |= self._tls(found)
+            anonymous = anonymous and listener.get("authentication") != ["certificate"]
         elif not listener["bind"].startswith("unix:"):
             listener["danger_plaintext"] = f"imported from {self._place(place)}: there is no certfile"
             effect = "carried over as danger_plaintext: everybody on the way reads and changes everything"
             self._tell(Weight.CHANGED, "plaintext", place.at, "a listener has no TLS", effect)
         if anonymous:
             self._anonymous(place, listener)
+        if _is_set(found, "use_identity_as_username") and listener.get("authentication") != ["certificate"]:
+            message = "user names are taken from certificates that the listener does not ask for"
+            line = found["use_identity_as_username"]
+            self._tell(Weight.LOST, "use_identity_as_username", line, message, "nobody gets in there; here by password")
         listener |= self._versions(found)
         if limits := self._listener_limits(found):
             listener["limits"] = limits
@@ -223,15 +228,8 @@ class _Import:
             "certificate_file": self._path(found["certfile"]),
             "key_file": self._path(found["keyfile"]),
         }
-        if "require_certificate" in found and found["require_certificate"].flag():
-            tls["client_certificates"] = "required"
-            if "cafile" in found:
-                tls["client_ca_file"] = self._path(found["cafile"])
-            if "crlfile" in found:
-                tls["crl_files"] = [self._path(found["crlfile"])]
-            message = "any certificate of the CA lets a client in, and its user name tells who it is"
-            effect = "here a certificate must belong to an identity: register those of your devices, or enrol them anew"
-            self._tell(Weight.CHANGED, "certificates", found["require_certificate"], message, effect)
+        if _is_set(found, "require_certificate"):
+            tls |= self._client_certificates(found)
         else:
             tls["client_certificates"] = "off"
         if "tls_version" in found:
@@ -239,6 +237,21 @@ class _Import:
             tls["tls_min"] = TLS_VERSIONS.get(line.value, "1.2")
             if line.value not in TLS_VERSIONS:
                 self._tell(Weight.CHANGED, "tls-version", line, f"TLS from {line.value}", "here from 1.2")
+        return tls
+
+    def _client_certificates(self, found: Mapping[str, Directive]) -> dict[str, Any]:
+        tls: dict[str, Any] = {"client_certificates": "required"}
+        if "cafile" in found:
+            tls["client_ca_file"] = self._path(found["cafile"])
+        if "crlfile" in found:
+            tls["crl_files"] = [self._path(found["crlfile"])]
+        # There a certificate only opens the door, unless its CN is the user name, and then no password is asked for.
+        by_name = _is_set(found, "use_identity_as_username")
+        tls["authentication"] = ["certificate" if by_name else "password"]
+        if by_name:
+            message = "the CN of a client's certificate is its user name, whatever CONNECT says"
+            effect = "here as well, but there must be an identity of this name, and CONNECT may not claim another"
+            self._tell(Weight.CHANGED, "certificates", found["use_identity_as_username"], message, effect)
         return tls
 
     def _anonymous(self, place: Place, listener: dict[str, Any]) -> None:
@@ -321,6 +334,10 @@ class _Import:
     def _tell(self, weight: Weight, name: str, line: Directive | None, message: str, effect: str = "") -> None:
         file, number = (line.file, line.line) if line else (self._file, 0)
         self._told.append(Difference(weight, name, file, number, message, effect))
+
+
+def _is_set(found: Mapping[str, Directive], key: str) -> bool:
+    return key in found and found[key].flag()
 
 
 def _within(line: Directive, low: int, high: int) -> int:

@@ -138,7 +138,7 @@ class _Import:
                 continue
             if known is None:
                 message = f"{user!r} has rules and no password"
-                effect = "an identity is made that nothing proves: enrol it, or remove it"
+                effect = "an identity is made that only a certificate of its name proves: enrol it, or remove it"
                 self._tell(Weight.NOTED, "no-credential", file, line, message, effect)
             yield ImportedIdentity(
                 name=user,

@@ -63,6 +63,16 @@ def test_the_files_of_tls_are_found_from_the_directory_of_the_configuration():
     assert (listener.certificate_file, listener.key_file) == (BASE / "server.crt", Path("/keys/server.key"))
     assert (listener.client_ca_file, listener.crl_files) == (BASE / "ca.crt", (BASE / "ca.crl",))
     assert (listener.client_certificates, listener.tls_min) == ("required", "1.3")
+    assert listener.authentication == ("password",), "there a certificate only opens the door"
+
+
+def test_a_certificate_that_is_the_user_name_is_what_proves_it():
+    text = f"allow_anonymous true\n\nlistener 1\n{TLS}cafile ca.crt\nrequire_certificate true\nuse_identity_as_username true"
+    _, listener = only(text)
+    assert (listener.authentication, listener.danger_anonymous) == (("certificate",), None)
+    broker = imported(text)
+    assert told(broker, "certificates") == [("changed", "mosquitto.conf:8")]
+    assert [each.name for each in broker.differences if each.weight.value == "lost"] == []
 
 
 def test_no_tls_and_no_proof_are_carried_over_as_the_dangers_that_they_are():
@@ -131,7 +141,7 @@ def test_bounds_on_what_may_be_published_are_handed_on():
     ("text", "name"),
     [
         ("connection a\naddress x:1\ntopic # in\nremote_password x", "bridge"), ("mount_point a/", "mount_point"),
-        ("psk_file x", "psk_file"), ("use_identity_as_username true", "use_identity_as_username"),
+        ("psk_file x", "psk_file"), ("listener 1\nuse_identity_as_username true", "use_identity_as_username"),
         ("plugin /x.so\nplugin_opt_a b", "plugin"), ("auth_plugin /x.so\nauth_opt_a b", "plugin"),
         ("plugin /mosquitto_dynamic_security.so", "plugin"), ("listener 1\nprotocol http_api\nlistener 2", "protocol"),
         ("clientid_prefixes a", "clientid_prefixes"), ("allow_zero_length_clientid false", "allow_zero_length_clientid"),
