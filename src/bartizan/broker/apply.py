@@ -10,7 +10,7 @@ from bartizan.broker.ports import EnginePort
 from bartizan.config.load import read_file
 from bartizan.config.policy_files import policy_files
 from bartizan.errors import ConfigurationError
-from bartizan.policy import CheckResult, CompiledPolicy, Policy, check_all
+from bartizan.policy import CheckResult, CompiledPolicy, check_all
 
 
 def check_files(named: Path | Sequence[Path]) -> CheckResult:
@@ -20,14 +20,9 @@ def check_files(named: Path | Sequence[Path]) -> CheckResult:
 
 def read_policy(named: Path | Sequence[Path]) -> CompiledPolicy:
     """The compiled policy of these files, or a `ConfigurationError` with line and column of the first mistake."""
-    return read_checked(named)[1]
-
-
-def read_checked(named: Path | Sequence[Path]) -> tuple[Policy, CompiledPolicy]:
-    """The policy of these files, and what it compiles to; or a `ConfigurationError`, as `read_policy`."""
     result = check_files(named)
-    if result.policy is not None and result.compiled is not None:
-        return result.policy, result.compiled
+    if result.compiled is not None:
+        return result.compiled
     raise refusal(result, named)
 
 

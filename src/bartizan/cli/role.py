@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from bartizan.broker.apply import read_checked
+from bartizan.broker.apply import check_files, refusal
 from bartizan.cli.listing import Config, Data, Json, Listing, Words, print_json, show_table
 from bartizan.cli.opening import DEFAULT_DATA, existing, register_of, settings_of
 from bartizan.errors import InvalidValue, NotFound
@@ -137,8 +137,11 @@ def revoke(
 
 def _in_policy(data: Path, config: Path | None) -> set[str]:
     directory = existing(data)
-    policy, _ = read_checked(settings_of(directory, config).policy.file or directory.policy)
-    return {role.name for role in policy.roles} | {ANONYMOUS_ROLE}
+    named = settings_of(directory, config).policy.file or directory.policy
+    result = check_files(named)
+    if result.policy is None:
+        raise refusal(result, named)
+    return {role.name for role in result.policy.roles} | {ANONYMOUS_ROLE}
 
 
 def _changed(
