@@ -226,10 +226,14 @@ def _state(text: str) -> IdentityState:
         raise InvalidValue(f"state {text!r}: one of {', '.join(IdentityState)}") from None
 
 
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(" ") if word]
+
+
 _PARSE: Mapping[str, Callable[[str], Any]] = {
     "state": _state,
-    "roles": lambda text: tuple(dict.fromkeys(map(RoleName.parse, text.split()))),
-    "groups": lambda text: tuple(dict.fromkeys(map(GroupName.parse, text.split()))),
+    "roles": lambda text: tuple(dict.fromkeys(map(RoleName.parse, _words(text)))),
+    "groups": lambda text: tuple(dict.fromkeys(map(GroupName.parse, _words(text)))),
     "owner": parse_remark,
     "note": parse_remark,
     "created_at": parse_time,

@@ -3,6 +3,7 @@
 No secret is in a record but where `secrets` asks for it; then it holds hashes and keys, never a password.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,15 @@ HASHES = ("$argon2id$", "$7$", "$6$")
 """What a password hash begins with: PHC, and Mosquitto's two."""
 
 FINGERPRINT_CHARS = 64
+KEY_BYTES_MAX = 1_024
+"""A longer salt or key is none."""
+
+ITERATIONS_MAX = 10_000_000
+
+# What is stored is compared, shown and indexed: nothing but plain characters, and few of them.
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_HASH = re.compile(r"[!-~]{1,1024}\Z")
+_SERIAL = re.compile(r"[0-9a-f]{1,128}\Z")
 
 
 def identity_record(identity: Identity, *, at: datetime) -> dict[str, Any]:
@@ -80,7 +90,7 @@ def parse_credential(record: Mapping[str, Any]) -> Credential:
         raise InvalidValue(f"a credential's kind is password, certificate or scram, not {kind!r}")
     try:
         shared = {
-            "id": str(record["id"]),
+            "id": _matching(_ID, record["id"], "id"),
             "created_at": parse_time(record["created_at"]),
             "expires_at": _time_or_none(record.get("expires_at")),
             "revoked_at": _time_or_none(record.get("revoked_at")),
@@ -95,7 +105,7 @@ def parse_credential(record: Mapping[str, Any]) -> Credential:
 
 def parse_hash(text: str) -> str:
     """A password hash of a kind that is read."""
-    if not text.startswith(HASHES):
+    if not text.startswith(HASHES) or not _HASH.match(text):
         raise InvalidValue(f"a password hash begins with one of {', '.join(HASHES)}")
     return text
 
@@ -104,9 +114,9 @@ def parse_time(text: str) -> datetime:
     """An ISO 8601 time; without an offset, UTC."""
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise InvalidValue(f"{text!r} is no time: write it as 2026-11-30 or 2026-11-30T14:00:00+01:00") from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def time_text(at: datetime | None) -> str | None:
@@ -126,12 +136,9 @@ def _certificate(record: Mapping[str, Any], shared: dict[str, Any]) -> Credentia
     fingerprint = record["fingerprint_sha256"].lower()
     if len(_bytes(fingerprint)) * 2 != FINGERPRINT_CHARS:
         raise InvalidValue("fingerprint_sha256 is 64 hexadecimal digits")
-    serial = record["serial_hex"].lower()
-    if not serial or set(serial) - set("0123456789abcdef"):
-        raise InvalidValue("serial_hex is hexadecimal")
     return CertificateCredential(
         fingerprint_sha256=fingerprint,
-        serial_hex=serial,
+        serial_hex=_matching(_SERIAL, record["serial_hex"].lower(), "serial_hex"),
         issuer=parse_remark(record.get("issuer", "")),
         not_after=parse_time(record["not_after"]),
         **shared,
@@ -141,9 +148,12 @@ def _certificate(record: Mapping[str, Any], shared: dict[str, Any]) -> Credentia
 def _scram(record: Mapping[str, Any], shared: dict[str, Any]) -> Credential:
     if record["mechanism"] not in {"SCRAM-SHA-256", "SCRAM-SHA-512"}:
         raise InvalidValue("mechanism is SCRAM-SHA-256 or SCRAM-SHA-512")
+    iterations = record["iterations"]
+    if type(iterations) is not int or not 1 <= iterations <= ITERATIONS_MAX:
+        raise InvalidValue(f"iterations is an integer, 1 to {ITERATIONS_MAX}")
     return ScramCredential(
         mechanism=record["mechanism"],
-        iterations=int(record["iterations"]),
+        iterations=iterations,
         salt=_bytes(record["salt"]),
         stored_key=_bytes(record["stored_key"]),
         server_key=_bytes(record["server_key"]),
@@ -153,9 +163,18 @@ def _scram(record: Mapping[str, Any], shared: dict[str, Any]) -> Credential:
 
 def _bytes(text: str) -> bytes:
     try:
-        return bytes.fromhex(text)
+        key = bytes.fromhex(text)
     except ValueError:
         raise InvalidValue(f"{text[:20]!r} is not hexadecimal") from None
+    if not 1 <= len(key) <= KEY_BYTES_MAX:
+        raise InvalidValue(f"a salt, key or fingerprint has 1 to {KEY_BYTES_MAX} bytes")
+    return key
+
+
+def _matching(form: re.Pattern[str], text: str, name: str) -> str:
+    if not form.match(text):
+        raise InvalidValue(f"{name} {text[:40]!r} is none: plain characters, and few of them")
+    return text
 
 
 _MAKE: Mapping[str, Callable[[Mapping[str, Any], dict[str, Any]], Credential]] = {

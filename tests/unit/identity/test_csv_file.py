@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bartizan.errors import InvalidValue
 from bartizan.identity.csv_file import PROBLEMS_MAX, ImportRefused, Writer, import_lines, read_lines
+from bartizan.identity.records import parse_credential
 from bartizan.model.credential import CertificateCredential, PasswordCredential, ScramCredential
 from bartizan.model.group import Group
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
@@ -114,6 +116,66 @@ def test_a_header_that_is_wrong_is_told(header, says):
 def test_credentials_that_cannot_be_are_told(cell):
     quoted = cell.replace('"', '""')
     (found,) = problems(f'name,credentials\nx,"{quoted}"\n')
+    assert found.startswith("line 2: ")
+
+
+GOOD = {
+    "password": {"kind": "password", "id": "a", "created_at": "2026-11-20", "hash": "$argon2id$x"},
+    "certificate": {
+        "kind": "certificate",
+        "id": "a",
+        "created_at": "2026-11-20",
+        "fingerprint_sha256": "ab" * 32,
+        "serial_hex": "0f",
+        "not_after": "2027-11-20",
+    },
+    "scram": {
+        "kind": "scram",
+        "id": "a",
+        "created_at": "2026-11-20",
+        "mechanism": "SCRAM-SHA-256",
+        "iterations": 4096,
+        "salt": "00",
+        "stored_key": "00",
+        "server_key": "00",
+    },
+}
+ODD = [
+    None,
+    True,
+    7,
+    -1,
+    1e400,
+    10**30,
+    [],
+    {},
+    "",
+    "a\0b",
+    "\ud800",
+    "a\nb",
+    "é" * 3,
+    "x" * 200_000,
+    "0001-01-01T00:00:00+23:59",
+]
+
+
+@pytest.mark.parametrize(("kind", "key"), [(kind, key) for kind, record in GOOD.items() for key in record])
+def test_whatever_stands_in_a_credential_is_taken_or_refused_by_name(kind, key):
+    assert parse_credential(GOOD[kind]).kind == kind
+    for odd in (odd for odd in ODD if (key, odd) != ("iterations", 7)):
+        with pytest.raises(InvalidValue):
+            parse_credential(GOOD[kind] | {key: odd})
+    with pytest.raises(InvalidValue):
+        parse_credential({name: value for name, value in GOOD[kind].items() if name != key})
+
+
+@pytest.mark.parametrize(
+    "column", ["name", "state", "roles", "groups", "owner", "note", "attr.site", "quarantined_until"]
+)
+@pytest.mark.parametrize("odd", ["a\0b", "x" * 100_000, "a\u202eb", "a\u2028b"])
+def test_whatever_stands_in_a_cell_is_refused_with_its_line(column, odd):
+    row = {"name": "x", column: odd}
+    (found,) = problems(f"{','.join(row)}\n{','.join(row.values())}\n")
     assert found.startswith("line 2: ")
 
 
