@@ -188,6 +188,8 @@ async def test_what_can_be_no_name_is_not_found(store, odd):
     assert await store.get(odd) is None
     assert await store.known([odd]) == frozenset()
     assert await store.usage([odd]) == []
+    with pytest.raises(NotFound):
+        await store.commit([Remove(IdentityName(odd))])
 
 
 async def test_many_are_written_at_once_and_progress_is_told(store):

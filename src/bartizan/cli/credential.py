@@ -19,6 +19,7 @@ from bartizan.identity.records import credential_record, time_text
 from bartizan.identity.register import Register, password_credential
 from bartizan.identity.rotation import Held, held
 from bartizan.model.credential import CertificateCredential
+from bartizan.model.ids import parse_remark
 from bartizan.model.principal import Identity
 from bartizan.model.usage import Usage
 from bartizan.pki.ca import Authority
@@ -119,7 +120,7 @@ def rotate(
         A remark kept with the credential.
     """
     at = datetime.now(UTC)
-    wanted = _Rotation(at, parse_duration(overlap), note, out or Path(f"{name}-{at:%Y-%m-%d}"), kind)
+    wanted = _Rotation(at, parse_duration(overlap), parse_remark(note), out or Path(f"{name}-{at:%Y-%m-%d}"), kind)
     made = asyncio.run(_rotate(data, config, name, wanted, (host, port)))
     if json_output:
         print_json(made)

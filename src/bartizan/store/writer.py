@@ -19,7 +19,7 @@ from bartizan.store.ports import (
     ReplaceGroup,
     Told,
 )
-from bartizan.store.queries import NAMES_PER_QUERY
+from bartizan.store.queries import NAMES_PER_QUERY, names_in
 from bartizan.store.tables import (
     ATTRIBUTE,
     CREDENTIAL,
@@ -112,9 +112,9 @@ class Writer:
                 raise NotFound(f"there is no group {group!r}")
 
     async def _remove(self, change: Remove) -> None:
-        gone = await self._connection.execute(delete(IDENTITY).where(IDENTITY.c.name == str(change.name)))
-        if not gone.rowcount:
+        if not await names_in(self._connection, IDENTITY, [change.name]):
             raise NotFound(f"there is no identity {change.name!r}")
+        await self._connection.execute(delete(IDENTITY).where(IDENTITY.c.name == str(change.name)))
         await self._connection.execute(insert(REMOVED).values(name=str(change.name), revision=self.revision))
 
     async def _write_group(self, change: CreateGroup | ReplaceGroup) -> None:

@@ -1,6 +1,8 @@
 """What is particular to PostgreSQL: several brokers on one database, changes heard, errors without secrets."""
 
 import asyncio
+import re
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -96,6 +98,12 @@ async def test_writers_at_once_wait_for_each_other(store, postgres, url):
     names = [one.name for one in await store.page("", 100)]
     assert all(first < second for first, second in pairwise(names))
     assert len(names) == 20
+
+
+async def test_a_driver_that_is_not_installed_is_named_with_the_way_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    with pytest.raises(StoreUnavailable, match=re.escape("pip install 'bartizan[pg]'")):
+        await PostgresIdentityStore.open("postgresql://u@localhost/b")
 
 
 async def test_a_wrong_password_and_a_server_that_is_away_are_told_without_the_password(postgres, url, tmp_path):
