@@ -8,6 +8,7 @@ import json
 import marshal
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from json.encoder import encode_basestring as _quoted
 from typing import Any
 
 from bartizan.model.credential import CertificateCredential, Credential, PasswordCredential, ScramCredential
@@ -19,7 +20,6 @@ _PLAIN = 1
 """Enabled and in no group: its entry is the same at any time."""
 
 _HEAD = 5
-_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _STATES = tuple(IdentityState)
 
 
@@ -79,13 +79,11 @@ def entry_of(record: bytes, groups: Mapping[str, Group], at: datetime) -> bytes 
 
 
 def _entry(identity: Identity, roles: tuple[RoleName, ...]) -> bytes:
-    entry = {
-        "id": identity.name,
-        "roles": roles,
-        "attributes": dict(identity.attributes),
-        "revoked": _revoked(identity),
-    }
-    return _ENCODER.encode(entry).encode()
+    # By hand: `json.dumps` makes an encoder for every call, which is most of its cost here.
+    attributes = ",".join([f"{_quoted(key)}:{_quoted(value)}" for key, value in identity.attributes])
+    each_role, revoked = (",".join(map(_quoted, texts)) for texts in (roles, _revoked(identity)))
+    name = _quoted(identity.name)
+    return f'{{"id":{name},"roles":[{each_role}],"attributes":{{{attributes}}},"revoked":[{revoked}]}}'.encode()
 
 
 def _revoked(identity: Identity) -> list[str]:

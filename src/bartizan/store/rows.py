@@ -14,6 +14,7 @@ Row = Mapping[Any, Any]
 """A row by column name, as SQLAlchemy gives and takes it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_STATES = {str(state): state for state in IdentityState}
 _OF_A_KIND = (
     "hash",
     "must_change",
@@ -148,7 +149,7 @@ def identity_of(
         created_at=datetime.fromisoformat(row["created_at"]),
         roles=tuple(RoleName(role["role"]) for role in roles),
         attributes=tuple((AttributeName(item["attribute"]), item["value"]) for item in attributes),
-        state=IdentityState(row["state"]),
+        state=_STATES[row["state"]],
         note=row["note"],
         credentials=tuple(credential_of(item) for item in credentials),
         revision=row["revision"],
