@@ -1,7 +1,7 @@
 """What `doctor` looks at: risks in force, certificates near their end, rights of files, one-time secrets."""
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -12,13 +12,16 @@ from bartizan.config.danger import dangers
 from bartizan.config.layout import DataDirectory
 from bartizan.config.schema import Settings
 from bartizan.errors import CertificateUnusable
+from bartizan.identity.rotation import held
 from bartizan.model.credential import CertificateCredential, PasswordCredential
 from bartizan.model.principal import Identity
+from bartizan.model.usage import Usage
 from bartizan.pki.ca import load_certificate
 from bartizan.pki.crl import load_crl
 
 NEAR_END = timedelta(days=30)
 CA_NEAR_END = timedelta(days=365)
+OVERLAP_NEAR_END = timedelta(days=7)
 
 
 class Level(IntEnum):
@@ -57,8 +60,10 @@ async def examine(data: DataDirectory, settings: Settings, *, at: datetime) -> l
         after = ""
         while page := await store.page(after, 1_000):
             after = page[-1].name
+            usages = await store.usage([identity.name for identity in page])
             for identity in page:
                 findings += _identity(identity, at)
+            findings += _old_credentials(page, usages, at)
     findings.sort(key=lambda finding: -finding.level)
     return findings or [Finding(Level.GOOD, "nothing to care for")]
 
@@ -158,3 +163,16 @@ def _identity(identity: Identity, at: datetime) -> Iterator[Finding]:
             f"{identity.name} still has its one-time secret",
             f"bartizan passwd {identity.name}",
         )
+
+
+def _old_credentials(identities: Sequence[Identity], usages: Sequence[Usage], at: datetime) -> Iterator[Finding]:
+    """Who has not moved to its new credential, though the old one ends soon."""
+    for one in held(identities, usages, at=at):
+        ends = one.credential.expires_at
+        if one.is_stale and ends is not None and ends - at < OVERLAP_NEAR_END and one.identity.refusal(at) is None:
+            yield Finding(
+                Level.WARNING,
+                f"{one.identity.name} has not used its new {one.credential.kind} yet; the old one ends on "
+                f"{ends:%Y-%m-%d %H:%M} UTC",
+                f"bring it its new one (bartizan credential list {one.identity.name})",
+            )

@@ -307,6 +307,18 @@ def test_a_rotated_certificate_comes_in_a_bundle_and_the_old_one_has_an_end(told
     assert told("credential", "list", "--stale") == []
 
 
+def test_doctor_names_who_has_not_moved_before_the_old_one_ends(told, tmp_path):
+    def warned() -> list[str]:
+        return [one["what"] for one in told("doctor")["findings"] if "has not used its new" in one["what"]]
+
+    told("credential", "rotate", "press-01", "--overlap", "14d", "--out", str(tmp_path / "one"))
+    assert warned() == []
+    told("credential", "rotate", "press-01", "--overlap", "2d", "--out", str(tmp_path / "two"))
+    assert [what.split()[0] for what in warned()] == ["press-01", "press-01"]
+    told("identity", "set", "press-01", "--state", "disabled")
+    assert warned() == []
+
+
 def test_a_rotated_password_is_shown_once_and_both_prove_the_identity(told, data):
     first = told("credential", "rotate", "press-01", "--kind", "password")
     assert first["earlier_end_at"] is None
