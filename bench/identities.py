@@ -64,7 +64,7 @@ async def bring(target: str, password_file: Path | None, file: Path) -> float:
     store = await opened(target, password_file)
     started = time.perf_counter()
     with file.open(encoding="utf-8", newline="") as text:
-        await import_lines(store, read_lines(text, at=AT), at=AT)
+        await import_lines(store, read_lines(text), at=AT)
     took = time.perf_counter() - started
     await store.close()
     return took

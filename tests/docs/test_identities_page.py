@@ -22,7 +22,7 @@ async def test_the_csv_of_the_page_imports() -> None:
     (block,) = [block for block in blocks(language="csv") if block.page == PAGE]
     store = MemoryIdentityStore()
     await store.commit([CreateGroup(Group(GroupName("line-3"), AT))])
-    assert await import_lines(store, read_lines(io.StringIO(block.text), at=AT), at=AT) == (3, 0)
+    assert await import_lines(store, read_lines(io.StringIO(block.text)), at=AT) == (3, 0)
 
 
 def test_the_page_names_every_column_and_no_other() -> None:
@@ -32,7 +32,7 @@ def test_the_page_names_every_column_and_no_other() -> None:
         name for row in told.group().strip().splitlines() for name in re.findall(r"`([\w.]+)`", row.split("|")[1])
     }
     with pytest.raises(ImportRefused) as refused:
-        read_lines(io.StringIO("name,nonsense\nx,y\n"), at=AT)
+        read_lines(io.StringIO("name,nonsense\nx,y\n"))
     listed = str(refused.value).partition("there are ")[2]
     assert documented == set(listed.split(", "))
 

@@ -53,7 +53,7 @@ def import_(
     at = datetime.now(UTC)
     try:
         with _opened(file) as text:
-            lines = read_lines(text, at=at)
+            lines = read_lines(text)
         added, changed = asyncio.run(_import(data, config, lines, at, update=update, dry_run=dry_run))
     except ImportRefused as refused:
         for problem in refused.problems:

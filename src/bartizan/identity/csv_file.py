@@ -60,17 +60,28 @@ class Line:
     number: int
     name: IdentityName
     fields: Mapping[str, Any] = field(repr=False)
+    attributes: Mapping[AttributeName, str]
+    """Those that the file has columns for; an empty one is taken away."""
+    password_hash: str | None = field(default=None, repr=False)
 
     def new(self, at: datetime) -> Identity:
         """As an identity that was not there."""
-        return replace(Identity(name=self.name, created_at=at), **self.fields)
+        return self.over(Identity(name=self.name, created_at=at), at)
 
-    def over(self, before: Identity) -> Identity:
+    def over(self, before: Identity, at: datetime) -> Identity:
         """As what becomes of one that was; what the file has no column for stays."""
-        return replace(before, **self.fields)
+        held = {key: value for key, value in dict(before.attributes).items() if key not in self.attributes}
+        held |= {key: value for key, value in self.attributes.items() if value}
+        after = replace(before, **self.fields, attributes=tuple(sorted(held.items())))
+        passwords = [item for item in after.credentials if isinstance(item, PasswordCredential)]
+        if self.password_hash is None or [item.hash for item in passwords] == [self.password_hash]:
+            return after
+        others = tuple(item for item in after.credentials if not isinstance(item, PasswordCredential))
+        password = PasswordCredential(id=credential_id(), hash=self.password_hash, created_at=at)
+        return replace(after, credentials=(*others, password))
 
 
-def read_lines(file: TextIO, *, at: datetime) -> list[Line]:
+def read_lines(file: TextIO) -> list[Line]:
     """Every line; `ImportRefused` with up to 20 problems."""
     csv.field_size_limit(CELL_CHARS_MAX)
     rows = csv.reader(file, strict=True)
@@ -81,7 +92,7 @@ def read_lines(file: TextIO, *, at: datetime) -> list[Line]:
         columns = _columns(next(rows, []))
         for number, cells in _numbered(rows):
             try:
-                lines.append(_line(number, columns, cells, at))
+                lines.append(_line(number, columns, cells))
             except InvalidValue as error:
                 problems.append(Problem(number, str(error)))
             else:
@@ -177,7 +188,7 @@ def _columns(header: Sequence[str]) -> list[str]:
     return columns
 
 
-def _line(number: int, columns: Sequence[str], cells: Sequence[str], at: datetime) -> Line:
+def _line(number: int, columns: Sequence[str], cells: Sequence[str]) -> Line:
     if len(cells) != len(columns):
         raise InvalidValue(f"{len(cells)} cells, but the header has {len(columns)} columns")
     row = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
@@ -188,25 +199,26 @@ def _line(number: int, columns: Sequence[str], cells: Sequence[str], at: datetim
     for column, parse in _PARSE.items():
         if column in row and (row[column] or column not in _KEPT_IF_EMPTY):
             fields[column] = parse(row[column])
-    given = [column for column in columns if column.startswith(ATTRIBUTE)]
-    if given:
-        pairs = ((AttributeName(column.removeprefix(ATTRIBUTE)), row[column]) for column in given)
-        fields["attributes"] = tuple(sorted((key, parse_attribute_value(value)) for key, value in pairs if value))
-    if "password_hash" in row or "credentials" in row:
-        fields["credentials"] = _credentials(row, at)
-    return Line(number, name, fields)
+    attributes = {
+        AttributeName(column.removeprefix(ATTRIBUTE)): parse_attribute_value(row[column]) if row[column] else ""
+        for column in columns
+        if column.startswith(ATTRIBUTE)
+    }
+    # An empty cell takes nothing away: `[]` does.
+    if row.get("credentials"):
+        fields["credentials"] = _credentials(row["credentials"])
+    password_hash = parse_hash(row["password_hash"]) if row.get("password_hash") else None
+    return Line(number, name, fields, attributes, password_hash)
 
 
-def _credentials(row: Mapping[str, str], at: datetime) -> tuple[Any, ...]:
+def _credentials(text: str) -> tuple[Any, ...]:
     try:
-        records = json.loads(row.get("credentials") or "[]")
+        records = json.loads(text)
     except ValueError as error:
         raise InvalidValue(f"credentials is no JSON: {error}") from None
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise InvalidValue("credentials is a JSON array of objects")
     credentials = [parse_credential(record) for record in records]
-    if row.get("password_hash"):
-        credentials.append(PasswordCredential(id=credential_id(), hash=parse_hash(row["password_hash"]), created_at=at))
     if len({credential.id for credential in credentials}) != len(credentials):
         raise InvalidValue("two credentials have the same id")
     return tuple(credentials)
@@ -215,7 +227,7 @@ def _credentials(row: Mapping[str, str], at: datetime) -> tuple[Any, ...]:
 def _change(line: Line, before: Identity | None, at: datetime) -> list[Change]:
     if before is None:
         return [Create(line.new(at))]
-    after = line.over(before)
+    after = line.over(before, at)
     return [] if after == before else [Replace(after)]
 
 

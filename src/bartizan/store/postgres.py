@@ -93,11 +93,12 @@ class PostgresIdentityStore(SqlIdentityStore):
             if self._ear is not None and not (await _driver_of(self._ear)).is_closed():
                 return True
             await self._stop_listening()
-            ear = await self._engine.connect()
-            await (await _driver_of(ear)).add_listener(CHANNEL, self._hear)
+            self._ear = await self._engine.connect()
+            await (await _driver_of(self._ear)).add_listener(CHANNEL, self._hear)
         except Exception:  # noqa: BLE001  whatever the driver says: who does not listen asks the tables
+            await self._stop_listening()
             return False
-        self._ear, self._seen = ear, None
+        self._seen = None
         return True
 
     async def _stop_listening(self) -> None:

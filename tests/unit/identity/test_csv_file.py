@@ -32,12 +32,12 @@ async def store() -> MemoryIdentityStore:
 
 
 async def bring(store: MemoryIdentityStore, text: str, **more) -> tuple[int, int]:
-    return await import_lines(store, read_lines(io.StringIO(text, newline=""), at=AT), at=AT, **more)
+    return await import_lines(store, read_lines(io.StringIO(text, newline="")), at=AT, **more)
 
 
 def problems(text: str) -> list[str]:
     with pytest.raises(ImportRefused) as refused:
-        read_lines(io.StringIO(text, newline=""), at=AT)
+        read_lines(io.StringIO(text, newline=""))
     return [str(problem) for problem in refused.value.problems]
 
 
@@ -182,7 +182,7 @@ def test_whatever_stands_in_a_cell_is_refused_with_its_line(column, odd):
 def test_a_file_that_is_no_csv_is_told():
     assert "not CSV" in problems('name\n"open\n')[0]
     with pytest.raises(ImportRefused, match="not CSV"):
-        read_lines(io.TextIOWrapper(io.BytesIO(b"name\n\xff\xfe\n"), encoding="utf-8", newline=""), at=AT)
+        read_lines(io.TextIOWrapper(io.BytesIO(b"name\n\xff\xfe\n"), encoding="utf-8", newline=""))
 
 
 async def test_what_exists_already_and_groups_that_do_not_are_told_and_nothing_is_written(store):
@@ -194,11 +194,26 @@ async def test_what_exists_already_and_groups_that_do_not_are_told_and_nothing_i
 
 
 async def test_an_update_replaces_what_the_file_has_columns_for(store):
-    await bring(store, "name,roles,note\na,press,first\nb,press,first\n")
-    assert await bring(store, "name,roles\na,reader\nb,press\nc,press\n", update=True) == (1, 1)
+    await bring(store, "name,roles,note,attr.site,attr.line\na,press,first,chicago,3\nb,press,first,,\n")
+    assert await bring(store, "name,roles,attr.line,attr.x\na,reader,,7\nb,press,,\nc,press,,\n", update=True) == (1, 1)
     found = {one.name: one for one in await store.page()}
     assert (found["a"].roles, found["a"].note) == (("reader",), "first")
+    assert found["a"].attributes == (("site", "chicago"), ("x", "7"))
     assert found["c"].roles == ("press",)
+
+
+async def test_an_update_takes_no_credential_away_unless_it_says_so(store):
+    await store.commit([Create(replace(rich("a"), groups=()))])
+    before = (await store.page())[0].credentials
+    assert await bring(store, "name,password_hash,credentials\na,,\n", update=True) == (0, 0)
+    text = "name,password_hash\na,$6$c2FsdA==$aGFzaA==\n"
+    assert await bring(store, text, update=True) == (0, 1)
+    after = (await store.page())[0].credentials
+    assert [item.kind for item in after] == ["certificate", "scram", "password"]
+    assert after[:2] == before[1:]
+    assert await bring(store, text, update=True) == (0, 0), "the same hash is the same password"
+    assert await bring(store, "name,credentials\na,[]\n", update=True) == (0, 1)
+    assert (await store.page())[0].credentials == ()
 
 
 async def test_a_dry_run_counts_and_writes_nothing(store):
