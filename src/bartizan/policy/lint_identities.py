@@ -22,22 +22,17 @@ def identities_beside_roles(places: Places, identities: Iterable[Identity]) -> I
     for identity in identities:
         subject = Subject.of(identity)
         for name in subject.roles:
-            having[name] += 1
-            role = declared.get(name)
-            if role is None:
+            roles = places.included(name)
+            if not roles:
                 unknown[name].append(identity.name)
-                continue
-            for source in dict.fromkeys(source for each in places.included(name) for _, source in each.binds):
-                if subject.value(source) is None:
-                    lacking[name, source].append(identity.name)
-    for name, role in declared.items():
-        if not having[name] and name != ANONYMOUS_ROLE:
-            yield Found(
-                "role-without-identity",
-                places.at(role.at),
-                f"no identity has the role {name}",
-                "remove it, or give it to somebody",
-            )
+            for role in roles:
+                having[role.name] += 1
+            needed = dict.fromkeys(source for role in roles for _, source in role.binds)
+            for source in (each for each in needed if subject.value(each) is None):
+                lacking[name, source].append(identity.name)
+    for role in (each for name, each in declared.items() if not having[name] and name != ANONYMOUS_ROLE):
+        hint = "remove it, or give it to somebody"
+        yield Found("role-without-identity", places.at(role.at), f"no identity has the role {role.name}", hint)
     for name, who in unknown.items():
         message = f"{_named(who)} the role {name}, which the policy does not have"
         yield Found("identity-with-unknown-role", places.at(Position(1, 1)), message, "correct the role, or add it")

@@ -150,6 +150,12 @@ def test_a_policy_is_compared_with_the_identities_there_are():
     ]
 
 
+def test_a_role_that_is_only_included_is_a_role_that_somebody_has():
+    text = TOPIC + ROLES + '[roles.boss]\nincludes = ["dash"]\n'
+    codes = [code for code, _ in found(text, [identity("a", "boss"), identity("b", "press")])]
+    assert "role-without-identity" not in codes
+
+
 @pytest.mark.parametrize("mark", ["# lint: allow wider-than-topics", "# why it is meant, lint: allow undeclared-topic"])
 def test_only_what_is_named_is_allowed(mark):
     rule = '[roles.dash]\npermit = [{ action = "subscribe", filter = "#" }]'
