@@ -269,6 +269,25 @@ def test_a_provider_of_no_use_is_0x88(provider, ask, answer):
     assert "opaque" not in verdict.why
 
 
+def test_trouble_with_a_provider_is_told_once_and_once_that_it_is_over(provider, secret_file):
+    told: list[tuple[str, str | None]] = []
+
+    async def run() -> None:
+        table = asked_at(provider.url, secret_file)
+        words = ['listeners.mqtts.authentication=["tokens"]', f"authenticators.tokens={{{table}}}"]
+        chain = default_chain(
+            load_settings(None, words), MemoryIdentityStore(), tell=lambda name, wrong: told.append((name, wrong))
+        )
+        for at, body in enumerate((b"garbage", b"garbage", active(), active(), b"garbage")):
+            provider.says(body)
+            await chain.decide(by_auth("OAUTH2-INTROSPECTION", f"token {at}".encode()))
+        await chain.aclose()
+
+    asyncio.run(run())
+    assert [name for name, _ in told] == ["tokens"] * 3
+    assert [wrong is None for _, wrong in told] == [False, True, False]
+
+
 def test_a_redirect_takes_no_token_elsewhere(provider, ask):
     with scripted() as other:
         other.says(active())

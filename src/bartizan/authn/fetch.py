@@ -28,6 +28,7 @@ class Fetcher:
         self._bytes_max = bytes_max
         self._trust = trust(ca_file)
         self._client: httpx2.AsyncClient | None = None
+        self._is_closed = False
 
     async def get(self, url: str) -> bytes:
         """The content at a URL."""
@@ -38,7 +39,8 @@ class Fetcher:
         return await self._request("POST", url, headers, form)
 
     async def aclose(self) -> None:
-        """Closes connections."""
+        """Closes connections; nothing is asked any more."""
+        self._is_closed = True
         if self._client is not None:
             await self._client.aclose()
             self._client = None
@@ -46,6 +48,8 @@ class Fetcher:
     async def _request(
         self, verb: str, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None = None
     ) -> bytes:
+        if self._is_closed:
+            raise ProviderUnavailable(f"{self._name} is not asked any more: the broker stops")
         client = self._client = self._client or httpx2.AsyncClient(
             verify=self._trust,
             follow_redirects=False,

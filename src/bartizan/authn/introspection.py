@@ -17,7 +17,7 @@ from urllib.parse import quote_plus
 from bartizan.authn.base import Authenticator, ConnectRequest, Denied, Proof, ProviderUnavailable
 from bartizan.authn.claims import Subject, check_audience, check_dates, check_required, refuse
 from bartizan.authn.fetch import Fetcher
-from bartizan.authn.outside import Gate
+from bartizan.authn.outside import Gate, Tell, Trouble
 from bartizan.authn.strict_json import NotStrict, strict_object
 from bartizan.config.authenticators import Introspection
 from bartizan.config.load import read_secret_octets
@@ -49,6 +49,7 @@ class Introspector:
         self,
         name: str,
         settings: Introspection,
+        tell: Tell,
         clock: Callable[[], float] = monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -57,6 +58,7 @@ class Introspector:
         self._clock = clock
         self._now = now
         self._gate = Gate.of(name, settings)
+        self._trouble = Trouble(name, tell)
         self._fetcher = Fetcher(
             name, ca_file=settings.ca_file, deadline_s=settings.deadline_s, bytes_max=ANSWER_BYTES_MAX
         )
@@ -91,11 +93,15 @@ class Introspector:
             form = {"token": token.decode("ascii"), "token_type_hint": "access_token"}
         except UnicodeDecodeError:
             raise Denied(ReasonCode.NOT_AUTHORIZED, "what was presented is no token") from None
-        octets = await self._fetcher.post(settings.introspection_url, form, self._headers)
         try:
-            said = strict_object(octets)
+            said = strict_object(await self._fetcher.post(settings.introspection_url, form, self._headers))
+        except ProviderUnavailable as error:
+            self._trouble.met(str(error))
+            raise
         except NotStrict as error:
-            raise ProviderUnavailable(f"{self._name} gave an answer that cannot be read: {error}") from None
+            self._trouble.met(what := f"{self._name} gave an answer that cannot be read: {error}")
+            raise ProviderUnavailable(what) from None
+        self._trouble.over()
         if said.get("active") is not True:
             return _Answer(None, 0.0, self._clock() + min(REFUSED_S, settings.remembered_s))
         if settings.issuer is not None and said.get("iss") not in {None, settings.issuer}:
@@ -138,9 +144,9 @@ class IntrospectionAuthenticator:
 
 
 def introspection_authenticators(
-    name: str, settings: Introspection, directory: IdentityDirectory
+    name: str, settings: Introspection, directory: IdentityDirectory, tell: Tell
 ) -> Sequence[Authenticator]:
     """The ways in that the settings name. Reads the file of the client secret."""
-    introspector, subject = Introspector(name, settings), Subject(settings, directory, "introspection")
+    introspector, subject = Introspector(name, settings, tell), Subject(settings, directory, "introspection")
     methods = {"auth": (METHOD,), "password": (None,), "both": (None, METHOD)}[settings.token_in]
     return [IntrospectionAuthenticator(name, method, introspector, subject) for method in methods]

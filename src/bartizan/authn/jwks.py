@@ -2,7 +2,7 @@
 
 Keys are fetched again in the background once they are `refresh_s` old, and at once for a token whose key is
 unknown: but at most every `refetch_s`, however many such tokens come. A fetch that fails, or brings no usable
-key, leaves the last good ones in place until they are `age_max_s` old.
+key, leaves the last good ones in place until they are `keys_age_max_s` old.
 """
 
 import asyncio
@@ -16,7 +16,9 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
 from bartizan.authn.base import ProviderUnavailable
+from bartizan.authn.outside import Trouble
 from bartizan.authn.strict_json import NotStrict, strict_object
+from bartizan.config.authenticators import Jwt
 
 RSA_BITS_MIN: Final = 2048
 RSA_BITS_MAX: Final = 8192
@@ -111,18 +113,13 @@ class Jwks:
     def __init__(
         self,
         fetch: Callable[[], Awaitable[bytes]],
-        *,
-        refresh_s: float,
-        refetch_s: float,
-        age_max_s: float,
-        keys_max: int,
+        settings: Jwt,
+        trouble: Trouble,
         clock: Callable[[], float] = monotonic,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._fetch = fetch
-        self._refresh_s = refresh_s
-        self._refetch_s = refetch_s
-        self._age_max_s = age_max_s
-        self._keys_max = keys_max
+        self._settings = settings
+        self._trouble = trouble
         self._clock = clock
         self._keys: tuple[VerifyKey, ...] = ()
         self._good_at = float("-inf")
@@ -133,9 +130,9 @@ class Jwks:
     def known(self, kid: str | None, algorithm: str) -> VerifyKey | None:
         """The key of a token, from memory. Begins to refresh what is getting old; waits for nothing."""
         age_s = self._clock() - self._good_at
-        if age_s >= self._age_max_s:
+        if age_s >= self._settings.keys_age_max_s:
             return None
-        if age_s >= self._refresh_s and self._may_try():
+        if age_s >= self._settings.refresh_s and self._may_try():
             self._begin()
         fitting = [key for key in self._keys if key.fits(algorithm) and (kid is None or key.kid == kid)]
         # Without a name there must be no choice: trying one key after the other is guessing.
@@ -161,7 +158,7 @@ class Jwks:
             await asyncio.gather(self._fetching, return_exceptions=True)
 
     def _may_try(self) -> bool:
-        return self._fetching is None and self._clock() - self._tried_at >= self._refetch_s
+        return self._fetching is None and self._clock() - self._tried_at >= self._settings.refetch_s
 
     def _begin(self) -> asyncio.Task[None]:
         if self._fetching is None:
@@ -171,7 +168,7 @@ class Jwks:
     async def _take(self) -> None:
         self._tried_at = self._clock()
         try:
-            self._keys = read_jwks(await self._fetch(), self._keys_max)
+            self._keys = read_jwks(await self._fetch(), self._settings.keys_max)
         except (ProviderUnavailable, NoKeys) as error:
             self._failed = str(error)
         except Exception as error:  # noqa: BLE001  nobody waits for a refresh in the background
@@ -181,3 +178,4 @@ class Jwks:
             self._failed = ""
         finally:
             self._fetching = None
+        self._trouble.met(self._failed) if self._failed else self._trouble.over()

@@ -22,7 +22,7 @@ from bartizan.authn.base import Authenticator, ConnectRequest, Denied, Proof, Pr
 from bartizan.authn.claims import Subject, check_audience, check_dates, check_required, refuse
 from bartizan.authn.fetch import Fetcher
 from bartizan.authn.jwks import KID_CHARS_MAX, Jwks, NoKeys, read_jwks
-from bartizan.authn.outside import Gate
+from bartizan.authn.outside import Gate, Tell, Trouble
 from bartizan.authn.strict_json import NotStrict, strict_object
 from bartizan.config.authenticators import Jwt
 from bartizan.config.load import read_file, read_secret_octets
@@ -63,12 +63,14 @@ class Token:
 class Verifier:
     """Whether a token of an issuer is genuine, and in force."""
 
-    def __init__(self, name: str, settings: Jwt, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, name: str, settings: Jwt, tell: Tell, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._settings = settings
         self._now = now
         self._gate = Gate.of(name, settings)
         self._secret = _secret(settings)
-        self._fetcher, self._keys = _keys(name, settings)
+        self._fetcher, self._keys = _keys(name, settings, Trouble(name, tell))
 
     async def claims(self, octets: bytes) -> tuple[dict[str, Any], float] | None:
         """Claims and end of a token of this issuer; None for anything else; `Denied` for one that does not hold."""
@@ -146,9 +148,9 @@ class JwtAuthenticator:
         await self._verifier.aclose()
 
 
-def jwt_authenticators(name: str, settings: Jwt, directory: IdentityDirectory) -> Sequence[Authenticator]:
+def jwt_authenticators(name: str, settings: Jwt, directory: IdentityDirectory, tell: Tell) -> Sequence[Authenticator]:
     """Both ways in. Reads the files that the settings name."""
-    verifier, subject = Verifier(name, settings), Subject(settings, directory, "jwt")
+    verifier, subject = Verifier(name, settings, tell), Subject(settings, directory, "jwt")
     return [JwtAuthenticator(name, method, verifier, subject) for method in (None, METHOD)]
 
 
@@ -188,7 +190,7 @@ def _secret(settings: Jwt) -> Key | None:
         ) from None
 
 
-def _keys(name: str, settings: Jwt) -> tuple[Fetcher | None, Jwks | None]:
+def _keys(name: str, settings: Jwt, trouble: Trouble) -> tuple[Fetcher | None, Jwks | None]:
     url, file, fetcher = settings.jwks_url, settings.jwks_file, None
     if url is not None:
         fetcher = Fetcher(
@@ -207,14 +209,7 @@ def _keys(name: str, settings: Jwt) -> tuple[Fetcher | None, Jwks | None]:
 
     else:
         return None, None
-    keys = Jwks(
-        fetch,
-        refresh_s=settings.refresh_s,
-        refetch_s=settings.refetch_s,
-        age_max_s=settings.keys_age_max_s,
-        keys_max=settings.keys_max,
-    )
-    return fetcher, keys
+    return fetcher, Jwks(fetch, settings, trouble)
 
 
 def _check_file(file: Path, settings: Jwt) -> None:

@@ -14,6 +14,7 @@ from bartizan.authn.chain import Chain, each_alone, name_of
 from bartizan.authn.entry import Entry, Part
 from bartizan.authn.introspection import introspection_authenticators
 from bartizan.authn.jwt import jwt_authenticators
+from bartizan.authn.outside import Tell
 from bartizan.authn.password import HashKeeper, PasswordAuthenticator
 from bartizan.config.authenticators import Introspection, Jwt
 from bartizan.config.listener import BUILT_IN
@@ -29,14 +30,15 @@ class Surroundings:
     directory: IdentityDirectory
     remembered_s: int
     names: Names
+    tell: Tell
 
 
 Builder = Callable[[str, Any, Surroundings], Sequence[Authenticator]]
 """Name, settings of its kind, surroundings -> one authenticator for each method that it speaks."""
 
 BUILDERS: Mapping[type, Builder] = {
-    Jwt: lambda name, kind, around: jwt_authenticators(name, kind, around.directory),
-    Introspection: lambda name, kind, around: introspection_authenticators(name, kind, around.directory),
+    Jwt: lambda name, kind, around: jwt_authenticators(name, kind, around.directory, around.tell),
+    Introspection: lambda name, kind, around: introspection_authenticators(name, kind, around.directory, around.tell),
 }
 
 
@@ -46,13 +48,15 @@ def default_chain(
     authenticators: Sequence[Authenticator] = (),
     keeper: HashKeeper | None = None,
     names: Names | None = None,
+    tell: Tell = lambda _name, _wrong: None,
 ) -> Chain:
     """The chain of a configuration: each listener's entries, then anonymous where it says so.
 
-    `authenticators` are the embedder's own; `names`, what the policy says about names. Reads the files that the settings name; raises `ConfigurationError`.
+    `authenticators` are the embedder's own; `names`, what the policy says about names; `tell` is told of
+    providers that are of no use. Reads the files that the settings name; raises `ConfigurationError`.
     """
     names = names or OwnNames()
-    around = Surroundings(directory, settings.broker.success_remembered_s, names)
+    around = Surroundings(directory, settings.broker.success_remembered_s, names, tell)
     parts = _parts(settings, around, authenticators, keeper)
     usual = [*_entries(("certificate",), parts, ""), *_entries(("password",), parts, ""), *each_alone(authenticators)]
     anonymous = AnonymousAuthenticator(

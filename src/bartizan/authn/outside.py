@@ -14,6 +14,30 @@ from bartizan.model.reason import ReasonCode
 
 T = TypeVar("T")
 
+Tell = Callable[[str, str | None], None]
+"""Takes an authenticator's name, and what is wrong with whom it asks; None: that is over."""
+
+
+class Trouble:
+    """Tells once that somebody outside is of no use, and once that it is over: not at every client."""
+
+    def __init__(self, name: str, tell: Tell) -> None:
+        self._name = name
+        self._tell = tell
+        self._is_on = False
+
+    def met(self, what: str) -> None:
+        """It failed."""
+        if not self._is_on:
+            self._is_on = True
+            self._tell(self._name, what)
+
+    def over(self) -> None:
+        """It answered as it should."""
+        if self._is_on:
+            self._is_on = False
+            self._tell(self._name, None)
+
 
 class Gate:
     """Lets `concurrent_max` calls through at once, has `waiting_max` more wait, and ends each after `deadline_s`."""

@@ -97,7 +97,13 @@ class Broker:
             await self.directory.load()
             self.hashes = HashWriter(self.store)
             chain = await asyncio.to_thread(
-                default_chain, self.settings, self.directory, self._authenticators, self.hashes, PolicyNames(self)
+                default_chain,
+                self.settings,
+                self.directory,
+                self._authenticators,
+                self.hashes,
+                PolicyNames(self),
+                self._tell_provider,
             )
             stack.push_async_callback(chain.aclose)
             self.engine = self._make_engine(json.dumps(engine_config(self.settings, self.data)).encode())
@@ -208,6 +214,12 @@ class Broker:
     def _take_events(self, events: Sequence[Mapping[str, Any]]) -> None:
         self.journal.events(events)
         self.usage.events(events)
+
+    def _tell_provider(self, authenticator: str, wrong: str | None) -> None:
+        if wrong is None:
+            self.journal.note("provider_available", authenticator=authenticator)
+        else:
+            self.journal.note("provider_unavailable", authenticator=authenticator, reason=wrong)
 
     def _tell_refused(self, error: BartizanError) -> None:
         where = error.where if isinstance(error, ConfigurationError) else ""

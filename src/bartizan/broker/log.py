@@ -39,6 +39,7 @@ LEVELS: Mapping[str, Level] = {
     "needs_restart": "warning",
     "few_descriptors": "warning",
     "chore_failed": "error",
+    "provider_unavailable": "warning",
     "store_failed": "error",
 }
 """The severity of each kind of event; `info` for the rest."""

@@ -7,10 +7,22 @@ import pytest
 
 from bartizan.authn import ProviderUnavailable
 from bartizan.authn.jwks import Jwks, NoKeys, read_jwks
+from bartizan.authn.outside import Trouble
+from bartizan.config.authenticators import Jwt
 from tests.unit.authn.issuer import b64, ec, jwks, okp, rsa
 
 pytestmark = pytest.mark.anyio
 OLD, NEW = ec("old"), ec("new")
+SETTINGS = Jwt(
+    kind="jwt",
+    issuer="https://id.example",
+    audience=("bartizan",),
+    jwks_url="https://id.example/certs",
+    refresh_s=300,
+    refetch_s=10,
+    keys_age_max_s=3600,
+    keys_max=8,
+)
 
 
 @pytest.fixture
@@ -25,11 +37,11 @@ class Issuer:
         self.published = published
         self.asked = 0
         self.now = 0.0
+        self.told: list[str | None] = []
         self.may_answer = asyncio.Event()
         self.may_answer.set()
-        self.keys = Jwks(
-            self._fetch, refresh_s=300, refetch_s=10, age_max_s=3600, keys_max=8, clock=lambda: self.now
-        )  # fmt: skip
+        trouble = Trouble("issuer", lambda _name, wrong: self.told.append(wrong))
+        self.keys = Jwks(self._fetch, SETTINGS, trouble, lambda: self.now)
 
     async def _fetch(self) -> bytes:
         self.asked += 1
@@ -132,6 +144,17 @@ async def test_the_last_good_keys_are_kept_while_the_issuer_is_of_no_use_but_not
         await issuer.has("old")
     issuer.now, issuer.published = 3620, jwks(OLD)
     assert await issuer.has("old")
+
+
+async def test_trouble_is_told_once_and_once_that_it_is_over():
+    issuer = Issuer(jwks(OLD))
+    await issuer.has("old")
+    for published in (DOWN, b"garbage", DOWN, jwks(OLD), jwks(OLD), DOWN):
+        issuer.published = published
+        issuer.now += 301
+        await issuer.has("old")
+        await issuer.settle()
+    assert issuer.told == ["id.example did not answer", None, "id.example did not answer"]
 
 
 async def test_an_issuer_that_is_down_is_not_asked_by_every_client():
