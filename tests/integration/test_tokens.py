@@ -14,7 +14,7 @@ from tests.integration.token_client import TokenClient
 VERSIONS = ["3.1.1", "5"]
 JWT, OPAQUE = "OAUTH2-JWT", "OAUTH2-INTROSPECTION"
 NOT_AUTHORIZED, UNAVAILABLE, EXPIRED = 0x87, 0x88, 0xA0
-LIFETIME_S = 4
+LIFETIME_S = 7
 
 
 @pytest.fixture(scope="module")

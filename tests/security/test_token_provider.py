@@ -150,20 +150,19 @@ def test_an_unknown_key_of_the_wrong_type_does_not_shadow_the_right_one(provider
 
 
 def test_a_slow_provider_keeps_no_client_of_others_waiting(provider):
-    provider.says(jwks(EC), pause_s=1)
+    provider.says(jwks(EC), pause_s=5)
     token = signed(EC, "ES256")
 
-    async def work(chain: Chain) -> tuple[list[Verdict], float]:
+    async def work(chain: Chain) -> tuple[list[Verdict], int]:
         slow = [asyncio.create_task(chain.decide(by_auth("OAUTH2-JWT", token))) for _ in range(300)]
-        await asyncio.sleep(0.05)
-        begun = asyncio.get_running_loop().time()
+        await asyncio.sleep(0)
         other = await chain.decide(ConnectRequest("x", "mqtts", "192.0.2.1", authentication_method="NONE"))
         assert other.reason is ReasonCode.BAD_AUTHENTICATION_METHOD
-        took_s = asyncio.get_running_loop().time() - begun
-        return await asyncio.gather(*slow), took_s
+        waiting = sum(not task.done() for task in slow)
+        return await asyncio.gather(*slow), waiting
 
-    verdicts, took_s = opened(lambda: make(keys_at(provider.url, ", deadline_s = 0.3")), work)
-    assert took_s < 0.25
+    verdicts, waiting = opened(lambda: make(keys_at(provider.url, ", deadline_s = 2")), work)
+    assert waiting >= 16 + 128, "whom others judge was answered before the slow provider's clients"
     assert {verdict.reason for verdict in verdicts} == {UNAVAILABLE, BUSY}
     assert sum(verdict.reason is UNAVAILABLE for verdict in verdicts) == 16 + 128
 
@@ -310,8 +309,8 @@ def test_with_no_memory_every_connect_is_asked_about(provider, ask):
 
 
 def test_an_answer_is_not_remembered_beyond_the_tokens_end(provider, ask):
-    provider.says(active(exp=int(time.time()) + 2))
-    verdicts = ask(b"one", b"one", more=", leeway_s = 0", pause_s=2.1)
+    provider.says(active(exp=int(time.time()) + 4))
+    verdicts = ask(b"one", b"one", more=", leeway_s = 0", pause_s=4.1)
     assert [verdict.allowed for verdict in verdicts] == [True, False]
 
 

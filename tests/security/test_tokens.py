@@ -250,7 +250,7 @@ NOW = int(time.time())
         ({"exp": -1}, "out of range"),
         ({"exp": 1e300}, "out of range"),
         ({"exp": 999_999_999_999}, "out of range"),
-        ({"nbf": NOW + 120}, "not valid yet"),
+        ({"nbf": NOW + 7200}, "not valid yet"),
         ({"nbf": "now"}, "no date"),
         ({"aud": "another"}, "audience"),
         ({"aud": None}, "audience"),
@@ -280,7 +280,9 @@ def test_a_genuine_token_that_does_not_hold_is_refused(door, more, why):
     "more", [{"exp": NOW - 5}, {"nbf": NOW + 5}, {"aud": ["other", "bartizan"]}, {"exp": NOW + 600.5}]
 )
 def test_what_the_leeway_and_a_list_allow_is_allowed(door, more):
-    assert door.ask(signed(EC, "ES256", claims(**more))).allowed
+    # A date that is near is near when the test runs, not when it was collected.
+    said = {name: value + int(time.time()) - NOW if name in {"exp", "nbf"} else value for name, value in more.items()}
+    assert door.ask(signed(EC, "ES256", claims(**said))).allowed
 
 
 @pytest.mark.parametrize("issuer", ["https://evil.example", ISSUER + "/", ISSUER.upper(), None, 7, [ISSUER]])
@@ -492,10 +494,10 @@ def connect(plant: Party, token: bytes, *, dialect: Any = v5, expect: int = 0) -
 
 
 def test_a_session_ends_with_its_token_though_the_client_is_busy(plant):
-    said = claims(exp=int(time.time()) + 2)
+    said = claims(exp=int(time.time()) + 6)
     new, old = connect(plant, signed(EC, "ES256", said)), connect(plant, signed(EC, "ES256", said), dialect=v311)
     new.expect(Disconnect, reason=0x8E, within_s=5)  # the second connection of this Client Identifier took over
-    old.expect_close(within_s=6)
+    old.expect_close(within_s=20)
     assert time.time() >= said["exp"]
     assert plant.wait_for("disconnected", why="the credential has expired")
 
