@@ -113,7 +113,9 @@ fn measure(rules: usize, roles: usize, is_conditional: bool) {
 }
 
 fn main() {
-    println!("| rules in roles | conditional | PUBLISH again, ns | new topic, ns | SUBSCRIBE, ns | bind, ns | role set, µs |");
+    println!(
+        "| rules in roles | conditional | PUBLISH again, ns | new topic, ns | SUBSCRIBE, ns | bind, ns | role set, µs |"
+    );
     println!("|---|---|---|---|---|---|---|");
     for (rules, roles) in [(1, 1), (100, 1), (100, 100), (10_000, 1), (10_000, 100), (10_000, 10_000)] {
         measure(rules, roles, false);
