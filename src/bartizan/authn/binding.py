@@ -12,7 +12,7 @@ from bartizan.errors import InvalidValue
 from bartizan.model.ids import NAME_CHARS_MAX, ClientId
 from bartizan.model.principal import Principal
 from bartizan.model.reason import ReasonCode
-from bartizan.policy.naming import DEFAULT, SEPARATOR, Named, admits, is_assigned
+from bartizan.policy.naming import DEFAULT, SEPARATOR, Named, admits, in_namespace, is_assigned
 from bartizan.store.ports import IdentityDirectory
 
 
@@ -38,11 +38,6 @@ class OwnNames:
     def user_names(self, _roles: Iterable[str], /) -> tuple[str, ...]:
         """See `Names`."""
         return DEFAULT
-
-
-def in_namespace(client_id: str, name: str) -> bool:
-    """Whether `client_id` is `name`, or `name`, `-` and more."""
-    return client_id == name or client_id.startswith(name + SEPARATOR)
 
 
 def possible_owners(client_id: str) -> list[str]:

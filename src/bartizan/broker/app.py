@@ -363,7 +363,6 @@ def _question(asked: _engine.AuthRequest) -> Question:
             exchange_state=asked.state,
             again=asked.again,
         ),
-        again=asked.again,
     )
 
 

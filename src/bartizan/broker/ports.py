@@ -19,8 +19,6 @@ class Question:
 
     token: int
     request: ConnectRequest
-    again: bool = False
-    """True for re-authentication of a client that is connected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,10 +47,7 @@ def read_file(path: Path, meaning: str) -> bytes:
 
 def read_secret(path: Path, meaning: str) -> str:
     """The first line of a file that only its owner may read."""
-    content = read_file(path, meaning)
-    if path.stat().st_mode & 0o077:
-        raise ConfigurationError(f"{meaning} is open to other users", str(path), f"chmod 0600 {path}")
-    secret = content.decode(errors="replace").split("\n", 1)[0].rstrip("\r")
+    secret = _read_guarded(path, meaning).decode(errors="replace").split("\n", 1)[0].rstrip("\r")
     if not secret:
         raise ConfigurationError(f"{meaning} is empty", str(path), "write the secret into its first line")
     return secret
@@ -58,11 +55,16 @@ def read_secret(path: Path, meaning: str) -> str:
 
 def read_secret_octets(path: Path, meaning: str) -> bytes:
     """The secret in a file, without the line's end, whatever octets it is of. Only the owner may read it."""
-    content = read_file(path, meaning).rstrip(b"\r\n")
-    if path.stat().st_mode & 0o077:
-        raise ConfigurationError(f"{meaning} is open to other users", str(path), f"chmod 0600 {path}")
+    content = _read_guarded(path, meaning).rstrip(b"\r\n")
     if not content:
         raise ConfigurationError(f"{meaning} is empty", str(path), "write the secret into it")
+    return content
+
+
+def _read_guarded(path: Path, meaning: str) -> bytes:
+    content = read_file(path, meaning)
+    if path.stat().st_mode & 0o077:
+        raise ConfigurationError(f"{meaning} is open to other users", str(path), f"chmod 0600 {path}")
     return content
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from bartizan.policy.condition import Condition
 from bartizan.policy.contract import Action, Effect, Level, Literal, Pattern, Policy, Role, Rule, Topic, Wildcard
+from bartizan.policy.rule_names import own_rule_name, topic_rule_name
 
 FORMAT = 2
 """`policy/format.rs` reads this one alone."""
@@ -54,9 +55,8 @@ def _role(role: Role, granted: Sequence[tuple[Topic, Action]]) -> dict[str, obje
 
 
 def _topic_rule(role: Role, topic: Topic, action: Action) -> dict[str, object]:
-    name = f"roles.{role.name} via topics.{json.dumps(topic.template.text, ensure_ascii=False)}.{action}"
     return {
-        "name": name,
+        "name": topic_rule_name(role, topic, action),
         "effect": Effect.PERMIT.value,
         "actions": [action.value],
         "pattern": _pattern(role, topic.template),
@@ -78,7 +78,7 @@ def _own_rules(role: Role, rule: Rule, index: int) -> list[dict[str, object]]:
 
 def _own_rule(role: Role, rule: Rule, index: int, actions: Sequence[Action], when: Condition) -> dict[str, object]:
     return {
-        "name": f"roles.{role.name}.{rule.effect}[{index}]",
+        "name": own_rule_name(role, rule, index),
         "effect": rule.effect.value,
         "actions": [action.value for action in actions],
         "pattern": _pattern(role, rule.filter),

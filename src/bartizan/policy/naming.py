@@ -51,6 +51,11 @@ def parse_naming(text: str, *, may_be_assigned: bool = True) -> str:
     return text
 
 
+def in_namespace(name: str, identity: str) -> bool:
+    """Whether a name is an identity's own: its name, or its name, `-` and more."""
+    return name == identity or name.startswith(identity + SEPARATOR)
+
+
 def admits(namings: Iterable[str], name: str, who: Named) -> bool:
     """Whether one of them lets this name be used. What is assigned is nobody's to choose."""
     return any(_admits(naming, name, who) for naming in namings)
@@ -63,7 +68,7 @@ def is_assigned(namings: Sequence[str]) -> bool:
 
 def _admits(naming: str, name: str, who: Named) -> bool:
     if naming == IDENTITY:
-        return name == who.identity or name.startswith(who.identity + SEPARATOR)
+        return in_namespace(name, who.identity)
     if naming == CERTIFICATE:
         return name in who.certificate
     if naming == ASSIGNED:
