@@ -9,7 +9,19 @@ import json
 from collections.abc import Sequence
 
 from bartizan.policy.condition import Condition
-from bartizan.policy.contract import Action, Effect, Level, Literal, Pattern, Policy, Role, Rule, Topic, Wildcard
+from bartizan.policy.contract import (
+    Action,
+    Effect,
+    Level,
+    Literal,
+    Pattern,
+    Policy,
+    Role,
+    Rule,
+    Topic,
+    Wildcard,
+    topics_by_role,
+)
 from bartizan.policy.rule_names import own_rule_name, topic_rule_name
 
 FORMAT = 2
@@ -18,7 +30,8 @@ FORMAT = 2
 
 def compile_policy(policy: Policy) -> bytes:
     """The image of this policy."""
-    granted = policy.topics_by_role()
+    # Where a topic stands in the text, or in which file, is no part of what the policy says.
+    granted = topics_by_role(sorted(policy.topics, key=lambda topic: topic.template.text.encode()))
     roles = [_role(role, granted.get(role.name, ())) for role in sorted(policy.roles, key=_name)]
     windows = [window.as_image() for window in sorted(policy.windows, key=lambda window: window.name.encode())]
     image = {"format": FORMAT, "roles": roles} | ({"windows": windows} if windows else {})
