@@ -137,6 +137,10 @@ class AuthRequest:
         """JSON: common_name, san_dns, san_uri, san_email, fingerprint_sha256, serial, issuer, not_after_s."""
 
     @property
+    def channel_binding(self) -> bytes | None:
+        """`tls-exporter` of RFC 9266, where an Authentication Method is named over TLS 1.3. Secret."""
+
+    @property
     def listener(self) -> str:
         """The listener's name."""
 

@@ -26,7 +26,7 @@ from bartizan.store import (
     ReplaceGroup,
     SqliteIdentityStore,
 )
-from bartizan.store.ports import FUTURE
+from bartizan.store.ports import DECOY_KEY_BYTES, FUTURE
 from bartizan.store.postgres import PostgresIdentityStore
 
 pytestmark = pytest.mark.anyio
@@ -100,6 +100,13 @@ async def test_everything_of_an_identity_comes_back(store):
     assert stored == replace(rich_identity(), revision=revision)
     assert await store.page() == [stored]
     assert await store.get_many(["press-01", "nobody", "press-01"]) == [stored]
+
+
+async def test_the_decoy_key_is_always_the_same(store):
+    key = await store.decoy_key()
+    assert len(key) == DECOY_KEY_BYTES
+    await store.commit([Create(identity())])
+    assert await store.decoy_key() == key
 
 
 async def test_an_unknown_name_is_none(store):

@@ -139,6 +139,7 @@ mod tests {
             auth_data: None,
             state: None,
             certificate: None,
+            channel_binding: None,
             listener: Arc::from("mqtts"),
             anonymous_allowed: false,
             address: Arc::from("192.0.2.1"),

@@ -77,6 +77,11 @@ impl AuthRequest {
     }
 
     #[getter]
+    fn channel_binding<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        self.inner.channel_binding.as_ref().map(|secret| PyBytes::new(py, secret.expose()))
+    }
+
+    #[getter]
     fn listener(&self) -> &str {
         &self.inner.listener
     }

@@ -6,6 +6,7 @@ certificate  a verified client certificate against the identity store
 anonymous    nothing presented, on a listener that says `danger_anonymous`
 jwt          signed tokens of an issuer; jwks, its keys; claims, what is made of them
 introspection  tokens that their issuer is asked about
+scram        a password that is proved and never sent
 outside      one gate for each authenticator that asks somebody outside
 backoff      how guessing at passwords is slowed down
 binding      which Client Identifiers an identity may use

@@ -46,6 +46,9 @@ class ConnectRequest:
     """A re-authentication: the Client Identifier is the connection's already."""
     exchange_state: bytes | None = field(default=None, repr=False)
     """What the `Challenge` that this answers wanted to have back; None when nothing was asked yet."""
+    channel_binding: bytes | None = field(default=None, repr=False)
+    """`tls-exporter` (RFC 9266), which both ends of the TLS connection know and nobody else: for CONNECTs that name
+    an Authentication Method. None below TLS 1.3 and without TLS."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from bartizan.authn.introspection import introspection_authenticators
 from bartizan.authn.jwt import jwt_authenticators
 from bartizan.authn.outside import Tell
 from bartizan.authn.password import HashKeeper, PasswordAuthenticator
-from bartizan.config.authenticators import Introspection, Jwt
+from bartizan.authn.scram import ScramSurroundings, scram_authenticators
+from bartizan.config.authenticators import Introspection, Jwt, Scram
 from bartizan.config.listener import BUILT_IN
 from bartizan.config.schema import Settings
 from bartizan.errors import ConfigurationError
@@ -31,6 +32,8 @@ class Surroundings:
     remembered_s: int
     names: Names
     tell: Tell
+    backoff: Backoff
+    """How guessing is slowed down, whoever judges the guess."""
 
 
 Builder = Callable[[str, Any, Surroundings], Sequence[Authenticator]]
@@ -39,6 +42,9 @@ Builder = Callable[[str, Any, Surroundings], Sequence[Authenticator]]
 BUILDERS: Mapping[type, Builder] = {
     Jwt: lambda name, kind, around: jwt_authenticators(name, kind, around.directory, around.tell),
     Introspection: lambda name, kind, around: introspection_authenticators(name, kind, around.directory, around.tell),
+    Scram: lambda name, kind, around: scram_authenticators(
+        name, kind, ScramSurroundings(around.directory, around.backoff, around.names, kind.iterations)
+    ),
 }
 
 
@@ -56,7 +62,8 @@ def default_chain(
     providers that are of no use. Reads the files that the settings name; raises `ConfigurationError`.
     """
     names = names or OwnNames()
-    around = Surroundings(directory, settings.broker.success_remembered_s, names, tell)
+    backoff = Backoff(settings.passwords)
+    around = Surroundings(directory, settings.broker.success_remembered_s, names, tell, backoff)
     parts = _parts(settings, around, authenticators, keeper)
     usual = [*_entries(("certificate",), parts, ""), *_entries(("password",), parts, ""), *each_alone(authenticators)]
     anonymous = AnonymousAuthenticator(
@@ -69,7 +76,7 @@ def default_chain(
         entries = usual if rows is None else [entry for row in rows for entry in _entries(row, parts, where)]
         listeners[name] = (*entries, *each_alone([anonymous]))
     # Nobody is let in on a listener that is not in the settings.
-    return Chain([], directory, listeners=listeners, backoff=Backoff(settings.passwords), names=names)
+    return Chain([], directory, listeners=listeners, backoff=backoff, names=names)
 
 
 def _parts(

@@ -361,6 +361,7 @@ def _question(asked: _engine.AuthRequest) -> Question:
             authentication_method=asked.auth_method,
             authentication_data=asked.auth_data,
             exchange_state=asked.state,
+            channel_binding=asked.channel_binding,
             again=asked.again,
         ),
     )

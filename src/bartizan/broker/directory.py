@@ -48,6 +48,7 @@ class LiveDirectory(IdentityDirectory):
         self._ended: dict[str, frozenset[str]] = {}
         self._refreshing = asyncio.Lock()
         self._looked_at = float("-inf")
+        self._decoy_key = b""
         self.revision = 0
         self.changed = asyncio.Event()
         """Set whenever identities changed; who acts on it clears it."""
@@ -55,6 +56,7 @@ class LiveDirectory(IdentityDirectory):
     async def load(self) -> None:
         """Reads every identity."""
         revision = (await self._store.changes_since(FUTURE)).revision
+        self._decoy_key = await self._store.decoy_key()
         await self._read_groups()
         after = ""
         while page := await self._store.page(after, PAGE_IDENTITIES):
@@ -89,6 +91,10 @@ class LiveDirectory(IdentityDirectory):
     async def changes_since(self, revision: int) -> Delta:
         """What the store says."""
         return await self._store.changes_since(revision)
+
+    async def decoy_key(self) -> bytes:
+        """What the store says."""
+        return self._decoy_key
 
     def snapshot(self) -> Snapshot:
         """All identities as they are now, for another thread."""

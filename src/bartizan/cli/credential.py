@@ -1,7 +1,7 @@
 """`bartizan credential`: what proves identities; a new one beside the old one; who still uses the old one."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,8 @@ from bartizan.identity.passwords import generate_secret
 from bartizan.identity.records import credential_record, time_text
 from bartizan.identity.register import Register, password_credential
 from bartizan.identity.rotation import Held, held
-from bartizan.model.credential import CertificateCredential
+from bartizan.identity.scram import successors
+from bartizan.model.credential import CertificateCredential, Credential
 from bartizan.model.ids import parse_remark
 from bartizan.model.principal import Identity
 from bartizan.model.usage import Usage
@@ -27,7 +28,7 @@ from bartizan.pki.enrolment import Address, rotate_certificate
 
 app = App(name="credential", help="List, rotate or revoke what proves identities.")
 
-Kind = Literal["password", "certificate"]
+Kind = Literal["password", "certificate", "scram"]
 
 _COLUMNS = {
     "identity": "identity",
@@ -94,7 +95,8 @@ def rotate(
 ) -> int:
     """Give an identity a new credential. The old ones of its kind still work for the overlap, then no more.
 
-    A certificate comes in a bundle, as from `bartizan enrol`; a password is made and shown once.
+    A certificate comes in a bundle, as from `bartizan enrol`; a password is made and shown once, also for SCRAM keys:
+    these keep their mechanisms, and their salt, so that both passwords prove for the overlap.
 
     For example:
 
@@ -225,8 +227,6 @@ class _Rotation:
         )
         if self.kind is not None or not live:
             return self.kind or "password"
-        if live[-1].kind == "scram":
-            raise InvalidValue(f"{identity.name!r} proves itself by SCRAM: say --kind password or certificate")
         return live[-1].kind
 
 
@@ -242,10 +242,10 @@ async def _rotate(
         has_earlier = any(item.kind == kind and item.is_live(wanted.at) for item in identity.credentials)
         ends = wanted.at + wanted.overlap if has_earlier else None
         told = {"identity": name, "kind": kind, "earlier_end_at": time_text(ends)}
-        if kind == "password":
+        if kind != "certificate":
             secret = generate_secret()
-            credential = password_credential(secret, at=wanted.at, note=wanted.note)
-            await register.rotate(name, credential, at=wanted.at, overlap=wanted.overlap)
+            new = _kept_of(secret, identity, wanted, kind)
+            await register.rotate(name, *new, at=wanted.at, overlap=wanted.overlap)
             return told | {"password": secret}
         address: Address = address_of(settings, *place)
         authority = Authority.load(directory.ca_certificate, directory.ca_key)
@@ -253,6 +253,15 @@ async def _rotate(
             store, authority, identity, wanted.out, address, at=wanted.at, overlap=wanted.overlap, note=wanted.note
         )
         return told | {"bundle": str(wanted.out.absolute())}
+
+
+def _kept_of(secret: str, identity: Identity, wanted: _Rotation, kind: Kind) -> Sequence[Credential]:
+    if kind == "password":
+        return [password_credential(secret, at=wanted.at, note=wanted.note)]
+    new = successors(identity, secret, at=wanted.at, note=wanted.note)
+    if not new:
+        raise InvalidValue(f"{identity.name!r} has no SCRAM keys: bartizan passwd {identity.name} --scram both")
+    return new
 
 
 async def _revoke(data: Path, config: Path | None, name: str, ids: list[str] | None) -> None:

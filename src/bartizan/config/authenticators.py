@@ -13,6 +13,13 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from bartizan.config.listener import BUILT_IN, Reason
+from bartizan.model.credential import (
+    SCRAM_ITERATIONS,
+    SCRAM_ITERATIONS_MAX,
+    SCRAM_ITERATIONS_MIN,
+    SCRAM_MECHANISMS,
+    ScramMechanism,
+)
 from bartizan.model.ids import AttributeName, RoleName
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}\Z")
@@ -269,10 +276,44 @@ def _https(url: str | None, danger: str | None, key: str, danger_key: str) -> No
         raise ValueError(f"{danger_key} without a {key} of http: remove it")
 
 
-AuthenticatorSettings = Annotated[Jwt | Introspection, Field(discriminator="kind")]
+class Scram(BaseModel):
+    """Passwords that are proved and never sent: SCRAM (RFC 5802, RFC 7677), an exchange by AUTH of MQTT 5.
+
+    It proves identities that have keys for it (`bartizan passwd NAME --scram both`). The Authentication Methods are the
+    names of the mechanisms; with `-PLUS` at the end they are bound to the TLS connection.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["scram"] = Field(description="A password, proved by keys.")
+    mechanisms: tuple[ScramMechanism, ...] = Field(
+        SCRAM_MECHANISMS,
+        min_length=1,
+        max_length=2,
+        description="What clients may use. None of them stands for the other.",
+    )
+    channel_binding: Literal["offered", "required"] = Field(
+        "offered",
+        description=(
+            "`offered`: with and without. `required`: only the `-PLUS` methods, so that nobody in between can pass an "
+            "exchange on; it takes TLS 1.3 (`tls-exporter`, RFC 9266)."
+        ),
+    )
+    iterations: Annotated[int, Field(strict=True, ge=SCRAM_ITERATIONS_MIN, le=SCRAM_ITERATIONS_MAX)] = Field(
+        SCRAM_ITERATIONS,
+        description=(
+            "Rounds of PBKDF2 that a client computes at each login: what new keys are made with, and what a name that "
+            "does not exist pretends to have. Keys with other numbers tell that their names exist."
+        ),
+    )
+
+    PATHS: ClassVar[tuple[str, ...]] = ()
+
+
+AuthenticatorSettings = Annotated[Jwt | Introspection | Scram, Field(discriminator="kind")]
 """Every kind there is. A further one joins this union, `KINDS`, and the table of `authn/kinds.py`."""
 
-KINDS: Mapping[str, type[BaseModel]] = {"jwt": Jwt, "introspection": Introspection}
+KINDS: Mapping[str, type[BaseModel]] = {"jwt": Jwt, "introspection": Introspection, "scram": Scram}
 """The same, by name. `PATHS` of each are the keys that hold paths."""
 
 

@@ -6,7 +6,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from bartizan.config.authenticators import AuthenticatorName, AuthenticatorSettings, Introspection, PasswordSettings
+from bartizan.config.authenticators import (
+    AuthenticatorName,
+    AuthenticatorSettings,
+    Introspection,
+    PasswordSettings,
+    Scram,
+)
 from bartizan.config.database import parse_database_url
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Bind, Listener, Reason, is_local
@@ -215,6 +221,13 @@ class Settings(BaseModel):
                     raise ValueError(
                         f"listeners.{name} takes passwords, and authenticators.{part} would send them to its issuer: "
                         f'set token_in = "auth" there, or take "password" out of authentication'
+                    )
+            for part in sorted(named & self.authenticators.keys() if not listener.tls else ()):
+                settings = self.authenticators[part]
+                if isinstance(settings, Scram) and settings.channel_binding == "required":
+                    raise ValueError(
+                        f'listeners.{name} has no TLS, and authenticators.{part} asks for channel_binding = "required": '
+                        f"nobody could ever prove it"
                     )
         return self
 

@@ -7,6 +7,7 @@ records    identities as plain values, for JSON and CSV
 csv_file   identities from CSV and to it, all or nothing
 hashes     those of other brokers, until the next login
 passwords  argon2id hashes, generated secrets
+scram      keys that prove a password, and the arithmetic with them
 """
 
 from bartizan.identity.register import Register

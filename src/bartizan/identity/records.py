@@ -9,7 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bartizan.errors import InvalidValue
-from bartizan.model.credential import CertificateCredential, Credential, PasswordCredential, ScramCredential
+from bartizan.model.credential import (
+    SCRAM_ITERATIONS_MAX,
+    SCRAM_ITERATIONS_MIN,
+    SCRAM_MECHANISMS,
+    CertificateCredential,
+    Credential,
+    PasswordCredential,
+    ScramCredential,
+)
 from bartizan.model.group import Group
 from bartizan.model.ids import parse_remark
 from bartizan.model.principal import Identity
@@ -20,8 +28,6 @@ HASHES = ("$argon2id$", "$7$", "$6$")
 FINGERPRINT_CHARS = 64
 KEY_BYTES_MAX = 1_024
 """A longer salt or key is none."""
-
-ITERATIONS_MAX = 10_000_000
 
 # What is stored is compared, shown and indexed: nothing but plain characters, and few of them.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
@@ -146,11 +152,11 @@ def _certificate(record: Mapping[str, Any], shared: dict[str, Any]) -> Credentia
 
 
 def _scram(record: Mapping[str, Any], shared: dict[str, Any]) -> Credential:
-    if record["mechanism"] not in {"SCRAM-SHA-256", "SCRAM-SHA-512"}:
-        raise InvalidValue("mechanism is SCRAM-SHA-256 or SCRAM-SHA-512")
+    if record["mechanism"] not in SCRAM_MECHANISMS:
+        raise InvalidValue(f"mechanism is {' or '.join(SCRAM_MECHANISMS)}")
     iterations = record["iterations"]
-    if type(iterations) is not int or not 1 <= iterations <= ITERATIONS_MAX:
-        raise InvalidValue(f"iterations is an integer, 1 to {ITERATIONS_MAX}")
+    if type(iterations) is not int or not SCRAM_ITERATIONS_MIN <= iterations <= SCRAM_ITERATIONS_MAX:
+        raise InvalidValue(f"iterations is an integer, {SCRAM_ITERATIONS_MIN} to {SCRAM_ITERATIONS_MAX}")
     return ScramCredential(
         mechanism=record["mechanism"],
         iterations=iterations,

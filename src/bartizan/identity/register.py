@@ -9,7 +9,7 @@ from typing import Final
 from bartizan.errors import InvalidValue, NotFound
 from bartizan.identity.passwords import generate_secret, hash_password
 from bartizan.identity.rotation import revoked, rotated
-from bartizan.model.credential import CertificateCredential, Credential, PasswordCredential
+from bartizan.model.credential import CertificateCredential, Credential, PasswordCredential, ScramCredential
 from bartizan.model.group import Group
 from bartizan.model.ids import (
     AttributeName,
@@ -137,19 +137,27 @@ class Register:
         after = change(before)
         return before if after == before else await self._write(after)
 
-    async def rotate(self, name: str, credential: Credential, *, at: datetime, overlap: timedelta) -> Identity:
-        """Adds a credential; those of its kind prove the identity for `overlap` still."""
-        return await self.change(name, lambda now: rotated(now, credential, at=at, overlap=overlap))
+    async def rotate(self, name: str, *new: Credential, at: datetime, overlap: timedelta) -> Identity:
+        """Adds credentials; those of their kinds prove the identity for `overlap` still."""
+        return await self.change(name, lambda now: rotated(now, *new, at=at, overlap=overlap))
 
     async def revoke_credentials(self, name: str, ids: Collection[str] | None, *, at: datetime) -> Identity:
         """Ends credentials now, or all of them; `NotFound` names one that the identity has not."""
         return await self.change(name, lambda now: revoked(now, ids, at=at))
 
-    async def set_password(self, name: str, password: str, *, at: datetime) -> Identity:
-        """Makes this the only password: one-time secrets and older passwords end."""
+    async def set_password(
+        self, name: str, password: str, *, at: datetime, kept_as: Sequence[Credential] = ()
+    ) -> Identity:
+        """Makes this the only password: one-time secrets, older passwords and SCRAM keys end.
+
+        `kept_as`: what is kept of it, if that is not just a hash.
+        """
         identity = await self.get(name)
-        others = tuple(item for item in identity.credentials if not isinstance(item, PasswordCredential))
-        return await self._write(replace(identity, credentials=(*others, password_credential(password, at=at))))
+        new = tuple(kept_as) or (password_credential(password, at=at),)
+        others = tuple(
+            item for item in identity.credentials if not isinstance(item, PasswordCredential | ScramCredential)
+        )
+        return await self._write(replace(identity, credentials=(*others, *new)))
 
     async def reset_password(self, name: str, *, at: datetime) -> str:
         """Replaces all passwords by a generated one, returned this once."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bartizan.errors import InvalidValue, NotFound
-from bartizan.model.credential import CertificateCredential, Credential
+from bartizan.model.credential import CertificateCredential, Credential, ScramCredential
 from bartizan.model.principal import Identity
 from bartizan.model.usage import Usage
 
@@ -22,21 +22,21 @@ CREDENTIALS_MAX = 32
 """Live credentials of one identity at once: each password among them may cost a hash at CONNECT."""
 
 
-def rotated(identity: Identity, credential: Credential, *, at: datetime, overlap: timedelta) -> Identity:
-    """The identity with a new credential; live ones of the same kind end after `overlap`, none later than before."""
+def rotated(identity: Identity, *new: Credential, at: datetime, overlap: timedelta) -> Identity:
+    """The identity with new credentials; live ones of the same kinds end after `overlap`, none later than before."""
     if not timedelta(0) <= overlap <= OVERLAP_MAX:
         raise InvalidValue(f"an overlap is 0 to {OVERLAP_MAX.days} days")
-    ends = at + overlap
+    ends, kinds = at + overlap, {credential.kind for credential in new}
     kept = [
         replace(item, expires_at=min(item.expires_at or ends, ends))
-        if item.kind == credential.kind and item.is_live(at)
+        if item.kind in kinds and item.is_live(at)
         else item
         for item in identity.credentials
         if not _is_forgotten(item, at)
     ]
-    if sum(item.is_live(at) for item in kept) >= CREDENTIALS_MAX:
+    if sum(item.is_live(at) for item in kept) + len(new) > CREDENTIALS_MAX:
         raise InvalidValue(f"{identity.name!r} has {CREDENTIALS_MAX} live credentials: revoke some first")
-    return replace(identity, credentials=(*kept, credential))
+    return replace(identity, credentials=(*kept, *new))
 
 
 def revoked(identity: Identity, ids: Collection[str] | None, *, at: datetime) -> Identity:
@@ -75,6 +75,11 @@ class Held:
     """Still live though it has a successor, and its holder has not moved to that one."""
 
 
+def _line_of(credential: Credential) -> str:
+    """Credentials of one line succeed each other: SCRAM keys of two mechanisms stand side by side."""
+    return credential.mechanism if isinstance(credential, ScramCredential) else credential.kind
+
+
 def held(identities: Iterable[Identity], usages: Iterable[Usage], *, at: datetime) -> list[Held]:
     """Every credential of these identities, in their order."""
     used = {(str(usage.name), usage.credential_id): usage.last_seen_at for usage in usages}
@@ -83,10 +88,10 @@ def held(identities: Iterable[Identity], usages: Iterable[Usage], *, at: datetim
         newest: dict[str, Credential] = {}
         for item in sorted(identity.credentials, key=lambda item: item.created_at):
             if item.is_live(at):
-                newest[item.kind] = item
+                newest[_line_of(item)] = item
         for item in identity.credentials:
             last = used.get((identity.name, item.id))
-            successor = newest.get(item.kind) if item.is_live(at) else None
+            successor = newest.get(_line_of(item)) if item.is_live(at) else None
             if successor is None or successor.id == item.id:
                 found.append(Held(identity, item, last, None, is_stale=False))
             else:

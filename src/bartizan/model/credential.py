@@ -6,7 +6,19 @@ has ended stays on record, and proves nothing.
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
+
+ScramMechanism = Literal["SCRAM-SHA-256", "SCRAM-SHA-512"]
+SCRAM_MECHANISMS: Final[tuple[ScramMechanism, ...]] = ("SCRAM-SHA-256", "SCRAM-SHA-512")
+
+SCRAM_ITERATIONS: Final = 15_000
+"""Rounds of PBKDF2 that the client computes at each login: a small device takes some hundred milliseconds for them."""
+
+SCRAM_ITERATIONS_MIN: Final = 4_096
+"""RFC 7677, 4."""
+
+SCRAM_ITERATIONS_MAX: Final = 1_000_000
+"""More keep a client busy for longer than an exchange may last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +67,7 @@ class ScramCredential:
     """What SCRAM (RFC 5802) keeps of a password: keys that prove it, and cannot be presented in its place."""
 
     id: str
-    mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512"]
+    mechanism: ScramMechanism
     iterations: int
     salt: bytes = field(repr=False)
     stored_key: bytes = field(repr=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from secrets import token_bytes
 
 from bartizan.errors import AlreadyExists, Conflict, NotFound
 from bartizan.model.credential import CertificateCredential
@@ -9,6 +10,7 @@ from bartizan.model.group import Group
 from bartizan.model.principal import Identity
 from bartizan.model.usage import Usage
 from bartizan.store.ports import (
+    DECOY_KEY_BYTES,
     Change,
     Create,
     CreateGroup,
@@ -91,6 +93,7 @@ class MemoryIdentityStore:
     def __init__(self) -> None:
         self._state = _State()
         self._usage: dict[tuple[str, str], Usage] = {}
+        self._decoy_key = token_bytes(DECOY_KEY_BYTES)
 
     async def get(self, name: str) -> Identity | None:
         """The identity of exactly this name."""
@@ -111,6 +114,10 @@ class MemoryIdentityStore:
             removed=frozenset(name for name, at in state.removed.items() if at > revision),
             groups_changed=state.groups_revision > revision,
         )
+
+    async def decoy_key(self) -> bytes:
+        """A secret of this store."""
+        return self._decoy_key
 
     async def page(self, after: str = "", limit: int = 100) -> Sequence[Identity]:
         """Identities in order of name, beginning behind `after`."""

@@ -6,6 +6,7 @@ store written by a newer Bartizan is refused, not guessed at.
 """
 
 from collections.abc import Callable
+from secrets import token_hex
 
 from sqlalchemy import (
     Column,
@@ -24,6 +25,7 @@ from sqlalchemy import (
 )
 
 from bartizan.errors import StoreUnavailable
+from bartizan.store.ports import DECOY_KEY_BYTES
 from bartizan.store.tables import BIG, NAME, SCHEMA, STRICT
 
 
@@ -157,7 +159,14 @@ def _second(connection: Connection) -> None:
     then.create_all(connection, tables=made)
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first, _second)
+def _third(connection: Connection) -> None:
+    """A secret, made once, from which what is told about names that are not there is derived."""
+    connection.execute(text("ALTER TABLE revision ADD COLUMN decoy_key TEXT NOT NULL DEFAULT ''"))
+    then = Table("revision", MetaData(), Column("decoy_key", Text))
+    connection.execute(update(then).values(decoy_key=token_hex(DECOY_KEY_BYTES)))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third)
 """Migration n brings version n-1 to n. Never change one that was released: add another."""
 
 

@@ -58,6 +58,8 @@ class RemoveGroup:
 
 Change = Create | Replace | Remove | CreateGroup | ReplaceGroup | RemoveGroup
 
+DECOY_KEY_BYTES = 32
+
 FUTURE = 2**62
 """`changes_since(FUTURE)` tells the revision, and no name."""
 
@@ -89,6 +91,12 @@ class IdentityDirectory(Protocol):
 
     async def changes_since(self, revision: int) -> Delta:
         """What any process changed after `revision`; 0 asks for everything."""
+        ...
+
+    async def decoy_key(self) -> bytes:
+        """A secret of this store, always the same: what is told about names that are not there is derived from it,
+        so that it does not change with a restart either, nor from broker to broker. Proves nothing.
+        """
         ...
 
 

@@ -69,6 +69,11 @@ class SqlIdentityStore(ABC):
                 groups_changed=groups_at > revision,
             )
 
+    async def decoy_key(self) -> bytes:
+        """A secret of this store."""
+        async with self.reading() as connection:
+            return bytes.fromhex((await connection.execute(select(REVISION.c.decoy_key))).scalar_one())
+
     async def page(self, after: str = "", limit: int = 100) -> Sequence[Identity]:
         """Identities in order of name, beginning behind `after`."""
         async with self.reading() as connection:

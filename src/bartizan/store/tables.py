@@ -19,10 +19,12 @@ REVISION = Table(
     Column("only", Integer, primary_key=True),
     Column("value", BIG, nullable=False),
     Column("groups_value", BIG, nullable=False),
+    Column("decoy_key", Text, nullable=False),
 )
 """One row, raised in every transaction: another process sees by it that something changed.
 
-`groups_value` is the revision at which any group was last written or removed.
+`groups_value` is the revision at which any group was last written or removed; `decoy_key`, made once, is what is
+told about names that are not there derived from.
 """
 
 IDENTITY = Table(

@@ -14,7 +14,7 @@ from bartizan.cli.app import run
 from bartizan.cli.first_run import prepare
 from bartizan.config.layout import DataDirectory
 from bartizan.identity.passwords import verify_password
-from bartizan.model.credential import PasswordCredential
+from bartizan.model.credential import SCRAM_ITERATIONS, SCRAM_MECHANISMS, PasswordCredential, ScramCredential
 from bartizan.model.ids import IdentityName
 from bartizan.model.principal import Identity
 from bartizan.model.usage import Usage
@@ -330,6 +330,50 @@ def test_a_rotated_password_is_shown_once_and_both_prove_the_identity(told, data
     for item, made in zip(live, (first, second), strict=True):
         assert verify_password(item.hash, made["password"].encode())
         assert made["password"].encode() not in b"".join(path.read_bytes() for path in data.glob("identities*"))
+
+
+def scram_of(data: Path, name: str) -> list[ScramCredential]:
+    identity = stored(data, name)
+    assert identity is not None
+    found = [item for item in identity.credentials if isinstance(item, ScramCredential)]
+    return sorted(found, key=lambda item: (item.created_at, item.mechanism))
+
+
+def test_a_password_for_scram_is_kept_as_keys_alone(told, data, refused):
+    told("passwd", "press-01", "--generate")
+    password = told("passwd", "press-01", "--generate", "--scram", "both")["password"]
+    identity = stored(data, "press-01")
+    assert identity is not None
+    kept = [item for item in identity.credentials if item.kind != "certificate"]
+    assert [item.kind for item in kept] == ["scram", "scram"]
+    first, second = scram_of(data, "press-01")
+    assert (first.mechanism, second.mechanism) == SCRAM_MECHANISMS
+    assert first.salt != second.salt
+    assert first.iterations == SCRAM_ITERATIONS
+    assert password.encode() not in b"".join(path.read_bytes() for path in data.glob("identities*"))
+    told("passwd", "press-01", "--generate", "--scram", "sha-512", "--with-hash")
+    assert {one["kind"] for one in told("credential", "list", "press-01")} >= {"scram", "password"}
+    assert [item.mechanism for item in scram_of(data, "press-01")] == ["SCRAM-SHA-512"]
+    told("passwd", "press-01", "--generate")
+    assert scram_of(data, "press-01") == []
+    assert "--scram" in refused(2, "passwd", "press-01", "--generate", "--with-hash")
+
+
+def test_keys_for_scram_are_rotated_mechanism_by_mechanism_with_their_salt(told, data):
+    told("passwd", "press-01", "--generate", "--scram", "both")
+    before = scram_of(data, "press-01")
+    made = told("credential", "rotate", "press-01", "--kind", "scram", "--overlap", "2d")
+    assert made["password"]
+    after = scram_of(data, "press-01")
+    assert [(item.mechanism, item.salt) for item in after] == [(item.mechanism, item.salt) for item in before] * 2
+    assert [item.expires_at is None for item in after] == [False, False, True, True]
+    assert not {item.stored_key for item in before} & {item.stored_key for item in after[2:]}
+    stale = {one["id"]: one["stale"] for one in told("credential", "list", "press-01") if one["kind"] == "scram"}
+    assert stale == {item.id: item.expires_at is not None for item in after}
+
+
+def test_keys_for_scram_cannot_be_rotated_where_there_are_none(refused):
+    assert "passwd press-01 --scram" in refused(2, "credential", "rotate", "press-01", "--kind", "scram")
 
 
 def test_credentials_are_revoked_by_id_and_all(told, data):

@@ -84,6 +84,19 @@ async def test_a_file_of_schema_1_is_read_and_written(old: Path):
     await again.close()
 
 
+async def test_each_file_has_a_decoy_key_of_its_own_that_stays(old: Path, tmp_path: Path):
+    async def key_of(path: Path) -> bytes:
+        store = await SqliteIdentityStore.open(path)
+        try:
+            return await store.decoy_key()
+        finally:
+            await store.close()
+
+    key = await key_of(old)
+    assert await key_of(old) == key
+    assert await key_of(tmp_path / "new.sqlite") != key
+
+
 async def test_an_old_file_and_a_new_one_get_the_same_schema(old: Path, tmp_path: Path):
     for path in (old, tmp_path / "new.sqlite"):
         await (await SqliteIdentityStore.open(path)).close()

@@ -112,6 +112,7 @@ impl Server {
             auth_data: connect.auth_data.clone(),
             state,
             certificate: connection.peer.certificate.clone(),
+            channel_binding: None,
             listener: rules.map_or_else(|| Arc::from(""), |rules| Arc::clone(&rules.name)),
             anonymous_allowed: rules.is_some_and(|rules| rules.anonymous),
             address: connection.peer.address.text(),

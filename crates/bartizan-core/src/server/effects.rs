@@ -84,6 +84,9 @@ pub struct AuthRequest {
     pub state: Option<Secret>,
     /// What TLS proved.
     pub certificate: Option<Arc<PeerIdentity>>,
+    /// What names the TLS connection to both its ends and to nobody else (RFC 9266). Whoever has the socket
+    /// puts it here.
+    pub channel_binding: Option<Secret>,
     /// The listener's name.
     pub listener: Arc<str>,
     /// True when the listener admits clients without a credential.

@@ -67,6 +67,7 @@ impl Server {
             auth_data,
             state: credential.reauthentication.as_mut().and_then(|again| again.rounds.take_state()),
             certificate: peer.certificate.clone(),
+            channel_binding: None,
             listener: self.listeners.get(peer.listener).map_or_else(|| Arc::from(""), |rules| Arc::clone(&rules.name)),
             anonymous_allowed: false,
             address: peer.address.text(),

@@ -94,6 +94,15 @@ impl<S: ByteStream> TlsStream<S> {
         self.identity.as_ref()
     }
 
+    /// What names this connection to both its ends and to nobody else: `tls-exporter` of RFC 9266. Only with
+    /// TLS 1.3: in TLS 1.2 it would need the extended master secret, of which nothing can be learnt here.
+    pub fn channel_binding(&self) -> Option<[u8; 32]> {
+        if self.connection.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+            return None;
+        }
+        self.connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).ok()
+    }
+
     /// The negotiated version, as `TLS1.2` or `TLS1.3`.
     pub fn version(&self) -> Option<&'static str> {
         match self.connection.protocol_version()? {

@@ -211,6 +211,12 @@ impl Transport {
         self.tls().and_then(TlsStream::identity)
     }
 
+    /// What names the TLS 1.3 connection to both its ends alone (RFC 9266).
+    #[must_use]
+    pub fn channel_binding(&self) -> Option<[u8; 32]> {
+        self.tls().and_then(TlsStream::channel_binding)
+    }
+
     /// The peer: the socket's, or after `Handshake::Addressed` the one the proxy stated.
     #[must_use]
     pub fn peer_addr(&self) -> PeerAddr {

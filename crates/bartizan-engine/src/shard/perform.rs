@@ -7,6 +7,7 @@ use bartizan_core::message::Time;
 use bartizan_core::server::Adoption;
 use bartizan_core::server::connect::Verdict;
 use bartizan_core::session::ConnectionKey;
+use bartizan_core::session::auth_exchange::Secret;
 use bartizan_core::wire::ReasonCode;
 
 use super::Shard;
@@ -100,8 +101,13 @@ impl Shard {
             return;
         }
         let mut rings = false;
-        for request in std::mem::take(&mut self.fx.authenticate) {
+        for mut request in std::mem::take(&mut self.fx.authenticate) {
             let connection = request.connection;
+            if request.auth_method.is_some() {
+                let driver = self.by_connection.get(connection).and_then(|key| self.drivers.get(*key));
+                let octets = driver.and_then(|driver| driver.transport.channel_binding());
+                request.channel_binding = octets.map(|octets| Secret::new(&octets));
+            }
             let verdict = match self.shared.desk.put(self.lane, request, now) {
                 Put::Waits => {
                     rings = true;
