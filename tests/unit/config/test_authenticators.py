@@ -90,3 +90,34 @@ def test_every_path_of_every_kind_is_resolved():
     for kind in KINDS.values():
         paths = {name for name in kind.model_fields if name.endswith("_file")}
         assert paths == set(getattr(kind, "PATHS"))  # noqa: B009
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('kind = "scram", iterations = 4095', "iterations"),
+        ('kind = "scram", iterations = 1000001', "iterations"),
+        ('kind = "scram", mechanisms = []', "mechanisms"),
+        ('kind = "scram", mechanisms = ["SCRAM-SHA-1"]', "mechanisms"),
+        ('kind = "scram", channel_binding = "off"', "channel_binding"),
+    ],
+)
+def test_scram_is_not_made_weaker_than_its_standard(table, said):
+    with pytest.raises(ConfigurationError, match=said):
+        load_settings(None, [f"authenticators.keys={{{table}}}", 'listeners.mqtts.authentication=["keys"]'])
+
+
+def test_a_channel_is_not_required_where_there_is_none(written):
+    text = """
+[listeners.mqtts]
+bind = "127.0.0.1:1883"
+danger_plaintext = "lab"
+authentication = ["keys"]
+
+[authenticators.keys]
+kind = "scram"
+channel_binding = "required"
+"""
+    with pytest.raises(ConfigurationError, match="nobody could ever prove it"):
+        load_settings(written(text))
+    assert load_settings(written(text.replace("required", "offered")))
