@@ -33,6 +33,7 @@ pub struct Opened {
     pub version: Option<&'static str>,
     pub cipher: Option<&'static str>,
     pub resumed: bool,
+    pub channel_binding: Option<[u8; 32]>,
 }
 
 pub struct Echo {
@@ -219,6 +220,7 @@ fn opened(transport: &Transport) -> Opened {
         version: transport.tls_version(),
         cipher: transport.tls_cipher(),
         resumed: transport.tls_resumed(),
+        channel_binding: transport.channel_binding(),
     }
 }
 

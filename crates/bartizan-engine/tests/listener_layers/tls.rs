@@ -117,10 +117,31 @@ fn the_oldest_version_is_a_setting() {
     };
     let echo = start(Off, &ca.material());
     echoes(&mut connect(echo.address(), Arc::new(old())), b"hello").unwrap();
-    assert_eq!(echo.opened().version, Some("TLS1.2"));
+    let opened = echo.opened();
+    assert_eq!((opened.version, opened.channel_binding), (Some("TLS1.2"), None));
     let (config, slot) = with_tls(loopback(), Off, TlsVersion::V1_3, &ca.material());
     let echo = Echo::start(&config, slot);
     assert!(is_refused(&echo, old()).contains("ProtocolVersion"));
+}
+
+#[test]
+fn both_ends_of_a_connection_know_its_channel_binding_and_no_other_connection_has_it() {
+    let ca = Ca::new("ca");
+    let echo = start(Off, &ca.material());
+    let exported = |client: &TlsClient| {
+        client.conn.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).unwrap()
+    };
+    let mut earlier = None;
+    for _ in 0..2 {
+        let mut client = connect(echo.address(), Arc::new(ca.client_config(None)));
+        echoes(&mut client, b"hello").unwrap();
+        let bound = echo.opened().channel_binding;
+        assert_eq!(bound, Some(exported(&client)));
+        assert_ne!(bound, earlier);
+        earlier = bound;
+        drop(client);
+        echo.next();
+    }
 }
 
 #[test]
