@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from OpenSSL import SSL
@@ -52,10 +53,10 @@ def broker() -> Iterator[Broker]:
 
 
 @pytest.fixture
-def clients() -> Iterator[Callable[..., example.ScramClient]]:
+def clients() -> Iterator[Callable[..., Any]]:
     with ExitStack() as stack:
 
-        def make(broker: Broker, name: str, password: str, *more: str) -> example.ScramClient:
+        def make(broker: Broker, name: str, password: str, *more: str) -> Any:
             client = example.ScramClient(name, password, *more)
             client.tls_set(broker.ca_file)
             stack.callback(client.close)
@@ -145,11 +146,13 @@ permit = [{ action = "all", filter = "data/#", when = { strength = ["mfa"] } }]
         client = example.ScramClient("press-01", password)
         client.tls_set(broker.ca_file, bundle.certificate_file, bundle.key_file)
         assert client.open(broker.host, broker.port) == 0
-        published = client.publish("data/x", "1", qos=1)
-        published.wait_for_publish(10)
-        assert published.rc == 0
-        assert not client.ended.is_set()
+        answers: list[int] = []
+        client.on_publish = lambda _client, _data, _mid, reason, _properties: answers.append(reason.value)
+        client.publish("data/x", "1", qos=1).wait_for_publish(10)
+        client.publish("data/x", "1", qos=1).wait_for_publish(10)
         client.close()
+        assert answers
+        assert NOT_AUTHORIZED not in answers
 
 
 # ---- bound to the TLS connection ------------------------------------------------------------------
