@@ -72,7 +72,11 @@ def test_a_client_gets_in_does_its_work_and_proves_itself_again(broker, clients,
     client.renew()
     client.renew()
     told: list[bytes] = []
-    client.on_message = lambda _client, _data, message: told.append(message.payload)
+
+    def keep(_client: object, _data: object, message: Any) -> None:
+        told.append(message.payload)
+
+    client.on_message = keep
     client.subscribe("data/press-01/temperature", qos=1)
     for number in range(100):
         client.publish("data/press-01/temperature", str(number), qos=1).wait_for_publish(10)
@@ -147,7 +151,11 @@ permit = [{ action = "all", filter = "data/#", when = { strength = ["mfa"] } }]
         client.tls_set(broker.ca_file, bundle.certificate_file, bundle.key_file)
         assert client.open(broker.host, broker.port) == 0
         answers: list[int] = []
-        client.on_publish = lambda _client, _data, _mid, reason, _properties: answers.append(reason.value)
+
+        def keep(_client: object, _data: object, _mid: int, reason: Any, _properties: object) -> None:
+            answers.append(reason.value)
+
+        client.on_publish = keep
         client.publish("data/x", "1", qos=1).wait_for_publish(10)
         client.publish("data/x", "1", qos=1).wait_for_publish(10)
         client.close()

@@ -27,8 +27,8 @@ class Keyed:
     plant: Party
     passwords: dict[str, str]
 
-    def client(self, name: str = "press-01", password: str | None = None, **more: str) -> Client:
-        return Client(METHOD, name, password or self.passwords[name], **more)
+    def client(self, name: str = "press-01", password: str | None = None, *, flag: str = "n") -> Client:
+        return Client(METHOD, name, password or self.passwords[name], flag=flag)
 
     def dial(self, *, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> Wire:
         context = tls_context(self.plant.broker.ca_file)
@@ -193,7 +193,7 @@ def test_a_name_that_only_looks_like_another_is_another(keyed: Keyed, name: str)
     [
         b"", b"n", b"n,,", b"n,,n=press-01", b"n,,n=press-01,r=", b"n,,n=,r=x", b"n,a=admin,n=press-01,r=x",
         b"n,,m=x,n=press-01,r=x", b"n,,n=press-01,r=x,m=1", b"n,,n=pre=3dss,r=x", b"\xff\xfe", b"n,,n=a\x00b,r=x",
-        b"n,,n=press-01,r=" + b"x" * 5_000, b"n,,n=" + b"a" * 60_000 + b",r=x", b"p=,,n=press-01,r=x",
+        b"n,,n=press-01,r=" + b"x" * 5_000, b"n,,n=" + b"a" * 9_000 + b",r=x", b"p=,,n=press-01,r=x",
         b"n,,n=press-01,r=x" + b",a=b" * 2_000,
     ],
 )  # fmt: skip

@@ -86,7 +86,8 @@ class Server:
     def __init__(
         self, store: MemoryIdentityStore, mechanism: ScramMechanism, *, is_bound: bool = False, **more: Any
     ) -> None:
-        around = ScramSurroundings(store, **{"now": lambda: AT, **more})
+        given: dict[str, Any] = {"now": lambda: AT, **more}
+        around = ScramSurroundings(store, **given)
         self.authenticator = ScramAuthenticator("scram", mechanism, around, is_bound=is_bound)
         self.request = ConnectRequest("press-01", "mqtts", "127.0.0.1", authentication_method=self.authenticator.method)
 
