@@ -42,13 +42,14 @@ def credential(kind: str) -> str:
     return json.dumps([record])
 
 
-def write_file(path: Path, count: int, kind: str) -> None:
-    """A plant of presses."""
+def write_file(path: Path, count: int, kind: str, roles: int = 0) -> None:
+    """A plant of presses: all of one role, or each of one of several."""
     with path.open("w", encoding="utf-8", newline="") as text:
         rows = csv.writer(text)
         rows.writerow(["name", "roles", "attr.line", "attr.site", "note", "credentials"])
         for at in range(count):
-            rows.writerow([f"press-{at:07}", "press", f"l{at % 1_000}", "chicago", "hall 2", credential(kind)])
+            role = f"press-{at % roles:05}" if roles else "press"
+            rows.writerow([f"press-{at:07}", role, f"l{at % 1_000}", "chicago", "hall 2", credential(kind)])
 
 
 async def opened(target: str, password_file: Path | None) -> IdentityStore:
