@@ -165,22 +165,11 @@ impl Grants {
         self.set.is_about_content
     }
 
-    pub(super) fn roles(&self) -> impl Iterator<Item = &Role> {
-        self.set.image.each(&self.set.roles)
-    }
-
     /// Whether the circumstances let a rule count. `condition` is a number of the role set's.
     pub(super) fn counts(&self, condition: Option<u16>, is_forbid: bool) -> bool {
         let Some(at) = condition else { return true };
         // A number that is not there is no compiler's: nobody gains from it.
         self.counts.get(usize::from(at)).map_or(is_forbid, |counts| counts.holds(is_forbid))
-    }
-
-    /// The same for a rule by itself.
-    pub(super) fn rule_counts(&self, rule: RuleId, is_forbid: bool) -> bool {
-        let condition = self.set.image.rule(rule).and_then(|rule| rule.condition);
-        let at = condition.map(|number| self.set.conditions.binary_search(&number).ok());
-        self.counts(at.map(|at| at.and_then(|at| u16::try_from(at).ok()).unwrap_or(u16::MAX)), is_forbid)
     }
 }
 

@@ -8,6 +8,7 @@ use super::bind::Grants;
 use super::condition::Asked;
 use super::image::RuleId;
 use super::pattern::{BoundPattern, Unbound};
+use super::tree::Entry;
 use crate::topic::{TopicFilter, TopicName};
 
 /// Allowed or not, by which rule, and why.
@@ -145,45 +146,43 @@ impl Grants {
     #[must_use]
     pub fn subscribe(&self, filter: &TopicFilter<'_>) -> Decision {
         let filter = filter.as_str();
-        if let Some(rule) = self.forbids(|pattern| pattern.covers(filter)) {
-            return Decision::denied(Some(rule), Why::Forbidden);
-        }
         let mut found = Found::default();
-        let permits = self.roles().flat_map(|role| role.subscribe.permit.iter().copied());
-        for rule in permits.filter(|rule| self.pattern(*rule, Unbound::Nothing).covers(filter)) {
-            if self.rule_counts(rule, false) {
-                let overlap = self.forbids(|pattern| pattern.overlaps(filter));
-                return Decision { per_delivery: overlap.is_some(), ..Decision::allowed(rule) };
+        self.set.receive.for_each_near_cover(filter, &self.values, &mut |entry| {
+            if self.pattern(entry).covers(filter) {
+                self.weigh(entry, &mut found);
             }
-            found.nearly(rule, Why::ConditionNotMet);
+        });
+        let decision = found.decide();
+        let mut per_delivery = false;
+        if decision.allow {
+            self.set.receive.for_each_near_overlap(filter, &self.values, &mut |entry| {
+                per_delivery |= self.pattern(entry).overlaps(filter) && self.counts(entry.condition, true);
+            });
         }
-        found.decide()
+        Decision { per_delivery, ..decision }
     }
 
     /// May this principal be sent a message of this topic, whatever filter it subscribed?
     #[must_use]
     pub fn receive(&self, topic: &TopicName<'_>) -> Decision {
         let mut found = Found::default();
-        self.set.receive.for_each_match(topic.as_str(), &self.values, &mut |entry| match (
-            self.counts(entry.condition, entry.is_forbid),
-            entry.is_forbid,
-        ) {
+        self.set.receive.for_each_match(topic.as_str(), &self.values, &mut |entry| self.weigh(entry, &mut found));
+        found.decide()
+    }
+
+    /// What a rule says whose pattern is about what is asked, where only its circumstances may keep it from counting.
+    fn weigh(&self, entry: &Entry, found: &mut Found) {
+        match (self.counts(entry.condition, entry.is_forbid), entry.is_forbid) {
             (true, true) => found.forbidden(entry.rule),
             (true, false) => found.permitted(entry.rule),
             (false, true) => {}
             (false, false) => found.nearly(entry.rule, Why::ConditionNotMet),
-        });
-        found.decide()
+        }
     }
 
-    /// The first forbid to subscribe that counts, and of which this is true.
-    fn forbids(&self, holds: impl Fn(BoundPattern<'_>) -> bool) -> Option<RuleId> {
-        let mut rules = self.roles().flat_map(|role| role.subscribe.forbid.iter().copied());
-        rules.find(|rule| holds(self.pattern(*rule, Unbound::Everything)) && self.rule_counts(*rule, true))
-    }
-
-    fn pattern(&self, rule: RuleId, unbound: Unbound) -> BoundPattern<'_> {
-        let levels = self.image().rule(rule).map_or(&[][..], |rule| &rule.pattern);
+    fn pattern(&self, entry: &Entry) -> BoundPattern<'_> {
+        let levels = self.image().rule(entry.rule).map_or(&[][..], |rule| &rule.pattern);
+        let unbound = if entry.is_forbid { Unbound::Everything } else { Unbound::Nothing };
         BoundPattern { levels, values: &self.values, unbound }
     }
 }

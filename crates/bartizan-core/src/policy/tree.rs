@@ -28,6 +28,8 @@ struct Node {
     here: Range<u32>,
     /// and those that mean this level and everything below (`#`).
     below: Range<u32>,
+    /// Some forbid ends here or further down.
+    has_forbid: bool,
 }
 
 /// The rules.
@@ -54,8 +56,17 @@ impl RuleTree {
             insert(&mut drafts, entry, pattern);
         }
         let mut entries: Vec<Entry> = Vec::new();
-        let nodes = drafts.into_iter().map(|draft| freeze(draft, &mut entries)).collect();
-        RuleTree { nodes, entries: entries.into() }
+        let mut nodes: Vec<Node> = drafts.into_iter().map(|draft| freeze(draft, &mut entries)).collect();
+        // Children come behind their parents.
+        for at in (0..nodes.len()).rev() {
+            let below =
+                |node: &Node| node.children().any(|child| nodes.get(child as usize).is_some_and(|n| n.has_forbid));
+            let has_forbid = nodes.get(at).is_some_and(|node| node.has_forbid || below(node));
+            if let Some(node) = nodes.get_mut(at) {
+                node.has_forbid = has_forbid;
+            }
+        }
+        RuleTree { nodes: nodes.into(), entries: entries.into() }
     }
 
     /// Calls `visit` with every rule whose pattern means this Topic Name. A rule with a variable for which
@@ -64,8 +75,49 @@ impl RuleTree {
         Walk { tree: self, values, visit }.level(0, Some(name), true, false);
     }
 
+    /// Calls `visit` with every rule whose pattern covers this Topic Filter, and maybe with a few that do not.
+    pub(super) fn for_each_near_cover(
+        &self,
+        filter: &str,
+        values: &[Option<Arc<str>>],
+        visit: &mut impl FnMut(&Entry),
+    ) {
+        Walk { tree: self, values, visit }.cover(0, Some(filter), false);
+    }
+
+    /// Calls `visit` with every forbid whose pattern overlaps this Topic Filter, and maybe with some that do not.
+    pub(super) fn for_each_near_overlap(
+        &self,
+        filter: &str,
+        values: &[Option<Arc<str>>],
+        visit: &mut impl FnMut(&Entry),
+    ) {
+        Walk { tree: self, values, visit }.overlap(0, Some(filter));
+    }
+
     fn entries(&self, range: &Range<u32>) -> &[Entry] {
         self.entries.get(range.start as usize..range.end as usize).unwrap_or_default()
+    }
+}
+
+impl Node {
+    /// The child of this level's text.
+    fn literal(&self, level: &str) -> Option<u32> {
+        let at = self.literals.binary_search_by(|(text, _)| (**text).cmp(level)).ok()?;
+        self.literals.get(at).map(|(_, child)| *child)
+    }
+
+    fn children(&self) -> impl Iterator<Item = u32> {
+        let literals = self.literals.iter().map(|(_, child)| *child);
+        literals.chain(self.values.iter().map(|(_, child)| *child)).chain(self.one)
+    }
+}
+
+/// A text's first level, and those behind it.
+fn first_level(text: &str) -> (&str, Option<&str>) {
+    match text.split_once('/') {
+        Some((level, tail)) => (level, Some(tail)),
+        None => (text, None),
     }
 }
 
@@ -87,16 +139,11 @@ impl<F: FnMut(&Entry)> Walk<'_, F> {
             self.meet(&node.below, forbids_only);
             return;
         };
-        let (level, tail) = match rest.split_once('/') {
-            Some((level, tail)) => (level, Some(tail)),
-            None => (rest, None),
-        };
+        let (level, tail) = first_level(rest);
         // Only a rule that spells it reaches a topic of the server's own [MQTT-4.7.2-1].
         let is_free = !is_first || !level.starts_with('$');
-        if let Ok(at) = node.literals.binary_search_by(|(text, _)| (**text).cmp(level))
-            && let Some((_, child)) = node.literals.get(at)
-        {
-            self.level(*child, tail, false, forbids_only);
+        if let Some(child) = node.literal(level) {
+            self.level(child, tail, false, forbids_only);
         }
         if !is_free {
             return;
@@ -106,12 +153,76 @@ impl<F: FnMut(&Entry)> Walk<'_, F> {
             self.level(child, tail, false, forbids_only);
         }
         for (slot, child) in &node.values {
-            match self.values.get(usize::from(*slot)).and_then(Option::as_deref) {
+            match self.value(*slot) {
                 Some(value) if value == level => self.level(*child, tail, false, forbids_only),
                 Some(_) => {}
                 None => self.level(*child, tail, false, true),
             }
         }
+    }
+
+    /// As `level`, for a Topic Filter that has to be covered. What `$` and `#` mean at the first level is left to
+    /// a closer look.
+    fn cover(&mut self, node: u32, rest: Option<&str>, forbids_only: bool) {
+        let tree = self.tree;
+        let Some(node) = tree.nodes.get(node as usize) else { return };
+        self.meet(&node.below, forbids_only);
+        let Some(rest) = rest else {
+            self.meet(&node.here, forbids_only);
+            return;
+        };
+        let (level, tail) = first_level(rest);
+        if level == "#" {
+            // Nothing but `#` covers it, or `+/#` where it has no parent level.
+            if let Some(child) = node.one.and_then(|child| tree.nodes.get(child as usize)) {
+                self.meet(&child.below, forbids_only);
+            }
+            return;
+        }
+        if let Some(child) = node.literal(level) {
+            self.cover(child, tail, forbids_only);
+        }
+        if let Some(child) = node.one {
+            self.cover(child, tail, forbids_only);
+        }
+        for (slot, child) in &node.values {
+            match self.value(*slot) {
+                Some(value) if value == level => self.cover(*child, tail, forbids_only),
+                Some(_) => {}
+                None => self.cover(*child, tail, true),
+            }
+        }
+    }
+
+    /// As `level`, for a Topic Filter of which a forbid may mean a part.
+    fn overlap(&mut self, node: u32, rest: Option<&str>) {
+        let tree = self.tree;
+        let Some(node) = tree.nodes.get(node as usize).filter(|node| node.has_forbid) else { return };
+        self.meet(&node.below, true);
+        let Some(rest) = rest else {
+            self.meet(&node.here, true);
+            return;
+        };
+        let (level, tail) = first_level(rest);
+        match level {
+            "#" => {
+                self.meet(&node.here, true);
+                node.children().for_each(|child| self.overlap(child, Some("#")));
+            }
+            "+" => node.children().for_each(|child| self.overlap(child, tail)),
+            _ => {
+                let values =
+                    node.values.iter().filter(|(slot, _)| self.value(*slot).is_none_or(|value| value == level));
+                let found: Vec<u32> =
+                    values.map(|(_, child)| *child).chain(node.literal(level)).chain(node.one).collect();
+                found.into_iter().for_each(|child| self.overlap(child, tail));
+            }
+        }
+    }
+
+    /// The principal's value in a slot.
+    fn value(&self, slot: u16) -> Option<&str> {
+        self.values.get(usize::from(slot)).and_then(Option::as_deref)
     }
 
     fn meet(&mut self, range: &Range<u32>, forbids_only: bool) {
@@ -152,7 +263,9 @@ fn freeze(draft: Draft, entries: &mut Vec<Entry>) -> Node {
         entries.extend(rules);
         begin..number(entries.len())
     };
+    let has_forbid = draft.here.iter().chain(&draft.below).any(|entry| entry.is_forbid);
     Node {
+        has_forbid,
         here: keep(draft.here),
         below: keep(draft.below),
         literals: draft.literals.into_iter().map(|(text, at)| (text, number(at))).collect(),
@@ -235,6 +348,65 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Every filter that is a pattern without variables, and some that are longer.
+    fn filters() -> Vec<String> {
+        let text = |level: &PatternLevel| match level {
+            PatternLevel::Literal(text) => Some(text.to_string()),
+            PatternLevel::One => Some("+".to_owned()),
+            PatternLevel::Many => Some("#".to_owned()),
+            PatternLevel::Value(_) => None,
+        };
+        let spelt = |pattern: &Vec<PatternLevel>| pattern.iter().map(text).collect::<Option<Vec<String>>>();
+        let mut found: Vec<String> = patterns().iter().filter_map(spelt).map(|levels| levels.join("/")).collect();
+        let longer: Vec<String> =
+            found.iter().filter(|filter| !filter.ends_with('#')).map(|filter| format!("{filter}/v")).collect();
+        found.extend(longer);
+        found.retain(|filter| !filter.is_empty());
+        found
+    }
+
+    #[test]
+    fn no_rule_that_covers_or_overlaps_a_filter_is_overlooked() {
+        let (patterns, filters) = (patterns(), filters());
+        assert!(filters.len() > 300, "{}", filters.len());
+        for is_forbid in [false, true] {
+            let entry = |at: usize| Entry { rule: RuleId(number(at)), is_forbid, condition: None };
+            let tree = RuleTree::new(patterns.iter().enumerate().map(|(at, pattern)| (entry(at), &pattern[..])));
+            for values in [[Some("v"), Some("$v")], [None, Some("a")], [Some("$s"), None]] {
+                let values = values.map(|value| value.map(Arc::from));
+                let unbound = if is_forbid { Unbound::Everything } else { Unbound::Nothing };
+                let bound = |at: usize| BoundPattern { levels: &patterns[at], values: &values, unbound };
+                for filter in &filters {
+                    let (mut covering, mut overlapping) = (Vec::new(), Vec::new());
+                    tree.for_each_near_cover(filter, &values, &mut |entry| covering.push(entry.rule.0 as usize));
+                    tree.for_each_near_overlap(filter, &values, &mut |entry| overlapping.push(entry.rule.0 as usize));
+                    covering.retain(|at| bound(*at).covers(filter));
+                    overlapping.retain(|at| bound(*at).overlaps(filter));
+                    let all = |holds: &dyn Fn(usize) -> bool| (0..patterns.len()).filter(|at| holds(*at)).collect();
+                    let covers: Vec<usize> = all(&|at| bound(at).covers(filter));
+                    let overlaps: Vec<usize> = all(&|at| is_forbid && bound(at).overlaps(filter));
+                    covering.sort_unstable();
+                    overlapping.sort_unstable();
+                    assert_eq!((covering, overlapping), (covers, overlaps), "{filter} {values:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_many_rules_few_are_looked_at_closely() {
+        let literal = |text: String| PatternLevel::Literal(text.into());
+        let patterns: Vec<[PatternLevel; 2]> =
+            (0..1_000).map(|at| [literal(format!("t{at}")), PatternLevel::One]).collect();
+        let entry = |at: usize| Entry { rule: RuleId(number(at)), is_forbid: at % 2 == 0, condition: None };
+        let tree = RuleTree::new(patterns.iter().enumerate().map(|(at, pattern)| (entry(at), &pattern[..])));
+        let mut met = 0;
+        tree.for_each_near_cover("t500/a", &[], &mut |_| met += 1);
+        tree.for_each_near_overlap("t500/a", &[], &mut |_| met += 1);
+        tree.for_each_near_overlap("t501/#", &[], &mut |_| met += 1);
+        assert_eq!(met, 2);
     }
 
     #[test]
