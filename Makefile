@@ -9,6 +9,7 @@ UV_VERSION         := 0.13.8
 MATURIN_VERSION    := 1.16.0
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
+CARGO_MUTANTS_VERSION := 27.0.0
 
 export UV_PYTHON_DOWNLOADS := never
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
@@ -19,7 +20,7 @@ RUST_CODE := -p bartizan-core -p bartizan-engine -p bartizan-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-rust test-python check check-python check-rust format fuzz conformance counts bench docs clean
+.PHONY: help run build test test-rust test-python check check-python check-rust format fuzz mutants conformance counts bench docs clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -66,6 +67,10 @@ build: .stamps/engine ## build the engine and install everything the broker need
 	cargo install cargo-fuzz --version $(CARGO_FUZZ_VERSION) --locked --debug --root .tools --target-dir target/tools
 	@mkdir -p .stamps && touch $@
 
+.stamps/cargo-mutants-$(CARGO_MUTANTS_VERSION):
+	cargo install cargo-mutants --version $(CARGO_MUTANTS_VERSION) --locked --debug --root .tools --target-dir target/tools
+	@mkdir -p .stamps && touch $@
+
 # ---- proof ------------------------------------------------------------------------------------
 
 test: build .stamps/dev ## run every test, Rust and Python; installs what they need where it may
@@ -99,6 +104,9 @@ format: .stamps/dev ## format everything
 
 fuzz: .stamps/cargo-fuzz-$(CARGO_FUZZ_VERSION) ## fuzz every target for FUZZ_SECONDS
 	sh .ci/fuzz $(FUZZ_SECONDS)
+
+mutants: .stamps/cargo-mutants-$(CARGO_MUTANTS_VERSION) ## change the policy evaluator in one place after the other: does a test notice? (an hour)
+	cargo mutants --package bartizan-core --output target $(ARGS)
 
 conformance: .stamps/engine .stamps/dev ## run the conformance suite and write its report anew
 	.venv/bin/pytest tests/conformance $(ARGS)
