@@ -103,6 +103,13 @@ pub enum What {
         /// Its digest.
         digest: String,
     },
+    /// Time windows of the policy opened or closed: what hangs on them was decided again.
+    WindowsChanged {
+        /// Names of those that opened.
+        opened: Vec<String>,
+        /// Names of those that closed.
+        closed: Vec<String>,
+    },
     /// Many alike within a second, told once.
     Repeated {
         /// The kind: "refused", "denied" ...
@@ -133,6 +140,7 @@ impl What {
             What::LimitMet { .. } => "limit_met",
             What::SubscriptionRemoved { .. } => "subscription_removed",
             What::PolicyApplied { .. } => "policy_applied",
+            What::WindowsChanged { .. } => "windows_changed",
             What::Repeated { .. } => "repeated",
             What::StoreFailed { .. } => "store_failed",
         }

@@ -7,6 +7,7 @@ mod server_world;
 
 use std::sync::Arc;
 
+use bartizan_core::event::What;
 use bartizan_core::policy::{OpenWindows, Schedule};
 use bartizan_core::server::apply::Change;
 use bartizan_core::wire::{QoS, Version};
@@ -92,4 +93,17 @@ fn what_is_queued_for_a_client_that_is_away_goes_with_the_window() {
     rest(&mut world, &mut [&mut reader]);
     assert!(reader.session_present && reader.got.is_empty());
     assert_eq!(told(&mut world, &mut writer, &mut reader), 0);
+}
+
+#[test]
+fn it_is_told_which_windows_opened_and_closed_once_for_all_shards() {
+    let mut world = world(2);
+    world.advance(60 * SECOND);
+    let of_windows = |what: &What| match what {
+        What::WindowsChanged { opened, closed } => Some((opened.concat(), closed.concat())),
+        _ => None,
+    };
+    let told: Vec<(String, String)> = world.events.iter().filter_map(of_windows).collect();
+    let (opens, closes) = (("day".to_owned(), String::new()), (String::new(), "day".to_owned()));
+    assert_eq!(told, [opens.clone(), closes.clone(), opens, closes]);
 }

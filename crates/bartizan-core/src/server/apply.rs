@@ -8,7 +8,7 @@ use super::close::WillFate;
 use super::{Effects, Server, Timer};
 use crate::event::{Event, Subject, What};
 use crate::message::{Message, Time};
-use crate::policy::{Image, Schedule};
+use crate::policy::{Image, OpenWindows, Schedule};
 use crate::session::{ConnectionKey, InflightPhase, Principal, SessionKey};
 use crate::wire::{QoS, ReasonCode};
 
@@ -57,6 +57,7 @@ impl Server {
         if windows == self.windows {
             return;
         }
+        self.tell_windows(&windows, now, fx);
         self.windows = windows;
         self.publishers.clear();
         self.shared.forget_grants();
@@ -68,6 +69,24 @@ impl Server {
                 self.act_as(key, principal, now, fx);
             }
         }
+    }
+
+    /// Which windows are open now that were not, and the other way round.
+    fn tell_windows(&self, windows: &OpenWindows, now: Time, fx: &mut Effects) {
+        // Once for all shards.
+        if self.shard > 0 {
+            return;
+        }
+        let is_open = |of: &OpenWindows, at: usize| of.0.get(at).copied().unwrap_or_default();
+        let changed = |before: &OpenWindows, after: &OpenWindows| {
+            let named = self.image.windows().enumerate();
+            named
+                .filter(|(at, _)| is_open(after, *at) && !is_open(before, *at))
+                .map(|(_, name)| name.to_owned())
+                .collect()
+        };
+        let (opened, closed) = (changed(&self.windows, windows), changed(windows, &self.windows));
+        fx.events.push(Event::new(now, Subject::default(), What::WindowsChanged { opened, closed }));
     }
 
     fn await_windows(&mut self, now: Time) {

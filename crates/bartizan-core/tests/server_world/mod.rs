@@ -12,6 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bartizan_core::durable::{Durability, Fetch};
+use bartizan_core::event::What;
 use bartizan_core::message::Time;
 use bartizan_core::policy::{Image, Strength};
 use bartizan_core::server::apply::Change;
@@ -92,6 +93,8 @@ pub struct World {
     pub promises: Vec<(usize, Option<Durability>)>,
     /// Pages that shards want back from the disk, which nobody has read yet.
     pub reads: VecDeque<(usize, Fetch)>,
+    /// What happened, oldest first.
+    pub events: Vec<What>,
     shards: Vec<Shard>,
     mail: Vec<VecDeque<Mail>>,
     by_key: HashMap<(usize, ConnectionKey), usize>,
@@ -150,6 +153,7 @@ impl World {
             listener: 0,
             promises: Vec::new(),
             reads: VecDeque::new(),
+            events: Vec::new(),
             shards: Vec::new(),
             mail: Vec::new(),
             by_key: HashMap::new(),
@@ -437,6 +441,7 @@ impl World {
                 let ticket = shard.submitted;
                 shard.deferred.extend(fx.deferred.into_iter().map(|deferred| (ticket, deferred)));
             }
+            self.events.extend(fx.events.into_iter().map(|event| event.what));
             self.reads.extend(fx.fetches.into_iter().map(|fetch| (at, fetch)));
             let mut forwards = fx.forwards;
             for (to, waiting) in forwards.take() {
