@@ -303,3 +303,96 @@ fn of_what_was_in_flight_only_what_still_has_a_subscription_is_sent_again() {
     assert_eq!(numbers(&reader), [0, 2]);
     assert_eq!(world.disk.counts()[2], 0);
 }
+
+/// A member of the group `g` that is away, with so many messages on the disk.
+fn away_with(world: &mut World, writer: &mut Client, count: usize) -> Client {
+    let mut member = subscribed(world, "m", "$share/g/t");
+    member.drop_connection(world);
+    publish(world, writer, 0, count);
+    member
+}
+
+#[test]
+fn what_waits_for_members_of_a_shared_subscription_is_on_the_disk_alone() {
+    let mut world = World::new(1, wide(), IDENTITIES);
+    let mut writer = joined(&mut world, "w", "x");
+    let mut member = away_with(&mut world, &mut writer, 60);
+    assert_eq!((world.disk.held_in_memory(), world.disk.counts()[2]), (0, 60));
+    world.crash();
+    writer.drop_connection(&mut world);
+    rest_of(&mut world, &mut writer);
+    assert_eq!(world.disk.held_in_memory(), 0, "nor does a start bring it back");
+    member.connect(&mut world, 0);
+    rest(&mut world, &mut [&mut member]);
+    assert!(are_in_order(&numbers(&member), 60), "{:?}", numbers(&member));
+    assert_eq!((world.total("queued_messages"), world.total("queued_bytes"), world.disk.counts()[2]), (0, 0, 0));
+}
+
+#[test]
+fn what_a_member_leaves_on_the_disk_goes_to_the_others_when_its_session_ends() {
+    for (shards, is_there) in [(1, true), (1, false), (2, true), (2, false)] {
+        let mut world = World::new(shards, wide(), IDENTITIES);
+        let mut writer = joined(&mut world, "w", "x");
+        let mut member = away_with(&mut world, &mut writer, 30);
+        let mut other = subscribed(&mut world, "other", "$share/g/t");
+        if !is_there {
+            other.drop_connection(&mut world);
+        }
+        member.clean_start = true;
+        member.connect(&mut world, 0);
+        rest(&mut world, &mut [&mut member, &mut other]);
+        assert!(member.is_connected && !member.session_present);
+        if !is_there {
+            assert_eq!(world.disk.held_in_memory(), 0, "{shards}: from one queue on the disk to another");
+            other.connect(&mut world, 0);
+        }
+        rest(&mut world, &mut [&mut member, &mut other]);
+        assert_eq!(numbers(&member), [0_usize; 0], "{shards} {is_there}");
+        assert!(are_in_order(&numbers(&other), 30), "{shards} {is_there}: {:?}", numbers(&other));
+        assert_eq!((world.total("queued_messages"), world.total("queued_bytes"), world.disk.counts()[2]), (0, 0, 0));
+    }
+}
+
+#[test]
+fn a_new_session_waits_for_what_the_one_before_leaves_and_gets_none_of_it() {
+    let mut world = World::new(1, wide(), IDENTITIES);
+    let mut writer = joined(&mut world, "w", "x");
+    let mut member = away_with(&mut world, &mut writer, 20);
+    member.clean_start = true;
+    member.connect(&mut world, 0);
+    while world.commit_one(0) {}
+    member.read(&mut world);
+    assert!(!member.is_connected && world.reads.len() == 1, "what was left is on its way to others");
+    // A connection that ends meanwhile changes nothing; nor does a crash.
+    member.drop_connection(&mut world);
+    member.clean_start = false;
+    member.connect(&mut world, 0);
+    rest(&mut world, &mut [&mut member]);
+    assert!(member.is_connected);
+    member.subscribe(&mut world, "t", QoS::ExactlyOnce);
+    rest(&mut world, &mut [&mut member]);
+    writer.publish(&mut world, "t", &large(20), QoS::AtLeastOnce, false);
+    rest(&mut world, &mut [&mut member, &mut writer]);
+    assert_eq!(numbers(&member), [20]);
+    assert_eq!((world.total("queued_messages"), world.total("queued_bytes"), world.disk.counts()[2]), (0, 0, 0));
+}
+
+#[test]
+fn a_session_that_expires_leaves_what_is_on_the_disk_to_the_others_and_is_gone() {
+    let mut world = World::new(1, wide(), IDENTITIES);
+    let mut writer = joined(&mut world, "w", "x");
+    let mut member = Client::new("m", "x", Version::V5);
+    member.expiry_s = 10;
+    member.connect(&mut world, 0);
+    rest(&mut world, &mut [&mut member]);
+    member.subscribe(&mut world, "$share/g/t", QoS::ExactlyOnce);
+    rest(&mut world, &mut [&mut member]);
+    member.drop_connection(&mut world);
+    publish(&mut world, &mut writer, 0, 300);
+    let mut other = subscribed(&mut world, "other", "$share/g/t");
+    world.advance(11_000);
+    rest(&mut world, &mut [&mut writer, &mut other]);
+    assert!(are_in_order(&numbers(&other), 300), "{:?}", numbers(&other));
+    assert_eq!(world.disk.counts()[..3], [2, 1, 0], "the publisher's and the other's");
+    assert_eq!((world.total("sessions"), world.total("queued_messages"), world.total("queued_bytes")), (2, 0, 0));
+}

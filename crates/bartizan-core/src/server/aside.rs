@@ -26,29 +26,30 @@ impl Session {
     pub(crate) fn sets_aside(&self) -> bool {
         let is_much =
             || self.connection.is_none() || self.queued_bytes.saturating_sub(self.aside.bytes()) >= RESIDENT_BYTES_MAX;
-        self.stored && (!self.aside.is_empty() || (is_much() && !self.shares()))
+        let is_away = self.connection.is_none();
+        self.stored && (!self.aside.is_empty() || (is_much() && (is_away || !self.shares())))
     }
 
-    /// True for a member of a Shared Subscription: what waits for it may have to be given to
-    /// another member at any moment, so it stays in memory.
+    /// True for a member of a Shared Subscription: when its connection ends, what waits for it in memory is
+    /// given to another member that is there, so while it is connected it stays there.
     fn shares(&self) -> bool {
         self.subscriptions.values().any(|subscription| subscription.is_shared)
     }
 
     /// The client is gone: what waits for it in memory waits on the disk.
     pub(crate) fn set_all_aside(&mut self) {
-        if !self.stored || self.shares() || self.queue.iter().any(|queued| queued.group.is_some()) {
+        if !self.stored {
             return;
         }
         for queued in self.queue.take_all().into_iter().rev() {
-            self.aside.push_front(queued.seq, queued.message.weight_bytes());
+            self.aside.push_front(queued.seq, queued.message.weight_bytes(), queued.group);
         }
     }
 
     /// Subscriptions have ended by the policy. Without any left nothing on the disk may be received,
-    /// and is given up: its places and octets.
+    /// and is given up, where nobody else may have it: its places and octets.
     pub(crate) fn give_up_aside(&mut self, have_ended: bool) -> (Vec<u64>, usize) {
-        match have_ended && self.subscriptions.is_empty() {
+        match have_ended && self.subscriptions.is_empty() && !self.aside.is_shared() {
             true => self.aside.clear(),
             false => (Vec::new(), 0),
         }
@@ -66,7 +67,6 @@ impl Server {
     pub(crate) fn fetch_ahead(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
         let Some(session) = self.sessions.get_mut(key).filter(|session| !session.aside.is_idle()) else { return };
         let is_wanted = session.connection.is_some() && session.queue.len() < FETCH_BELOW;
-        let is_wanted = is_wanted || session.shares();
         match session.aside.next(is_wanted) {
             Next::Page(seqs) => {
                 let (session, client_id) = (key.data().as_ffi(), Arc::clone(&session.client_id));
@@ -74,7 +74,10 @@ impl Server {
             }
             Next::Swept(sweep) => {
                 self.report_lost(key, sweep.lost, sweep.dropped, now, fx);
-                self.fetch_ahead(key, now, fx);
+                match self.sessions.get(key).is_some_and(|session| session.aside.has_ended) {
+                    true => self.forget_session(key, fx),
+                    false => self.fetch_ahead(key, now, fx),
+                }
             }
             Next::Nothing => {}
         }
@@ -99,11 +102,11 @@ impl Server {
         }
         if session.aside.sweep().is_some() {
             session.look_again(page.messages, &mut dropped);
-        } else if session.connection.is_some() || session.shares() {
+        } else if session.connection.is_some() {
             session.take_back(page.messages, &mut dropped);
         }
         for (seq, weight, shared) in dropped {
-            self.drop_aside(key, seq, weight, fx);
+            self.drop_aside(key, seq, weight, shared.is_none(), fx);
             if let Some((group, message)) = shared {
                 self.give_back(key, group, message, None, now, fx);
             }
@@ -111,12 +114,20 @@ impl Server {
         self.go_on(key, now, fx);
     }
 
-    fn drop_aside(&mut self, key: SessionKey, seq: u64, weight_bytes: usize, fx: &mut Effects) {
+    /// It is not here any more; lost, unless another member has it.
+    pub(crate) fn drop_aside(
+        &mut self,
+        key: SessionKey,
+        seq: u64,
+        weight_bytes: usize,
+        is_lost: bool,
+        fx: &mut Effects,
+    ) {
         if let Some(session) = self.sessions.get_mut(key) {
             session.queued_bytes = session.queued_bytes.saturating_sub(weight_bytes);
         }
         let counters = self.counters();
-        counters.publish_dropped.add(1);
+        counters.publish_dropped.add(u64::from(is_lost));
         counters.queued_messages.sub(1);
         counters.queued_bytes.sub(weight_bytes as u64);
         self.forget_queued(key, seq, fx);
@@ -144,7 +155,8 @@ impl Session {
     fn look_again(&mut self, messages: Vec<FetchedMessage>, dropped: &mut Vec<Dropped>) {
         for FetchedMessage { seq, message, .. } in messages {
             let topic = message.topic();
-            let stays = self.grants.receive(&topic).allow
+            let stays = !self.aside.is_left(seq)
+                && self.grants.receive(&topic).allow
                 && self.subscriptions.iter().any(|(full, s)| s.filter(full).matches(&topic));
             let gone = if stays { None } else { self.aside.remove(seq) };
             if let Some(sweep) = self.aside.sweep() {

@@ -264,6 +264,41 @@ impl Server {
             self.remove_subscription(key, &filter, None, fx);
         }
         self.hand_down(key, now, fx);
+        if !self.leaves_estate(key, now, fx) {
+            self.forget_session(key, fx);
+        }
+    }
+
+    /// True where messages of Shared Subscriptions are on the disk alone: others get them, and then it is over.
+    fn leaves_estate(&mut self, key: SessionKey, now: Time, fx: &mut Effects) -> bool {
+        let Some(session) = self.sessions.get_mut(key).filter(|session| session.aside.is_shared()) else {
+            return false;
+        };
+        session.ends_at = None;
+        let queued = session.queue.take_all();
+        let octets: usize = queued.iter().map(|queued| queued.message.weight_bytes()).sum();
+        let below = session.next_seq;
+        let (mut gone, left) = session.aside.leave_to_others(below);
+        gone.extend(queued.iter().map(|queued| queued.seq));
+        session.queued_bytes = session.aside.bytes();
+        let window: Vec<_> = session.inflight.iter_mut().map(|(id, slot)| (id, slot.seq)).collect();
+        window.iter().for_each(|(id, _)| drop(session.inflight.finish(*id)));
+        for packet_id in session.received.take_all().into_keys().filter_map(crate::wire::PacketId::new) {
+            fx.mutations.push(Mutation::ReceivedDelete { client_id: Arc::clone(&session.client_id), packet_id });
+        }
+        (session.backlog, session.retained_due) = Default::default();
+        let counters = self.counters();
+        counters.queued_messages.sub(gone.len() as u64);
+        counters.queued_bytes.sub((octets + left) as u64);
+        for seq in gone.into_iter().chain(window.into_iter().map(|(_, seq)| seq)) {
+            self.forget_queued(key, seq, fx);
+        }
+        self.fetch_ahead(key, now, fx);
+        true
+    }
+
+    /// Nothing of a Session is left.
+    pub(crate) fn forget_session(&mut self, key: SessionKey, fx: &mut Effects) {
         let Some(session) = self.sessions.remove(key) else { return };
         self.by_client_id.remove(&session.client_id);
         let (queued, octets) = (session.queued() as u64, session.queued_bytes as u64);

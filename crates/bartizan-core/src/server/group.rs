@@ -208,7 +208,8 @@ impl Server {
         self.confirm(ack, fx.mutations.len() > before, fx);
         // Its connection ended while the message was on its way: it goes after the others.
         let Some(session) = self.sessions.get(key).filter(|s| was_online && s.connection.is_none()) else { return };
-        if session.queue.back().is_some_and(|last| last.seq == next && last.qos == QoS::AtLeastOnce) {
+        let qos_max = session.subscriptions.get(&group).map(|subscription| subscription.options.qos);
+        if session.next_seq > next && qos_max.map(|most| most.min(message.qos)) == Some(QoS::AtLeastOnce) {
             let ack = AckRef::Handed { shard: self.shard, session: key, seq: next };
             self.give_back(key, group, message, Some(ack), now, fx);
         }
@@ -307,6 +308,10 @@ impl Server {
             self.counters().queued_messages.sub(1);
             self.counters().queued_bytes.sub(weight as u64);
             self.forget_queued(key, seq, fx);
+            return;
+        }
+        if let Some((weight, _)) = session.aside.held().and_then(|aside| aside.remove(seq)) {
+            self.drop_aside(key, seq, weight, false, fx);
             return;
         }
         let id = session.inflight.iter_mut().find(|(_, slot)| slot.seq == seq && !slot.on_wire).map(|(id, _)| id);

@@ -116,6 +116,7 @@ impl Server {
         // A Session belongs to the identity that made it (I11).
         if let Some(session) = self.by_client_id.get(connect.client_id.as_str()).and_then(|key| self.sessions.get(*key))
             && session.principal.id != principal.id
+            && !session.aside.has_ended
         {
             return Err((ReasonCode::NotAuthorized, "the Client Identifier belongs to another identity"));
         }
@@ -159,12 +160,16 @@ impl Server {
         }
         // The end of its connection may have ended the Session too.
         let Some(session) = self.sessions.get(key) else { return (None, false) };
-        debug_assert_eq!(session.principal.id, principal.id);
-        if connect.clean_start {
+        if !session.aside.has_ended {
+            debug_assert_eq!(session.principal.id, principal.id);
+            if !connect.clean_start {
+                return (Some(key), true);
+            }
             self.end_session(key, now, fx);
-            return (None, false);
         }
-        (Some(key), true)
+        // One that leaves something to others goes on as the new one.
+        let begins_anew = self.sessions.get_mut(key).map(|session| session.aside.has_ended = false);
+        (begins_anew.map(|()| key), false)
     }
 
     fn make_session(&mut self, client_id: &Arc<str>, principal: &Arc<Principal>, grants: &Arc<Grants>) -> SessionKey {

@@ -66,13 +66,18 @@ enum Refused {
 }
 
 impl Server {
-    /// The client is back. True if CONNACK has to wait for messages of the window.
+    /// The client is back. True if CONNACK has to wait for messages of the window, or for others to have what
+    /// the Session before left: until then the store has it under the same Client Identifier.
     pub(crate) fn resumes_window(&mut self, key: SessionKey, fx: &mut Effects) -> bool {
-        let waits = self.fetch_window(key, fx);
+        let waits = self.fetch_window(key, fx) || self.has_estate(key);
         if waits && let Some(session) = self.sessions.get_mut(key) {
             session.aside.resumes = true;
         }
         waits
+    }
+
+    fn has_estate(&self, key: SessionKey) -> bool {
+        self.sessions.get(key).is_some_and(|session| session.aside.has_estate())
     }
 
     /// Asks for the next page; false if there is nothing to read any more.
@@ -112,7 +117,7 @@ impl Server {
     /// A page has come: the next one, and CONNACK once the window is whole.
     pub(crate) fn go_on(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
         let resumes = self.sessions.get(key).is_some_and(|session| session.aside.resumes);
-        if resumes && !self.fetch_window(key, fx) {
+        if resumes && !self.fetch_window(key, fx) && !self.has_estate(key) {
             let Some(session) = self.sessions.get_mut(key) else { return };
             (session.aside.resumes, session.aside.window_lost) = (false, false);
             if let Some(connection) = session.connection {

@@ -3,7 +3,7 @@
 //! A client that is away, or far behind, may have thousands of messages waiting. Their payloads
 //! are on the disk; here they are 16 octets each, and come back a page at a time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Messages of one Session that are queued behind those in memory, oldest first.
@@ -11,8 +11,8 @@ use std::sync::Arc;
 pub struct Aside {
     places: VecDeque<Place>,
     bytes: usize,
-    /// The Shared Subscriptions that some of them came by.
-    groups: BTreeMap<u64, Arc<str>>,
+    /// The Shared Subscription that messages came by, if one, from a place on: a worker has one, and many messages.
+    groups: VecDeque<(u64, Option<Arc<str>>)>,
     /// What is on its way.
     fetching: Fetching,
     /// CONNACK waits for the messages of the window, which are read first.
@@ -21,6 +21,10 @@ pub struct Aside {
     pub window_lost: bool,
     /// Everything is being looked at again.
     sweep: Option<Sweep>,
+    /// Messages below this place were left by a Session that has ended: others of their group get them.
+    estate: u64,
+    /// The Session has ended, and is here until others have what it leaves.
+    pub has_ended: bool,
 }
 
 /// A walk over all that waits, after the policy has ended Subscriptions: what has none any more goes.
@@ -78,17 +82,19 @@ impl Aside {
         Aside {
             places: VecDeque::new(),
             bytes: 0,
-            groups: BTreeMap::new(),
+            groups: VecDeque::new(),
             fetching: Fetching::Nothing,
             resumes: false,
             window_lost: false,
             sweep: None,
+            estate: 0,
+            has_ended: false,
         }
     }
 
     /// True when nothing is lost by forgetting it.
     pub(super) fn has_nothing(&self) -> bool {
-        self.is_idle() && self.fetching == Fetching::Nothing && !self.resumes && !self.window_lost
+        self.is_idle() && self.fetching == Fetching::Nothing && !self.resumes && !self.window_lost && !self.has_ended
     }
 
     /// A page of the window is to be read; false while another one is on its way.
@@ -127,27 +133,78 @@ impl Aside {
     /// One more, behind the others.
     pub fn push_back(&mut self, seq: u64, weight_bytes: usize, group: Option<Arc<str>>) {
         self.bytes += weight_bytes;
-        if let Some(group) = group {
-            self.groups.insert(seq, group);
+        if self.groups.back().is_none_or(|(_, last)| *last != group) {
+            self.groups.push_back((seq, group));
         }
         self.places.push_back(Place::of(seq, weight_bytes));
     }
 
     /// One that was in memory, ahead of the others.
-    pub fn push_front(&mut self, seq: u64, weight_bytes: usize) {
+    pub fn push_front(&mut self, seq: u64, weight_bytes: usize, group: Option<Arc<str>>) {
         self.bytes += weight_bytes;
+        match self.groups.front_mut() {
+            Some((from, first)) if *first == group => *from = seq,
+            _ => self.groups.push_front((seq, group)),
+        }
         self.places.push_front(Place::of(seq, weight_bytes));
+    }
+
+    /// The Shared Subscription that the message of a place came by.
+    fn group_of(&self, seq: u64) -> Option<Arc<str>> {
+        let behind = self.groups.partition_point(|(from, _)| *from <= seq);
+        self.groups.get(behind.checked_sub(1)?)?.1.clone()
     }
 
     /// The oldest one's weight and group, if that is its place; it is no longer here.
     pub fn take(&mut self, seq: u64) -> Option<(usize, Option<Arc<str>>)> {
         let place = self.places.pop_front_if(|place| place.seq == seq)?;
         self.bytes = self.bytes.saturating_sub(place.weight_bytes as usize);
-        if self.places.is_empty() {
-            // An empty queue shall not keep the room of a long one.
-            self.places = VecDeque::new();
+        let group = self.group_of(seq);
+        self.trim();
+        Some((place.weight_bytes as usize, group))
+    }
+
+    /// Forgets the groups of places that are gone, and the room of a queue that is empty.
+    fn trim(&mut self) {
+        let Some(first) = self.places.front().map(|place| place.seq) else {
+            (self.places, self.groups) = (VecDeque::new(), VecDeque::new());
+            return;
+        };
+        while self.groups.get(1).is_some_and(|(from, _)| *from <= first) {
+            self.groups.pop_front();
         }
-        Some((place.weight_bytes as usize, self.groups.remove(&seq)))
+    }
+
+    /// True if some came by a Shared Subscription.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.groups.iter().any(|(_, group)| group.is_some())
+    }
+
+    /// The Session has ended: what came by a Shared Subscription is left to others, and the rest is gone; its places
+    /// and octets. All that is queued from `below` on is somebody else's.
+    pub fn leave_to_others(&mut self, below: u64) -> (Vec<u64>, usize) {
+        let places = std::mem::take(&mut self.places);
+        let (left, gone): (VecDeque<Place>, VecDeque<Place>) =
+            places.into_iter().partition(|place| self.group_of(place.seq).is_some());
+        self.places = left;
+        let octets = gone.iter().map(|place| place.weight_bytes as usize).sum();
+        self.bytes = self.bytes.saturating_sub(octets);
+        (self.estate, self.has_ended) = (below, true);
+        self.begin_sweep(below, Vec::new(), 0);
+        (gone.into_iter().map(|place| place.seq).collect(), octets)
+    }
+
+    /// True for what a Session left that has ended.
+    #[must_use]
+    pub fn is_left(&self, seq: u64) -> bool {
+        seq < self.estate
+    }
+
+    /// True while there is some of it.
+    #[must_use]
+    pub fn has_estate(&self) -> bool {
+        self.places.front().is_some_and(|place| self.is_left(place.seq))
     }
 
     /// All places; nothing is here any more.
@@ -196,7 +253,9 @@ impl Aside {
         let at = self.places.binary_search_by_key(&seq, |place| place.seq).ok()?;
         let weight = self.places.remove(at)?.weight_bytes as usize;
         self.bytes = self.bytes.saturating_sub(weight);
-        Some((weight, self.groups.remove(&seq)))
+        let group = self.group_of(seq);
+        self.trim();
+        Some((weight, group))
     }
 
     /// The page is there, or will never be: what it is of.
@@ -277,6 +336,30 @@ mod tests {
         assert_eq!((aside.take(2), aside.take(1), aside.take(2)), (None, Some((10, None)), Some((10, None))));
         assert_eq!((aside.len(), aside.bytes()), (1, 10));
         assert_eq!(next(&mut aside, true), [3]);
+    }
+
+    #[test]
+    fn each_message_keeps_its_group_and_many_of_one_take_no_more_room() {
+        let (one, other) = (Some(Arc::<str>::from("$share/g/t")), Some(Arc::<str>::from("$share/h/t")));
+        let mut aside = Aside::default();
+        (10..1_000).for_each(|seq| aside.push_back(seq, 1, if seq < 500 { one.clone() } else { None }));
+        assert_eq!(aside.groups.len(), 2);
+        (5..10).rev().for_each(|seq| aside.push_front(seq, 1, None));
+        aside.push_front(4, 1, other.clone());
+        assert_eq!(aside.groups.len(), 4);
+        let group = |aside: &mut Aside, seq| aside.remove(seq).map(|(_, group)| group);
+        assert_eq!(group(&mut aside, 600), Some(None));
+        assert_eq!(group(&mut aside, 20), Some(one.clone()));
+        assert_eq!(aside.take(4), Some((1, other)));
+        assert_eq!(aside.take(5), Some((1, None)));
+        assert!(aside.is_shared());
+        let (gone, octets) = aside.leave_to_others(1_000);
+        assert_eq!((gone.len(), octets, aside.len(), aside.bytes()), (503, 503, 489, 489));
+        assert!(aside.has_estate() && aside.is_left(999) && !aside.is_left(1_000));
+        (10..500).for_each(|seq| {
+            aside.remove(seq);
+        });
+        assert!(!aside.has_estate() && !aside.is_shared() && aside.is_empty());
     }
 
     #[test]
