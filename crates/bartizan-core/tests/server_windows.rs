@@ -98,7 +98,9 @@ fn what_is_queued_for_a_client_that_is_away_goes_with_the_window() {
 #[test]
 fn it_is_told_which_windows_opened_and_closed_once_for_all_shards() {
     let mut world = world(2);
-    world.advance(60 * SECOND);
+    for seconds in [10, 10, 10, 30] {
+        world.advance(seconds * SECOND);
+    }
     let of_windows = |what: &What| match what {
         What::WindowsChanged { opened, closed } => Some((opened.concat(), closed.concat())),
         _ => None,

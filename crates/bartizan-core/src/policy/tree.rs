@@ -177,6 +177,11 @@ impl<F: FnMut(&Entry)> Walk<'_, F> {
             if let Some(child) = node.one.and_then(|child| tree.nodes.get(child as usize)) {
                 self.meet(&child.below, forbids_only);
             }
+            for (slot, child) in &node.values {
+                if let (None, Some(child)) = (self.value(*slot), tree.nodes.get(*child as usize)) {
+                    self.meet(&child.below, true);
+                }
+            }
             return;
         }
         if let Some(child) = node.literal(level) {
