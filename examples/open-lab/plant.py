@@ -58,8 +58,9 @@ class Device:
         client = Client(CallbackAPIVersion.VERSION2, client_id=self.name, protocol=MQTTProtocolVersion.MQTTv5)
         if bundles is not None:
             bundle = bundles / self.name
-            context = ssl.create_default_context(cafile=bundle / "ca.crt")
-            context.load_cert_chain(bundle / "client.crt", bundle / "client.key")
+            names = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
+            context = ssl.create_default_context(cafile=bundle / names["ca"])
+            context.load_cert_chain(bundle / names["certificate"], bundle / names["key"])
             client.tls_set_context(context)
         client.will_set(f"status/{self.name}", "offline", qos=1, retain=True)
         client.on_connect = self._connected

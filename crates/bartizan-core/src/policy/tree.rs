@@ -405,7 +405,7 @@ mod tests {
         let literal = |text: String| PatternLevel::Literal(text.into());
         let patterns: Vec<[PatternLevel; 2]> =
             (0..1_000).map(|at| [literal(format!("t{at}")), PatternLevel::One]).collect();
-        let entry = |at: usize| Entry { rule: RuleId(number(at)), is_forbid: at % 2 == 0, condition: None };
+        let entry = |at: usize| Entry { rule: RuleId(number(at)), is_forbid: at.is_multiple_of(2), condition: None };
         let tree = RuleTree::new(patterns.iter().enumerate().map(|(at, pattern)| (entry(at), &pattern[..])));
         let mut met = 0;
         tree.for_each_near_cover("t500/a", &[], &mut |_| met += 1);
