@@ -64,5 +64,9 @@ class StartRefused(BartizanError):
     exit_code = 2
 
 
+class ChangeRefused(BartizanError):
+    """A running broker did not take a change; everything is as before. To do: what the message says."""
+
+
 class EngineUnavailable(BartizanError):
     """The native engine is not built or not running. To do: build it (`make build`)."""

@@ -1,6 +1,9 @@
 """The routes. Monitoring reads; control (Unix socket only) acts. Whoever may open the socket is the operator."""
 
+import asyncio
+from collections.abc import Sequence
 from http import HTTPStatus
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -67,7 +70,7 @@ def _control(broker: Broker) -> list[Route]:
         return JSONResponse(report.as_dict(), HTTPStatus.UNPROCESSABLE_ENTITY if report.refused else HTTPStatus.OK)
 
     async def status(_request: Request) -> Response:
-        return JSONResponse(_status(broker))
+        return JSONResponse(_status(broker, await asyncio.to_thread(broker.policy_to_read)))
 
     return [
         Route("/v1/clients", clients),
@@ -77,7 +80,7 @@ def _control(broker: Broker) -> list[Route]:
     ]
 
 
-def _status(broker: Broker) -> dict[str, object]:
+def _status(broker: Broker, policy_files: Sequence[Path]) -> dict[str, object]:
     return {
         "state": broker.state.value,
         "version": installed_version(),
@@ -86,7 +89,11 @@ def _status(broker: Broker) -> dict[str, object]:
             {"name": bound.name, "address": bound.address, "transport": bound.transport}
             for bound in broker.engine.listeners()
         ],
-        "policy": {"digest": broker.in_force.policy.digest, "epoch": broker.in_force.epoch},
+        "policy": {
+            "digest": broker.in_force.policy.digest,
+            "epoch": broker.in_force.epoch,
+            "files": [str(name) for name in policy_files],
+        },
         "identities": len(broker.directory),
         "dangers": [danger.setting for danger in dangers(broker.settings)],
         "numbers": broker.chores.numbers(),

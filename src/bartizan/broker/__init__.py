@@ -9,6 +9,9 @@ packed        an identity as a few hundred bytes
 usage         when each identity was last seen, and by which credential
 ended         connections of a password that was revoked end
 apply         policy file + identities -> the engine, whole or not at all
+change        new policy files: on record, written, in force, or all as before
+history       the policies that were in force, to go back to
+place         where the policy's files lie
 certificates  TLS material: read, kept fresh, replaced in place
 status        counters -> `$SYS/broker/...` in Mosquitto's names, with moving averages
 log           events as lines, for eyes or for machines

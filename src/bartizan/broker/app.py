@@ -185,6 +185,14 @@ class Broker:
         """What names the policy in force: a file, a directory, a pattern, or several."""
         return settings.policy.file or self.data.policy
 
+    def policy_to_read(self) -> Sequence[Path]:
+        """What names the policy that the next reload will read: of the configuration as it is now, if that is good."""
+        try:
+            named = self.policy_named(self._reread())
+        except BartizanError:
+            named = self.policy_named(self.settings)
+        return [name.absolute() for name in ((named,) if isinstance(named, Path) else named)]
+
     @property
     def store_failed(self) -> bool:
         """Whether the engine's store failed: QoS 1 and 2 are refused from then on."""

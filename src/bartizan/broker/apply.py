@@ -15,7 +15,12 @@ from bartizan.policy import CheckResult, CompiledPolicy, check_all
 
 def check_files(named: Path | Sequence[Path]) -> CheckResult:
     """What the files say that `named` stands for: one policy, or its mistakes. Raises if one cannot be read."""
-    return check_all([(str(file), read_file(file, "the policy file")) for file in policy_files(named)])
+    return check_all(read_files(named))
+
+
+def read_files(named: Path | Sequence[Path]) -> list[tuple[str, bytes]]:
+    """These files with their contents. Raises if one cannot be read."""
+    return [(str(file), read_file(file, "the policy file")) for file in policy_files(named)]
 
 
 def read_policy(named: Path | Sequence[Path]) -> CompiledPolicy:

@@ -9,6 +9,7 @@ from bartizan.config.schema import Settings
 
 LIVE = (
     "policy.file",
+    "policy.history_max",
     "log.level",
     "listeners.*.certificate_file",
     "listeners.*.key_file",

@@ -4,7 +4,6 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,16 +16,14 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from bartizan.api.socket import FILE, reachable
 from bartizan.broker.log import escaped
+from bartizan.cli.control import asking
 from bartizan.cli.opening import DEFAULT_DATA, existing
-from bartizan.errors import EngineUnavailable
 
 PAGE = 1_000
 SAMPLE_S = 1.0
 """Time between the two looks that a rate is made of."""
 
-TIMEOUT_S = 10.0
 SHOWN_MAX = 200
 """Rows of a table; `--json` has no such bound."""
 
@@ -120,7 +117,7 @@ def clients(
         Print a JSON array.
     """
     directory = existing(Path.cwd() / data)
-    with _running(directory.root) as broker:
+    with asking(directory.root) as broker:
         looks = _looks(broker)
         if watch:
             _watch(looks, json_output=json_output)
@@ -132,23 +129,9 @@ def clients(
     return 0
 
 
-@contextmanager
-def _running(root: Path) -> Iterator[httpx2.Client]:
-    with (
-        reachable(root) as path,
-        httpx2.Client(transport=httpx2.HTTPTransport(uds=path), base_url="http://control", timeout=TIMEOUT_S) as client,
-    ):
-        try:
-            yield client
-        except httpx2.TransportError as error:
-            raise EngineUnavailable(
-                f"no broker answers at {root / FILE} ({error}): start it with `bartizan up --data {root}`"
-            ) from None
-
-
 def running_clients(root: Path) -> list[Mapping[str, Any]]:
     """Who is connected to the broker of this data directory, as it tells it."""
-    with _running(root) as broker:
+    with asking(root) as broker:
         return list(_all(broker).values())
 
 

@@ -21,6 +21,11 @@ class DataDirectory:
         return self.root / "policy.toml"
 
     @property
+    def policy_history(self) -> Path:
+        """The policies that were in force (`bartizan policy history`)."""
+        return self.root / "policy-history"
+
+    @property
     def pki(self) -> Path:
         """The broker's own CA and certificates."""
         return self.root / "pki"

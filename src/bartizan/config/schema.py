@@ -77,6 +77,10 @@ class PolicySettings(BaseModel):
             "directory. Read again at SIGHUP; a bad one changes nothing."
         ),
     )
+    history_max: Annotated[int, Field(strict=True, ge=2, le=10_000)] = Field(
+        100,
+        description="Versions of the policy that `bartizan policy history` keeps, to go back to; the oldest give way.",
+    )
 
 
 class StoreSettings(BaseModel):

@@ -9,21 +9,26 @@ explain   why a request is allowed or denied
 who       who may publish or subscribe to a topic
 diff      what two policies decide differently
 pages     `docs` and `graph`: the contract for people and tools
+preflight what is looked at before a policy is put in force
+apply     another policy in force, and back again
+history   which policies were in force
 """
 
 from cyclopts import App
 
+from bartizan.cli.policy.apply import apply, rollback
 from bartizan.cli.policy.check import check
 from bartizan.cli.policy.diff import diff
 from bartizan.cli.policy.explain import explain
 from bartizan.cli.policy.format import fmt
+from bartizan.cli.policy.history import history
 from bartizan.cli.policy.lint import lint
 from bartizan.cli.policy.pages import docs, graph
 from bartizan.cli.policy.testing import run_tests
 from bartizan.cli.policy.who import who
 
-app = App(name="policy", help="Check, format, test, explain and compare policies, and make pages of them.")
+app = App(name="policy", help="Check, format, test, explain, compare and apply policies, and make pages of them.")
 
-for verb in (check, fmt, lint, explain, who, diff, docs, graph):
+for verb in (check, fmt, lint, explain, who, diff, apply, history, rollback, docs, graph):
     app.command(verb)
 app.command(run_tests, name="test")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,17 +54,53 @@ def diff(
     """
     if live and data is None:
         raise InvalidValue("--live needs --data: the data directory of the broker that runs")
-    comparison = Comparison(Explainer(good(old)), Explainer(good(new)))
-    roles = list(comparison.roles())
-    identities: list[Identity] = [] if data is None else stored(data)
-    changed = list(comparison.identities(identities))
-    sessions = list(comparison.subjects(_sessions(data, identities))) if live and data is not None else []
+    found = differences(Explainer(good(old)), Explainer(good(new)), data, live=live)
     if json_output:
-        told = {"roles": roles, "identities": changed, "sessions": sessions}
-        print(json.dumps({name: [_plain(each) for each in found] for name, found in told.items()}))
+        print(json.dumps(found.as_dict()))
+    elif found:
+        print("\n".join(found.lines()))
     else:
-        _show(roles, changed, sessions)
-    return 1 if roles or changed or sessions else 0
+        print("the two policies decide alike")
+    return 1 if found else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Who gains and who loses."""
+
+    roles: Sequence[Changed]
+    identities: Sequence[Changed]
+    sessions: Sequence[Changed]
+
+    def __bool__(self) -> bool:
+        return bool(self.roles or self.identities or self.sessions)
+
+    def as_dict(self) -> dict[str, object]:
+        """For `--json`."""
+        told = {"roles": self.roles, "identities": self.identities, "sessions": self.sessions}
+        return {name: [_plain(each) for each in found] for name, found in told.items()}
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        for each in self.roles:
+            yield f"role {each.subject.roles[0]}"
+            yield from _lines(each)
+        for what, found in (("identity", self.identities), ("session", self.sessions)):
+            for each in found[:SHOWN_MAX]:
+                yield f"{what} {each.subject.identity if what == 'identity' else each.subject.client_id}"
+                yield from _lines(each)
+            if len(found) > SHOWN_MAX:
+                yield f"{len(found) - SHOWN_MAX} more (--json tells all)"
+
+
+def differences(
+    old: Explainer, new: Explainer, data: Path | None, *, live: bool, config: Path | None = None
+) -> Differences:
+    """What the two decide differently: for roles, and for the identities and sessions of a data directory."""
+    comparison = Comparison(old, new)
+    known: list[Identity] = [] if data is None else stored(data, config)
+    sessions = comparison.subjects(_sessions(data, known)) if live and data is not None else ()
+    return Differences(list(comparison.roles()), list(comparison.identities(known)), list(sessions))
 
 
 def _sessions(data: Path, identities: Sequence[Identity]) -> Iterator[Subject]:
@@ -77,31 +114,17 @@ def _sessions(data: Path, identities: Sequence[Identity]) -> Iterator[Subject]:
         yield Subject(client["identity"], client["client_id"], tuple(client["roles"]), attributes, there)
 
 
-def _show(roles: Sequence[Changed], identities: Sequence[Changed], sessions: Sequence[Changed]) -> None:
-    for each in roles:
-        print(f"role {each.subject.roles[0]}")
-        _show_changes(each)
-    for what, found in (("identity", identities), ("session", sessions)):
-        for each in found[:SHOWN_MAX]:
-            print(f"{what} {each.subject.identity if what == 'identity' else each.subject.client_id}")
-            _show_changes(each)
-        if len(found) > SHOWN_MAX:
-            print(f"{len(found) - SHOWN_MAX} more (--json tells all)")
-    if not roles and not identities and not sessions:
-        print("the two policies decide alike")
-
-
-def _show_changes(each: Changed) -> None:
+def _lines(each: Changed) -> Iterator[str]:
     for change in each.changes:
-        print(f"  {change.sign} {change.example.action} {change.pattern}  {change.at}")
+        yield f"  {change.sign} {change.example.action} {change.pattern}  {change.at}"
         is_special = change.by.there is not None and change.by.there != each.subject.there
         there = f", {connection_words(change.by.there)}" if change.by.there and is_special else ""
         hours = f", in {', '.join(change.by.windows)}" if change.by.windows else ""
-        print(f"      for example {str(change.example).partition(' ')[2]}{there}{hours}")
+        yield f"      for example {str(change.example).partition(' ')[2]}{there}{hours}"
     for name, before, after in each.limits:
-        print(f"  ~ {name}: {'unset' if before is None else before} -> {'unset' if after is None else after}")
+        yield f"  ~ {name}: {'unset' if before is None else before} -> {'unset' if after is None else after}"
     for term in each.terms:
-        print(f"  ~ {term.of}: {term.before} -> {term.after}")
+        yield f"  ~ {term.of}: {term.before} -> {term.after}"
 
 
 def _plain(each: Changed) -> dict[str, object]:

@@ -49,16 +49,22 @@ def run_tests(
     places = tests or expectation_files(named)
     if not places:
         raise ConfigurationError("there are no expectations", str(named[0]), "write NAME.test.toml beside the policy")
-    read = [_read(explainer, place) for place in places]
-    if problems := [problem for each in read for problem in each.problems]:
-        for problem in problems:
-            print(f"error: {problem}", file=sys.stderr)
+    outcomes = outcomes_of(explainer, places)
+    if outcomes is None:
         return 2
-    outcomes = run_expectations(explainer, [each for file in read for each in file.expected])
     if junit_file is not None:
         junit_file.write_text(junit(explainer, outcomes), encoding="utf-8")
-    print(json.dumps(_plain(outcomes)) if json_output else "\n".join(report(explainer, outcomes)))
+    print(json.dumps(plain(outcomes)) if json_output else "\n".join(report(explainer, outcomes)))
     return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+def outcomes_of(explainer: Explainer, files: Sequence[Path]) -> list[Outcome] | None:
+    """What becomes of the expectations in these files; None, and the mistakes on standard error, if one is wrong."""
+    read = [_read(explainer, file) for file in files]
+    problems = [problem for each in read for problem in each.problems]
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    return None if problems else run_expectations(explainer, [each for file in read for each in file.expected])
 
 
 def _read(explainer: Explainer, file: Path) -> Expectations:
@@ -67,7 +73,8 @@ def _read(explainer: Explainer, file: Path) -> Expectations:
     return read_expectations(read_file(file, "the file of expectations"), str(file), roles, windows)
 
 
-def _plain(outcomes: Sequence[Outcome]) -> dict[str, object]:
+def plain(outcomes: Sequence[Outcome]) -> dict[str, object]:
+    """For `--json`."""
     cases = [
         {
             "file": each.expected.file,

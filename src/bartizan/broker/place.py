@@ -1,0 +1,118 @@
+"""Where the files of the policy lie, as `[policy] file` names them: reads them, and writes others in their place."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from bartizan.config.load import read_file
+from bartizan.config.policy_files import TESTS, policy_files
+from bartizan.errors import ConfigurationError
+from bartizan.pki.files import sync_directory, write_durably
+
+NEW_FILE = 0o640
+"""The mode of a file that was not there before, unless another of the policy shows which one is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Files, directories and patterns that together name a policy. Its files are told apart by their names."""
+
+    named: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, named: Path | Sequence[Path]) -> "Place":
+        """The place that this setting names."""
+        return cls((named,) if isinstance(named, Path) else tuple(named))
+
+    def files(self) -> dict[str, Path]:
+        """The files that are there, by name."""
+        found: dict[str, Path] = {}
+        for name in self.named:
+            files: Sequence[Path] = ()
+            with suppress(ConfigurationError):  # a directory without a policy is one to fill
+                files = policy_files(name)
+            for file in files:
+                if found.setdefault(file.name, file) != file:
+                    raise _two(file.name, found[file.name], file)
+                if not file.exists():
+                    del found[file.name]
+        return found
+
+    def read(self) -> dict[str, bytes]:
+        """Their contents by name."""
+        return {name: read_file(path, "the policy file") for name, path in self.files().items()}
+
+    def fit(self, contents: Mapping[str, bytes]) -> dict[str, bytes]:
+        """These contents by the names that their files have here; `ConfigurationError` if they have no place.
+
+        A single file in the place of a single file takes its name.
+        """
+        if len(contents) == len(self.named) == 1 and not _takes_many(self.named[0]):
+            return {self.named[0].name: next(iter(contents.values()))}
+        paths, there = self._paths(contents), self.files()
+        for name in there.keys() - paths.keys():
+            if there[name] in self.named:
+                what = "[policy] file names this file, and the new policy has none of its name"
+                raise ConfigurationError(
+                    what, str(there[name]), "give a new one as well, or take it out of the setting"
+                )
+        return dict(contents)
+
+    def write(self, contents: Mapping[str, bytes]) -> None:
+        """Makes these, which fit, the files of the policy, and no others. Each is replaced whole; modes and owners stay."""
+        paths, there = self._paths(contents), self.files()
+        neighbour = next(iter(there.values()), None)
+        for name, path in paths.items():
+            if not path.exists() or path.read_bytes() != contents[name]:
+                _replace(path, contents[name], neighbour)
+        for path in set(there.values()) - set(paths.values()):
+            path.unlink()
+            sync_directory(path.parent)
+
+    def _paths(self, names: Iterable[str]) -> dict[str, Path]:
+        there = self.files() | {each.name: each for each in self.named if not _takes_many(each)}
+        return {name: there.get(name) or self._room_for(name) for name in names}
+
+    def _room_for(self, name: str) -> Path:
+        rooms = [room for each in self.named if (room := _room(each, name)) is not None]
+        if len(rooms) == 1:
+            return rooms[0]
+        where = ", ".join(map(str, self.named))
+        if not rooms:
+            fix = "name the file as one that is there, or set [policy] file to a directory"
+            raise ConfigurationError(f"the policy has no place for {name}", where, fix)
+        raise ConfigurationError(
+            f"{name} could lie in more than one place", where, "give it the name of a file that is there"
+        )
+
+
+def _takes_many(named: Path) -> bool:
+    return named.is_dir() or (bool(set("*?[") & set(named.name)) and not named.exists())
+
+
+def _room(named: Path, name: str) -> Path | None:
+    """Where a file of this name would lie in a directory or pattern; None where it has no place."""
+    if name.endswith(TESTS) or not name.endswith(".toml") or not _takes_many(named):
+        return None
+    if named.is_dir():
+        return named / name
+    return named.parent / name if fnmatchcase(name, named.name) else None
+
+
+def _replace(path: Path, content: bytes, like: Path | None) -> None:
+    """Replaces a file; one that is new has the mode and owner of its neighbour."""
+    path = path.resolve()  # a link stays one
+    known = path if path.exists() else like
+    before = known.stat() if known is not None else None
+    write_durably(path, content, NEW_FILE if before is None else before.st_mode & 0o7777)
+    if before is not None and (os.geteuid(), os.getegid()) != (before.st_uid, before.st_gid):
+        # Whoever may write the file, but not give it away, leaves it in his own name.
+        with suppress(PermissionError):
+            os.chown(path, before.st_uid, before.st_gid)
+
+
+def _two(name: str, first: Path, second: Path) -> ConfigurationError:
+    return ConfigurationError(f"two files of the policy are called {name}", f"{first}, {second}", "rename one of them")

@@ -1,0 +1,72 @@
+"""Asks the broker that runs on a data directory, by its control socket."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+
+from bartizan.api.socket import FILE, reachable
+from bartizan.broker.change import Running
+from bartizan.broker.lock import DirectoryLock
+from bartizan.broker.place import Place
+from bartizan.errors import ChangeRefused, ConfigurationError, EngineUnavailable
+
+TIMEOUT_S = 10.0
+RELOAD_TIMEOUT_S = 120.0
+"""A policy of ten thousand roles, and a hundred thousand Sessions to decide anew, take their time."""
+
+
+@contextmanager
+def asking(root: Path) -> Iterator[httpx2.Client]:
+    """A client of the broker; `EngineUnavailable` if none answers."""
+    with (
+        reachable(root) as path,
+        httpx2.Client(transport=httpx2.HTTPTransport(uds=path), base_url="http://control", timeout=TIMEOUT_S) as client,
+    ):
+        try:
+            yield client
+        except httpx2.TransportError as error:
+            raise EngineUnavailable(
+                f"no broker answers at {root / FILE} ({error}): start it with `bartizan up --data {root}`"
+            ) from None
+
+
+class RunningBroker(Running):
+    """The broker that runs on a data directory."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @classmethod
+    def on(cls, root: Path) -> Self | None:
+        """The broker of this data directory; None if none runs; `EngineUnavailable` if one does not answer."""
+        try:
+            (broker := cls(root)).status()
+        except EngineUnavailable as error:
+            with suppress(ConfigurationError), DirectoryLock(root):
+                return None
+            raise EngineUnavailable(f"a broker runs on {root} and does not answer: {error}") from None
+        return broker
+
+    def status(self) -> Mapping[str, Any]:
+        """What `GET /v1/status` tells."""
+        with asking(self._root) as client:
+            return client.get("/v1/status").raise_for_status().json()
+
+    def digest(self) -> str:
+        """See `Running`."""
+        return self.status()["policy"]["digest"]
+
+    def place(self) -> Place:
+        """Where it will read its policy at the next reload."""
+        return Place(tuple(Path(name) for name in self.status()["policy"]["files"]))
+
+    def reload(self) -> Mapping[str, Any]:
+        """See `Running`."""
+        try:
+            with asking(self._root) as client:
+                return client.post("/v1/reload", timeout=RELOAD_TIMEOUT_S).json()
+        except (EngineUnavailable, ValueError) as error:
+            raise ChangeRefused(f"the broker did not answer whether it reloaded: {error}") from None

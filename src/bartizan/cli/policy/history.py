@@ -1,0 +1,58 @@
+"""`bartizan policy history`: which policies were in force, since when, by whom and why."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bartizan.broker.change import by_hand
+from bartizan.broker.history import State, Version
+from bartizan.cli.opening import DEFAULT_DATA
+from bartizan.cli.policy.preflight import Site
+from bartizan.cli.policy.reading import Json
+
+DIGEST_CHARS = 12
+"""Of a digest, as many as tell policies apart; `--json` has all."""
+
+
+def history(*, data: Path = DEFAULT_DATA, config: Path | None = None, json_output: Json = False) -> int:
+    """List the versions of the policy, the newest first; `*` is the one in force.
+
+    For example:
+
+        bartizan policy history
+
+        bartizan policy history --json
+
+    Parameters
+    ----------
+    data
+        The broker's data directory.
+    config
+        The configuration file. Default: bartizan.toml of the data directory.
+    json_output
+        Print one JSON object.
+    """
+    site = Site.of(data, config)
+    versions, current = site.history.versions()[::-1], site.history.current()
+    changed = by_hand(site.place, site.history)
+    if json_output:
+        told = [version.as_dict() for version in versions]
+        number = None if current is None else current.number
+        print(json.dumps({"current": number, "changed_by_hand": list(changed), "versions": told}))
+    else:
+        print("\n".join(_lines(versions, current, changed)))
+    return 0
+
+
+def _lines(versions: Sequence[Version], current: Version | None, changed: Sequence[str]) -> Iterator[str]:
+    if not versions:
+        yield "no policy is on record yet: `bartizan policy apply` begins the history"
+    for version in versions:
+        mark = "*" if version == current else " "
+        what = f"rollback to {version.of}" if version.of is not None else version.kind.value
+        fate = "" if version.state is State.IN_FORCE else f", {version.state.value}"
+        note = f"  {version.note}" if version.note else ""
+        at = version.at.strftime("%Y-%m-%d %H:%M:%S")
+        yield f"{mark} {version.number:>4}  {version.digest[:DIGEST_CHARS]:12}  {at}  {version.who}  {what}{fate}{note}"
+    if changed:
+        yield f"changed by hand since: {', '.join(changed)}"
