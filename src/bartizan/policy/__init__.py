@@ -8,6 +8,7 @@ contract    Topic, Role, Rule, Pattern: the frozen values
 condition   when a rule counts
 naming      which Client Identifiers and User Names an identity may use
 windows     hours of the week, and when exactly they come
+ownership   nobody but the owner publishes: proved, or an error
 validate    tree -> Policy, or all its errors (validate_topics, validate_roles, limits)
 lint        warnings: valid, but probably not meant
 compile     Policy -> image bytes, the same on every node

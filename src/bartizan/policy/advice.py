@@ -34,6 +34,7 @@ CODES: Final = (
     "role-without-identity",
     "identity-with-unknown-role",
     "identity-lacks-value",
+    "owned-by-two",
 )
 """The codes that `lint` adds to those of `check`; docs/reference/policy.md explains each."""
 

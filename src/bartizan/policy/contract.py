@@ -14,6 +14,9 @@ from bartizan.policy.condition import ALWAYS, Condition
 from bartizan.policy.source import Position
 from bartizan.policy.windows import Window
 
+BOUND = "\ue000"
+"""Begins the level that stands for an identity's own value: no policy spells this character of private use."""
+
 PATTERN_BYTES_MAX = 1024
 PATTERN_LEVELS_MAX = 128
 
@@ -170,6 +173,19 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Owned:
+    """Names that belong to each identity of a role: nobody else publishes below them (`ownership`)."""
+
+    filter: Pattern
+    at: Position
+    shared: bool = False
+    """True if several identities may own the same names, together."""
+
+    def __str__(self) -> str:
+        return f"{self.filter.text}{' (shared)' if self.shared else ''}"
+
+
+@dataclass(frozen=True, slots=True)
 class Role:
     """A role: what it includes, whose values its variables take, its own rules, its limits."""
 
@@ -177,6 +193,7 @@ class Role:
     at: Position
     includes: tuple[str, ...] = ()
     binds: tuple[tuple[str, str], ...] = ()
+    owns: tuple[Owned, ...] = ()
     permit: tuple[Rule, ...] = ()
     forbid: tuple[Rule, ...] = ()
     limits: tuple[tuple[str, int], ...] = ()
@@ -191,6 +208,13 @@ class Role:
     def bound_to(self, variable: str) -> str | None:
         """Where the value of this variable comes from; None if any level does."""
         return dict(self.binds).get(variable)
+
+    def scope(self, pattern: Pattern) -> str:
+        """The filter that a pattern is in this role, in which a bound variable is a word of its own that nothing else is."""
+        return "/".join(
+            BOUND + source if isinstance(level, Variable) and (source := self.bound_to(level.name)) else wide
+            for level, wide in zip(pattern.levels, pattern.widest_filter.split("/"), strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True)

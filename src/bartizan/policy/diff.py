@@ -157,6 +157,7 @@ def _terms(side: Explainer) -> dict[str, dict[str, str]]:
 def _terms_of(side: Explainer, role: Role) -> dict[str, str]:
     found = {
         "includes": ", ".join(sorted(role.includes)),
+        "owns": ", ".join(sorted(map(str, role.owns))),
         "client_id": ", ".join(sorted(role.client_ids)),
         "user_name": ", ".join(sorted(role.user_names)),
         **{f"credentials.{kind}_days_max": str(days) for kind, days in role.credential_days_max},

@@ -130,7 +130,7 @@ def _entry(entry: TopicEntry) -> Iterator[str]:
     yield f'<p class="topic">{_topic(topic.template.text)}</p>'
     if topic.description:
         yield f'<p class="description">{escape(topic.description)}</p>'
-    facts = [("Unit", entry.unit), ("Owner", topic.owner)]
+    facts = [("Unit", entry.unit), ("Owner", topic.owner), ("Written by its owner alone", ", ".join(entry.owners))]
     facts += [("Highest QoS", str(topic.qos_max)), ("Retained", "allowed" if topic.retain else "never")]
     yield '<dl class="facts">'
     for name, value in facts:
@@ -177,6 +177,11 @@ def _role(entry: RoleEntry) -> Iterator[str]:
     for name, texts in (("Writes", entry.publishes), ("Reads", entry.subscribes)):
         shown = "".join(f"<li>{_topic(text)}{_how_far(when)}</li>" for text, when in texts)
         yield f"<dt>{name}</dt><dd>{f'<ul>{shown}</ul>' if texts else 'nothing'}</dd>"
+    if role.owns:
+        owned = "".join(
+            f"<li>{_topic(each.filter.text)}{_how_far('shared' if each.shared else '')}</li>" for each in role.owns
+        )
+        yield f"<dt>Owns</dt><dd><ul>{owned}</ul></dd>"
     if role.forbid:
         forbidden = "".join(
             f"<li>to {' or '.join(rule.actions)} {_topic(rule.filter.text)}"

@@ -50,7 +50,8 @@ def _entry(entry: TopicEntry) -> Iterator[str]:
     if topic.description:
         yield _plain(topic.description)
         yield ""
-    facts = [("Unit", _plain(entry.unit)), ("Owner", _plain(topic.owner)), ("Highest QoS", str(topic.qos_max))]
+    facts = [("Unit", _plain(entry.unit)), ("Owner", _plain(topic.owner))]
+    facts += [("Written by its owner alone", ", ".join(entry.owners)), ("Highest QoS", str(topic.qos_max))]
     facts += [("Retained", "allowed" if topic.retain else "never"), ("For example", _code(entry.example))]
     yield from (f"- {name}: {value}" for name, value in facts if value)
     yield f"- May write: {_parties(entry.writers)}"
@@ -74,6 +75,9 @@ def _role(entry: RoleEntry) -> Iterator[str]:
     for name, texts in (("Writes", entry.publishes), ("Reads", entry.subscribes)):
         shown = [f"{_code(text)}{f' {_plain(when)}' if when else ''}" for text, when in texts]
         yield f"- {name}: {'; '.join(shown) or 'nothing'}"
+    for owned in role.owns:
+        together = ", together with others" if owned.shared else ""
+        yield f"- Each owns {_code(owned.filter.text)}{together}: no one else writes there"
     for rule in role.forbid:
         reason = f": {_plain(rule.reason)}" if rule.reason else ""
         when = f" {_plain(words)}" if (words := condition_words(rule.when)) else ""

@@ -72,7 +72,8 @@ def graph(page: Page) -> str:
 
 
 def _width(entry: TopicEntry) -> float:
-    return max(len(entry.topic.template.text), len(entry.topic.title)) * _CHAR + 24
+    below = len(" · ".join([entry.topic.title, *_owned(entry)]))
+    return max(len(entry.topic.template.text), below) * _CHAR + 24
 
 
 def _roles(page: Page, *, writes: bool) -> list[str]:
@@ -158,7 +159,12 @@ def _topic(entry: TopicEntry, box: _Box) -> Iterator[str]:
         f'<rect x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="6" '
         'fill="#f6f8fa" stroke="#d1d9e0"/>'
     )
-    y = box.middle if entry.topic.title else box.middle + 4
+    below = " · ".join([*([entry.topic.title] if entry.topic.title else []), *_owned(entry)])
+    y = box.middle if below else box.middle + 4
     yield f'<text class="t" x="{box.x + 12:.1f}" y="{y - 2:.1f}">{escape(entry.topic.template.text)}</text>'
-    if entry.topic.title:
-        yield f'<text class="s" x="{box.x + 12:.1f}" y="{box.middle + 14:.1f}">{escape(entry.topic.title)}</text>'
+    if below:
+        yield f'<text class="s" x="{box.x + 12:.1f}" y="{box.middle + 14:.1f}">{escape(below)}</text>'
+
+
+def _owned(entry: TopicEntry) -> list[str]:
+    return [f"owned by each {' and '.join(entry.owners)}"] if entry.owners else []

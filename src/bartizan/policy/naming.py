@@ -56,6 +56,11 @@ def in_namespace(name: str, identity: str) -> bool:
     return name == identity or name.startswith(identity + SEPARATOR)
 
 
+def keeps_to_own_namespace(naming: str) -> bool:
+    """Whether it lets an identity use no name outside of its own namespace: then no two can use the same."""
+    return naming in {IDENTITY, ASSIGNED, "{identity}"} or naming.startswith("{identity}" + SEPARATOR)
+
+
 def admits(namings: Iterable[str], name: str, who: Named) -> bool:
     """Whether one of them lets this name be used. What is assigned is nobody's to choose."""
     return any(_admits(naming, name, who) for naming in namings)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bartizan.policy.compiled import Asked
-from bartizan.policy.contract import Action, Effect, Role, Topic, Variable
+from bartizan.policy.contract import Action, Effect, Policy, Role, Topic, Variable
 from bartizan.policy.explain import Explainer
 from bartizan.policy.overlap import Filters, meet
 from bartizan.policy.places import Granted
@@ -67,6 +67,8 @@ class TopicEntry:
     writers: tuple[Party, ...]
     readers: tuple[Party, ...]
     example: str
+    owners: tuple[str, ...] = ()
+    """Roles of whose identities each owns some of it: no one else publishes there."""
 
     @property
     def name(self) -> str:
@@ -141,11 +143,18 @@ def page_of(explainer: Explainer, title: str, dated: str) -> Page:
             parties.of(topic, Action.PUBLISH),
             parties.of(topic, Action.SUBSCRIBE),
             _example(topic),
+            _owners(policy, topic),
         )
         for number, topic in enumerate(topics, start=1)
     )
     roles = tuple(_role_entry(role, explainer.places.by_role[role.name]) for role in policy.roles)
     return Page(title, dated, explainer.digest, entries, roles, policy.windows)
+
+
+def _owners(policy: Policy, topic: Topic) -> tuple[str, ...]:
+    mine = topic.template.widest_filter
+    owning = (role.name for role in policy.roles for owned in role.owns if meet(owned.filter.widest_filter, mine))
+    return tuple(dict.fromkeys(owning))
 
 
 def _role_entry(role: Role, rules: Sequence[Granted]) -> RoleEntry:

@@ -6,12 +6,9 @@ from functools import cached_property
 
 from bartizan.policy.check import CheckResult
 from bartizan.policy.condition import Condition
-from bartizan.policy.contract import Action, Effect, Pattern, Policy, Role, Rule, Topic, Variable
+from bartizan.policy.contract import Action, Effect, Pattern, Policy, Role, Rule, Topic
 from bartizan.policy.rule_names import own_rule_name, topic_rule_name
 from bartizan.policy.source import Position
-
-BOUND = "\ue000"
-"""Begins the level that stands for an identity's own value: no policy spells this character of private use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +37,7 @@ class Granted:
     @property
     def scope(self) -> str:
         """The filter it is, in which a bound variable is a word of its own that nothing else is."""
-        return "/".join(
-            BOUND + source if isinstance(level, Variable) and (source := self.role.bound_to(level.name)) else wide
-            for level, wide in zip(self.pattern.levels, self.pattern.widest_filter.split("/"), strict=True)
-        )
+        return self.role.scope(self.pattern)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Final
 
 from bartizan.policy.compiled import Asked, Circumstances
 from bartizan.policy.condition import PAYLOAD_BYTES_MAX, Condition
-from bartizan.policy.contract import Action, Literal, Pattern, Variable, Wildcard
+from bartizan.policy.contract import Action, Literal, Pattern, Role, Variable, Wildcard
 from bartizan.policy.overlap import MANY, ONE, Filters, meet
 from bartizan.policy.places import Granted, Places
 from bartizan.policy.subject import Ask, Subject
@@ -53,9 +53,14 @@ def _asked_for(when: Condition) -> Iterator[Sent]:
 
 def filter_for(rule: Granted, subject: Subject) -> str | None:
     """The filter that the rule is for this subject; None if a value that it needs is missing."""
+    return filter_of(rule.pattern, rule.role, subject)
+
+
+def filter_of(pattern: Pattern, role: Role, subject: Subject) -> str | None:
+    """The filter that a pattern of this role is for this subject; None if a value that it needs is missing."""
     levels: list[str] = []
-    for level in rule.pattern.levels:
-        if isinstance(level, Variable) and (source := rule.role.bound_to(level.name)):
+    for level in pattern.levels:
+        if isinstance(level, Variable) and (source := role.bound_to(level.name)):
             value = subject.value(source)
             if value is None:
                 return None

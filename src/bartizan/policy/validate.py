@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from bartizan.policy.contract import Policy, Role, Topic, topics_by_role
 from bartizan.policy.fields import Reader
+from bartizan.policy.ownership import ownership_problems
 from bartizan.policy.source import Problem
 from bartizan.policy.syntax import Path, Tree
 from bartizan.policy.validate_conditions import window
@@ -37,16 +38,17 @@ def validate(tree: Tree) -> Validated:
     for each in declared:
         _check_binds(reader, each, [topic for topic, _ in granted.get(each.name, ())])
     _check_includes(reader, {each.name: each for each in roles})
+    policy = Policy(
+        tree.source.origin,
+        topics,
+        tuple(sorted(roles, key=lambda each: each.name)),
+        tuple(sorted(windows, key=lambda each: each.name)),
+    )
+    if not reader.problems:
+        reader.problems += [tree.problem(*found) for found in ownership_problems(policy)]
     if reader.problems:
         return Validated(None, tuple(sorted(reader.problems, key=lambda p: (p.line, p.column))))
-    return Validated(
-        Policy(
-            tree.source.origin,
-            topics,
-            tuple(sorted(roles, key=lambda each: each.name)),
-            tuple(sorted(windows, key=lambda each: each.name)),
-        )
-    )
+    return Validated(policy)
 
 
 def _tables(reader: Reader, name: str) -> Iterator[tuple[Path, Mapping[str, object]]]:
@@ -89,7 +91,7 @@ def _included(name: str, roles: Mapping[str, Role]) -> set[str]:
 
 def _check_binds(reader: Reader, who: Role, topics: list[Topic]) -> None:
     """A bound variable that nothing uses is a misspelling, and would leave the right one open."""
-    used = {name for rule in who.permit + who.forbid for name in rule.filter.variables}
+    used = {name for each in who.permit + who.forbid + who.owns for name in each.filter.variables}
     for each in topics:
         used.update(each.template.variables)
     for variable, _ in who.binds:

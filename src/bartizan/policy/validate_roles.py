@@ -1,18 +1,18 @@
 """`[roles.NAME]` tables -> `Role`."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from bartizan.errors import InvalidValue
-from bartizan.policy.contract import Action, Effect, Pattern, Role, Rule, is_value_source
+from bartizan.policy.contract import Action, Effect, Owned, Pattern, Role, Rule, is_value_source
 from bartizan.policy.fields import Reader
 from bartizan.policy.limits import LIMITS
 from bartizan.policy.naming import parse_naming
 from bartizan.policy.syntax import Path
 from bartizan.policy.validate_conditions import condition, texts
 
-_KEYS: Final = ("includes", "client_id", "user_name", "credentials", "binds", "permit", "forbid", "limits")
+_KEYS: Final = ("includes", "client_id", "user_name", "credentials", "binds", "owns", "permit", "forbid", "limits")
 CREDENTIAL_KINDS: Final = ("certificate", "password", "scram")
 DAYS_MAX: Final = 36_500
 _PERMIT_KEYS: Final = ("action", "filter", "qos_max", "retain", "when", "reason")
@@ -37,6 +37,7 @@ def role(reader: Reader, path: Path, body: Mapping[str, object], windows: Collec
         at=reader.at(path),
         includes=reader.role_names((*path, "includes"), body),
         binds=binds,
+        owns=_owns(reader, (*path, "owns"), body, known.bound),
         permit=_rules(reader, (*path, "permit"), body, Effect.PERMIT, known),
         forbid=_rules(reader, (*path, "forbid"), body, Effect.FORBID, known),
         limits=_limits(reader, (*path, "limits"), body),
@@ -56,6 +57,29 @@ def _binds(reader: Reader, path: Path, body: Mapping[str, object]) -> tuple[tupl
             hint = 'it is "client_id", "identity" or "attr.NAME"'
             reader.wrong_value((*path, variable), f"the variable {{{variable}}} has no such source", hint)
     return tuple(binds)
+
+
+def _owns(reader: Reader, path: Path, body: Mapping[str, object], bound: Collection[str]) -> tuple[Owned, ...]:
+    """A filter, `{ filter, shared }`, or a list of these."""
+    value = body.get("owns", [])
+    entries = [(path, value)] if isinstance(value, str | dict) else _numbered(path, reader.entries(path, value))
+    found: list[Owned] = []
+    for place, entry in entries:
+        table = {"filter": entry} if isinstance(entry, str) else reader.table(place, entry)
+        reader.refuse_unknown(place, table, ("filter", "shared"))
+        shared = reader.flag((*place, "shared"), table, default=False)
+        pattern = reader.pattern(place, reader.text((*place, "filter"), table), reader.wrong_value)
+        if pattern is None:
+            continue
+        _check_filter(reader, place, pattern, bound)
+        if pattern.begins_with_dollar:
+            reader.wrong_value(place, "topics that begin with $ are the server's: nobody owns them", "remove it")
+        found.append(Owned(pattern, reader.tree.value_at(place), shared))
+    return tuple(found)
+
+
+def _numbered(path: Path, entries: Sequence[object]) -> list[tuple[Path, object]]:
+    return [((*path, index), entry) for index, entry in enumerate(entries)]
 
 
 def _limits(reader: Reader, path: Path, body: Mapping[str, object]) -> tuple[tuple[str, int], ...]:

@@ -6,7 +6,7 @@ import tomlkit
 from tomlkit.items import Array, InlineTable, Table
 
 from bartizan.policy.condition import Condition
-from bartizan.policy.contract import Action, Effect, Role, Rule
+from bartizan.policy.contract import Action, Effect, Owned, Role, Rule
 from bartizan.policy.format import formatted
 
 QOS_MAX = 2
@@ -37,6 +37,8 @@ def role_table(role: Role) -> Table:
         binds = tomlkit.inline_table()
         binds.update(dict(role.binds))
         table.append("binds", binds)
+    if role.owns:
+        table.append("owns", _owns(role.owns))
     for effect, rules in ((Effect.PERMIT, role.permit), (Effect.FORBID, role.forbid)):
         if rules:
             table.append(effect.value, _rules(rules))
@@ -47,6 +49,18 @@ def role_table(role: Role) -> Table:
             below.update(dict(values))
             table.append(key, below)
     return table
+
+
+def _owns(owned: Sequence[Owned]) -> Array:
+    entries = tomlkit.array()
+    for each in owned:
+        if each.shared:
+            entry = tomlkit.inline_table()
+            entry.update({"filter": each.filter.text, "shared": True})
+            entries.append(entry)
+        else:
+            entries.append(each.filter.text)
+    return entries
 
 
 def _rules(rules: Sequence[Rule]) -> Array:

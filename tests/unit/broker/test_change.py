@@ -185,7 +185,7 @@ def test_what_has_no_place_is_refused(tmp_path, place):
     assert pattern.fit(policy("press-1", "press-2"))
     with pytest.raises(ConfigurationError, match=r"no place for c\.toml"):
         pattern.fit(policy("press-1", "c"))
-    with pytest.raises(ConfigurationError, match="no place for x.test.toml"):
+    with pytest.raises(ConfigurationError, match=r"no place for x\.test\.toml"):
         place.fit({"x.test.toml": b"", "a.toml": b""})
     named = Place((tmp_path / "policy" / "a.toml", tmp_path / "more.toml"))
     (tmp_path / "more.toml").write_bytes(b"")

@@ -59,10 +59,11 @@ def test_the_oldest_give_way_but_never_the_one_in_force(tmp_path):
 
 
 def test_one_changes_it_at_a_time(tmp_path):
-    with History(tmp_path).changing():
-        with pytest.raises(Conflict, match="is being changed already"), History(tmp_path).changing():
-            raise AssertionError
-    with History(tmp_path).changing():
+    first, second = History(tmp_path), History(tmp_path)
+    refused = pytest.raises(Conflict, match="is being changed already")
+    with first.changing(), refused, second.changing():
+        raise AssertionError
+    with second.changing():
         pass
 
 

@@ -150,6 +150,14 @@ def test_a_policy_is_compared_with_the_identities_there_are():
     ]
 
 
+def test_what_two_identities_own_together_is_told_with_their_names():
+    owns = 'binds = { site = "attr.site", asset = "client_id" }\nowns = ["own/{asset}", { filter = "line/{site}/#", shared = true }]\n'
+    text = f"[roles.press]\n{owns}"
+    who = [identity("p1", "press", site="a"), identity("p2", "press", site="b"), identity("p3", "press", site="a")]
+    found = [each for each in advise(good(text), who) if each.code == "owned-by-two"]
+    assert [(each.line, each.message) for each in found] == [(3, "p1 and p3 own line/a/# together")]
+
+
 def test_a_role_that_is_only_included_is_a_role_that_somebody_has():
     text = TOPIC + ROLES + '[roles.boss]\nincludes = ["dash"]\n'
     codes = [code for code, _ in found(text, [identity("a", "boss"), identity("b", "press")])]
