@@ -12,7 +12,7 @@ from bartizan.model.principal import Identity
 from bartizan.policy.contract import Role
 from bartizan.policy.explain import Explainer
 from bartizan.policy.places import Excerpt, Granted
-from bartizan.policy.samples import Samples, exemplars, suited
+from bartizan.policy.samples import Samples, exemplars, suited, suited_together
 from bartizan.policy.subject import Ask, Subject
 
 NOTHING = "nothing"
@@ -71,6 +71,8 @@ class Comparison:
         self._terms_of = tuple(_terms(side) for side in (old, new))
         self._limits_of = tuple(_limits(side) for side in (old, new))
         self._differing = _differing(old, new)
+        self.not_looked_at: dict[str, None] = {}
+        """What was too much to look at, of what was asked for so far: there may be further differences."""
 
     def roles(self) -> Iterator[Changed]:
         """The roles of which somebody gains or loses, by name."""
@@ -81,8 +83,8 @@ class Comparison:
                 continue
             changes: dict[tuple[bool, str], Change] = {}
             first, *others = exemplars(name, self._old.places, self._new.places)
-            for subject in (first, *others):
-                for change in self._of(subject):
+            for subject in _each_once([first, *others, *self._together(first)]):
+                for change in self._of(subject, f"role {name}"):
                     changes.setdefault((change.gained, change.pattern + change.example.action), change)
             if changes or limits or terms:
                 yield Changed(first, _sorted(changes.values()), limits, terms)
@@ -91,8 +93,9 @@ class Comparison:
         """Those who gain or lose: identities, or live sessions."""
         for subject in subjects:
             found: dict[tuple[bool, Ask], Change] = {}
-            for each in (subject, *suited(subject, self._rules_of(subject), keeps_attributes=True)):
-                for change in self._of(each):
+            more = suited(subject, self._rules_of(subject), keeps_attributes=True)
+            for each in _each_once([subject, *more, *self._together(subject, keeps_attributes=True)]):
+                for change in self._of(each, subject.identity):
                     found.setdefault((change.gained, change.example), change)
             if found:
                 yield Changed(subject, _sorted(found.values()))
@@ -101,10 +104,22 @@ class Comparison:
         """The identities that gain or lose."""
         yield from self.subjects(Subject.of(identity) for identity in identities)
 
-    def _of(self, subject: Subject) -> Iterator[Change]:
+    def _together(self, subject: Subject, *, keeps_attributes: bool = False) -> list[Subject]:
+        """The subject as two conditions at once ask for it, one of them of a rule that differs."""
+        changed = [rule for role in subject.roles for _, rule in self._differing.get(role, ())]
+        found, unseen = suited_together(subject, changed, self._rules_of(subject), keeps_attributes=keeps_attributes)
+        self._note(unseen, f"{', '.join(subject.roles)}: {unseen} more combinations of conditions")
+        return found
+
+    def _note(self, unseen: int, what: str) -> None:
+        if unseen:
+            self.not_looked_at[what] = None
+
+    def _of(self, subject: Subject, what: str) -> Iterator[Change]:
         if not any(role in self._differing for role in subject.roles):
             return
-        samples = Samples(subject, self._rules_of(subject))
+        samples = Samples(subject, self._rules_of(subject), together=True)
+        self._note(samples.unseen, f"{what}: {samples.unseen} more kinds of messages")
         told: set[Ask] = set()
         for role in subject.roles:
             for side, rule in self._differing.get(role, ()):
@@ -143,6 +158,16 @@ class Comparison:
         before, after = (limits.get(name, {}) for limits in self._limits_of)
         keys = sorted(before.keys() | after.keys())
         return tuple((key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key))
+
+
+def _each_once(subjects: Iterable[Subject]) -> Iterator[Subject]:
+    """The subjects without those that are there already: attributes are a table, which has no hash."""
+    told: set[object] = set()
+    for subject in subjects:
+        key = (subject.client_id, tuple(sorted(subject.attributes.items())), subject.there, subject.windows)
+        if key not in told:
+            told.add(key)
+            yield subject
 
 
 def _limits(side: Explainer) -> dict[str, dict[str, int]]:

@@ -15,9 +15,16 @@ from bartizan.policy.contract import Action, Literal, Pattern, Role, Variable, W
 from bartizan.policy.overlap import MANY, ONE, Filters, meet
 from bartizan.policy.places import Granted, Places
 from bartizan.policy.subject import Ask, Subject
+from bartizan.policy.together import combined, of_connections, of_messages, variants
 
 CONDITIONS_MAX: Final = 40
 """Different conditions of one role for which somebody is made up."""
+
+TOGETHER_MAX: Final = 400
+"""Ways to meet two conditions of one role at once for which somebody is made up."""
+
+MESSAGES_MAX: Final = 120
+"""Kinds of messages, by two conditions at once, that are tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +84,24 @@ def _free(level: Variable | Wildcard) -> str:
 class Samples:
     """The requests of one subject that are worth asking, among these rules."""
 
-    def __init__(self, subject: Subject, rules: Sequence[Granted]) -> None:
+    def __init__(self, subject: Subject, rules: Sequence[Granted], *, together: bool = False) -> None:
         self._rules = [(rule, text) for rule in rules if (text := filter_for(rule, subject)) is not None]
         self._filters = [text for _, text in self._rules]
         self._near = Filters(self._filters)
         self._spelt = {level for text in self._filters for level in text.split("/")}
         self._subject = subject
-        self._sent = tuple(dict.fromkeys((*_MODES, *(sent for rule in rules for sent in _asked_for(rule.when)))))
+        conditions = of_messages(rule.when for rule in rules)
+        pairs, unseen = combined(conditions, conditions, MESSAGES_MAX) if together else (conditions, 0)
+        self.unseen = unseen + max(0, len(pairs) - MESSAGES_MAX) if together else 0
+        """Kinds of messages that are not tried."""
+        self._sent = tuple(
+            dict.fromkeys(
+                (
+                    *_MODES,
+                    *(sent for when in (pairs[:MESSAGES_MAX] if together else pairs) for sent in _asked_for(when)),
+                )
+            )
+        )
 
     def of(self, rule: Granted) -> Iterator[Ask]:
         """Requests that stand for all that this rule can change, the plainest first."""
@@ -145,6 +163,23 @@ def suited(subject: Subject, rules: Iterable[Granted], *, keeps_attributes: bool
     if any(when.windows for when in conditions):
         found.append(replace(subject, windows=()))
     return [each for each in found if each != subject]
+
+
+def suited_together(
+    subject: Subject, changed: Iterable[Granted], rules: Iterable[Granted], *, keeps_attributes: bool = False
+) -> tuple[list[Subject], int]:
+    """The subject as the conditions of changed rules ask for it, alone and beside one of all rules, in every way.
+
+    And how many more of such subjects there would be.
+    """
+    of_changed, of_all = (of_connections(rule.when for rule in each) for each in (changed, rules))
+    pairs, unseen = combined(of_changed, of_all, TOGETHER_MAX)
+    wanted = [way for when in pairs for way in variants(when)]
+    has_windows = any(when.windows for when in of_all)
+    asked = [_suited(subject, when, keeps_attributes=keeps_attributes) for when in wanted[:TOGETHER_MAX]]
+    # Where no window is asked for, all of them are open; what forbids in one of them would hide the rest.
+    asked += [replace(each, windows=()) for each in asked if has_windows and each.windows is None]
+    return [each for each in asked if each != subject], unseen + max(0, len(wanted) - TOGETHER_MAX)
 
 
 def _suited(subject: Subject, when: Condition, *, keeps_attributes: bool) -> Subject:

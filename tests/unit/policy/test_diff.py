@@ -1,5 +1,6 @@
 """Two policies compared by what they decide: what is told is true, and what changes is told."""
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -14,7 +15,7 @@ from bartizan.policy.samples import exemplars
 from bartizan.policy.subject import Subject
 from tests.oracle import decide
 from tests.unit.policy.plant import PLANT, PRESS, answer, explainer, identity_of, subject_of
-from tests.unit.policy.strategies import as_toml, asked_filters, identities, names, policies
+from tests.unit.policy.strategies import as_toml, asked_filters, contents, identities, names, policies
 
 
 def changes(old: str, new: str) -> dict[str, list[str]]:
@@ -114,12 +115,84 @@ def test_every_change_told_is_one_and_every_change_there_is_is_told(old, new, ra
 
 @pytest.mark.timeout(600)
 @settings(max_examples=120, deadline=None, suppress_health_check=relaxed)
+@given(policies(), policies(), st.lists(identities, min_size=3, max_size=3), st.integers(0, 2**32).map(Random))
+def test_however_somebody_is_connected_what_changes_for_him_is_told(old, new, people, random):
+    comparison = Comparison(sides(old), sides(new))
+    told = {each.subject.roles[0]: each for each in comparison.roles()}
+    for role in ("reader", "writer", "both"):
+        first, *_ = exemplars(role, comparison._old.places, comparison._new.places)
+        for one in people:
+            who = replace(identity_of(first), there=one.there, windows=one.windows)
+            for topic in names(random, 15):
+                qos, retain, content = random.randint(0, 2), random.random() < 0.5, contents(random)
+                asked = ("publish", topic, qos, retain)
+                before, after = (plain(decide(each, who, *asked, **content)) for each in (old, new))
+                assert before == after or any(one.gained == after for one in told[role].changes), (asked, content, who)
+
+
+@pytest.mark.timeout(600)
+@settings(max_examples=120, deadline=None, suppress_health_check=relaxed)
 @given(policies(), policies(), identities)
 def test_an_example_is_decided_as_the_oracle_decides_it(old, new, who):
     for each in Comparison(sides(old), sides(new)).subjects([subject_of(who)]):
         for one in each.changes:
             before, after = (plain(answer(policy, identity_of(one.by), one.example)) for policy in (old, new))
             assert (before, after) == (not one.gained, one.gained), one.example
+
+
+CONDITIONAL = """\
+[windows.early]
+days = "mon"
+from = "06:00"
+to = "14:00"
+zone = "UTC"
+[windows.late]
+days = "mon"
+from = "14:00"
+to = "22:00"
+zone = "UTC"
+[roles.r]
+permit = [{{ action = "publish", filter = "a", when = {{ {} }} }}]
+forbid = [{{ action = "publish", filter = "{}", when = {{ {} }} }}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("permit", "forbid"),
+    [
+        ('listener = "mqtts"', 'method = "jwt"'),
+        ('listener = ["ws", "mqtts"]', 'listener = "mqtts", strength = "mfa"'),
+        ('address = "10.0.0.0/8"', 'address = "10.1.0.0/16", listener = "mqtts"'),
+        ('method = "certificate"', 'method = "jwt"'),
+        ('attr.site = ["x", "y"]', 'attr.site = "y"'),
+        ('window = "early"', 'window = "late"'),
+        ('strength = "certificate"', 'strength = "mfa"'),
+        ('content_type = "text/plain"', "payload_bytes_min = 100"),
+        ("qos = 1", "retain = true, utf8 = true"),
+        ('listener = "mqtts"', "payload_bytes_max = 5"),
+    ],
+)
+def test_a_forbid_that_counts_only_together_with_a_permit_is_told(permit, forbid):
+    without, beside = (CONDITIONAL.format(permit, filter, forbid) for filter in ("b", "a"))
+    assert [each[:11] for each in changes(without, beside)["r"]] == ["- publish a"]
+    assert [each[:11] for each in changes(beside, without)["r"]] == ["+ publish a"]
+
+
+def test_a_permit_that_counts_only_where_a_window_is_closed_is_told():
+    new = CONDITIONAL.format('window = "late"', "a", 'listener = "mqtts", window = "early"')
+    assert changes(new.replace('filter = "a", when = { window = "late" }', 'filter = "b"'), new)["r"]
+
+
+def test_what_is_too_much_to_look_at_is_named():
+    rules = ", ".join(
+        f'{{ action = "publish", filter = "a", when = {{ listener = "l{n}", payload_bytes_max = {n} }} }}'
+        for n in range(1, 40)
+    )
+    old, new = (explainer(f"[roles.r]\npermit = [{text}]\n") for text in ("", rules))
+    comparison = Comparison(old, new)
+    assert list(comparison.roles())
+    assert [what.partition(":")[0] for what in comparison.not_looked_at] == ["role r"]
+    assert Comparison(old, old).not_looked_at == {}
 
 
 def terms(old: str, new: str) -> dict[str, list[tuple[str, str, str]]]:

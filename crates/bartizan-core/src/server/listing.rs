@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Server;
+use crate::policy::Strength;
 use crate::session::connection::Traffic;
 use crate::wire::Version;
 
@@ -17,6 +18,10 @@ pub struct ClientListing {
     pub identity: Arc<str>,
     /// How it was proved.
     pub method: Arc<str>,
+    /// How strongly.
+    pub strength: Strength,
+    /// The attributes that its decisions are taken with, name and value.
+    pub attributes: Vec<(Arc<str>, Arc<str>)>,
     /// Roles of the identity.
     pub roles: Vec<Arc<str>>,
     /// The listener's name.
@@ -59,6 +64,8 @@ impl Server {
                     client_id: Arc::clone(client_id),
                     identity: Arc::clone(&open.principal.id),
                     method: Arc::clone(&open.principal.method),
+                    strength: open.principal.strength,
+                    attributes: open.principal.attributes.clone(),
                     roles: open.principal.roles.clone(),
                     listener: self
                         .listeners

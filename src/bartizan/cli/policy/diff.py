@@ -10,8 +10,8 @@ from bartizan.cli.clients import running_clients
 from bartizan.cli.opening import existing
 from bartizan.cli.policy.reading import Flag, Json, good, stored
 from bartizan.errors import InvalidValue
-from bartizan.model.principal import Identity
 from bartizan.policy.compiled import Circumstances
+from bartizan.policy.condition import Strength
 from bartizan.policy.diff import Change, Changed, Comparison
 from bartizan.policy.explain import Explainer
 from bartizan.policy.subject import Subject, connection_words
@@ -71,14 +71,17 @@ class Differences:
     roles: Sequence[Changed]
     identities: Sequence[Changed]
     sessions: Sequence[Changed]
+    not_looked_at: Sequence[str] = ()
+    """What was too much to look at."""
 
     def __bool__(self) -> bool:
-        return bool(self.roles or self.identities or self.sessions)
+        return bool(self.roles or self.identities or self.sessions or self.not_looked_at)
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
         told = {"roles": self.roles, "identities": self.identities, "sessions": self.sessions}
-        return {name: [_plain(each) for each in found] for name, found in told.items()}
+        plain = {name: [_plain(each) for each in found] for name, found in told.items()}
+        return plain | {"not_looked_at": list(self.not_looked_at)}
 
     def lines(self) -> Iterator[str]:
         """For people."""
@@ -91,6 +94,7 @@ class Differences:
                 yield from _lines(each)
             if len(found) > SHOWN_MAX:
                 yield f"{len(found) - SHOWN_MAX} more (--json tells all)"
+        yield from (f"not looked at: {what}" for what in self.not_looked_at)
 
 
 def differences(
@@ -98,19 +102,19 @@ def differences(
 ) -> Differences:
     """What the two decide differently: for roles, and for the identities and sessions of a data directory."""
     comparison = Comparison(old, new)
-    known: list[Identity] = [] if data is None else stored(data, config)
-    sessions = comparison.subjects(_sessions(data, known)) if live and data is not None else ()
-    return Differences(list(comparison.roles()), list(comparison.identities(known)), list(sessions))
+    known = [] if data is None else stored(data, config)
+    sessions = comparison.subjects(_sessions(data)) if live and data is not None else ()
+    found = [list(each) for each in (comparison.roles(), comparison.identities(known), sessions)]
+    return Differences(*found, not_looked_at=tuple(comparison.not_looked_at))
 
 
-def _sessions(data: Path, identities: Sequence[Identity]) -> Iterator[Subject]:
-    """Who is connected; roles are the session's own, attributes those of its identity."""
-    known: Mapping[str, Identity] = {identity.name: identity for identity in identities}
+def _sessions(data: Path) -> Iterator[Subject]:
+    """Who is connected, by whom and how, as the broker decides about it now."""
     client: Mapping[str, Any]
     for client in running_clients(existing(Path.cwd() / data).root):
-        identity = known.get(client["identity"])
-        attributes = {str(name): value for name, value in identity.attributes} if identity else {}
-        there = Circumstances(client["listener"], client["address"] or None, client["method"])
+        strengths = tuple(strength for strength in Strength if client["strength"][strength.value])
+        there = Circumstances(client["listener"], client["address"] or None, client["method"], strengths)
+        attributes = dict(client["attributes"])
         yield Subject(client["identity"], client["client_id"], tuple(client["roles"]), attributes, there)
 
 
@@ -120,6 +124,7 @@ def _lines(each: Changed) -> Iterator[str]:
         is_special = change.by.there is not None and change.by.there != each.subject.there
         there = f", {connection_words(change.by.there)}" if change.by.there and is_special else ""
         hours = f", in {', '.join(change.by.windows)}" if change.by.windows else ""
+        hours = hours or (", outside of all time windows" if change.by.windows == () else "")
         yield f"      for example {str(change.example).partition(' ')[2]}{there}{hours}"
     for name, before, after in each.limits:
         yield f"  ~ {name}: {'unset' if before is None else before} -> {'unset' if after is None else after}"

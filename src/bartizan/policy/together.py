@@ -1,0 +1,153 @@
+"""Conditions that hold together: whom and what to ask where only two rules at once make a difference.
+
+What one rule permits another may forbid, each under a condition of its own. Whether a new rule changes a
+decision is seen where its condition holds, alone or together with that of one other rule, and as few others
+as can be. More than two are never needed: a decision is that of one permit, or of one forbid before it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from ipaddress import ip_network
+from itertools import islice, product
+from typing import Final, TypeVar
+
+from bartizan.policy.condition import ALWAYS, Condition
+
+T = TypeVar("T")
+
+VARIANTS_MAX: Final = 12
+"""Ways to meet one condition that are tried."""
+
+LOCAL: Final = "local"
+
+
+def combined(first: Sequence[Condition], second: Sequence[Condition], most: int) -> tuple[list[Condition], int]:
+    """Every condition of the first, alone and together with each of the second where both can hold; each once.
+
+    At most so many, and how many pairs are left that were not looked at.
+    """
+    found = dict.fromkeys(when for when in first if when)
+    left = 0
+    for one, other in product(first, second):
+        if len(found) >= most:
+            left += one != other
+        elif when := both(one, other):
+            found[when] = None
+    return list(found), left
+
+
+def both(first: Condition, second: Condition) -> Condition | None:
+    """A condition that holds only where both do; None if there is no such place."""
+    attributes = _attributes(first, second)
+    lists = [
+        _common(first.listeners, second.listeners),
+        _networks(first.addresses, second.addresses),
+        _common(first.methods, second.methods) or _joined(first.methods, second.methods),
+        _common(first.strengths, second.strengths) or (*first.strengths, *second.strengths),
+        # Two windows may be open at the same time.
+        _common(first.windows, second.windows) or (*first.windows[:1], *second.windows[:1]),
+        _common(first.qos, second.qos),
+        _common(first.content_types, second.content_types),
+    ]
+    listeners, addresses, methods, strengths, windows, qos, content_types = lists
+    flags = ((first.retain, second.retain), (first.utf8, second.utf8))
+    if attributes is None or None in lists or any(None not in pair and pair[0] != pair[1] for pair in flags):
+        return None
+    least = max(
+        (each for each in (first.payload_bytes_min, second.payload_bytes_min) if each is not None), default=None
+    )
+    most = min((each for each in (first.payload_bytes_max, second.payload_bytes_max) if each is not None), default=None)
+    if least is not None and most is not None and least > most:
+        return None
+    retain, utf8 = (next((each for each in pair if each is not None), None) for pair in flags)
+    return Condition(
+        attributes, listeners or (), addresses or (), methods or (), strengths or (), windows or (),
+        qos or (), retain, least, most, content_types or (), utf8,
+    )  # fmt: skip
+
+
+def variants(when: Condition) -> Iterator[Condition]:
+    """The condition met in each of its ways, the first ones: of each of its lists, one entry."""
+    choices = [
+        [tuple((name, (value,)) for (name, _), value in zip(when.attributes, values, strict=True))
+         for values in product(*(values for _, values in when.attributes))],
+        _each(when.listeners),
+        _each(tuple(address for network in when.addresses for address in _ends(network))),
+        _each(when.methods),
+        [when.strengths] if len(when.strengths) < 2 else [*_each(when.strengths), when.strengths],  # noqa: PLR2004
+        [when.windows] if len(when.windows) < 2 else [*_each(when.windows), when.windows],  # noqa: PLR2004
+    ]  # fmt: skip
+    for attributes, listeners, addresses, methods, strengths, windows in islice(product(*choices), VARIANTS_MAX):
+        yield replace(
+            when,
+            attributes=attributes,
+            listeners=listeners,
+            addresses=addresses,
+            methods=methods,
+            strengths=strengths,
+            windows=windows,
+        )
+
+
+def of_connections(conditions: Iterable[Condition]) -> list[Condition]:
+    """What these ask of connections, each once."""
+    return list(dict.fromkeys(when.of_connections for when in conditions if when.of_connections))
+
+
+def of_messages(conditions: Iterable[Condition]) -> list[Condition]:
+    """What these ask of messages, each once."""
+    asked = (
+        replace(when, attributes=(), listeners=(), addresses=(), methods=(), strengths=(), windows=())
+        for when in conditions
+    )
+    return list(dict.fromkeys(when for when in asked if when != ALWAYS))
+
+
+def _each(entries: tuple[T, ...]) -> list[tuple[T, ...]]:
+    return [(entry,) for entry in entries] or [()]
+
+
+def _common(first: tuple[T, ...], second: tuple[T, ...]) -> tuple[T, ...] | None:
+    """What both lists allow; an empty one allows everything. None if that is nothing."""
+    if not first or not second:
+        return first or second
+    return tuple(entry for entry in first if entry in second) or None
+
+
+def _joined(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    """Methods of a proof of two parts: each of them is one as well."""
+    return tuple(f"{one}+{other}" for one in first[:1] for other in second[:1])
+
+
+def _networks(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...] | None:
+    if not first or not second:
+        return first or second
+    narrower = (_narrower(one, other) for one in first for other in second)
+    return tuple(dict.fromkeys(each for each in narrower if each)) or None
+
+
+def _narrower(one: str, other: str) -> str | None:
+    if LOCAL in (one, other):
+        return one if one == other else None
+    a, b = ip_network(one), ip_network(other)
+    if a.version != b.version or not a.overlaps(b):
+        return None
+    return one if a.prefixlen >= b.prefixlen else other
+
+
+def _ends(network: str) -> tuple[str, ...]:
+    """The first and the last address of a network: others may have a part of it."""
+    if network == LOCAL:
+        return (LOCAL,)
+    found = ip_network(network)
+    return tuple(dict.fromkeys((str(found[0]), str(found[-1]))))
+
+
+def _attributes(first: Condition, second: Condition) -> tuple[tuple[str, tuple[str, ...]], ...] | None:
+    found = dict(first.attributes)
+    for name, values in second.attributes:
+        common = _common(found.get(name, ()), values)
+        if common is None:
+            return None
+        found[name] = common
+    return tuple(sorted(found.items()))
