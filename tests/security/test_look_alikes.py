@@ -28,7 +28,7 @@ BAD_PASSWORD, BAD_PASSWORD_V311 = 0x86, 0x04
 @pytest.fixture(scope="module")
 def _lines() -> Iterator[Party]:
     # Wrong names are slowed down elsewhere: here each one is answered.
-    with party(PLANT, "passwords.free_failures=100") as running:
+    with party(PLANT, "passwords.free_failures=100", "passwords.free_failures_per_network=1000") as running:
         running.enrol("press-01", "press", password=True)
         running.enrol("press-02", "press", password=True)
         running.enrol(COMPOSED, "press", password=True)

@@ -39,48 +39,52 @@ def combined(first: Sequence[Condition], second: Sequence[Condition], most: int)
 def both(first: Condition, second: Condition) -> Condition | None:
     """A condition that holds only where both do; None if there is no such place."""
     attributes = _attributes(first, second)
-    lists = [
-        _common(first.listeners, second.listeners),
-        _networks(first.addresses, second.addresses),
-        _common(first.methods, second.methods) or _joined(first.methods, second.methods),
-        _common(first.strengths, second.strengths) or (*first.strengths, *second.strengths),
-        # Two windows may be open at the same time.
-        _common(first.windows, second.windows) or (*first.windows[:1], *second.windows[:1]),
-        _common(first.qos, second.qos),
-        _common(first.content_types, second.content_types),
-    ]
-    listeners, addresses, methods, strengths, windows, qos, content_types = lists
-    flags = ((first.retain, second.retain), (first.utf8, second.utf8))
-    if attributes is None or None in lists or any(None not in pair and pair[0] != pair[1] for pair in flags):
+    listeners = _common(first.listeners, second.listeners)
+    addresses = _networks(first.addresses, second.addresses)
+    qos = _common(first.qos, second.qos)
+    content_types = _common(first.content_types, second.content_types)
+    sizes = _sizes(first, second)
+    if attributes is None or listeners is None or addresses is None or qos is None:
         return None
-    least = max(
-        (each for each in (first.payload_bytes_min, second.payload_bytes_min) if each is not None), default=None
-    )
-    most = min((each for each in (first.payload_bytes_max, second.payload_bytes_max) if each is not None), default=None)
-    if least is not None and most is not None and least > most:
+    if (
+        content_types is None
+        or sizes is None
+        or _differ(first.retain, second.retain)
+        or _differ(first.utf8, second.utf8)
+    ):
         return None
-    retain, utf8 = (next((each for each in pair if each is not None), None) for pair in flags)
     return Condition(
-        attributes, listeners or (), addresses or (), methods or (), strengths or (), windows or (),
-        qos or (), retain, least, most, content_types or (), utf8,
-    )  # fmt: skip
+        attributes=attributes,
+        listeners=listeners,
+        addresses=addresses,
+        # Of a proof of two parts each is a method as well; somebody may be strong in two ways; two windows may be open.
+        methods=_common(first.methods, second.methods) or _joined(first.methods, second.methods),
+        strengths=_common(first.strengths, second.strengths) or (*first.strengths[:1], *second.strengths[:1]),
+        windows=_common(first.windows, second.windows) or (*first.windows[:1], *second.windows[:1]),
+        qos=qos,
+        retain=second.retain if first.retain is None else first.retain,
+        payload_bytes_min=sizes[0],
+        payload_bytes_max=sizes[1],
+        content_types=content_types,
+        utf8=second.utf8 if first.utf8 is None else first.utf8,
+    )
 
 
 def variants(when: Condition) -> Iterator[Condition]:
     """The condition met in each of its ways, the first ones: of each of its lists, one entry."""
-    choices = [
-        [tuple((name, (value,)) for (name, _), value in zip(when.attributes, values, strict=True))
-         for values in product(*(values for _, values in when.attributes))],
+    names = [name for name, _ in when.attributes]
+    ways = product(
+        product(*(values for _, values in when.attributes)),
         _each(when.listeners),
         _each(tuple(address for network in when.addresses for address in _ends(network))),
         _each(when.methods),
-        [when.strengths] if len(when.strengths) < 2 else [*_each(when.strengths), when.strengths],  # noqa: PLR2004
-        [when.windows] if len(when.windows) < 2 else [*_each(when.windows), when.windows],  # noqa: PLR2004
-    ]  # fmt: skip
-    for attributes, listeners, addresses, methods, strengths, windows in islice(product(*choices), VARIANTS_MAX):
+        _each_and_all(when.strengths),
+        _each_and_all(when.windows),
+    )
+    for values, listeners, addresses, methods, strengths, windows in islice(ways, VARIANTS_MAX):
         yield replace(
             when,
-            attributes=attributes,
+            attributes=tuple((name, (value,)) for name, value in zip(names, values, strict=True)),
             listeners=listeners,
             addresses=addresses,
             methods=methods,
@@ -105,6 +109,23 @@ def of_messages(conditions: Iterable[Condition]) -> list[Condition]:
 
 def _each(entries: tuple[T, ...]) -> list[tuple[T, ...]]:
     return [(entry,) for entry in entries] or [()]
+
+
+def _each_and_all(entries: tuple[T, ...]) -> list[tuple[T, ...]]:
+    return [*_each(entries), *([entries] if len(entries) > 1 else [])]
+
+
+def _differ(first: bool | None, second: bool | None) -> bool:  # noqa: FBT001  two of a kind
+    return None not in (first, second) and first is not second
+
+
+def _sizes(first: Condition, second: Condition) -> tuple[int | None, int | None] | None:
+    """The bounds of the payload that both ask for; None if there is no such payload."""
+    least = [each for each in (first.payload_bytes_min, second.payload_bytes_min) if each is not None]
+    most = [each for each in (first.payload_bytes_max, second.payload_bytes_max) if each is not None]
+    if least and most and max(least) > min(most):
+        return None
+    return max(least, default=None), min(most, default=None)
 
 
 def _common(first: tuple[T, ...], second: tuple[T, ...]) -> tuple[T, ...] | None:
