@@ -119,7 +119,6 @@ class Comparison:
         if not any(role in self._differing for role in subject.roles):
             return
         samples = Samples(subject, self._rules_of(subject), together=True)
-        self._note(samples.unseen, f"{what}: {samples.unseen} more kinds of messages")
         told: set[Ask] = set()
         for role in subject.roles:
             for side, rule in self._differing.get(role, ()):
@@ -127,6 +126,7 @@ class Comparison:
                     if change.example not in told:
                         told.add(change.example)
                         yield change
+        self._note(samples.unseen, f"{what}: {samples.unseen} more kinds of messages")
 
     def _rules_of(self, subject: Subject) -> list[Granted]:
         sides = (self._old.places, self._new.places)

@@ -7,6 +7,7 @@ another rule, are enough to see whether anything changes. The answers are the en
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice, product
 from typing import Final
 
 from bartizan.policy.compiled import Asked, Circumstances
@@ -15,7 +16,7 @@ from bartizan.policy.contract import Action, Literal, Pattern, Role, Variable, W
 from bartizan.policy.overlap import MANY, ONE, Filters, meet
 from bartizan.policy.places import Granted, Places
 from bartizan.policy.subject import Ask, Subject
-from bartizan.policy.together import combined, of_connections, of_messages, variants
+from bartizan.policy.together import combined, elsewhere, of_connections, variants
 
 CONDITIONS_MAX: Final = 40
 """Different conditions of one role for which somebody is made up."""
@@ -23,8 +24,8 @@ CONDITIONS_MAX: Final = 40
 TOGETHER_MAX: Final = 400
 """Ways to meet two conditions of one role at once for which somebody is made up."""
 
-MESSAGES_MAX: Final = 120
-"""Kinds of messages, by two conditions at once, that are tried."""
+MESSAGES_MAX: Final = 600
+"""Kinds of messages that are tried where every one is to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,19 @@ def _asked_for(when: Condition) -> Iterator[Sent]:
     for size in sorted(sizes):
         for retain in (False, True) if when.retain is None else (when.retain,):
             yield from (Sent(each, retain, size, kind, when.utf8 is True) for each in qos)
+
+
+def _every_message(conditions: Sequence[Condition]) -> tuple[list[Sent], int]:
+    """Every kind of message that these conditions tell apart, and how many more there are than are tried."""
+    bounds = [(when.payload_bytes_min or 0) - 1 for when in conditions]
+    bounds += [when.payload_bytes_max for when in conditions if when.payload_bytes_max is not None]
+    sizes = {0} | {size for bound in bounds for size in (bound, bound + 1) if 0 <= size <= PAYLOAD_BYTES_MAX}
+    kinds = dict.fromkeys((None, *(kind for when in conditions for kind in when.content_types)))
+    marked = (False, True) if any(when.utf8 is not None for when in conditions) else (False,)
+    every = product(sorted(sizes), kinds, marked, (False, True), (0, 1, 2))
+    left = len(sizes) * len(kinds) * len(marked) * len(_MODES) - MESSAGES_MAX
+    found = [Sent(qos, retain, size, kind, utf8) for size, kind, utf8, retain, qos in islice(every, MESSAGES_MAX)]
+    return found, max(0, left)
 
 
 def filter_for(rule: Granted, subject: Subject) -> str | None:
@@ -90,33 +104,34 @@ class Samples:
         self._near = Filters(self._filters)
         self._spelt = {level for text in self._filters for level in text.split("/")}
         self._subject = subject
-        conditions = of_messages(rule.when for rule in rules)
-        pairs, unseen = combined(conditions, conditions, MESSAGES_MAX) if together else (conditions, 0)
-        self.unseen = unseen + max(0, len(pairs) - MESSAGES_MAX) if together else 0
-        """Kinds of messages that are not tried."""
-        self._sent = tuple(
-            dict.fromkeys(
-                (
-                    *_MODES,
-                    *(sent for when in (pairs[:MESSAGES_MAX] if together else pairs) for sent in _asked_for(when)),
-                )
-            )
-        )
+        self._together = together
+        self._sent = tuple(dict.fromkeys((*_MODES, *(sent for rule in rules for sent in _asked_for(rule.when)))))
+        self.unseen = 0
+        """Kinds of messages that were not tried."""
 
     def of(self, rule: Granted) -> Iterator[Ask]:
         """Requests that stand for all that this rule can change, the plainest first."""
         own = filter_for(rule, self._subject)
         if own is None:
             return
-        shared = (meet(own, self._filters[at]) for at in self._near.meeting(own))
+        near = self._near.meeting(own)
+        sent = self._told_apart([self._rules[at][0] for at in near]) if self._together else self._sent
+        shared = (meet(own, self._filters[at]) for at in near)
         for filter in dict.fromkeys([own, *(each for each in shared if each)]):
             if Action.PUBLISH in rule.actions:
                 for topic in self.topics(filter, rule.pattern):
                     if not topic.startswith("$"):
-                        yield from self.messages(topic)
+                        yield from (each.to(topic) for each in sent)
             if Action.SUBSCRIBE in rule.actions:
                 yield Ask(Asked.SUBSCRIBE, filter)
                 yield from (Ask(Asked.SUBSCRIBE, topic) for topic in self.topics(filter, rule.pattern))
+
+    def _told_apart(self, rules: Sequence[Granted]) -> Iterable[Sent]:
+        """Every kind of message that these rules tell apart, the plainest first."""
+        every, left = _every_message([rule.when for rule in rules if rule.when.is_about_messages])
+        self.unseen = max(self.unseen, left)
+        asked = (sent for rule in rules for sent in _asked_for(rule.when))
+        return dict.fromkeys((*_MODES, *asked, *every))
 
     def messages(self, topic: str) -> list[Ask]:
         """Requests to publish there, with every kind of message that these rules tell apart."""
@@ -173,13 +188,22 @@ def suited_together(
     And how many more of such subjects there would be.
     """
     of_changed, of_all = (of_connections(rule.when for rule in each) for each in (changed, rules))
+    if not of_changed and not of_all:
+        return [], 0
+    if not keeps_attributes:
+        # Whoever lacks what a forbid asks for is held by it: this one has it, with a value that nothing asks for.
+        names = dict.fromkeys(name for when in of_all for name, _ in when.attributes)
+        subject = replace(subject, attributes={name: f"{name}-1" for name in names} | dict(subject.attributes))
     pairs, unseen = combined(of_changed, of_all, TOGETHER_MAX)
-    wanted = [way for when in pairs for way in variants(when)]
-    has_windows = any(when.windows for when in of_all)
-    asked = [_suited(subject, when, keeps_attributes=keeps_attributes) for when in wanted[:TOGETHER_MAX]]
-    # Where no window is asked for, all of them are open; what forbids in one of them would hide the rest.
-    asked += [replace(each, windows=()) for each in asked if has_windows and each.windows is None]
-    return [each for each in asked if each != subject], unseen + max(0, len(wanted) - TOGETHER_MAX)
+    ways = [way for when in pairs for way in variants(when)]
+    asked = [subject, *(_suited(subject, when, keeps_attributes=keeps_attributes) for when in ways[:TOGETHER_MAX])]
+    if any(when.windows for when in of_all):
+        # Where no window is asked for all of them are open, and what forbids in one of them would hide the rest.
+        asked += [replace(each, windows=()) for each in asked if each.windows is None]
+    if away := elsewhere(of_all):
+        local = [(each, each.there) for each in asked if each.there is not None and each.there.address is None]
+        asked += [replace(each, there=replace(there, address=away)) for each, there in local if subject.there is None]
+    return asked, unseen + max(0, len(ways) - TOGETHER_MAX)
 
 
 def _suited(subject: Subject, when: Condition, *, keeps_attributes: bool) -> Subject:

@@ -7,11 +7,11 @@ as can be. More than two are never needed: a decision is that of one permit, or 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from itertools import islice, product
 from typing import Final, TypeVar
 
-from bartizan.policy.condition import ALWAYS, Condition
+from bartizan.policy.condition import Condition
 
 T = TypeVar("T")
 
@@ -19,6 +19,8 @@ VARIANTS_MAX: Final = 12
 """Ways to meet one condition that are tried."""
 
 LOCAL: Final = "local"
+_ELSEWHERE: Final = ("192.0.2.1", "2001:db8:ffff::1", "198.51.100.1", "203.0.113.1", "fe80::1")
+"""Addresses that nobody has, or everybody."""
 
 
 def combined(first: Sequence[Condition], second: Sequence[Condition], most: int) -> tuple[list[Condition], int]:
@@ -98,13 +100,13 @@ def of_connections(conditions: Iterable[Condition]) -> list[Condition]:
     return list(dict.fromkeys(when.of_connections for when in conditions if when.of_connections))
 
 
-def of_messages(conditions: Iterable[Condition]) -> list[Condition]:
-    """What these ask of messages, each once."""
-    asked = (
-        replace(when, attributes=(), listeners=(), addresses=(), methods=(), strengths=(), windows=())
-        for when in conditions
-    )
-    return list(dict.fromkeys(when for when in asked if when != ALWAYS))
+def elsewhere(conditions: Sequence[Condition]) -> str | None:
+    """An address of which none of these asks; None where nothing is asked of addresses, or everything is."""
+    networks = [ip_network(each) for when in conditions for each in when.addresses if each != LOCAL]
+    candidates = [ip_address(each) for each in _ELSEWHERE]
+    free = (each for each in candidates if not any(each in network for network in networks))
+    is_asked = any(when.addresses for when in conditions)
+    return next(map(str, free), None) if is_asked else None
 
 
 def _each(entries: tuple[T, ...]) -> list[tuple[T, ...]]:

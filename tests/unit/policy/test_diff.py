@@ -114,7 +114,7 @@ def test_every_change_told_is_one_and_every_change_there_is_is_told(old, new, ra
 
 
 @pytest.mark.timeout(600)
-@settings(max_examples=120, deadline=None, suppress_health_check=relaxed)
+@settings(max_examples=60, deadline=None, suppress_health_check=relaxed)
 @given(policies(), policies(), st.lists(identities, min_size=3, max_size=3), st.integers(0, 2**32).map(Random))
 def test_however_somebody_is_connected_what_changes_for_him_is_told(old, new, people, random):
     comparison = Comparison(sides(old), sides(new))
@@ -185,7 +185,7 @@ def test_a_permit_that_counts_only_where_a_window_is_closed_is_told():
 
 def test_what_is_too_much_to_look_at_is_named():
     rules = ", ".join(
-        f'{{ action = "publish", filter = "a", when = {{ listener = "l{n}", payload_bytes_max = {n} }} }}'
+        f'{{ action = "publish", filter = "a", when = {{ listener = "l{n}", payload_bytes_max = {n * 9}, content_type = "{n}" }} }}'
         for n in range(1, 40)
     )
     old, new = (explainer(f"[roles.r]\npermit = [{text}]\n") for text in ("", rules))
