@@ -1,6 +1,6 @@
 """Where the files of the policy lie, as `[policy] file` names them: reads them, and writes others in their place."""
 
-import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -106,12 +106,11 @@ def _replace(path: Path, content: bytes, like: Path | None) -> None:
     """Replaces a file; one that is new has the mode and owner of its neighbour."""
     path = path.resolve()  # a link stays one
     known = path if path.exists() else like
-    before = known.stat() if known is not None else None
-    write_durably(path, content, NEW_FILE if before is None else before.st_mode & 0o7777)
-    if before is not None and (os.geteuid(), os.getegid()) != (before.st_uid, before.st_gid):
-        # Whoever may write the file, but not give it away, leaves it in his own name.
-        with suppress(PermissionError):
-            os.chown(path, before.st_uid, before.st_gid)
+    if known is None:
+        write_durably(path, content, NEW_FILE)
+    else:
+        before = known.stat()
+        write_durably(path, content, stat.S_IMODE(before.st_mode), (before.st_uid, before.st_gid))
 
 
 def _two(name: str, first: Path, second: Path) -> ConfigurationError:
