@@ -30,6 +30,28 @@ def test_diff_tells_each_live_session_that_loses(up, tmp_path, mosquitto_sub):
     assert "data/chicago/" in session["loses"][0]["example"]
 
 
+def test_a_live_session_is_asked_about_as_strongly_as_it_was_proved(up, tmp_path, mosquitto_sub):
+    running = up()
+    environment = os.environ | {"XDG_CONFIG_HOME": str(running.data / "demo" / "dash-01")}
+    port = running.summary["places"][0]["address"].rpartition(":")[2]
+    text = (running.data / "policy.toml").read_text()
+    lost = {}
+    with subprocess.Popen([mosquitto_sub, "-p", port, "-t", "data/chicago/+/+/temperature"], env=environment) as reader:
+        running.wait_for("connected", identity="dash-01")
+        for strength in ("certificate", "mfa"):
+            new = tmp_path / f"{strength}.toml"
+            lines = [
+                f'{line}\nwhen = {{ strength = "{strength}" }}' if line.startswith("[topics.") else line
+                for line in text.splitlines()
+            ]
+            new.write_text("\n".join(lines))
+            words = ("policy", "diff", running.data / "policy.toml", new, "--data", running.data, "--live", "--json")
+            sessions = json.loads(run(*words).stdout)["sessions"]
+            lost[strength] = [(session["identity"], bool(session["loses"])) for session in sessions]
+        reader.kill()
+    assert lost == {"certificate": [], "mfa": [("dash-01", True)]}
+
+
 def test_a_policy_of_several_files_holds_and_is_read_again(up, tmp_path):
     folder = tmp_path / "policy"
     folder.mkdir()
