@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from bartizan.policy.compiled import filter_covers
-from bartizan.policy.contract import Action, Literal, Owned, Pattern, Policy, Role, Variable, Wildcard
+from bartizan.policy.contract import BOUND, Action, Literal, Owned, Pattern, Policy, Role, Variable, Wildcard
 from bartizan.policy.naming import keeps_to_own_namespace
 from bartizan.policy.overlap import Filters, meet
 from bartizan.policy.source import Position
@@ -108,7 +108,8 @@ def _owned_by_two(owners: Sequence[_Owner], near: Filters, loose: str) -> _Probl
 
 def _is_excused(role: Role, pattern: Pattern, owner: _Owner, roles: Mapping[str, Role]) -> bool:
     """True if the role is forbidden what another owns, or owns it together with him."""
-    common = meet(role.scope(pattern), _wide(owner))
+    mine = role.scope(pattern)
+    common = meet(mine, _open_where_bound(mine, _wide(owner)))
     if common is None:
         return True
     having = _with_included(role, roles)
@@ -119,6 +120,16 @@ def _is_excused(role: Role, pattern: Pattern, owner: _Owner, roles: Mapping[str,
         for each in having
         for rule in each.forbid
         if _PUBLISH in rule.actions and not rule.when
+    )
+
+
+def _open_where_bound(scope: str, filter: str) -> str:
+    """The filter with `+` where the scope has a value of the identity's own: that may be the very word that stands there."""
+    own = scope.split("/")
+    levels = filter.split("/")
+    return "/".join(
+        "+" if level != "#" and at < len(own) and own[at].startswith(BOUND) else level
+        for at, level in enumerate(levels)
     )
 
 

@@ -89,6 +89,11 @@ def test_what_cannot_be_anothers_is_a_policy(text):
             "role o may publish to data/press-01/x, of which others own data/{asset}/# (role press, line 3)",
         ),
         (
+            press('"data/a/{asset}"', permit="data/{site}/x"),
+            4,
+            "role press may publish to data/{site}/x, of which others own data/a/{asset} (role press, line 3)",
+        ),
+        (
             press('"data/{asset}/#"', permit="data/+/status"),
             4,
             "role press may publish to data/+/status, of which others own data/{asset}/# (role press, line 3)",
