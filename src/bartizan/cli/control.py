@@ -1,5 +1,6 @@
 """Asks the broker that runs on a data directory, by its control socket."""
 
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,6 +34,15 @@ def asking(root: Path) -> Iterator[httpx2.Client]:
             ) from None
 
 
+def _listens(root: Path) -> bool:
+    with reachable(root) as path, socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+        return True
+
+
 class RunningBroker(Running):
     """The broker that runs on a data directory."""
 
@@ -42,13 +52,11 @@ class RunningBroker(Running):
     @classmethod
     def on(cls, root: Path) -> Self | None:
         """The broker of this data directory; None if none runs; `EngineUnavailable` if one does not answer."""
-        try:
-            (broker := cls(root)).status()
-        except EngineUnavailable as error:
-            with suppress(ConfigurationError), DirectoryLock(root):
-                return None
-            raise EngineUnavailable(f"a broker runs on {root} and does not answer: {error}") from None
-        return broker
+        if _listens(root):
+            return cls(root)
+        with suppress(ConfigurationError), DirectoryLock(root):
+            return None
+        raise EngineUnavailable(f"a broker runs on {root} and does not answer at {FILE}")
 
     def status(self) -> Mapping[str, Any]:
         """What `GET /v1/status` tells."""

@@ -65,7 +65,12 @@ def _owns(reader: Reader, path: Path, body: Mapping[str, object], bound: Collect
     entries = [(path, value)] if isinstance(value, str | dict) else _numbered(path, reader.entries(path, value))
     found: list[Owned] = []
     for place, entry in entries:
-        table = {"filter": entry} if isinstance(entry, str) else reader.table(place, entry)
+        table = {"filter": entry} if isinstance(entry, str) else entry
+        if not isinstance(table, dict):
+            reader.wrong_value(
+                place, "an entry of owns is a filter", 'write "a/{name}/#", or { filter = "...", shared = true }'
+            )
+            continue
         reader.refuse_unknown(place, table, ("filter", "shared"))
         shared = reader.flag((*place, "shared"), table, default=False)
         pattern = reader.pattern(place, reader.text((*place, "filter"), table), reader.wrong_value)

@@ -115,7 +115,7 @@ def test_what_cannot_be_anothers_is_a_policy(text):
         ),
         (press('"$SYS/{asset}"'), 3, "topics that begin with $ are the server's: nobody owns them"),
         (press('"data/{nobody}"'), 3, "the variable {nobody} is not bound by this role"),
-        (press("3"), 3, "owns is a table"),
+        (press("3"), 3, "an entry of owns is a filter"),
         (press('{ filter = "a", share = true }'), 3, "unknown key share"),
     ],
 )
