@@ -18,6 +18,9 @@ from bartizan.policy.subject import Ask, Subject
 NOTHING = "nothing"
 """What a role says of something that it does not mention; of a condition: it counts always."""
 
+ASKS_MAX = 60_000
+"""Requests that are asked of both policies about one role or identity; what is left over is named."""
+
 CHANGES_MAX = 200
 """Changes told of one role or identity."""
 
@@ -71,6 +74,7 @@ class Comparison:
         self._terms_of = tuple(_terms(side) for side in (old, new))
         self._limits_of = tuple(_limits(side) for side in (old, new))
         self._differing = _differing(old, new)
+        self._asks_left = ASKS_MAX
         self.not_looked_at: dict[str, None] = {}
         """What was too much to look at, of what was asked for so far: there may be further differences."""
 
@@ -82,6 +86,7 @@ class Comparison:
             if name not in self._differing and not limits and not terms:
                 continue
             changes: dict[tuple[bool, str], Change] = {}
+            self._asks_left = ASKS_MAX
             first, *others = exemplars(name, self._old.places, self._new.places)
             for subject in _each_once([first, *others, *self._together(first)]):
                 for change in self._of(subject, f"role {name}"):
@@ -93,6 +98,7 @@ class Comparison:
         """Those who gain or lose: identities, or live sessions."""
         for subject in subjects:
             found: dict[tuple[bool, Ask], Change] = {}
+            self._asks_left = ASKS_MAX
             more = suited(subject, self._rules_of(subject), keeps_attributes=True)
             for each in _each_once([subject, *more, *self._together(subject, keeps_attributes=True)]):
                 for change in self._of(each, subject.identity):
@@ -127,6 +133,7 @@ class Comparison:
                         told.add(change.example)
                         yield change
         self._note(samples.unseen, f"{what}: {samples.unseen} more kinds of messages")
+        self._note(int(self._asks_left <= 0), f"{what}: more than {ASKS_MAX:,} requests, of many conditions at once")
 
     def _rules_of(self, subject: Subject) -> list[Granted]:
         sides = (self._old.places, self._new.places)
@@ -136,6 +143,9 @@ class Comparison:
         """The first example of each action and direction that this rule changes."""
         seen: set[tuple[bool, str]] = set()
         for ask in samples.of(rule):
+            self._asks_left -= 1
+            if self._asks_left < 0:
+                return
             before, old_rule = self._old.decide(subject, ask)
             after, new_rule = self._new.decide(subject, ask)
             if before.allow is after.allow or (after.allow, ask.action) in seen:

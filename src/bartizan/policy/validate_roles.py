@@ -62,7 +62,7 @@ def _binds(reader: Reader, path: Path, body: Mapping[str, object]) -> tuple[tupl
 def _owns(reader: Reader, path: Path, body: Mapping[str, object], bound: Collection[str]) -> tuple[Owned, ...]:
     """A filter, `{ filter, shared }`, or a list of these."""
     value = body.get("owns", [])
-    entries = [(path, value)] if isinstance(value, str | dict) else _numbered(path, reader.entries(path, value))
+    entries = _numbered(path, value) if isinstance(value, list) else [(path, value)]
     found: list[Owned] = []
     for place, entry in entries:
         table = {"filter": entry} if isinstance(entry, str) else entry

@@ -99,6 +99,7 @@ def test_a_broker_that_reads_other_files_is_told_and_undone(place, history, tmp_
 
 def test_a_broker_that_loaded_it_and_then_failed_goes_back(place, history):
     class Lost(Broker):
+        # pyrefly: ignore[missing-override-decorator]  Python 3.11 has none
         def reload(self) -> Mapping[str, Any]:
             super().reload()
             if len(self.reloads) == 1:

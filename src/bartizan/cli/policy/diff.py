@@ -80,7 +80,7 @@ class Differences:
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
         told = {"roles": self.roles, "identities": self.identities, "sessions": self.sessions}
-        plain = {name: [_plain(each) for each in found] for name, found in told.items()}
+        plain: dict[str, object] = {name: [_plain(each) for each in found] for name, found in told.items()}
         return plain | {"not_looked_at": list(self.not_looked_at)}
 
     def lines(self) -> Iterator[str]:
@@ -102,7 +102,7 @@ def differences(
 ) -> Differences:
     """What the two decide differently: for roles, and for the identities and sessions of a data directory."""
     comparison = Comparison(old, new)
-    known = [] if data is None else stored(data, config)
+    known = stored(data, config) if data is not None else ()
     sessions = comparison.subjects(_sessions(data)) if live and data is not None else ()
     found = [list(each) for each in (comparison.roles(), comparison.identities(known), sessions)]
     return Differences(*found, not_looked_at=tuple(comparison.not_looked_at))

@@ -121,11 +121,10 @@ def _before(site: Site, contents: Mapping[str, bytes]) -> CheckResult | None:
     """The policy to compare with: that which the broker has, be it in the files or on record; None if none is good."""
     there = {str(path): path.read_bytes() for path in site.place.files().values()}
     current = site.history.current()
-    recorded = (
-        {}
-        if current is None
-        else {f"version {current.number}: {k}": v for k, v in site.history.read(current.number).items()}
-    )
+    recorded: dict[str, bytes] = {}
+    if current is not None:
+        contents_then = site.history.read(current.number)
+        recorded = {f"version {current.number}: {name}": content for name, content in contents_then.items()}
     both = [there, recorded] if site.place.read() != contents else [recorded, there]
     good = [result for texts in both if texts and (result := check_all(list(texts.items()))).ok]
     in_force = site.running.digest() if site.running else None
