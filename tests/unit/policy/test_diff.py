@@ -186,12 +186,12 @@ def test_a_permit_that_counts_only_where_a_window_is_closed_is_told():
 def test_what_is_too_much_to_look_at_is_named():
     rules = ", ".join(
         f'{{ action = "publish", filter = "a", when = {{ listener = "l{n}", payload_bytes_max = {n * 9}, content_type = "{n}" }} }}'
-        for n in range(1, 40)
+        for n in range(1, 13)
     )
     old, new = (explainer(f"[roles.r]\npermit = [{text}]\n") for text in ("", rules))
     comparison = Comparison(old, new)
     assert list(comparison.roles())
-    assert [what.partition(":")[0] for what in comparison.not_looked_at] == ["role r"]
+    assert {what.partition(":")[0] for what in comparison.not_looked_at} == {"role r"}
     assert Comparison(old, old).not_looked_at == {}
 
 
