@@ -1,4 +1,4 @@
-"""The policy language, defined: 230 slow and obvious lines that the engine is compared with.
+"""The policy language, defined: 240 slow and obvious lines that the engine is compared with.
 
 Works from the policy as `tomllib` reads it, shares no code with the compiler or the engine, and
 knows nothing of speed. A topic set is asked for by trying topics, not by algebra.
@@ -23,6 +23,7 @@ class Identity:
     attributes: dict[str, str] = field(default_factory=dict)
     there: "There | None" = None
     windows: tuple[str, ...] = ()  # those that are open
+    tokens: tuple[tuple[tuple[str, str], ...], ...] = ()  # what each of its tokens allows: action and filter
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,21 @@ def decide(
     policy: dict[str, Any], who: Identity, action: str, topic: str, qos: int = 0, retain: bool = False, **content: Any
 ) -> str:
     """`allow`, `deny`, or for a subscription `per_delivery`."""
+    if not all(token_allows(token, action, topic) for token in who.tokens):
+        return "deny"  # a token only narrows what roles permit
     if action == "publish":
         return "allow" if may_publish(policy, who, topic, Sent(qos, retain, **content)) else "deny"
     if action == "receive":
         return "allow" if may_receive(policy, who, topic) else "deny"
     return may_subscribe(policy, who, topic)
+
+
+def token_allows(token: tuple[tuple[str, str], ...], action: str, topic: str) -> bool:
+    """One grant of the token has the topic, or all topics of the filter. What is in braces is a text like others."""
+    wanted = ("publish", "all") if action == "publish" else ("subscribe", "all")
+    wild: dict[str, object] = {"+": ANY, "#": REST}
+    filters = [[wild.get(level, level) for level in text.split("/")] for word, text in token if word in wanted]
+    return any(covers(levels, topic) if action == "subscribe" else matches(levels, topic) for levels in filters)
 
 
 def may_publish(policy: dict[str, Any], who: Identity, topic: str, sent: Sent) -> bool:

@@ -25,7 +25,7 @@ class Decision:
 
     @property
     def why(self) -> str:
-        """`permitted`, `forbidden`, `no_permit`, `condition_not_met`, `qos_above_max`, `retain_not_allowed`, `server_topic`."""
+        """`permitted`, `forbidden`, `no_permit`, `condition_not_met`, `qos_above_max`, `retain_not_allowed`, `not_in_token`, `server_topic`."""
 
 @final
 class CompiledPolicy:
@@ -62,11 +62,13 @@ class CompiledPolicy:
         method: str = "",
         strength: Sequence[str] = (),
         windows: Sequence[str] = (),
+        narrowed_to: Sequence[Sequence[tuple[str, str]]] = (),
     ) -> Decision:
         """Decides one request: `publish` or `receive` a Topic Name, `subscribe` to a Topic Filter.
 
         `qos` to `utf8` are those of a PUBLISH. Without `listener` nobody is connected; without `address` it is a
-        Unix socket. `strength`: `certificate`, `mfa`. `windows`: those that are open.
+        Unix socket. `strength`: `certificate`, `mfa`. `windows`: those that are open. `narrowed_to`: for each token
+        its grants, as `publish`, `subscribe` or `all` and a filter.
         """
 
 def parse_topic_name(*, text: str) -> str:
@@ -174,6 +176,7 @@ class AuthVerdict:
         data: bytes | None = None,
         remembered_s: int = 0,
         strength: Sequence[str] = (),
+        narrowed_to: Sequence[Sequence[tuple[str, str]]] = (),
     ) -> AuthVerdict:
         """It is this identity; `managed` if the identity store knows it. `ends_at_ms`: Unix milliseconds.
 

@@ -1,6 +1,7 @@
 """The engine's evaluator against the oracle: on random policies, identities and requests they agree."""
 
 import tomllib
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -8,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bartizan.model.token_grant import TokenGrant
 from bartizan.policy import Asked, Circumstances, CompiledPolicy, Request, Strength, check
 from bartizan.policy.compiled import filter_covers
 from tests.oracle import Identity, decide
-from tests.unit.policy.strategies import as_toml, asked_filters, contents, identities, names, policies
+from tests.unit.policy.strategies import as_toml, asked_filters, bearers, contents, names, policies
 
 # Drawing a policy costs more than a hundred decisions, so each is asked many things; a seed draws those.
 seeds = st.integers(0, 2**32).map(Random)
@@ -33,7 +35,8 @@ def engine(
     there = Circumstances(at.listener, at.address, at.method, tuple(map(Strength, at.strengths))) if at else None
     request = Request(
         action, topic, identity=who.id, client_id=who.client_id, roles=who.roles,
-        attributes=who.attributes, qos=qos, retain=retain, there=there, windows=who.windows, **content,
+        attributes=who.attributes, qos=qos, retain=retain, there=there, windows=who.windows,
+        narrowed_to=tuple(tuple(TokenGrant.parse(*grant) for grant in token) for token in who.tokens), **content,
     )  # fmt: skip
     decision = policy.decide(request)
     assert decision.allow or not decision.per_delivery
@@ -43,7 +46,7 @@ def engine(
 
 @pytest.mark.timeout(600)
 @settings(max_examples=1000, deadline=None, suppress_health_check=relaxed)
-@given(policies(), identities, seeds)
+@given(policies(), bearers, seeds)
 def test_the_engine_decides_as_the_oracle_does(policy, who, random):
     native = compiled(policy)
     for topic in names(random, 12):
@@ -58,7 +61,7 @@ def test_the_engine_decides_as_the_oracle_does(policy, who, random):
 
 @pytest.mark.timeout(600)
 @settings(max_examples=500, deadline=None, suppress_health_check=relaxed)
-@given(policies(), identities, seeds)
+@given(policies(), bearers, seeds)
 def test_what_a_policy_itself_spells_is_decided_as_the_oracle_does(policy, who, random):
     """Requests made from the policy's own patterns: near misses are where two evaluators differ."""
     own = [*policy["topics"]]
@@ -88,7 +91,19 @@ def test_what_a_policy_itself_spells_is_decided_as_the_oracle_does(policy, who, 
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=relaxed)
-@given(policies(), identities, seeds)
+@given(policies(), bearers, seeds)
+def test_a_token_widens_nothing(policy, who, random):
+    """Without the oracle: what is allowed with a token is allowed, by the same rule, without it."""
+    native, free = compiled(policy), replace(who, tokens=())
+    asked = [(Asked.SUBSCRIBE, each) for each in asked_filters(random, 10)]
+    asked += [(action, each) for each in names(random, 20) for action in (Asked.PUBLISH, Asked.RECEIVE)]
+    for action, topic in asked:
+        narrowed = engine(native, who, action, topic, 0, False)
+        assert narrowed in {"deny", engine(native, free, action, topic, 0, False)}, (action, topic)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=relaxed)
+@given(policies(), bearers, seeds)
 def test_a_subscription_allowed_outright_never_delivers_what_may_not_be_received(policy, who, random):
     """Soundness without the oracle: what a granted filter can bring, the identity may receive."""
     native = compiled(policy)

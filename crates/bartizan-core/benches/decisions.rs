@@ -90,7 +90,7 @@ fn measure(rules: usize, roles: usize, is_conditional: bool) {
     let strength = Strength { certificate: true, mfa: false };
     let address = Some("10.1.2.3".parse().unwrap());
     let circumstances = Some(Circumstances { listener: "mqtts", address, method: "certificate", strength });
-    let who = Identity { id: "press", client_id: "press-01", roles: &names, attributes: &[], circumstances };
+    let who = Identity { id: "press", client_id: "press-01", roles: &names, circumstances, ..Identity::default() };
     let open = OpenWindows::default();
     let set = Arc::new(image.role_set(&names));
     let topics = (0..200).map(|n| format!("plant/line-{}/press-01/t", n * rules / 200)).collect();

@@ -425,6 +425,7 @@ fn parse_identities(json: &[u8]) -> Result<Identities, EngineError> {
             method: Arc::from("stored"),
             managed: true,
             strength: Strength::default(),
+            narrowed_to: None,
         };
         (Arc::clone(&principal.id), Arc::new(principal))
     });

@@ -163,6 +163,7 @@ mod tests {
             method: Arc::from("password"),
             managed: true,
             strength: bartizan_core::policy::Strength::default(),
+            narrowed_to: None,
         }
     }
 

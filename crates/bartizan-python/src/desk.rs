@@ -129,7 +129,7 @@ enum Answer {
 impl AuthVerdict {
     /// It is this identity; for so many seconds the same credential is not asked about again.
     #[staticmethod]
-    #[pyo3(signature = (*, token, identity, roles, attributes, method, managed, client_id=None, ends_at_ms=None, data=None, remembered_s=0, strength=Vec::new()))]
+    #[pyo3(signature = (*, token, identity, roles, attributes, method, managed, client_id=None, ends_at_ms=None, data=None, remembered_s=0, strength=Vec::new(), narrowed_to=Vec::new()))]
     #[allow(clippy::too_many_arguments)] // Keyword-only: one verdict, spelled out.
     fn allow(
         token: u64,
@@ -143,6 +143,7 @@ impl AuthVerdict {
         data: Option<Vec<u8>>,
         remembered_s: u32,
         strength: Vec<String>,
+        narrowed_to: Vec<Vec<(String, String)>>,
     ) -> PyResult<AuthVerdict> {
         let strength = crate::policy::strength(&strength)?;
         let principal = Principal {
@@ -152,6 +153,7 @@ impl AuthVerdict {
             method: Arc::from(method),
             managed,
             strength,
+            narrowed_to: crate::policy::token_grants(narrowed_to)?,
         };
         let answer = Answer::Allow { principal, client_id, ends_at: ends_at_ms.map(Time), data };
         Ok(AuthVerdict { token, answer, remembered_s })

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bartizan_core::policy::{self, Asked, Circumstances, Identity, Image, OpenWindows, Strength};
+use bartizan_core::policy::{
+    self, Asked, Circumstances, Identity, Image, OpenWindows, Strength, TokenAction, TokenGrants,
+};
 use bartizan_core::topic::{TopicFilter, TopicName};
 use bartizan_core::wire::QoS;
 use pyo3::create_exception;
@@ -63,7 +65,8 @@ impl CompiledPolicy {
     /// with a Topic Filter; `qos` to `utf8` are those of a PUBLISH. Without `listener` nobody is connected.
     #[pyo3(signature = (
         *, identity, client_id, roles, attributes, action, topic, qos, retain, payload_bytes=0, content_type=None,
-        utf8=false, listener=None, address=None, method="", strength=Vec::new(), windows=Vec::new()
+        utf8=false, listener=None, address=None, method="", strength=Vec::new(), windows=Vec::new(),
+        narrowed_to=Vec::new()
     ))]
     #[allow(clippy::too_many_arguments)] // Keyword-only: one request, spelled out.
     fn decide(
@@ -84,6 +87,7 @@ impl CompiledPolicy {
         method: &str,
         strength: Vec<String>,
         windows: Vec<String>,
+        narrowed_to: Vec<Vec<(String, String)>>,
     ) -> PyResult<Decision> {
         let refuse = |error: bartizan_core::topic::TopicError| PyValueError::new_err(error.to_string());
         let roles: Vec<Arc<str>> = roles.into_iter().map(Arc::from).collect();
@@ -94,7 +98,15 @@ impl CompiledPolicy {
             Some(listener) => Some(Circumstances { listener, address, method, strength: self::strength(&strength)? }),
             None => None,
         };
-        let who = Identity { id: identity, client_id, roles: &roles, attributes: &attributes, circumstances };
+        let narrowed_to = token_grants(narrowed_to)?;
+        let who = Identity {
+            id: identity,
+            client_id,
+            roles: &roles,
+            attributes: &attributes,
+            circumstances,
+            narrowed_to: narrowed_to.as_ref(),
+        };
         let open = OpenWindows(self.image.windows().map(|name| windows.iter().any(|open| open == name)).collect());
         let grants = self.image.bind(&who, &open);
         let decision = match action {
@@ -143,6 +155,22 @@ pub fn strength(words: &[String]) -> PyResult<Strength> {
         }
     }
     Ok(strength)
+}
+
+/// What tokens allow: a list for each token, of action and filter.
+pub fn token_grants(tokens: Vec<Vec<(String, String)>>) -> PyResult<Option<Arc<TokenGrants>>> {
+    let action = |word: String| match word.as_str() {
+        "publish" => Ok(TokenAction::Publish),
+        "subscribe" => Ok(TokenAction::Subscribe),
+        "all" => Ok(TokenAction::All),
+        _ => Err(PyValueError::new_err("a token's action is publish, subscribe or all")),
+    };
+    let each = |grants: Vec<(String, String)>| {
+        grants.into_iter().map(|(word, filter)| Ok((action(word)?, filter))).collect::<PyResult<Vec<_>>>()
+    };
+    let tokens = tokens.into_iter().map(each).collect::<PyResult<Vec<_>>>()?;
+    let grants = TokenGrants::of(tokens).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok(grants.map(Arc::new))
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

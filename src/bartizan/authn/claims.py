@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from bartizan.identity.register import RESERVED
 from bartizan.model.ids import AttributeName, IdentityName, RoleName, parse_attribute_value
 from bartizan.model.principal import Factor, IdentityState, Principal
 from bartizan.model.reason import ReasonCode
+from bartizan.model.token_grant import TokenGrants, parse_token_grants
 from bartizan.store.ports import IdentityDirectory
 
 SECONDS_MAX = 253_402_300_799 - 86_400
@@ -101,13 +103,16 @@ class Subject:
                 raise refuse(
                     f"the token names {name!r}, which belongs to the identity store's {max(taken, default=name)!r}"
                 )
-            principal = Principal(name, self._roles(claims), self._attributes(claims), self._method)
+            principal = Principal(
+                name, self._roles(claims), self._attributes(claims), self._method, narrowed_to=self._narrowed_to(claims)
+            )
             return Proof(principal, expires_at, managed=False, factors=TOKEN)
         if identity is None:
             raise refuse(f"the token names {name!r}, which is no identity")
         if identity.state is not IdentityState.ENABLED:
             raise refuse(f"the identity is {identity.state}")
-        return Proof(identity.principal(self._method), expires_at, factors=TOKEN)
+        principal = replace(identity.principal(self._method), narrowed_to=self._narrowed_to(claims))
+        return Proof(principal, expires_at, factors=TOKEN)
 
     def _name(self, claims: Mapping[str, Any]) -> IdentityName:
         said = claim_at(claims, self._settings.identity_claim)
@@ -120,6 +125,16 @@ class Subject:
         if name in RESERVED:
             raise refuse(f"the name {name!r} is reserved")
         return name
+
+    def _narrowed_to(self, claims: Mapping[str, Any]) -> tuple[TokenGrants, ...]:
+        path = self._settings.grants_claim
+        if path is None:
+            return ()
+        try:
+            # A claim that is missing is none of those: who asks for grants gets no token that is free of them.
+            return (parse_token_grants(claim_at(claims, path)),)
+        except InvalidValue as error:
+            raise refuse(f"the token's {path}: {error}") from None
 
     def _roles(self, claims: Mapping[str, Any]) -> tuple[RoleName, ...]:
         if self._settings.roles_claim is None:

@@ -92,6 +92,8 @@ def together(proofs: Sequence[Proof]) -> Proof:
             roles=tuple(dict.fromkeys(role for proof in of for role in proof.principal.roles)),
             attributes=tuple(sorted(attributes.items())),
             method="+".join(proof.principal.method for proof in proofs),
+            # What one token does not allow no other one does.
+            narrowed_to=tuple(token for proof in proofs for token in proof.principal.narrowed_to),
         ),
         expires_at=_earliest(ends),
         may_use_any_client_id=all(proof.may_use_any_client_id for proof in proofs),

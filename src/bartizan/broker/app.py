@@ -422,4 +422,5 @@ def _allowed(answer: Allow) -> _engine.AuthVerdict:
         data=answer.data,
         remembered_s=answer.remembered_s,
         strength=sorted(principal.strengths),
+        narrowed_to=[[(grant.action.value, grant.filter) for grant in token] for token in principal.narrowed_to],
     )

@@ -120,6 +120,14 @@ class Claims(Outside):
         max_length=64,
         description='Attributes and the claims that hold them, such as `{ site = "plant.site" }`. With `identities = "token"`.',
     )
+    grants_claim: ClaimPath | None = Field(
+        None,
+        description=(
+            'The claim that holds what the token allows: a list of `{ "action": "publish", "filter": "a/+/b" }` (or '
+            "`subscribe`, `all`), or a text of scopes such as `publish:a/+/b`. It narrows what the roles permit and "
+            "widens nothing; a token without that claim is refused, an empty list allows nothing."
+        ),
+    )
     user_name: Literal["free", "subject"] = Field(
         "free",
         description="The User Name beside a token in Password: `free`: anything; `subject`: the identity's name.",

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from bartizan.model.credential import Credential
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
+from bartizan.model.token_grant import TokenGrants
 
 ANONYMOUS_ROLE = RoleName("anonymous")
 """The one role of a client that presented nothing; it grants what the policy gives it: at first, nothing."""
@@ -101,6 +102,8 @@ class Principal:
     """What was shown to prove it."""
     credential_id: str = field(default="", compare=False)
     """The stored credential that proved it, for "last used"; empty if none did."""
+    narrowed_to: tuple[TokenGrants, ...] = ()
+    """What its tokens let it do of what its roles permit; of several each has to. Empty: no token says anything of that."""
 
     @property
     def strengths(self) -> frozenset[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from bartizan import _engine
 from bartizan.errors import InvalidValue
+from bartizan.model.token_grant import TokenGrants
 from bartizan.policy.compile import compile_policy
 from bartizan.policy.condition import Strength
 from bartizan.policy.contract import Policy
@@ -45,6 +46,8 @@ class Request:
     """How the client is connected; None where nobody is, as behind a Retained Message."""
     windows: tuple[str, ...] = ()
     """Time windows that are open."""
+    narrowed_to: tuple[TokenGrants, ...] = ()
+    """What its tokens allow; each has to. Empty: no token says anything of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ _WHY: Mapping[str, str] = {
     "qos_above_max": "a rule permits it only with a lower QoS",
     "retain_not_allowed": "a rule permits it only without RETAIN",
     "condition_not_met": "a rule permits it, but not under these circumstances",
+    "not_in_token": "a rule permits it, but the token does not allow it",
     "server_topic": "topics that begin with $ are published by the server alone",
 }
 
@@ -172,6 +176,7 @@ class CompiledPolicy:
                 content_type=request.content_type,
                 utf8=request.utf8,
                 windows=request.windows,
+                narrowed_to=[[(each.action.value, each.filter) for each in token] for token in request.narrowed_to],
                 **_circumstances(request.there),
             )
         except ValueError as error:

@@ -92,7 +92,7 @@ class Explainer:
         if decision.why in _NO_GRANT:
             return _NO_GRANT[decision.why].format(when=condition_words(rule.when) if rule else "")
         if grant is None:
-            return "no permit of a policy can spell this topic"
+            return _LACKS_GRANT if subject.narrowed_to else "no permit of a policy can spell this topic"
         if not subject.roles:
             return f"it has no role: give it the role {grant.role} as well"
         if unknown:
@@ -114,6 +114,8 @@ class Explainer:
 _NO_GRANT = {
     "forbidden": "no permit can allow it: a forbid beats every permit, so this forbid must be narrowed or removed",
     "condition_not_met": "the rule counts only {when}: meet that, or change its `when`",
+    "not_in_token": "no permit can allow it: a token narrows what roles permit, so its issuer must put the grant into it",
     "server_topic": "no permit can allow it: topics that begin with $ are published by the server alone",
 }
+_LACKS_GRANT = "a permit alone does not allow it: its token would have to allow it too"
 _PER_DELIVERY = "a forbid has some of these topics: each delivery is decided"

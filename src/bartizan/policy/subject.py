@@ -10,6 +10,7 @@ from typing import Final
 
 from bartizan.errors import InvalidValue
 from bartizan.model.principal import Identity
+from bartizan.model.token_grant import TokenGrants
 from bartizan.model.topics import TopicFilter, TopicName
 from bartizan.policy.compiled import Asked, Circumstances, Request
 from bartizan.policy.condition import PAYLOAD_BYTES_MAX
@@ -94,6 +95,8 @@ class Subject:
     """How it is connected; None asks at best: as the rules want it."""
     windows: tuple[str, ...] | None = None
     """Time windows that are open; None: all."""
+    narrowed_to: tuple[TokenGrants, ...] = ()
+    """What its tokens allow; each has to. Empty: no token says anything of that."""
 
     @classmethod
     def of(cls, identity: Identity, client_id: str = "") -> "Subject":
@@ -116,6 +119,7 @@ class Subject:
             utf8=ask.utf8,
             there=self.there,
             windows=tuple(windows) if self.windows is None else self.windows,
+            narrowed_to=self.narrowed_to,
         )
 
     def value(self, source: str) -> str | None:
@@ -135,6 +139,7 @@ class Subject:
         marks += [f"{name}={value}" for name, value in self.attributes.items()]
         marks += [connection_words(self.there)] if self.there else []
         marks += [f"in {', '.join(self.windows)}"] if self.windows else []
+        marks += ["narrowed by its token"] if self.narrowed_to else []
         return f"{self.identity or 'nobody'} ({'; '.join(marks)})"
 
 

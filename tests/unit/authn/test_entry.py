@@ -14,6 +14,7 @@ from bartizan.errors import ConfigurationError
 from bartizan.model.ids import AttributeName, RoleName
 from bartizan.model.principal import Factor, Principal
 from bartizan.model.reason import ReasonCode
+from bartizan.model.token_grant import TokenGrant
 from bartizan.store import MemoryIdentityStore
 
 pytestmark = pytest.mark.anyio
@@ -93,6 +94,20 @@ async def test_two_proofs_from_elsewhere_give_the_roles_of_both():
     assert verdict.principal is not None
     assert verdict.principal.roles == ("more", "token")
     assert verdict.managed is False
+
+
+async def test_what_one_token_does_not_allow_no_other_proof_does():
+    def narrowed(proof: Proof, *filters: str) -> Proof:
+        token = tuple(TokenGrant.parse("all", text) for text in filters)
+        return replace(proof, principal=replace(proof.principal, narrowed_to=(token,)))
+
+    one, other = narrowed(TOKEN, "a/#", "b"), narrowed(TOKEN)
+    verdict = await decided(all_of(Scripted(CERTIFICATE), Scripted(one), Scripted(other)))
+    assert verdict.principal is not None
+    assert verdict.principal.narrowed_to == (*one.principal.narrowed_to, ())
+    alone = await decided(all_of(Scripted(CERTIFICATE)))
+    assert alone.principal is not None
+    assert alone.principal.narrowed_to == ()
 
 
 @pytest.mark.parametrize(

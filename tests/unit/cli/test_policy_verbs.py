@@ -167,6 +167,23 @@ def test_explain_of_an_identity_made_up_needs_no_data_directory(policy, capsys):
     assert 'filter = "data/y/{asset}/status"' in told(capsys)
 
 
+def test_explain_with_what_a_token_allows(policy, tmp_path, capsys):
+    who = ["--role", "press", "--attr", "site=x", "--client-id", "p", "--policy", str(policy)]
+    token = tmp_path / "token.json"
+    ask = ["policy", "explain", *who, "--token-grants", str(token), "publish", "data/x/p/status"]
+    token.write_text('[{ "action": "publish", "filter": "data/x/+/status" }]')
+    assert run(ask) == 0
+    token.write_text('"openid subscribe:data/#"')
+    assert run(ask) == 1
+    out = told(capsys)
+    assert "a rule permits it, but the token does not allow it" in out
+    assert "its issuer must put the grant into it" in out
+    for wrong in ("{", '{"a": 1}', '[{ "action": "publish" }]'):
+        token.write_text(wrong)
+        assert run(ask) == 2
+    assert "token.json" in capsys.readouterr().err
+
+
 def test_explain_of_nobody_known_and_of_no_topic(data, capsys):
     assert run(["policy", "explain", "--as", "nobody", "publish", "a", "--data", data]) == 1
     assert "no identity nobody" in capsys.readouterr().err

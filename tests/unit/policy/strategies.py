@@ -1,6 +1,7 @@
 """Random policies, identities, topics and filters: small words, so that they often meet, and nasty ones."""
 
 import json
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -133,6 +134,13 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
     return {"windows": {name: dict(day) for name in WINDOWS}, "topics": topics, "roles": roles}
 
 
+# What a stranger's token allows: filters over the words of the policies, one with braces, and often none at all.
+_grants = st.tuples(
+    st.sampled_from(["publish", "subscribe", "all", "all"]),
+    filters(st.one_of(literals, st.sampled_from(["+", "+", "{x}"]))),
+)
+tokens = st.one_of(st.just([]), st.lists(st.lists(_grants, max_size=4).map(tuple), max_size=2)).map(tuple)
+
 identities = st.builds(
     Identity,
     id=values,
@@ -149,6 +157,8 @@ identities = st.builds(
     ),
     windows=st.lists(st.sampled_from(WINDOWS), unique=True).map(tuple),
 )
+bearers = st.builds(replace, identities, tokens=tokens)
+"""Identities that a token narrows, or none."""
 
 
 def contents(random: Random) -> dict[str, Any]:

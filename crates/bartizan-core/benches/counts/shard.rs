@@ -51,6 +51,7 @@ pub fn principal(role: &str) -> Principal {
         method: "password".into(),
         managed: false,
         strength: Strength::default(),
+        narrowed_to: None,
     }
 }
 

@@ -12,6 +12,7 @@ use super::condition::{Circumstances, Counts, OpenWindows};
 use super::image::{Effects, Image, Role, RuleId, Source};
 use super::limits::RoleLimits;
 use super::pattern::is_usable_value;
+use super::token_grants::TokenGrants;
 use super::tree::{Entry, RuleTree};
 
 /// What a policy may ask about the principal behind a connection.
@@ -27,6 +28,8 @@ pub struct Identity<'a> {
     pub attributes: &'a [(Arc<str>, Arc<str>)],
     /// How it is connected; `None` where it is not, as behind a Retained Message.
     pub circumstances: Option<Circumstances<'a>>,
+    /// What its token lets it do of what its roles permit; `None` where no token says anything of that.
+    pub narrowed_to: Option<&'a Arc<TokenGrants>>,
 }
 
 /// Some roles of one policy.
@@ -53,6 +56,8 @@ pub struct Grants {
     pub(super) values: Box<[Option<Arc<str>>]>,
     /// For each condition of the set: whether it lets a rule count.
     counts: Box<[Counts]>,
+    /// What counts beside the rules: a permit is none where this does not allow the same.
+    pub(super) narrowed_to: Option<Arc<TokenGrants>>,
 }
 
 impl Image {
@@ -133,6 +138,7 @@ impl RoleSet {
             set: Arc::clone(self),
             values: sources.iter().map(|source| value(source, who)).collect(),
             counts: self.conditions.iter().map(count).collect(),
+            narrowed_to: who.narrowed_to.map(Arc::clone),
         }
     }
 

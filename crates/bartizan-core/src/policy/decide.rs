@@ -8,6 +8,7 @@ use super::bind::Grants;
 use super::condition::Asked;
 use super::image::RuleId;
 use super::pattern::{BoundPattern, Unbound};
+use super::token_grants::TokenGrants;
 use super::tree::Entry;
 use crate::topic::{TopicFilter, TopicName};
 
@@ -39,6 +40,8 @@ pub enum Why {
     RetainNotAllowed,
     /// A permit matches, but its condition does not hold.
     ConditionNotMet,
+    /// A permit holds, but the client's token does not allow it.
+    NotInToken,
     /// A client asked to publish to a topic that begins with `$`, which are the server's [MQTT-4.7.2-1].
     ServerTopic,
 }
@@ -54,6 +57,7 @@ impl Why {
             Why::QosAboveMax => "qos_above_max",
             Why::RetainNotAllowed => "retain_not_allowed",
             Why::ConditionNotMet => "condition_not_met",
+            Why::NotInToken => "not_in_token",
             Why::ServerTopic => "server_topic",
         }
     }
@@ -124,7 +128,7 @@ impl Grants {
                 found.nearly(entry.rule, why);
             }
         });
-        found.decide()
+        self.narrowed(found.decide(), |token| token.publish(topic))
     }
 
     /// Why a rule whose pattern matches does not hold for a message.
@@ -145,7 +149,18 @@ impl Grants {
     /// May this principal subscribe to this filter? Of a Shared Subscription: the inner filter (4.8.2).
     #[must_use]
     pub fn subscribe(&self, filter: &TopicFilter<'_>) -> Decision {
-        let filter = filter.as_str();
+        self.narrowed(self.subscribe_by_roles(filter.as_str()), |token| token.subscribe(filter))
+    }
+
+    /// Lets a permit count only where the client's token, if one says what it may, allows the same.
+    fn narrowed(&self, by_roles: Decision, allows: impl FnOnce(&TokenGrants) -> bool) -> Decision {
+        match &self.narrowed_to {
+            Some(token) if by_roles.allow && !allows(token) => Decision::denied(by_roles.rule, Why::NotInToken),
+            _ => by_roles,
+        }
+    }
+
+    fn subscribe_by_roles(&self, filter: &str) -> Decision {
         let mut found = Found::default();
         self.set.receive.for_each_near_cover(filter, &self.values, &mut |entry| {
             if self.pattern(entry).covers(filter) {
@@ -167,7 +182,7 @@ impl Grants {
     pub fn receive(&self, topic: &TopicName<'_>) -> Decision {
         let mut found = Found::default();
         self.set.receive.for_each_match(topic.as_str(), &self.values, &mut |entry| self.weigh(entry, &mut found));
-        found.decide()
+        self.narrowed(found.decide(), |token| token.receive(topic))
     }
 
     /// What a rule says whose pattern is about what is asked, where only its circumstances may keep it from counting.
@@ -215,7 +230,7 @@ mod tests {
         let image = Arc::new(Image::load(IMAGE.as_bytes()).unwrap());
         let roles: Vec<Arc<str>> = roles.iter().map(|role| Arc::from(*role)).collect();
         let attributes = [(Arc::from("site"), Arc::from(site))];
-        let who = Identity { id: client_id, client_id, roles: &roles, attributes: &attributes, circumstances: None };
+        let who = Identity { id: client_id, client_id, roles: &roles, attributes: &attributes, ..Identity::default() };
         image.bind(&who, &OpenWindows::default())
     }
 

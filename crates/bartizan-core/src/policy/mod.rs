@@ -11,6 +11,7 @@
 //! | `tree`       | the rules of some roles by the levels of their patterns                     |
 //! | `bind`       | `Identity` + `Image` -> `Grants`: the identity's own values, whole levels   |
 //! | `decide`     | `Grants` + request -> `Decision`: forbid beats permit, absence is denial    |
+//! | `token_grants` | what a token's bearer may: narrows the roles' permits, widens nothing           |
 //! | `limits`     | the limits that roles carry; of several roles the largest wins              |
 //! | `authorized` | `Authorized<T>`: only a decision makes one (I2)                             |
 //!
@@ -26,6 +27,7 @@ mod limits;
 mod network;
 mod pattern;
 mod schedule;
+mod token_grants;
 mod tree;
 
 pub use authorized::{Admissions, Authorized, Denied};
@@ -36,3 +38,4 @@ pub use format::ImageError;
 pub use image::{Image, RuleId};
 pub use limits::RoleLimits;
 pub use schedule::Schedule;
+pub use token_grants::{TokenAction, TokenGrants};

@@ -102,15 +102,21 @@ impl Server {
         }
     }
 
-    /// The roles and attributes proved now replace those of before. Those of an identity that the
-    /// store knows are the store's, and in force already.
+    /// What is proved now replaces what was proved before: roles and attributes, and what a token narrows them
+    /// to. Roles and attributes of an identity that the store knows are the store's, and in force already.
     fn renew(&mut self, key: ConnectionKey, principal: Principal, now: Time, fx: &mut Effects) {
         let Some(open) = self.connections.get(key).and_then(|connection| connection.open()) else { return };
-        let (session, is_outside) = (open.session, !open.principal.managed && !principal.managed);
-        if is_outside && *open.principal != principal {
-            self.act_as(session, Arc::new(principal), now, fx);
-            self.store_session(session, now, fx);
+        let (session, before) = (open.session, &open.principal);
+        let is_outside = !before.managed && !principal.managed;
+        if is_outside && **before == principal || !is_outside && before.narrowed_to == principal.narrowed_to {
+            return;
         }
+        let renewed = match is_outside {
+            true => principal,
+            false => Principal { narrowed_to: principal.narrowed_to, ..(**before).clone() },
+        };
+        self.act_as(session, Arc::new(renewed), now, fx);
+        self.store_session(session, now, fx);
     }
 
     fn send_auth(

@@ -98,12 +98,18 @@ impl Server {
                     method: Arc::from("unknown"),
                     managed: true,
                     strength: Strength::default(),
+                    narrowed_to: None,
                 };
                 (unknown, None)
             }
         };
         let (principal, grants) = match self.identities.get(&principal.id).cloned() {
             Some(known) if principal.managed => {
+                // A token narrows what its Session may still be sent, too.
+                let known = match &principal.narrowed_to {
+                    None => known,
+                    Some(_) => Arc::new(principal.proved_as_before((*known).clone())),
+                };
                 let grants = self.bind(&known, &record.client_id, None);
                 (known, grants)
             }

@@ -63,7 +63,7 @@ impl Server {
         connection: Option<ConnectionKey>,
     ) -> Arc<Grants> {
         let common = self.shared.of_roles(&self.image, &principal.roles);
-        if let Some(grants) = common.grants {
+        if let (Some(grants), None) = (common.grants, &principal.narrowed_to) {
             return grants;
         }
         let peer = connection.and_then(|key| self.connections.get(key)).map(|connection| &connection.peer);
@@ -79,6 +79,7 @@ impl Server {
             roles: &principal.roles,
             attributes: &principal.attributes,
             circumstances,
+            narrowed_to: principal.narrowed_to.as_ref(),
         };
         Arc::new(common.roles.bind(&who, &self.windows))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::Strength;
+use crate::policy::{Strength, TokenGrants};
 
 /// A proved identity with what the policy may ask of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct Principal {
     /// How strongly it was proved.
     #[serde(default)]
     pub strength: Strength,
+    /// What its token lets it do of what its roles permit; `None` where no token says anything of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub narrowed_to: Option<Arc<TokenGrants>>,
 }
 
 impl Principal {
@@ -41,13 +44,15 @@ impl Principal {
             method: Arc::from("anonymous"),
             managed: false,
             strength: Strength::default(),
+            narrowed_to: None,
         }
     }
 
-    /// What the store knows now of the same identity: how it was proved is the connection's, what it may do
-    /// is the store's.
+    /// What the store knows now of the same identity: how it was proved, and to what a token narrows it, is
+    /// the connection's; what it may do at most is the store's.
     #[must_use]
     pub fn proved_as_before(&self, known: Principal) -> Principal {
-        Principal { method: Arc::clone(&self.method), strength: self.strength, managed: true, ..known }
+        let (method, narrowed_to) = (Arc::clone(&self.method), self.narrowed_to.clone());
+        Principal { method, strength: self.strength, narrowed_to, managed: true, ..known }
     }
 }

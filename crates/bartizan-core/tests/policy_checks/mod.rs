@@ -19,7 +19,7 @@ pub fn check_policy_image(input: &[u8]) -> bool {
     let attributes: Vec<(Arc<str>, Arc<str>)> =
         ["site", "area"].map(|key| (Arc::from(key), Arc::from(value.as_str()))).to_vec();
     let bind = |roles: &[Arc<str>]| {
-        let who = Identity { id: &value, client_id: &client_id, roles, attributes: &attributes, circumstances: None };
+        let who = Identity { id: &value, client_id: &client_id, roles, attributes: &attributes, ..Identity::default() };
         image.bind(&who, &OpenWindows::default())
     };
     let grants = bind(&roles);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bartizan_core::durable::{Durability, Fetch};
 use bartizan_core::event::What;
 use bartizan_core::message::Time;
-use bartizan_core::policy::{Image, Strength};
+use bartizan_core::policy::{Image, Strength, TokenGrants};
 use bartizan_core::server::apply::Change;
 use bartizan_core::server::connect::Verdict;
 use bartizan_core::server::{
@@ -87,6 +87,8 @@ pub struct World {
     pub unanswered: Vec<(usize, ConnectionKey, AuthRequest)>,
     /// True while nobody answers the authenticators' questions.
     pub authenticators_sleep: bool,
+    /// What tokens allow, by User Name.
+    pub tokens: HashMap<String, Arc<TokenGrants>>,
     /// The listener that clients dial: 0, which promises the disk, or 1, which does not.
     pub listener: usize,
     /// What was promised to those that wait for each batch, and on which shard.
@@ -110,6 +112,7 @@ pub fn identity(name: &str, roles: &[&str]) -> (Arc<str>, Arc<Principal>) {
         method: "password".into(),
         managed: true,
         strength: Strength::default(),
+        narrowed_to: None,
     };
     (name.into(), Arc::new(principal))
 }
@@ -150,6 +153,7 @@ impl World {
             change,
             unanswered: Vec::new(),
             authenticators_sleep: false,
+            tokens: HashMap::new(),
             listener: 0,
             promises: Vec::new(),
             reads: VecDeque::new(),
@@ -421,7 +425,9 @@ impl World {
         let known = request.user_name.as_deref().and_then(|name| self.change.identities.get(name));
         let verdict = match known {
             Some(principal) => {
-                Verdict::Allow { principal: (**principal).clone(), client_id: None, ends_at: None, auth_data: None }
+                let narrowed_to = request.user_name.as_ref().and_then(|name| self.tokens.get(name)).cloned();
+                let principal = Principal { narrowed_to, ..(**principal).clone() };
+                Verdict::Allow { principal, client_id: None, ends_at: None, auth_data: None }
             }
             None => Verdict::Deny { reason: ReasonCode::NotAuthorized, why: "unknown".into() },
         };

@@ -10,7 +10,10 @@ from cyclopts import Parameter
 
 from bartizan.cli.opening import DEFAULT_DATA
 from bartizan.cli.policy.reading import Flag, Json, Named, in_force, one_stored, open_now
+from bartizan.config.load import read_file
+from bartizan.errors import InvalidValue
 from bartizan.model.ids import parse_attribute
+from bartizan.model.token_grant import TokenGrants, parse_token_grants
 from bartizan.policy.compiled import Asked, Circumstances
 from bartizan.policy.condition import Strength
 from bartizan.policy.explain import Explainer, Explanation
@@ -42,6 +45,8 @@ class Asking:
     """How strongly; several times."""
     window: Several = ()
     """A time window that is open; several times. Default: those open now."""
+    token_grants: Annotated[tuple[Path, ...], Parameter(negative=(), show_default=False)] = ()
+    """A file with the grants of a token, as in its `grants_claim`; several times, as for several tokens."""
 
     def subject(self, explainer: Explainer, data: Path, config: Path | None) -> Subject:
         """The subject that this is."""
@@ -52,10 +57,25 @@ class Asking:
             subject = Subject(name, self.client_id or name, self.role, dict(map(parse_attribute, self.attr)))
         there = Circumstances(self.listener or "", self.address, self.method or "", self.strength)
         is_open = there == Circumstances("")
-        return replace(subject, there=None if is_open else there, windows=self.window or open_now(explainer))
+        return replace(
+            subject,
+            there=None if is_open else there,
+            windows=self.window or open_now(explainer),
+            narrowed_to=tuple(map(_token_grants, self.token_grants)),
+        )
 
 
 _NOBODY = Asking()
+
+
+def _token_grants(file: Path) -> TokenGrants:
+    text = read_file(file, "the file of --token-grants")
+    try:
+        return parse_token_grants(json.loads(text))
+    except InvalidValue as error:
+        raise InvalidValue(f"{file}: {error}") from None
+    except ValueError:
+        raise InvalidValue(f"{file} is no JSON: write the claim as it stands in the token") from None
 
 
 def explain(
