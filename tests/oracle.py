@@ -51,6 +51,9 @@ def decide(
     policy: dict[str, Any], who: Identity, action: str, topic: str, qos: int = 0, retain: bool = False, **content: Any
 ) -> str:
     """`allow`, `deny`, or for a subscription `per_delivery`."""
+    tenants = policy.get("tenants", {})
+    if tenants and who.attributes.get("tenant", next(iter(tenants))) not in tenants:
+        return "deny"  # of a tenant that is not declared; the topics of one that is are those its client sees
     if not all(token_allows(token, action, topic) for token in who.tokens):
         return "deny"  # a token only narrows what roles permit
     if action == "publish":

@@ -218,8 +218,8 @@ class Engine:
     def set_tls(self, *, listener: str, material: bytes) -> None:
         """Swaps certificates, CA roots and CRLs in place; TlsError, and then nothing has changed."""
 
-    def disconnect(self, *, client_id: str, reason: int) -> bool:
-        """Disconnects a client; False when it is not connected."""
+    def disconnect(self, *, client_id: str, reason: int, tenant: str | None = None) -> bool:
+        """Disconnects a client, of a tenant if one is named; False when it is not connected."""
 
     def clients(self, *, after: str, limit: int) -> bytes:
         """JSON list of connected clients whose Client Identifier comes after `after`, in order."""

@@ -1,6 +1,5 @@
 """What a token allows narrows what roles permit: no token widens, however it is written."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,7 @@ def keys(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def door(keys: Path) -> Door:
-    return Door.of(f'jwks_file = "{keys}"', ', grants_claim = "mqtt.grants"')
+    return Door.of(f'jwks_file = "{keys}"', ', grants_claim = "mqtt.grants", token_bytes_max = 65535')
 
 
 @pytest.fixture
@@ -100,7 +99,7 @@ def test_a_good_claim_narrows_and_a_bad_one_is_refused(door):
     "grants",
     [None, True, 7, {}, {"action": "all", "filter": "#"}, [None], [grant("read", "a")], [grant("all", "a/#/b")],
      [grant("all", "a"), grant("all", "")], [{**grant("all", "a"), "qos": 2}], "all:a+", [grant("all", "$share/g/a")],
-     [grant("all", f"{at}") for at in range(257)]],
+     [grant("all", "a")] * 257],
 )  # fmt: skip
 def test_a_claim_that_cannot_be_read_is_refused_and_never_left_out(door, grants):
     door.refuses(signed(EC, "ES256", claims(mqtt={"grants": grants})), "the token's mqtt.grants: ")
@@ -161,7 +160,7 @@ def test_a_will_that_the_token_does_not_allow_is_refused(plant):
     for topic, reason in (("data/press-01/a", 0), ("data/press-01/b", REFUSED)):
         wire = Wire(tls_stream(plant))
         presented = token(grant("publish", "data/press-01/a"))
-        wire.send(v5.connect("press-01", username="token", password=presented, will=Will(topic, b"gone")))
+        wire.send(v5.connect("press-01", username="token", password=presented, will=Will(topic=topic, payload=b"gone")))
         wire.expect(Connack, reason=reason, within_s=10)
 
 
@@ -199,4 +198,4 @@ def test_certificate_and_token_together_are_narrowed_by_the_token(keys):
         wire.expect(Connack, reason=0, within_s=10)
         assert published(wire, "data/press-01/a")
         assert not published(wire, "data/press-01/b")
-        assert json.dumps(plant.events("denied")).count("not_in_token") == 1
+        assert plant.wait_for("denied", why="not_in_token")["topic"] == "data/press-01/b"

@@ -13,7 +13,7 @@ from bartizan.model.token_grant import TokenGrant
 from bartizan.policy import Asked, Circumstances, CompiledPolicy, Request, Strength, check
 from bartizan.policy.compiled import filter_covers
 from tests.oracle import Identity, decide
-from tests.unit.policy.strategies import as_toml, asked_filters, bearers, contents, names, policies
+from tests.unit.policy.strategies import as_toml, asked_filters, bearers, contents, names, tenanted
 
 # Drawing a policy costs more than a hundred decisions, so each is asked many things; a seed draws those.
 seeds = st.integers(0, 2**32).map(Random)
@@ -46,7 +46,7 @@ def engine(
 
 @pytest.mark.timeout(600)
 @settings(max_examples=1000, deadline=None, suppress_health_check=relaxed)
-@given(policies(), bearers, seeds)
+@given(tenanted(), bearers, seeds)
 def test_the_engine_decides_as_the_oracle_does(policy, who, random):
     native = compiled(policy)
     for topic in names(random, 12):
@@ -61,7 +61,7 @@ def test_the_engine_decides_as_the_oracle_does(policy, who, random):
 
 @pytest.mark.timeout(600)
 @settings(max_examples=500, deadline=None, suppress_health_check=relaxed)
-@given(policies(), bearers, seeds)
+@given(tenanted(), bearers, seeds)
 def test_what_a_policy_itself_spells_is_decided_as_the_oracle_does(policy, who, random):
     """Requests made from the policy's own patterns: near misses are where two evaluators differ."""
     own = [*policy["topics"]]
@@ -91,7 +91,7 @@ def test_what_a_policy_itself_spells_is_decided_as_the_oracle_does(policy, who, 
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=relaxed)
-@given(policies(), bearers, seeds)
+@given(tenanted(), bearers, seeds)
 def test_a_token_widens_nothing(policy, who, random):
     """Without the oracle: what is allowed with a token is allowed, by the same rule, without it."""
     native, free = compiled(policy), replace(who, tokens=())
@@ -103,7 +103,7 @@ def test_a_token_widens_nothing(policy, who, random):
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=relaxed)
-@given(policies(), bearers, seeds)
+@given(tenanted(), bearers, seeds)
 def test_a_subscription_allowed_outright_never_delivers_what_may_not_be_received(policy, who, random):
     """Soundness without the oracle: what a granted filter can bring, the identity may receive."""
     native = compiled(policy)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::message::Time;
+use crate::policy::scope;
 use crate::wire::Version;
 
 /// Who a thing happened to, as far as it was known.
@@ -23,6 +24,22 @@ pub struct Subject {
     /// The listener's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listener: Option<Arc<str>>,
+    /// The tenant, where it is one's client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Arc<str>>,
+}
+
+impl Subject {
+    /// A client that may have no connection; `client_id` is that of its Session.
+    #[must_use]
+    pub fn of_client(identity: &Arc<str>, client_id: &Arc<str>) -> Subject {
+        Subject {
+            identity: Some(Arc::clone(identity)),
+            client_id: Some(scope::known(client_id)),
+            tenant: scope::tenant(client_id).map(Arc::from),
+            ..Subject::default()
+        }
+    }
 }
 
 /// Something that happened.

@@ -8,9 +8,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bartizan_core::event::Event;
-use bartizan_core::policy::{Image, Schedule, Strength};
+use bartizan_core::policy::{Image, Schedule, Strength, scope};
 use bartizan_core::server::apply::Change;
-use bartizan_core::server::listing::ClientListing;
+use bartizan_core::server::listing::{self, ClientListing};
 use bartizan_core::server::{AuthRequest, Common, ListenerRules, Server};
 use bartizan_core::session::Principal;
 use bartizan_core::wire::ReasonCode;
@@ -283,11 +283,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Disconnects a client; false when it is not connected.
+    /// Disconnects a client, of a tenant if one is named; false when it is not connected.
     #[must_use]
-    pub fn disconnect(&self, client_id: &str, reason: ReasonCode) -> bool {
+    pub fn disconnect(&self, client_id: &str, tenant: Option<&str>, reason: ReasonCode) -> bool {
         let Some(shared) = self.shared() else { return false };
-        ask_all(&shared, ANSWER_MAX, |done| Mail::Disconnect(client_id.to_owned(), reason, done)).contains(&true)
+        let whose = tenant.map_or_else(|| client_id.to_owned(), |tenant| scope::scoped(tenant, client_id));
+        ask_all(&shared, ANSWER_MAX, |done| Mail::Disconnect(whose.clone(), reason, done)).contains(&true)
     }
 
     /// Connected clients after a Client Identifier, in order.
@@ -299,8 +300,7 @@ impl Engine {
                 .into_iter()
                 .flatten()
                 .collect();
-        clients.sort_by(|a, b| a.client_id.cmp(&b.client_id));
-        clients.truncate(limit);
+        listing::truncate(&mut clients, limit);
         clients
     }
 

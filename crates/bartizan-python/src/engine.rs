@@ -82,10 +82,10 @@ impl Engine {
         py.detach(|| self.inner.set_tls(listener, material)).map_err(raise)
     }
 
-    #[pyo3(signature = (*, client_id, reason))]
-    fn disconnect(&self, py: Python<'_>, client_id: &str, reason: u8) -> PyResult<bool> {
+    #[pyo3(signature = (*, client_id, reason, tenant=None))]
+    fn disconnect(&self, py: Python<'_>, client_id: &str, reason: u8, tenant: Option<&str>) -> PyResult<bool> {
         let reason = reason_code(reason)?;
-        Ok(py.detach(|| self.inner.disconnect(client_id, reason)))
+        Ok(py.detach(|| self.inner.disconnect(client_id, tenant, reason)))
     }
 
     #[pyo3(signature = (*, after, limit))]

@@ -61,7 +61,8 @@ def _control(broker: Broker) -> list[Route]:
         reason = _number(request, "reason", ADMINISTRATIVE_ACTION)
         if reason not in REASONS:
             raise HTTPException(HTTPStatus.BAD_REQUEST, f"reason {reason:#04x} is none a server sends by order")
-        if not broker.engine.disconnect(request.path_params["client_id"], reason):
+        tenant = request.query_params.get("tenant")
+        if not broker.engine.disconnect(request.path_params["client_id"], reason, tenant):
             raise HTTPException(HTTPStatus.NOT_FOUND, "no client of this Client Identifier is connected")
         return Response(status_code=HTTPStatus.NO_CONTENT)
 

@@ -301,9 +301,9 @@ class NativeEngine(EnginePort):
         except _engine.TlsError as error:
             raise CertificateUnusable(str(error)) from None
 
-    def disconnect(self, client_id: str, reason: int) -> bool:
+    def disconnect(self, client_id: str, reason: int, tenant: str | None = None) -> bool:
         """See `EnginePort`."""
-        return self._engine.disconnect(client_id=client_id, reason=reason)
+        return self._engine.disconnect(client_id=client_id, reason=reason, tenant=tenant)
 
     def clients(self, after: str, limit: int) -> bytes:
         """See `EnginePort`."""

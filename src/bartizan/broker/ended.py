@@ -21,13 +21,13 @@ def disconnect_ended(engine: EnginePort, usage: UsageBook, ended: Mapping[str, f
     if not ended:
         return 0
     met = [
-        client["client_id"]
+        (client["client_id"], client.get("tenant"))
         for client in _clients(engine)
         if client["identity"] in ended
         and client["method"] != "certificate"
         and usage.proof_of(client["identity"], client["client_id"]) in {None, *ended[client["identity"]]}
     ]
-    return sum(engine.disconnect(client_id, int(ReasonCode.NOT_AUTHORIZED)) for client_id in met)
+    return sum(engine.disconnect(client_id, int(ReasonCode.NOT_AUTHORIZED), tenant) for client_id, tenant in met)
 
 
 def _clients(engine: EnginePort) -> Iterator[Mapping[str, Any]]:

@@ -94,8 +94,8 @@ class EnginePort(Protocol):
         """Replaces a listener's certificates; `CertificateUnusable` changes nothing."""
         ...
 
-    def disconnect(self, client_id: str, reason: int) -> bool:
-        """Ends a connection; False if there is none."""
+    def disconnect(self, client_id: str, reason: int, tenant: str | None = None) -> bool:
+        """Ends a connection, of a tenant's client if one is named; False if there is none."""
         ...
 
     def clients(self, after: str, limit: int) -> bytes:

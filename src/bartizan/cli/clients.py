@@ -53,6 +53,8 @@ class Client:
     messages_out_per_s: float
     bytes_in_per_s: float
     bytes_out_per_s: float
+    tenant: str | None = None
+    """The tenant whose client it is."""
 
     @classmethod
     def between(cls, before: Mapping[str, Any] | None, now: Mapping[str, Any], elapsed_s: float) -> Self:
@@ -66,6 +68,7 @@ class Client:
         return cls(
             **plain,
             roles=tuple(now["roles"]),
+            tenant=now.get("tenant"),
             version=_VERSIONS.get(now["version"], now["version"]),
             connected_at=datetime.fromtimestamp(now["connected_at_ms"] / 1000, UTC).isoformat(timespec="seconds"),
             messages_in_per_s=rate("messages_in"),
@@ -152,7 +155,7 @@ def _all(broker: httpx2.Client) -> dict[str, Mapping[str, Any]]:
         answer = broker.get("/v1/clients", params={"after": after, "limit": PAGE})
         answer.raise_for_status()
         page = answer.json()
-        found.update((client["client_id"], client) for client in page)
+        found.update((f"{client.get('tenant', '')}\0{client['client_id']}", client) for client in page)
         if len(page) < PAGE:
             return found
         after = page[-1]["client_id"]
@@ -188,7 +191,8 @@ def _table(look: Sequence[Client], *, wide: bool) -> Table:
     for column in ("since", "in/s", "out/s", *(("B in/s", "B out/s", "queued") if wide else ())):
         table.add_column(column, justify="right", no_wrap=True)
     for client in look[:SHOWN_MAX]:
-        chosen = (client.client_id, client.identity, client.listener, f"{client.address}:{client.port}")
+        shown = f"{client.client_id} ({client.tenant})" if client.tenant else client.client_id
+        chosen = (shown, client.identity, client.listener, f"{client.address}:{client.port}")
         figures = [client.messages_in_per_s, client.messages_out_per_s]
         if wide:
             figures += [client.bytes_in_per_s, client.bytes_out_per_s, client.queued]

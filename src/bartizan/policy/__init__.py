@@ -9,7 +9,8 @@ condition   when a rule counts
 naming      which Client Identifiers and User Names an identity may use
 windows     hours of the week, and when exactly they come
 ownership   nobody but the owner publishes: proved, or an error
-validate    tree -> Policy, or all its errors (validate_topics, validate_roles, limits)
+tenants     whose clients see one root of the topics
+validate    tree -> Policy, or all its errors (validate_topics, validate_roles, validate_tenants, limits)
 lint        warnings: valid, but probably not meant
 compile     Policy -> image bytes, the same on every node
 compiled    CompiledPolicy: the engine's evaluator, asked from Python

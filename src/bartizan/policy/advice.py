@@ -9,7 +9,7 @@ from typing import Final
 
 from bartizan.model.principal import Identity
 from bartizan.policy.check import CheckResult
-from bartizan.policy.lint_identities import identities_beside_roles
+from bartizan.policy.lint_identities import identities_beside_roles, identities_beside_tenants
 from bartizan.policy.lint_reach import Found, rules_beside_rules, rules_beside_topics, topics_beside_topics
 from bartizan.policy.lint_roles import roles_that_reach_too_far
 from bartizan.policy.places import Places
@@ -33,6 +33,7 @@ CODES: Final = (
     "dollar-escapes-forbid",
     "role-without-identity",
     "identity-with-unknown-role",
+    "identity-of-unknown-tenant",
     "identity-lacks-value",
     "owned-by-two",
 )
@@ -54,7 +55,9 @@ def _all(places: Places, identities: Iterable[Identity] | None) -> Iterator[Foun
     yield from rules_beside_topics(places)
     yield from roles_that_reach_too_far(places)
     if identities is not None:
-        yield from identities_beside_roles(places, identities)
+        them = list(identities)
+        yield from identities_beside_roles(places, them)
+        yield from identities_beside_tenants(places, them)
 
 
 def _problem(found: Found) -> Problem:

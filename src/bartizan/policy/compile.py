@@ -34,7 +34,9 @@ def compile_policy(policy: Policy) -> bytes:
     granted = topics_by_role(sorted(policy.topics, key=lambda topic: topic.template.text.encode()))
     roles = [_role(role, granted.get(role.name, ())) for role in sorted(policy.roles, key=_name)]
     windows = [window.as_image() for window in sorted(policy.windows, key=lambda window: window.name.encode())]
-    image = {"format": FORMAT, "roles": roles} | ({"windows": windows} if windows else {})
+    tenants = [tenant.as_image() for tenant in sorted(policy.tenants, key=lambda tenant: tenant.name.encode())]
+    image: dict[str, object] = {"format": FORMAT, "roles": roles}
+    image |= {key: listed for key, listed in (("windows", windows), ("tenants", tenants)) if listed}
     return json.dumps(image, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 

@@ -16,6 +16,7 @@ from bartizan.policy.compile import compile_policy
 from bartizan.policy.condition import Strength
 from bartizan.policy.contract import Policy
 from bartizan.policy.naming import DEFAULT
+from bartizan.policy.tenants import tenant_of
 from bartizan.policy.windows import Window
 
 
@@ -84,6 +85,7 @@ _WHY: Mapping[str, str] = {
     "retain_not_allowed": "a rule permits it only without RETAIN",
     "condition_not_met": "a rule permits it, but not under these circumstances",
     "not_in_token": "a rule permits it, but the token does not allow it",
+    "tenant_not_declared": "the policy does not declare its tenant, so it may not even connect",
     "server_topic": "topics that begin with $ are published by the server alone",
 }
 
@@ -91,7 +93,7 @@ _WHY: Mapping[str, str] = {
 class CompiledPolicy:
     """A policy that decides. Immutable; two are equal if their images are."""
 
-    __slots__ = ("_image", "_native", "_roles", "_windows")
+    __slots__ = ("_image", "_native", "_roles", "_tenants", "_windows")
 
     def __init__(self, image: bytes) -> None:
         """Loads an image; `InvalidValue` if these bytes are none."""
@@ -109,6 +111,8 @@ class CompiledPolicy:
             Window(each["name"], tuple(each["days"]), each["from"], each["to"], each["zone"])
             for each in told.get("windows", ())
         )
+
+        self._tenants: Mapping[str, str] = {each["name"]: each["root"] for each in told.get("tenants", ())}
 
     @classmethod
     def of(cls, policy: Policy) -> "CompiledPolicy":
@@ -129,6 +133,11 @@ class CompiledPolicy:
     def windows(self) -> tuple[Window, ...]:
         """Its time windows, in the order in which a schedule has them."""
         return self._windows
+
+    @property
+    def tenants(self) -> Mapping[str, str]:
+        """The root of each tenant, by name."""
+        return self._tenants
 
     def client_ids(self, roles: Iterable[str]) -> tuple[str, ...]:
         """Which Client Identifiers an identity of these roles may use (`policy.naming`); one is enough."""
@@ -161,7 +170,12 @@ class CompiledPolicy:
         return list(found.values())
 
     def decide(self, request: Request) -> Decision:
-        """Decides; `InvalidValue` if the topic is no Topic Name or Filter, or the QoS no QoS."""
+        """Decides; `InvalidValue` if the topic is no Topic Name or Filter, or the QoS no QoS.
+
+        Of a tenant's client the topic is what it sees of it: without the root.
+        """
+        if (tenant := tenant_of(request.attributes, self._tenants)) is not None and tenant not in self._tenants:
+            return Decision(allow=False, per_delivery=False, rule=None, why="tenant_not_declared")
         try:
             native = self._native.decide(
                 identity=request.identity,

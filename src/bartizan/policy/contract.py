@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from bartizan.policy.condition import ALWAYS, Condition
 from bartizan.policy.source import Position
+from bartizan.policy.tenants import Tenant
 from bartizan.policy.windows import Window
 
 BOUND = "\ue000"
@@ -225,6 +226,8 @@ class Policy:
     topics: tuple[Topic, ...]
     roles: tuple[Role, ...]
     windows: tuple[Window, ...] = ()
+    """In ascending order of name."""
+    tenants: tuple[Tenant, ...] = ()
     """In ascending order of name."""
 
     def topics_by_role(self) -> Mapping[str, Sequence[tuple[Topic, Action]]]:

@@ -94,6 +94,14 @@ class Comparison:
             if changes or limits or terms:
                 yield Changed(first, _sorted(changes.values()), limits, terms)
 
+    def tenants(self) -> Iterator[Term]:
+        """Tenants that are new, gone, elsewhere or have other limits, by name."""
+        sides = [{each.name: str(each) for each in side.places.policy.tenants} for side in (self._old, self._new)]
+        before, after = sides
+        for name in sorted(before.keys() | after.keys()):
+            if before.get(name) != after.get(name):
+                yield Term(name, before.get(name, NOTHING), after.get(name, NOTHING))
+
     def subjects(self, subjects: Iterable[Subject]) -> Iterator[Changed]:
         """Those who gain or lose: identities, or live sessions."""
         for subject in subjects:

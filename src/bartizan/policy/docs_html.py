@@ -8,7 +8,7 @@ from typing import Final
 
 from bartizan.policy.graph import graph
 from bartizan.policy.page import Page, Party, RoleEntry, TopicEntry, party_words
-from bartizan.policy.words import LIMIT_WORDS, condition_words, window_words
+from bartizan.policy.words import LIMIT_WORDS, TENANTS, condition_words, tenant_words, window_words
 
 _VARIABLE = re.compile(r"(\{[A-Za-z_][A-Za-z0-9_]*\}|#)")
 MATRIX_ROLES_MAX = 12
@@ -54,6 +54,7 @@ def html(page: Page) -> str:
         *(line for family, entries in page.families.items() for line in _family(family, entries)),
         *_roles(page),
         *_windows(page),
+        *_tenants(page),
         *_how(),
         "</main>",
         f"<footer>Made from policy <code>{page.digest}</code>. What the broker enforces is what this page says.</footer>",
@@ -204,6 +205,14 @@ def _windows(page: Page) -> Iterator[str]:
         yield '<section id="windows"><h2>Time windows</h2><dl class="how-to">'
         for window in page.windows:
             yield f"<dt>{escape(window.name)}</dt><dd>{escape(window_words(window))}</dd>"
+        yield "</dl></section>"
+
+
+def _tenants(page: Page) -> Iterator[str]:
+    if page.tenants:
+        yield f'<section id="tenants"><h2>Tenants</h2><p>{escape(TENANTS)}</p><dl class="how-to">'
+        for tenant in page.tenants:
+            yield f"<dt>{escape(tenant.name)}</dt><dd>{escape(tenant_words(tenant))}</dd>"
         yield "</dl></section>"
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from bartizan.policy.page import Page, Party, RoleEntry, TopicEntry, party_words
-from bartizan.policy.words import LIMIT_WORDS, condition_words, window_words
+from bartizan.policy.words import LIMIT_WORDS, TENANTS, condition_words, tenant_words, window_words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|])")
 
@@ -26,6 +26,8 @@ def markdown(page: Page) -> str:
         *(line for entry in page.roles for line in _role(entry)),
         *(["## Time windows", ""] if page.windows else []),
         *(f"- {window.name}: {window_words(window)}" for window in page.windows),
+        *(["", "## Tenants", "", TENANTS, ""] if page.tenants else []),
+        *(f"- {_plain(tenant.name)}: {_plain(tenant_words(tenant))}" for tenant in page.tenants),
     ]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -8,6 +8,7 @@ from bartizan.policy.compiled import CompiledPolicy, Decision
 from bartizan.policy.grant import Grant, smallest_grant
 from bartizan.policy.places import Excerpt, Granted, Places
 from bartizan.policy.subject import Ask, Subject
+from bartizan.policy.tenants import tenant_of
 from bartizan.policy.windows import Window
 from bartizan.policy.words import condition_words
 
@@ -88,7 +89,7 @@ class Explainer:
     def _advice(self, subject: Subject, decision: Decision, grant: Grant | None, rule: Granted | None) -> str:
         unknown = subject.undeclared(self.places.policy)
         if decision.allow:
-            return _PER_DELIVERY if decision.per_delivery else ""
+            return "; ".join(filter(None, (_PER_DELIVERY if decision.per_delivery else "", self._whole(subject))))
         if decision.why in _NO_GRANT:
             return _NO_GRANT[decision.why].format(when=condition_words(rule.when) if rule else "")
         if grant is None:
@@ -98,6 +99,15 @@ class Explainer:
         if unknown:
             return f"the policy has no role {', '.join(unknown)}"
         return self._missing(subject)
+
+    def _whole(self, subject: Subject) -> str:
+        """Where the topics of a tenant's client are to everybody else."""
+        tenant = tenant_of(subject.attributes, self._compiled.tenants)
+        return (
+            ""
+            if tenant is None
+            else f"a client of tenant {tenant}: to others it is {self._compiled.tenants[tenant]}/..."
+        )
 
     def _missing(self, subject: Subject) -> str:
         """Values that its roles bind and it lacks: often the true reason of a denial."""
@@ -115,6 +125,7 @@ _NO_GRANT = {
     "forbidden": "no permit can allow it: a forbid beats every permit, so this forbid must be narrowed or removed",
     "condition_not_met": "the rule counts only {when}: meet that, or change its `when`",
     "not_in_token": "no permit can allow it: a token narrows what roles permit, so its issuer must put the grant into it",
+    "tenant_not_declared": "no permit can allow it: declare [tenants.NAME], or correct its attribute tenant",
     "server_topic": "no permit can allow it: topics that begin with $ are published by the server alone",
 }
 _LACKS_GRANT = "a permit alone does not allow it: its token would have to allow it too"

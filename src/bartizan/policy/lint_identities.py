@@ -11,6 +11,7 @@ from bartizan.policy.places import Places
 from bartizan.policy.samples import filter_of
 from bartizan.policy.source import Position
 from bartizan.policy.subject import Subject
+from bartizan.policy.tenants import tenant_of
 
 SHOWN_MAX = 3
 """Identities named in one finding; the rest are counted."""
@@ -59,6 +60,20 @@ def _owned_by_two(places: Places, owning: Sequence[tuple[Subject, Owned, str]]) 
             told.add(owned.at)
             names = f"{other[0].identity} and {subject.identity} own {meet(text, other[2])} together"
             yield Found("owned-by-two", places.at(owned.at), names, "bind a level to the identity if that is not meant")
+
+
+def identities_beside_tenants(places: Places, identities: Iterable[Identity]) -> Iterator[Found]:
+    """Identities of a tenant that the policy does not declare, where it declares any."""
+    tenants = [tenant.name for tenant in places.policy.tenants]
+    unknown: dict[str, list[str]] = defaultdict(list)
+    for identity in identities:
+        tenant = tenant_of(Subject.of(identity).attributes, tenants)
+        if tenant is not None and tenant not in tenants:
+            unknown[tenant].append(identity.name)
+    for name, who in unknown.items():
+        message = f"{_named(who)} the tenant {name}, which the policy does not declare, and may not connect"
+        hint = f"write [tenants.{name}], or correct it"
+        yield Found("identity-of-unknown-tenant", places.at(Position(1, 1)), message, hint)
 
 
 def _named(who: list[str]) -> str:

@@ -14,6 +14,7 @@ from bartizan.policy.overlap import Filters, meet
 from bartizan.policy.places import Granted
 from bartizan.policy.samples import Samples, exemplars, filter_for
 from bartizan.policy.subject import Ask, Subject
+from bartizan.policy.tenants import Tenant
 from bartizan.policy.windows import Window
 from bartizan.policy.words import condition_words
 
@@ -116,6 +117,7 @@ class Page:
     topics: tuple[TopicEntry, ...]
     roles: tuple[RoleEntry, ...]
     windows: tuple[Window, ...] = ()
+    tenants: tuple[Tenant, ...] = ()
 
     @property
     def families(self) -> Mapping[str, Sequence[TopicEntry]]:
@@ -148,7 +150,7 @@ def page_of(explainer: Explainer, title: str, dated: str) -> Page:
         for number, topic in enumerate(topics, start=1)
     )
     roles = tuple(_role_entry(role, explainer.places.by_role[role.name]) for role in policy.roles)
-    return Page(title, dated, explainer.digest, entries, roles, policy.windows)
+    return Page(title, dated, explainer.digest, entries, roles, policy.windows, policy.tenants)
 
 
 def _owners(policy: Policy, topic: Topic) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from bartizan.policy.source import Problem
 from bartizan.policy.syntax import Path, Tree
 from bartizan.policy.validate_conditions import window
 from bartizan.policy.validate_roles import role
+from bartizan.policy.validate_tenants import check_roots, tenant
 from bartizan.policy.validate_topics import topic
 
 
@@ -28,8 +29,10 @@ class Validated:
 def validate(tree: Tree) -> Validated:
     """The policy of this tree, or all its problems in the order of the text."""
     reader = Reader(tree)
-    reader.refuse_unknown((), tree.root, ("topics", "roles", "windows"))
+    reader.refuse_unknown((), tree.root, ("topics", "roles", "windows", "tenants"))
     windows = tuple(read for path, body in _tables(reader, "windows") if (read := window(reader, path, body)))
+    tenants = tuple(read for path, body in _tables(reader, "tenants") if (read := tenant(reader, path, body)))
+    check_roots(reader, tenants)
     hours = [each.name for each in windows]
     topics = tuple(read for path, body in _tables(reader, "topics") if (read := topic(reader, path, body, hours)))
     declared = tuple(read for path, body in _tables(reader, "roles") if (read := role(reader, path, body, hours)))
@@ -43,6 +46,7 @@ def validate(tree: Tree) -> Validated:
         topics,
         tuple(sorted(roles, key=lambda each: each.name)),
         tuple(sorted(windows, key=lambda each: each.name)),
+        tuple(sorted(tenants, key=lambda each: each.name)),
     )
     if not reader.problems:
         reader.problems += [tree.problem(*found) for found in ownership_problems(policy)]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from bartizan.policy.condition import Condition
+from bartizan.policy.tenants import Tenant
 from bartizan.policy.windows import DAYS, Window
 
 LIMIT_WORDS: Final[Mapping[str, str]] = {
@@ -19,6 +20,12 @@ LIMIT_WORDS: Final[Mapping[str, str]] = {
     "connections_max": "connections of an identity:",
 }
 """Limits as a page names them; any other by its key."""
+
+TENANT_LIMIT_WORDS: Final[Mapping[str, str]] = {
+    **LIMIT_WORDS,
+    "connections_max": "connections:",
+}
+TENANTS: Final = "Clients of a tenant see its root as if there were no other topics; topics above are as they see them."
 
 
 def condition_words(when: Condition) -> str:
@@ -36,6 +43,12 @@ def window_words(window: Window) -> str:
     days = ", ".join(DAYS[day] for day in window.days)
     begin, end = (f"{minute // 60:02}:{minute % 60:02}" for minute in (window.from_minute, window.to_minute))
     return f"{days} from {begin} to {end}, {window.zone}"
+
+
+def tenant_words(tenant: Tenant) -> str:
+    """Where its topics are, and what all its clients together may have."""
+    limits = [f"{TENANT_LIMIT_WORDS.get(name, name)} {value:,}" for name, value in tenant.limits]
+    return "; ".join([f"below {tenant.root}", *limits])
 
 
 def _of_message(when: Condition) -> list[str]:

@@ -53,7 +53,7 @@ class FakeEngine(EnginePort):
     def set_tls(self, listener: str, material: bytes) -> None:
         self.tls.append((listener, material))
 
-    def disconnect(self, client_id: str, reason: int) -> bool:
+    def disconnect(self, client_id: str, reason: int, tenant: str | None = None) -> bool:
         return False
 
     def clients(self, after: str, limit: int) -> bytes:

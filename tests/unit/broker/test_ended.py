@@ -36,7 +36,7 @@ class Crowd(FakeEngine):
         return json.dumps(page[:limit]).encode()
 
     # pyrefly: ignore[missing-override-decorator]  as above
-    def disconnect(self, client_id: str, reason: int) -> bool:
+    def disconnect(self, client_id: str, reason: int, tenant: str | None = None) -> bool:
         assert reason == 0x87
         self.gone.append(client_id)
         return True

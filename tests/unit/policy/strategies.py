@@ -157,8 +157,22 @@ identities = st.builds(
     ),
     windows=st.lists(st.sampled_from(WINDOWS), unique=True).map(tuple),
 )
-bearers = st.builds(replace, identities, tokens=tokens)
-"""Identities that a token narrows, or none."""
+
+
+def _bearer(who: Identity, tokens: Any, tenant: str | None) -> Identity:
+    return replace(who, tokens=tokens, attributes=who.attributes | ({} if tenant is None else {"tenant": tenant}))
+
+
+bearers = st.builds(_bearer, identities, tokens, st.sampled_from([None, None, "a", "a", "b", "z", "+"]))
+"""Identities that a token narrows, or none; of a tenant, or none."""
+
+
+@st.composite
+def tenanted(draw: st.DrawFn) -> dict[str, Any]:
+    """A policy that declares tenants, or none."""
+    names = draw(st.lists(st.sampled_from(["a", "b"]), unique=True))
+    tenants = {name: {"root": draw(st.sampled_from([f"{name}", f"plants/{name}"]))} for name in names}
+    return draw(policies()) | ({"tenants": tenants} if tenants else {})
 
 
 def contents(random: Random) -> dict[str, Any]:
@@ -195,6 +209,9 @@ def as_toml(policy: dict[str, Any]) -> str:
     for name, window in policy.get("windows", {}).items():
         lines.append(f"[windows.{name}]")
         lines += [f"{key} = {_value(value)}" for key, value in window.items()]
+    for name, tenant in policy.get("tenants", {}).items():
+        lines.append(f"[tenants.{name}]")
+        lines += [f"{key} = {_value(value)}" for key, value in tenant.items()]
     for template, topic in policy["topics"].items():
         lines.append(f"[topics.{json.dumps(template, ensure_ascii=False)}]")
         lines += [f"{key} = {_value(value)}" for key, value in topic.items()]

@@ -12,6 +12,7 @@ use super::condition::{Circumstances, Counts, OpenWindows};
 use super::image::{Effects, Image, Role, RuleId, Source};
 use super::limits::RoleLimits;
 use super::pattern::is_usable_value;
+use super::tenant::Tenant;
 use super::token_grants::TokenGrants;
 use super::tree::{Entry, RuleTree};
 
@@ -46,6 +47,8 @@ pub struct RoleSet {
     conditions: Box<[u16]>,
     /// Some rule depends on a message's size or content.
     is_about_content: bool,
+    /// Whose client it is: then names are decided by what that sees of them.
+    tenant: Option<Arc<Tenant>>,
 }
 
 /// What one principal may do under one policy.
@@ -94,6 +97,7 @@ impl Image {
             conditions,
             roles,
             image: Arc::clone(self),
+            tenant: None,
         }
     }
 
@@ -125,6 +129,12 @@ impl Image {
 }
 
 impl RoleSet {
+    /// The same roles of a client of this tenant.
+    #[must_use]
+    pub fn of_tenant(self, tenant: Option<Arc<Tenant>>) -> RoleSet {
+        RoleSet { tenant, ..self }
+    }
+
     /// What these roles grant to this identity, whose own are not looked at again.
     #[must_use]
     pub fn bind(self: &Arc<Self>, who: &Identity<'_>, open: &OpenWindows) -> Grants {
@@ -164,6 +174,34 @@ impl Grants {
     #[must_use]
     pub fn image(&self) -> &Arc<Image> {
         &self.set.image
+    }
+
+    /// Whose client it is; `None` for one that sees all topics.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&Arc<Tenant>> {
+        self.set.tenant.as_ref()
+    }
+
+    /// Octets of its tenant's root; 0 for one that sees all topics.
+    #[must_use]
+    pub fn root_len(&self) -> u16 {
+        // A root has at most some hundred octets.
+        self.tenant().map_or(0, |tenant| u16::try_from(tenant.root().len()).unwrap_or(u16::MAX))
+    }
+
+    /// What the client sees of a name or filter; `None` for what is outside its tenant's root.
+    #[inline]
+    pub(super) fn seen<'a>(&self, name: &'a str) -> Option<&'a str> {
+        match &self.set.tenant {
+            None => Some(name),
+            Some(tenant) => tenant.seen(name),
+        }
+    }
+
+    /// The same for whoever reads what happened: a name outside is told as it is.
+    #[must_use]
+    pub fn shown<'a>(&self, name: &'a str) -> &'a str {
+        self.seen(name).unwrap_or(name)
     }
 
     /// True if a decision about a PUBLISH may depend on its size or content.

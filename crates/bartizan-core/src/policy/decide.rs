@@ -114,7 +114,7 @@ impl Grants {
     /// May this principal publish this message to this topic?
     #[must_use]
     pub fn publish(&self, topic: &TopicName<'_>, asked: &Asked<'_>) -> Decision {
-        let name = topic.as_str();
+        let Some(name) = self.seen(topic.as_str()) else { return Decision::NOBODY };
         if name.starts_with('$') {
             return Decision::denied(None, Why::ServerTopic);
         }
@@ -128,7 +128,7 @@ impl Grants {
                 found.nearly(entry.rule, why);
             }
         });
-        self.narrowed(found.decide(), |token| token.publish(topic))
+        self.narrowed(found.decide(), |token| token.publish(&TopicName::assume_parsed(name)))
     }
 
     /// Why a rule whose pattern matches does not hold for a message.
@@ -149,7 +149,18 @@ impl Grants {
     /// May this principal subscribe to this filter? Of a Shared Subscription: the inner filter (4.8.2).
     #[must_use]
     pub fn subscribe(&self, filter: &TopicFilter<'_>) -> Decision {
-        self.narrowed(self.subscribe_by_roles(filter.as_str()), |token| token.subscribe(filter))
+        let Some(seen) = self.received(filter.as_str()) else { return Decision::NOBODY };
+        let by_roles = self.subscribe_by_roles(seen);
+        // What begins with a wildcard matches what its client sees nothing of: the root itself, and what somebody
+        // else puts below `$` inside it.
+        let leads = self.tenant().is_some() && seen.starts_with(['+', '#']);
+        let by_roles = Decision { per_delivery: by_roles.allow && (by_roles.per_delivery || leads), ..by_roles };
+        self.narrowed(by_roles, |token| token.subscribe(&TopicFilter::assume_parsed(seen)))
+    }
+
+    /// What the client sees of something that it would be sent: no `$` topic but the server's own.
+    fn received<'a>(&self, name: &'a str) -> Option<&'a str> {
+        self.seen(name).filter(|seen| seen.starts_with('$') == name.starts_with('$'))
     }
 
     /// Lets a permit count only where the client's token, if one says what it may, allows the same.
@@ -180,9 +191,10 @@ impl Grants {
     /// May this principal be sent a message of this topic, whatever filter it subscribed?
     #[must_use]
     pub fn receive(&self, topic: &TopicName<'_>) -> Decision {
+        let Some(name) = self.received(topic.as_str()) else { return Decision::NOBODY };
         let mut found = Found::default();
-        self.set.receive.for_each_match(topic.as_str(), &self.values, &mut |entry| self.weigh(entry, &mut found));
-        self.narrowed(found.decide(), |token| token.receive(topic))
+        self.set.receive.for_each_match(name, &self.values, &mut |entry| self.weigh(entry, &mut found));
+        self.narrowed(found.decide(), |token| token.receive(&TopicName::assume_parsed(name)))
     }
 
     /// What a rule says whose pattern is about what is asked, where only its circumstances may keep it from counting.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::limits::RoleLimits;
+use super::tenant::TenantLimits;
 
 /// The only form this engine reads.
 pub(super) const FORMAT: u32 = 2;
@@ -28,6 +29,8 @@ pub(super) const SOURCES_MAX: usize = 256;
 pub(super) const CONDITIONS_MAX: usize = 65_535;
 /// Time windows.
 pub(super) const WINDOWS_MAX: usize = 1_024;
+/// Tenants.
+pub(super) const TENANTS_MAX: usize = 65_536;
 /// Entries of one list of a condition.
 pub(super) const ENTRIES_MAX: usize = 4_096;
 
@@ -80,6 +83,19 @@ pub(super) struct ImageText {
     /// In ascending order of name.
     #[serde(default)]
     pub windows: Vec<WindowText>,
+    /// In ascending order of name.
+    #[serde(default)]
+    pub tenants: Vec<TenantText>,
+}
+
+/// A tenant; its root is without the `/` behind it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TenantText {
+    pub name: String,
+    pub root: String,
+    #[serde(default)]
+    pub limits: TenantLimits,
 }
 
 /// A time window. Its hours are here so that they are part of the policy's name; when exactly they come is

@@ -14,6 +14,7 @@ use super::format::{
 use super::limits::RoleLimits;
 use super::network::Network;
 use super::pattern::{PatternLevel, is_literal_level};
+use super::tenant::{self, Tenant};
 use crate::wire::QoS;
 
 /// The image of a policy that has no roles: what holds before any policy is there (I6).
@@ -34,6 +35,8 @@ pub struct Image {
     pub(super) conditions: Box<[Condition]>,
     /// In ascending order.
     windows: Box<[Box<str>]>,
+    /// In ascending order of name.
+    tenants: Box<[Arc<Tenant>]>,
 }
 
 /// Where a variable's value comes from.
@@ -104,6 +107,7 @@ impl Image {
             roles,
             conditions: loader.conditions.into(),
             windows: loader.windows,
+            tenants: tenant::load(text.tenants)?,
         })
     }
 
@@ -117,6 +121,7 @@ impl Image {
             roles: Box::default(),
             conditions: Box::default(),
             windows: Box::default(),
+            tenants: Box::default(),
         }
     }
 
@@ -135,6 +140,19 @@ impl Image {
     /// Names of the time windows, in ascending order: that of `OpenWindows`.
     pub fn windows(&self) -> impl Iterator<Item = &str> {
         self.windows.iter().map(|name| &**name)
+    }
+
+    /// The tenant of this name.
+    #[must_use]
+    pub fn tenant(&self, name: &str) -> Option<&Arc<Tenant>> {
+        let at = self.tenants.binary_search_by(|tenant| (*tenant.name).cmp(name)).ok()?;
+        self.tenants.get(at)
+    }
+
+    /// False where no tenant is declared: then nobody is one's client, whatever an identity says.
+    #[must_use]
+    pub fn has_tenants(&self) -> bool {
+        !self.tenants.is_empty()
     }
 
     pub(super) fn rule(&self, rule: RuleId) -> Option<&Rule> {

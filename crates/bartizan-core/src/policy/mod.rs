@@ -11,6 +11,8 @@
 //! | `tree`       | the rules of some roles by the levels of their patterns                     |
 //! | `bind`       | `Identity` + `Image` -> `Grants`: the identity's own values, whole levels   |
 //! | `decide`     | `Grants` + request -> `Decision`: forbid beats permit, absence is denial    |
+//! | `tenant`     | whose clients see one root of the topics, and names with and without it     |
+//! | `scope`      | Client Identifiers of tenants' clients, kept apart                          |
 //! | `token_grants` | what a token's bearer may: narrows the roles' permits, widens nothing           |
 //! | `limits`     | the limits that roles carry; of several roles the largest wins              |
 //! | `authorized` | `Authorized<T>`: only a decision makes one (I2)                             |
@@ -27,6 +29,8 @@ mod limits;
 mod network;
 mod pattern;
 mod schedule;
+pub mod scope;
+mod tenant;
 mod token_grants;
 mod tree;
 
@@ -38,4 +42,5 @@ pub use format::ImageError;
 pub use image::{Image, RuleId};
 pub use limits::RoleLimits;
 pub use schedule::Schedule;
+pub use tenant::{TENANT_ATTRIBUTE, Tenant, TenantLimits};
 pub use token_grants::{TokenAction, TokenGrants};

@@ -126,6 +126,17 @@ impl Server {
                 return;
             }
         }
+        let is_of_its_tenant =
+            self.sessions.get(key).is_none_or(|session| self.is_of_its_tenant(&principal, &session.client_id));
+        if !is_of_its_tenant {
+            // Nothing of what it has is there where it belongs now.
+            self.strip(key, now, fx);
+            if let Some(connection) = connection {
+                self.close(connection, ReasonCode::NotAuthorized, "the tenant of the identity has changed", now, fx);
+            }
+            self.end_session(key, now, fx);
+            return;
+        }
         self.act_as(key, principal, now, fx);
     }
 
@@ -140,6 +151,7 @@ impl Server {
         }
         if let Some(open) = connection.and_then(|key| self.connections.get_mut(key)).and_then(|c| c.open_mut()) {
             open.principal = principal;
+            open.root_len = grants.root_len();
             open.grants = grants;
         }
         self.sweep_session(key, now, fx);
@@ -255,12 +267,10 @@ impl Server {
 
     pub(crate) fn report_lost(&self, key: SessionKey, lost: Vec<Arc<str>>, dropped: u64, now: Time, fx: &mut Effects) {
         let Some(session) = self.sessions.get(key) else { return };
-        let subject = Subject {
-            identity: Some(Arc::clone(&session.principal.id)),
-            client_id: Some(Arc::clone(&session.client_id)),
-            ..Subject::default()
-        };
+        let subject = Subject::of_client(&session.principal.id, &session.client_id);
+        let tenant = session.grants.tenant();
         for (at, filter) in lost.into_iter().enumerate() {
+            let filter = tenant.map_or(filter.clone(), |tenant| Arc::from(tenant.seen_subscription(&filter)));
             let dropped_messages = if at == 0 { dropped } else { 0 };
             let what = What::SubscriptionRemoved { filter, dropped_messages };
             fx.events.push(Event::new(now, subject.clone(), what));

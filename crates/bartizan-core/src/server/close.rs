@@ -138,6 +138,7 @@ impl Server {
         let what = What::Disconnected { reason, by, why: why.to_owned() };
         fx.events.push(crate::event::Event::new(now, subject, what));
         self.common.release_connection(&open.principal.id);
+        self.common.release_tenants_connection(&open.publisher.client_id);
         self.counters().clients_connected.sub(1);
         let session = open.session;
         self.detach(*open, fate, now, fx);
@@ -239,14 +240,10 @@ impl Server {
             }
             Err(Denied(decision)) => {
                 self.counters().denied.add(1);
-                let subject = crate::event::Subject {
-                    identity: Some(Arc::clone(&session.principal.id)),
-                    client_id: Some(Arc::clone(&session.client_id)),
-                    ..crate::event::Subject::default()
-                };
+                let subject = crate::event::Subject::of_client(&session.principal.id, &session.client_id);
                 let what = What::Denied {
                     action: "will",
-                    topic: will.message.topic().as_str().to_owned(),
+                    topic: grants.shown(will.message.topic().as_str()).to_owned(),
                     rule: decision.rule.map(|rule| grants.image().rule_name(rule).to_owned()),
                     why: decision.why.as_str(),
                 };
@@ -311,7 +308,8 @@ impl Server {
         counters.queued_bytes.sub(octets);
     }
 
-    /// Disconnects a client by its Client Identifier. False when it is not connected here.
+    /// Disconnects a client by its Client Identifier, with that of its tenant before it (`scope`). False when it
+    /// is not connected here.
     pub fn disconnect(&mut self, client_id: &str, reason: ReasonCode, now: Time, fx: &mut Effects) -> bool {
         let Some(key) = self.by_client_id.get(client_id).copied() else { return false };
         let Some(connection) = self.sessions.get(key).and_then(|session| session.connection) else { return false };

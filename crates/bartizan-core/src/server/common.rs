@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::met::LimitsMet;
+use super::tenants::TenantUses;
 use crate::message::Message;
 use crate::topic::{Interest, RetainedStore};
 
@@ -17,6 +18,7 @@ pub struct Common {
     limits_met: Vec<LimitsMet>,
     retained: RwLock<Retained>,
     connections: Mutex<HashMap<Arc<str>, u64>>,
+    tenants: Mutex<TenantUses>,
 }
 
 /// The Retained Messages and who they belong to.
@@ -38,6 +40,7 @@ impl Common {
             limits_met: (0..shards).map(|_| LimitsMet::default()).collect(),
             retained: RwLock::default(),
             connections: Mutex::default(),
+            tenants: Mutex::default(),
         }
     }
 
@@ -93,6 +96,10 @@ impl Common {
 
     fn connections(&self) -> MutexGuard<'_, HashMap<Arc<str>, u64>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tenant_uses(&self) -> MutexGuard<'_, TenantUses> {
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts one more connection of an identity, unless it has that many already.

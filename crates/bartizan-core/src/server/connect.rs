@@ -261,6 +261,7 @@ impl Server {
         if connect.client_id.is_empty() {
             connect.client_id = self.assign_client_id(&principal);
         }
+        connect.client_id = self.scoped_client_id(&principal, connect.client_id);
         let home = self.home_of(&connect.client_id);
         let principal = self.shared_principal(principal);
         let Some(connection) = self.connections.get_mut(key) else { return };

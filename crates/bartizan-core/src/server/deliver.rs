@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::effects::Deferred;
 use super::route::{Outgoing, Part, SharedFrame, expiry_s};
+use super::tenants::as_seen;
 use super::{Effects, ListenerRules, Server};
 use crate::durable::Mutation;
 use crate::event::What;
@@ -75,7 +76,7 @@ impl Server {
             if let Some(connection) = session.connection {
                 let what = What::Denied {
                     action: "receive",
-                    topic: out.topic.as_str().to_owned(),
+                    topic: session.grants.shown(out.topic.as_str()).to_owned(),
                     rule: decision.rule.map(|rule| session.grants.image().rule_name(rule).to_owned()),
                     why: decision.why.as_str(),
                 };
@@ -203,11 +204,7 @@ impl Server {
     pub(crate) fn limit_met_offline(&self, key: SessionKey, limit: &'static str, now: Time, fx: &mut Effects) {
         self.count_limit(limit);
         let Some(session) = self.sessions.get(key) else { return };
-        let subject = crate::event::Subject {
-            identity: Some(Arc::clone(&session.principal.id)),
-            client_id: Some(Arc::clone(&session.client_id)),
-            ..crate::event::Subject::default()
-        };
+        let subject = crate::event::Subject::of_client(&session.principal.id, &session.client_id);
         let what = What::LimitMet { limit, effect: "message dropped" };
         fx.events.push(crate::event::Event::new(now, subject, what));
     }
@@ -439,7 +436,7 @@ fn admits(session: &Session, connection: &Connection, rules: Option<&ListenerRul
 fn send(
     connection: &mut Connection,
     frame: &mut SharedFrame,
-    mut head: PublishHead<'_>,
+    head: PublishHead<'_>,
     payload: &[u8],
     room: usize,
 ) -> Sent {
@@ -449,6 +446,15 @@ fn send(
     if !open.is_live || out.len() >= room {
         return Sent::NoRoom;
     }
+    let (mut inner, mut head) = (Vec::new(), head);
+    let lost = match open.root_len {
+        0 => 0,
+        // What its client sees nothing of does not come here; it would get no further.
+        _ => match as_seen(open, &mut head, &mut inner) {
+            Some(lost) => lost,
+            None => return Sent::TooLarge,
+        },
+    };
     let topic = head.topic;
     let most = open.maximum_packet_size as usize;
     let mut alias = open.aliases_out.outbound(topic);
@@ -469,7 +475,7 @@ fn send(
         return Sent::TooLarge;
     }
     if head.qos == QoS::AtMostOnce && head.topic_alias.is_none() && head.subscription_ids.is_empty() {
-        frame.append(out, open.version, &head, payload);
+        frame.append(out, (open.version, lost), &head, payload);
     } else {
         encode::publish(out, open.version, &head, payload);
     }

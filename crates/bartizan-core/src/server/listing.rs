@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Server;
-use crate::policy::Strength;
+use crate::policy::{Strength, scope};
 use crate::session::connection::Traffic;
 use crate::wire::Version;
 
@@ -14,6 +14,9 @@ use crate::wire::Version;
 pub struct ClientListing {
     /// The Client Identifier.
     pub client_id: Arc<str>,
+    /// The tenant, where it is one's client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Arc<str>>,
     /// The identity.
     pub identity: Arc<str>,
     /// How it was proved.
@@ -59,9 +62,10 @@ impl Server {
             .filter_map(|connection| {
                 let open = connection.open()?;
                 let session = self.sessions.get(open.session)?;
-                let client_id = &open.publisher.client_id;
-                (&**client_id > after || after.is_empty()).then(|| ClientListing {
-                    client_id: Arc::clone(client_id),
+                let (tenant, client_id) = scope::parts(&open.publisher.client_id);
+                (client_id > after || after.is_empty()).then(|| ClientListing {
+                    client_id: scope::known(&open.publisher.client_id),
+                    tenant: tenant.map(Arc::from),
                     identity: Arc::clone(&open.principal.id),
                     method: Arc::clone(&open.principal.method),
                     strength: open.principal.strength,
@@ -84,8 +88,16 @@ impl Server {
                 })
             })
             .collect();
-        clients.sort_by(|a, b| a.client_id.cmp(&b.client_id));
-        clients.truncate(limit);
+        truncate(&mut clients, limit);
         clients
     }
+}
+
+/// The first so many clients in order, and with the last one those of other tenants that have its Client
+/// Identifier: the next page begins behind it.
+pub fn truncate(clients: &mut Vec<ClientListing>, limit: usize) {
+    clients.sort_by(|a, b| (&a.client_id, &a.tenant).cmp(&(&b.client_id, &b.tenant)));
+    let last = limit.checked_sub(1).and_then(|at| clients.get(at)).map(|last| Arc::clone(&last.client_id));
+    let alike = last.map_or(0, |last| clients.iter().skip(limit).take_while(|next| next.client_id == last).count());
+    clients.truncate(limit + alike);
 }

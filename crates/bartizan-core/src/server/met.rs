@@ -50,6 +50,12 @@ limits_met! {
     publish_rate_per_s,
     publish_bytes_per_s,
     publish_excess_max_s,
+    tenant_connections_max,
+    tenant_subscriptions_max,
+    tenant_retained_messages_max,
+    tenant_retained_bytes_max,
+    tenant_publish_rate_per_s,
+    tenant_publish_bytes_per_s,
     // The client's own, from its CONNECT.
     maximum_packet_size,
 }

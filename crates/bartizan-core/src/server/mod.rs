@@ -62,6 +62,7 @@ pub mod route;
 pub mod rules;
 mod shared;
 pub mod subscribe;
+mod tenants;
 pub mod timers;
 mod window;
 
@@ -72,7 +73,7 @@ use slotmap::{SlotMap, SparseSecondaryMap};
 
 use crate::event::{Event, Subject, What};
 use crate::message::{Publisher, Time};
-use crate::policy::{Grants, Image, OpenWindows, Schedule};
+use crate::policy::{Grants, Image, OpenWindows, Schedule, scope};
 use crate::session::{Connection, ConnectionKey, Peer, Phase, Principal, Session, SessionKey};
 use crate::topic::{RouteCache, SubscriptionIndex};
 
@@ -259,7 +260,8 @@ impl Server {
         let Some(connection) = self.connections.get(key) else { return Subject::default() };
         Subject {
             identity: connection.who.as_ref().map(|who| Arc::clone(&who.identity)).filter(|id| !id.is_empty()),
-            client_id: connection.who.as_ref().map(|who| Arc::clone(&who.client_id)).filter(|id| !id.is_empty()),
+            client_id: connection.who.as_ref().map(|who| scope::known(&who.client_id)).filter(|id| !id.is_empty()),
+            tenant: connection.who.as_ref().and_then(|who| scope::tenant(&who.client_id)).map(Arc::from),
             address: Some(connection.peer.address.text()),
             listener: self.listeners.get(connection.peer.listener).map(|rules| Arc::clone(&rules.name)),
         }

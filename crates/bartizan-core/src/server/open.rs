@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::tenants::rooted_will;
 use super::{Adoption, Effects, Limits, Server, Timer};
 use crate::durable::{Mutation, SessionRecord};
 use crate::event::What;
 use crate::message::{Publisher, Time};
-use crate::policy::Grants;
+use crate::policy::{Grants, scope};
 use crate::session::alias::{InboundAliases, OutboundAliases};
 use crate::session::auth_exchange::ConnectRequest;
 use crate::session::connection::Credential;
@@ -31,13 +32,19 @@ impl Server {
 
     /// Opens an authenticated connection: its Session, then CONNACK.
     pub(crate) fn open(&mut self, key: ConnectionKey, adoption: Adoption, now: Time, fx: &mut Effects) {
-        let Adoption { connect, assigned, principal, ends_at, auth_data, .. } = adoption;
+        let Adoption { mut connect, assigned, principal, ends_at, auth_data, .. } = adoption;
         let before = fx.mutations.len();
         let version = connect.version;
         let Some(principal) = self.as_known(principal) else {
             self.refuse_as(key, version, ReasonCode::NotAuthorized, "the identity is not enabled", now, fx);
             return;
         };
+        if !self.is_of_its_tenant(&principal, &connect.client_id) {
+            // Undeclared, or another one since it was authenticated.
+            let why = "the tenant of the identity is not declared";
+            self.refuse_as(key, version, ReasonCode::NotAuthorized, why, now, fx);
+            return;
+        }
         let who = self.who(key, &principal, &connect.client_id);
         let client_id = Arc::clone(&who.client_id);
         let grants = self.bind(&principal, &client_id, Some(key));
@@ -45,12 +52,12 @@ impl Server {
             connection.who = Some(Arc::clone(&who));
             connection.maximum_packet_size = connect.maximum_packet_size;
         }
-        if let Err((reason, why)) = self.may_open(key, &connect, &principal, &grants, now, fx) {
+        let listener = self.connections.get(key).map_or(0, |c| c.peer.listener);
+        let limits = self.limits_of(listener).for_roles(grants.limits());
+        if let Err((reason, why)) = self.may_open(key, &mut connect, &principal, &grants, &limits, now, fx) {
             self.refuse_as(key, version, reason, why, now, fx);
             return;
         }
-        let listener = self.connections.get(key).map_or(0, |c| c.peer.listener);
-        let limits = self.limits_of(listener).for_roles(grants.limits());
         // The one that is taken over makes room. Asked first: a CONNECT that is refused ends nothing.
         // `anonymous` is nobody: its clients are not one another's.
         let most = if principal.is_anonymous() { u64::MAX } else { limits.connections_per_identity_max };
@@ -58,6 +65,12 @@ impl Server {
         if !self.common.admit_connection(&principal.id, room) {
             self.limit_met(key, "connections_per_identity_max", "refused", now, fx);
             self.refuse_as(key, version, ReasonCode::QuotaExceeded, "too many connections of this identity", now, fx);
+            return;
+        }
+        if let Err(limit) = self.admit_to_tenant(grants.tenant(), self.is_connected(&client_id)) {
+            self.common.release_connection(&principal.id);
+            self.limit_met(key, limit, "refused", now, fx);
+            self.refuse_as(key, version, ReasonCode::QuotaExceeded, "too many connections of this tenant", now, fx);
             return;
         }
         let (session, present) = self.claim_session(&connect, &client_id, &principal, now, fx);
@@ -103,13 +116,15 @@ impl Server {
         session.is_some_and(|session| session.connection.is_some())
     }
 
-    /// Whether a proved principal may have what it asks for.
+    /// Whether a proved principal may have what it asks for. The names it asks by are whole from here on.
+    #[allow(clippy::too_many_arguments)]
     fn may_open(
         &self,
         key: ConnectionKey,
-        connect: &ConnectRequest,
+        connect: &mut ConnectRequest,
         principal: &Principal,
         grants: &Grants,
+        limits: &Limits,
         now: Time,
         fx: &mut Effects,
     ) -> Result<(), (ReasonCode, &'static str)> {
@@ -120,6 +135,12 @@ impl Server {
         {
             return Err((ReasonCode::NotAuthorized, "the Client Identifier belongs to another identity"));
         }
+        if let Some(tenant) = grants.tenant()
+            && let Some(will) = connect.will.take()
+        {
+            let will = rooted_will(will, tenant, limits).map_err(|why| (ReasonCode::TopicNameInvalid, why))?;
+            connect.will = Some(will);
+        }
         let Some(will) = &connect.will else { return Ok(()) };
         let decision = Self::will_permitted(grants, will);
         if decision.allow {
@@ -128,7 +149,7 @@ impl Server {
         self.counters().denied.add(1);
         let what = What::Denied {
             action: "will",
-            topic: will.message.topic().as_str().to_owned(),
+            topic: grants.shown(will.message.topic().as_str()).to_owned(),
             rule: decision.rule.map(|rule| grants.image().rule_name(rule).to_owned()),
             why: decision.why.as_str(),
         };
@@ -305,17 +326,18 @@ impl Server {
         listener: usize,
     ) -> Vec<u8> {
         let expiry_s = connect.session_expiry_s.min(limits.session_expiry_max_s);
+        let (_, client_id) = scope::parts(&open.publisher.client_id);
         let response_information = self
             .listeners
             .get(listener)
             .and_then(|rules| rules.response_information.as_ref())
             .filter(|_| connect.request_response_information)
-            .map(|template| template.replace("{client_id}", &open.publisher.client_id));
+            .map(|template| template.replace("{client_id}", client_id));
         let properties = ConnackProperties {
             session_expiry_s: (expiry_s != connect.session_expiry_s).then_some(expiry_s),
             receive_maximum: (limits.receive_max < u16::MAX).then_some(limits.receive_max),
             maximum_packet_size: (limits.packet_bytes_max < PACKET_BYTES_MAX).then_some(limits.packet_bytes_max),
-            assigned_client_id: assigned.then_some(&open.publisher.client_id),
+            assigned_client_id: assigned.then_some(client_id),
             topic_alias_maximum: (limits.topic_alias_max > 0).then_some(limits.topic_alias_max),
             server_keep_alive_s: (open.keep_alive_s != connect.keep_alive_s).then_some(open.keep_alive_s),
             response_information: response_information.as_deref(),
@@ -359,6 +381,7 @@ fn make_open(
         inbound_open: 0,
         packet_bytes_max: limits.packet_bytes_max,
         maximum_packet_size: connect.maximum_packet_size,
+        root_len: grants.root_len(),
         problem_information: connect.problem_information,
         aliases_in: InboundAliases::new(limits.topic_alias_max),
         aliases_out: OutboundAliases::new(connect.topic_alias_maximum.min(limits.topic_alias_max)),

@@ -75,9 +75,10 @@ impl Server {
             .listeners
             .get(connection.peer.listener)
             .map_or((0, 0), |rules| (rules.limits.topic_bytes_max as usize, rules.limits.topic_levels_max as usize));
-        let is_metered =
-            connection.open().is_some_and(|open| open.rates.as_ref().is_none_or(|rates| rates.are_limited()));
-        if is_metered && !self.meter(key, publish, now, fx) {
+        let Some(open) = connection.open() else { return };
+        let is_tenants = open.root_len > 0;
+        let is_metered = is_tenants || open.rates.as_ref().is_none_or(|rates| rates.are_limited());
+        if is_metered && !self.meter(key, publish, is_tenants, now, fx) {
             return;
         }
         let inbound = match self.count_inbound(key, publish) {
@@ -88,15 +89,15 @@ impl Server {
             }
         };
         let properties = PublishProperties::read(publish.properties);
-        let Some(alias) = properties.topic_alias else {
+        if properties.topic_alias.is_none() && !is_tenants {
             self.on_named(key, publish, publish.topic, &properties, &inbound, now, fx);
             return;
-        };
+        }
         // The topic of an alias is copied out: the alias table may change before the message
-        // has gone its way.
+        // has gone its way. So is one that gets a tenant's root put before it.
         let mut resolved = std::mem::take(&mut self.scratch);
         resolved.clear();
-        match self.resolve_topic(key, publish, alias, &mut resolved) {
+        match self.resolve_topic(key, publish, properties.topic_alias, &mut resolved) {
             Ok(()) => self.on_named(key, publish, &resolved, &properties, &inbound, now, fx),
             Err(rejection) => self.reject(key, publish, &rejection, now, fx),
         }
@@ -127,17 +128,36 @@ impl Server {
 
     /// Takes tokens for a message; without them, reading pauses until there are some again. False
     /// when the client has been too fast for too long: its connection has ended.
-    fn meter(&mut self, key: ConnectionKey, publish: &Publish<'_>, now: Time, fx: &mut Effects) -> bool {
+    fn meter(
+        &mut self,
+        key: ConnectionKey,
+        publish: &Publish<'_>,
+        is_tenants: bool,
+        now: Time,
+        fx: &mut Effects,
+    ) -> bool {
+        let octets = publish.payload.len() as u64 + publish.topic.len() as u64;
+        let of_tenant = if is_tenants { self.tenant_wait(key, octets, now) } else { (0, "") };
+        self.take_tokens(key, octets, of_tenant, now, fx)
+    }
+
+    fn take_tokens(
+        &mut self,
+        key: ConnectionKey,
+        octets: u64,
+        of_tenant: (u64, &'static str),
+        now: Time,
+        fx: &mut Effects,
+    ) -> bool {
         let Some(connection) = self.connections.get_mut(key) else { return false };
         let listener = connection.peer.listener;
         let Some(open) = connection.open_mut() else { return false };
-        let octets = publish.payload.len() as u64 + publish.topic.len() as u64;
         let Some(rates) = &mut open.rates else {
             let limits = self.limits_for(key);
             if let Some(open) = self.connections.get_mut(key).and_then(|connection| connection.open_mut()) {
                 open.rates = Some(Box::new(limits.rates(now)));
             }
-            return self.meter(key, publish, now, fx);
+            return self.take_tokens(key, octets, of_tenant, now, fx);
         };
         let by_number = rates.messages.as_mut().map_or(0, |bucket| bucket.spend(1, now));
         let by_octets = rates.octets.as_mut().map_or(0, |bucket| bucket.spend(octets, now));
@@ -146,6 +166,10 @@ impl Server {
             false => (by_number, "publish_rate_per_s"),
         };
         if wait_ms == 0 {
+            // Others of its tenant may be those who are too fast: it waits with them, and is not put out.
+            if of_tenant.0 > 0 {
+                self.pause(key, of_tenant, now, fx);
+            }
             return true;
         }
         let excess_max_s = self.listeners.get(listener).map_or(0.0, |rules| rules.limits.publish_excess_max_s);
@@ -162,11 +186,18 @@ impl Server {
             *excess = Excess { since: now, paused_ms: 0 };
         }
         excess.paused_ms = excess.paused_ms.saturating_add(wait_ms);
+        self.pause(key, of_tenant.max((wait_ms, limit)), now, fx);
+        true
+    }
+
+    /// Reads nothing more of a client for as long as a limit has it wait.
+    fn pause(&mut self, key: ConnectionKey, (wait_ms, limit): (u64, &'static str), now: Time, fx: &mut Effects) {
         let until = now.plus_ms(wait_ms);
-        connection.paused_until = Some(until);
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.paused_until = Some(until);
+        }
         self.timers.set(until, super::Timer::Resume(key));
         self.limit_met(key, limit, "reading paused", now, fx);
-        true
     }
 
     /// The client may have at most our Receive Maximum under way [MQTT-3.3.4-7].
@@ -204,15 +235,26 @@ impl Server {
         }
     }
 
-    /// The Topic Name, from the packet or from its alias (3.3.2.3.4).
+    /// The whole Topic Name, from the packet or from its alias (3.3.2.3.4): below the root of the client's
+    /// tenant, if it has one.
     fn resolve_topic(
         &mut self,
         key: ConnectionKey,
         publish: &Publish<'_>,
-        alias: u16,
+        alias: Option<u16>,
         resolved: &mut String,
     ) -> Result<(), Rejection> {
         let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return Ok(()) };
+        if let Some(tenant) = open.grants.tenant() {
+            resolved.push_str(tenant.root());
+        }
+        let Some(alias) = alias else {
+            // The name itself has to be one: what stands behind a root need not be.
+            TopicName::parse(publish.topic)
+                .map_err(|_| fatal(ReasonCode::TopicNameInvalid, "not a Topic Name [MQTT-3.3.2-2]"))?;
+            resolved.push_str(publish.topic);
+            return Ok(());
+        };
         if !open.aliases_in.admits(alias) {
             return Err(fatal(ReasonCode::TopicAliasInvalid, "Topic Alias above our maximum [MQTT-3.3.2-9]")
                 .by("topic_alias_max"));
@@ -257,9 +299,10 @@ impl Server {
                 self.counters().denied.add(1);
                 let image = speech.admissions.grants().map(|grants| grants.image());
                 let name = |rule| image.map(|image| image.rule_name(rule).to_owned());
+                let shown = speech.admissions.grants().map_or(topic.as_str(), |grants| grants.shown(topic.as_str()));
                 let what = What::Denied {
                     action: "publish",
-                    topic: topic.as_str().to_owned(),
+                    topic: shown.to_owned(),
                     rule: decision.rule.and_then(name),
                     why: decision.why.as_str(),
                 };
@@ -286,7 +329,20 @@ impl Server {
             return;
         }
         let mut scratch = Vec::new();
-        let forwarded = forwardable(publish.properties, &mut scratch);
+        let mut forwarded = forwardable(publish.properties, &mut scratch);
+        let rooted = match properties.response_topic {
+            None => None,
+            topic => match self.rooted_properties(key, topic, forwarded) {
+                Ok(rooted) => rooted,
+                Err(why) => {
+                    self.reject(key, publish, &refusal(ReasonCode::TopicNameInvalid, why), now, fx);
+                    return;
+                }
+            },
+        };
+        if let Some(rooted) = &rooted {
+            forwarded = rooted;
+        }
         let expires_at = properties.message_expiry_s.map(|s| now.plus_ms(u64::from(s) * 1000));
         let hash = topic_hash(topic.as_str());
         let mut out = Outgoing::borrowed(topic, hash, forwarded, publish, expires_at, publisher);

@@ -9,12 +9,14 @@ use super::connect::{AUTH_TOO_LARGE, Verdict, append_auth};
 use super::effects::AuthRequest;
 use super::{Effects, Server, Timer};
 use crate::message::Time;
+use crate::policy::scope;
 use crate::session::auth_exchange::{Reauthentication, Rounds, Secret};
 use crate::session::{ConnectionKey, Phase, Principal};
 use crate::wire::{Auth, AuthProperties, ReasonCode};
 
 const TOO_MANY_ROUNDS: &str = "the re-authentication took too many rounds";
 const ANOTHER_IDENTITY: &str = "re-authentication as another identity";
+const ANOTHER_TENANT: &str = "re-authentication as a client of another tenant";
 const FAILED: &str = "the re-authentication failed";
 
 impl Server {
@@ -60,7 +62,7 @@ impl Server {
         fx.authenticate.push(AuthRequest {
             connection: key,
             again: true,
-            client_id: open.publisher.client_id.to_string(),
+            client_id: scope::parts(&open.publisher.client_id).1.to_owned(),
             user_name: None,
             password: None,
             auth_method: credential.method.clone(),
@@ -109,6 +111,11 @@ impl Server {
         let (session, before) = (open.session, &open.principal);
         let is_outside = !before.managed && !principal.managed;
         if is_outside && **before == principal || !is_outside && before.narrowed_to == principal.narrowed_to {
+            return;
+        }
+        let client_id = Arc::clone(&open.publisher.client_id);
+        if is_outside && !self.is_of_its_tenant(&principal, &client_id) {
+            self.close(key, ReasonCode::NotAuthorized, ANOTHER_TENANT, now, fx);
             return;
         }
         let renewed = match is_outside {

@@ -170,6 +170,7 @@ impl Server {
         let known = if subscription.is_shared { None } else { self.index.text_of(&filter) };
         let text = &known.unwrap_or_else(|| Arc::clone(text));
         session.subscriptions.insert(Arc::clone(text), subscription.clone());
+        self.count_restored_subscription(client_id);
         self.counters().subscriptions.add(1);
         self.index_subscription(key, text, &subscription, true, None, fx);
     }

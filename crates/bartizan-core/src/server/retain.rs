@@ -12,7 +12,7 @@ use super::{Effects, Server};
 use crate::durable::Mutation;
 use crate::event::{Event, Subject, What};
 use crate::message::{Message, Publisher, Time};
-use crate::policy::{Asked, Grants};
+use crate::policy::{Asked, Grants, Tenant, scope};
 use crate::session::session::{Backlogged, RetainedDue};
 use crate::session::{ConnectionKey, Principal, SessionKey};
 use crate::topic::{PageEnd, RetainedPage, TopicName};
@@ -58,7 +58,8 @@ impl Server {
             return Ok(());
         }
         let message = out.message();
-        if let Some(limit) = retained.over_limit(&message, limits) {
+        let of_tenant = scope::tenant(&message.publisher.client_id).and_then(|name| self.image.tenant(name));
+        if let Some(limit) = retained.over_limit(&message, limits, of_tenant) {
             return Err(limit);
         }
         retained.charge(&message);
@@ -110,14 +111,10 @@ impl Server {
         let decision = grants.publish(&message.topic(), &Asked { retain: true, ..Asked::from(message) });
         if !decision.allow {
             self.counters().denied.add(1);
-            let subject = Subject {
-                identity: Some(Arc::clone(&publisher.identity)),
-                client_id: Some(Arc::clone(&publisher.client_id)),
-                ..Subject::default()
-            };
+            let subject = Subject::of_client(&publisher.identity, &publisher.client_id);
             let what = What::Denied {
                 action: "publish",
-                topic: message.topic().as_str().to_owned(),
+                topic: grants.shown(message.topic().as_str()).to_owned(),
                 rule: decision.rule.map(|rule| grants.image().rule_name(rule).to_owned()),
                 why: decision.why.as_str(),
             };
@@ -233,7 +230,12 @@ impl Server {
 
 impl super::common::Retained {
     /// The limit that one more message of this publisher would break.
-    fn over_limit(&self, message: &Message, limits: &super::Limits) -> Option<&'static str> {
+    fn over_limit(
+        &self,
+        message: &Message,
+        limits: &super::Limits,
+        tenant: Option<&Arc<Tenant>>,
+    ) -> Option<&'static str> {
         let weight = message.weight_bytes() as u64;
         let replaced = self.store.get(&message.topic());
         let (old_all, old_own) = replaced.map_or((0, (0, 0)), |old| {
@@ -252,24 +254,49 @@ impl super::common::Retained {
             (count - old_own.0 + 1 > limits.retained_messages_per_identity_max, "retained_messages_per_identity_max"),
             (octets - old_own.1 + weight > limits.retained_bytes_per_identity_max, "retained_bytes_per_identity_max"),
         ];
-        checks.into_iter().find_map(|(over, limit)| over.then_some(limit))
+        let own = || checks.into_iter().find_map(|(over, limit)| over.then_some(limit));
+        own().or_else(|| self.over_limit_of_tenant(message, replaced.map(|old| &**old), tenant?))
     }
 
-    /// Counts a message against its publisher.
+    /// The limit of its publisher's tenant that one more message would break.
+    fn over_limit_of_tenant(&self, message: &Message, old: Option<&Message>, tenant: &Tenant) -> Option<&'static str> {
+        let name = tenant_key(message)?;
+        let (count, octets) = self.by_identity.get(&*name).copied().unwrap_or_default();
+        let old = old.filter(|old| tenant_key(old).as_ref() == Some(&name));
+        let (old_count, old_octets) = old.map_or((0, 0), |old| (1, old.weight_bytes() as u64));
+        let limits = &tenant.limits;
+        let over = |sum: u64, most: Option<u64>| most.is_some_and(|most| sum > most);
+        if over(count - old_count.min(count) + 1, limits.retained_messages_max) {
+            return Some("tenant_retained_messages_max");
+        }
+        let sum = octets - old_octets.min(octets) + message.weight_bytes() as u64;
+        over(sum, limits.retained_bytes_max).then_some("tenant_retained_bytes_max")
+    }
+
+    /// Counts a message against its publisher, and the tenant of that.
     pub(crate) fn charge(&mut self, message: &Message) {
-        let entry = self.by_identity.entry(Arc::clone(&message.publisher.identity)).or_default();
-        entry.0 += 1;
-        entry.1 += message.weight_bytes() as u64;
+        for whom in [Some(Arc::clone(&message.publisher.identity)), tenant_key(message)].into_iter().flatten() {
+            let entry = self.by_identity.entry(whom).or_default();
+            entry.0 += 1;
+            entry.1 += message.weight_bytes() as u64;
+        }
     }
 
     /// Counts a message no longer.
     pub(crate) fn release(&mut self, message: &Message) {
-        if let Some(entry) = self.by_identity.get_mut(&message.publisher.identity) {
-            entry.0 = entry.0.saturating_sub(1);
-            entry.1 = entry.1.saturating_sub(message.weight_bytes() as u64);
-            if entry.0 == 0 {
-                self.by_identity.remove(&message.publisher.identity);
+        for whom in [Some(Arc::clone(&message.publisher.identity)), tenant_key(message)].into_iter().flatten() {
+            if let Some(entry) = self.by_identity.get_mut(&whom) {
+                entry.0 = entry.0.saturating_sub(1);
+                entry.1 = entry.1.saturating_sub(message.weight_bytes() as u64);
+                if entry.0 == 0 {
+                    self.by_identity.remove(&whom);
+                }
             }
         }
     }
+}
+
+/// Under which name a message counts for its publisher's tenant: that of no identity.
+fn tenant_key(message: &Message) -> Option<Arc<str>> {
+    scope::tenant(&message.publisher.client_id).map(|tenant| Arc::from(scope::scoped(tenant, "")))
 }

@@ -184,7 +184,7 @@ pub fn expiry_s(expires_at: Option<Time>, now: Time) -> Option<u32> {
 #[derive(Debug, Default)]
 pub struct SharedFrame {
     octets: Vec<u8>,
-    shape: Option<(Version, bool)>,
+    shape: Option<(Version, u16, bool)>,
     /// One receiver only: nothing is shared, so nothing is copied twice.
     is_sole: bool,
 }
@@ -197,15 +197,16 @@ impl SharedFrame {
     }
 
     /// Appends the frame of this shape: QoS 0, no alias, no Subscription Identifier.
-    pub fn append(&mut self, out: &mut Vec<u8>, version: Version, head: &PublishHead<'_>, payload: &[u8]) {
+    /// `to`: the protocol, and how much of the Topic Name the receiver's tenant takes away.
+    pub fn append(&mut self, out: &mut Vec<u8>, to: (Version, u16), head: &PublishHead<'_>, payload: &[u8]) {
         if self.is_sole {
-            crate::wire::encode::publish(out, version, head, payload);
+            crate::wire::encode::publish(out, to.0, head, payload);
             return;
         }
-        let shape = (version, head.retain);
+        let shape = (to.0, to.1, head.retain);
         if self.shape != Some(shape) {
             self.octets.clear();
-            crate::wire::encode::publish(&mut self.octets, version, head, payload);
+            crate::wire::encode::publish(&mut self.octets, to.0, head, payload);
             self.shape = Some(shape);
         }
         out.extend_from_slice(&self.octets);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Server;
-use crate::policy::{Circumstances, Grants, Identity, Image, OpenWindows, RoleSet};
+use crate::policy::{Circumstances, Grants, Identity, Image, OpenWindows, RoleSet, Tenant, scope};
 use crate::session::{ConnectionKey, Principal};
 
 /// Sets of roles remembered at most. More there are only where identities have roles at random.
@@ -14,9 +14,14 @@ const ROLE_SETS_MAX: usize = 1_024;
 /// What is kept once.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    by_roles: HashMap<Vec<Arc<str>>, Common>,
+    /// By tenant, if any, and roles.
+    by_roles: HashMap<Option<Arc<str>>, ByRoles>,
+    /// How many that are, of all tenants and of none.
+    held: usize,
     anonymous: Arc<Principal>,
 }
+
+type ByRoles = HashMap<Vec<Arc<str>>, Common>;
 
 /// What all identities with the same roles have.
 #[derive(Clone, Debug)]
@@ -28,7 +33,7 @@ struct Common {
 
 impl Default for Shared {
     fn default() -> Self {
-        Shared { by_roles: HashMap::new(), anonymous: Arc::new(Principal::anonymous()) }
+        Shared { by_roles: HashMap::new(), held: 0, anonymous: Arc::new(Principal::anonymous()) }
     }
 }
 
@@ -36,33 +41,42 @@ impl Shared {
     /// The policy has changed.
     pub(super) fn forget_grants(&mut self) {
         self.by_roles.clear();
+        self.held = 0;
     }
 
-    fn of_roles(&mut self, image: &Arc<Image>, roles: &[Arc<str>]) -> Common {
-        if let Some(known) = self.by_roles.get(roles) {
+    fn of_roles(&mut self, image: &Arc<Image>, tenant: Option<&Arc<Tenant>>, roles: &[Arc<str>]) -> Common {
+        let of = tenant.map(|tenant| Arc::clone(&tenant.name));
+        if let Some(known) = self.by_roles.get(&of).and_then(|by_roles| by_roles.get(roles)) {
             return known.clone();
         }
-        if self.by_roles.len() >= ROLE_SETS_MAX {
-            self.by_roles.clear();
+        if self.held >= ROLE_SETS_MAX {
+            self.forget_grants();
         }
-        let set = Arc::new(image.role_set(roles));
+        self.held += 1;
+        let set = Arc::new(image.role_set(roles).of_tenant(tenant.cloned()));
         let nobody = Identity { roles, ..Identity::default() };
         let grants = (!set.is_of_ones_own()).then(|| Arc::new(set.bind(&nobody, &OpenWindows::default())));
         let common = Common { roles: set, grants };
-        self.by_roles.insert(roles.to_vec(), common.clone());
+        self.by_roles.entry(of).or_default().insert(roles.to_vec(), common.clone());
         common
     }
 }
 
 impl Server {
-    /// What the present policy grants to a principal under a Client Identifier, on its connection if it has one.
+    /// What the present policy grants to a principal under the Client Identifier of its Session, on its
+    /// connection if it has one. Nothing, where that is another tenant's than the principal is now.
     pub(crate) fn bind(
         &mut self,
         principal: &Principal,
         client_id: &str,
         connection: Option<ConnectionKey>,
     ) -> Arc<Grants> {
-        let common = self.shared.of_roles(&self.image, &principal.roles);
+        let Ok(tenant) = self.tenant_of(principal) else { return Arc::new(self.image.no_grants()) };
+        let (of, client_id) = scope::parts(client_id);
+        if of != tenant.as_ref().map(|tenant| &*tenant.name) {
+            return Arc::new(self.image.no_grants());
+        }
+        let common = self.shared.of_roles(&self.image, tenant.as_ref(), &principal.roles);
         if let (Some(grants), None) = (common.grants, &principal.narrowed_to) {
             return grants;
         }

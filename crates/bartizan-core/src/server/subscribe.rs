@@ -45,6 +45,8 @@ impl Server {
         let mut retained = Vec::new();
         let mut waits = 0;
         for (text, options) in subscribe.filters() {
+            let whole = self.rooted_subscription(key, text);
+            let text = whole.as_deref().unwrap_or(text);
             let granted = self.subscribe_one(key, session_key, text, options, id, owed, &limits, now, fx);
             codes.push(granted.code);
             waits += u32::from(granted.waits);
@@ -117,6 +119,10 @@ impl Server {
         if session_is_stored(self, session_key) && !self.is_store_writable {
             return Granted::refused(ReasonCode::QuotaExceeded);
         }
+        if is_new && !self.admit_subscription_to_tenant(session_key) {
+            self.limit_met(key, "tenant_subscriptions_max", "subscription refused", now, fx);
+            return Granted::refused(ReasonCode::QuotaExceeded);
+        }
         let subscription = Subscription { is_shared: share.is_some(), per_delivery, options, id };
         let is_shared = subscription.is_shared;
         // Sessions with the same filter share its text.
@@ -152,7 +158,7 @@ impl Server {
         self.counters().denied.add(1);
         let what = What::Denied {
             action: "subscribe",
-            topic: filter.as_str().to_owned(),
+            topic: grants.shown(filter.as_str()).to_owned(),
             rule: decision.rule.map(|rule| grants.image().rule_name(rule).to_owned()),
             why: decision.why.as_str(),
         };
@@ -229,6 +235,8 @@ impl Server {
         let mut codes = Vec::new();
         let mut waits = 0;
         for text in unsubscribe.filters() {
+            let whole = self.rooted_subscription(key, text);
+            let text = whole.as_deref().unwrap_or(text);
             let removed = self.remove_subscription(session_key, text, Some(ack), fx);
             waits += u32::from(removed == Some(true));
             codes.push(removed.map_or(ReasonCode::NoSubscriptionExisted, |_| ReasonCode::Success));
@@ -253,6 +261,7 @@ impl Server {
                 filter: Arc::clone(&text),
             });
         }
+        self.common.release_tenants_subscription(&session.client_id);
         self.counters().subscriptions.sub(1);
         if subscription.is_shared {
             return Some(self.leave(key, &text, ack, fx));

@@ -203,6 +203,8 @@ pub struct Open {
     pub packet_bytes_max: u32,
     /// The client's Maximum Packet Size.
     pub maximum_packet_size: u32,
+    /// Octets of its tenant's root, the `/` behind it among them; 0 for a client of none.
+    pub root_len: u16,
     /// False when the client wants no reason strings (3.1.2.11.7).
     pub problem_information: bool,
     /// Aliases the client has set.

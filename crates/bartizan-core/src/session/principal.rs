@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{Strength, TokenGrants};
+use crate::policy::{Strength, TENANT_ATTRIBUTE, TokenGrants};
 
 /// A proved identity with what the policy may ask of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,12 @@ impl Principal {
     #[must_use]
     pub fn is_anonymous(&self) -> bool {
         !self.managed && &*self.method == "anonymous"
+    }
+
+    /// The tenant whose client it is, where the policy declares tenants.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.attributes.iter().find(|(name, _)| **name == *TENANT_ATTRIBUTE).map(|(_, value)| &**value)
     }
 
     /// The principal of clients that a listener admits without any credential.

@@ -12,7 +12,7 @@ from bartizan.cli.policy.reading import Flag, Json, good, stored
 from bartizan.errors import InvalidValue
 from bartizan.policy.compiled import Circumstances
 from bartizan.policy.condition import Strength
-from bartizan.policy.diff import Change, Changed, Comparison
+from bartizan.policy.diff import Change, Changed, Comparison, Term
 from bartizan.policy.explain import Explainer
 from bartizan.policy.subject import Subject, connection_words
 
@@ -71,20 +71,24 @@ class Differences:
     roles: Sequence[Changed]
     identities: Sequence[Changed]
     sessions: Sequence[Changed]
+    tenants: Sequence[Term] = ()
+    """Tenants that are new, gone, elsewhere or have other limits."""
     not_looked_at: Sequence[str] = ()
     """What was too much to look at."""
 
     def __bool__(self) -> bool:
-        return bool(self.roles or self.identities or self.sessions or self.not_looked_at)
+        return bool(self.roles or self.identities or self.sessions or self.tenants or self.not_looked_at)
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
         told = {"roles": self.roles, "identities": self.identities, "sessions": self.sessions}
         plain: dict[str, object] = {name: [_plain(each) for each in found] for name, found in told.items()}
-        return plain | {"not_looked_at": list(self.not_looked_at)}
+        tenants = [_term(term) for term in self.tenants]
+        return plain | {"tenants": tenants, "not_looked_at": list(self.not_looked_at)}
 
     def lines(self) -> Iterator[str]:
         """For people."""
+        yield from (f"tenant {term.of}: {term.before} -> {term.after}" for term in self.tenants)
         for each in self.roles:
             yield f"role {each.subject.roles[0]}"
             yield from _lines(each)
@@ -105,7 +109,8 @@ def differences(
     known = stored(data, config) if data is not None else ()
     sessions = comparison.subjects(_sessions(data)) if live and data is not None else ()
     found = [list(each) for each in (comparison.roles(), comparison.identities(known), sessions)]
-    return Differences(*found, not_looked_at=tuple(comparison.not_looked_at))
+    tenants = tuple(comparison.tenants())
+    return Differences(*found, tenants=tenants, not_looked_at=tuple(comparison.not_looked_at))
 
 
 def _sessions(data: Path) -> Iterator[Subject]:
@@ -140,8 +145,12 @@ def _plain(each: Changed) -> dict[str, object]:
         "gains": [_change(change) for change in each.changes if change.gained],
         "loses": [_change(change) for change in each.changes if not change.gained],
         "limits": [{"name": name, "before": before, "after": after} for name, before, after in each.limits],
-        "terms": [{"of": term.of, "before": term.before, "after": term.after} for term in each.terms],
+        "terms": [_term(term) for term in each.terms],
     }
+
+
+def _term(term: Term) -> dict[str, object]:
+    return {"of": term.of, "before": term.before, "after": term.after}
 
 
 def _change(change: Change) -> dict[str, object]:
