@@ -25,7 +25,9 @@ def proofs(data: Path) -> dict[str, Proof]:
     """An identity of each tenant, and of none."""
     found: dict[str, Proof] = {}
     for name, more in (("anne", ("--attr", "tenant=acme")), ("bert", ("--attr", "tenant=bolt")), ("olga", ())):
-        done = run("enrol", name, "--role", "crew", "--data", data, "--password", "--json", *more)
+        done = run(
+            "enrol", name, "--role", "crew", "--data", data, "--password", "--json", "--out", data.parent / name, *more
+        )
         assert done.returncode == 0, done.stderr
         found[name] = Proof(user_name=name, password=json.loads(done.stdout)["password"])
     return found
