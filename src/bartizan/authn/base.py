@@ -66,15 +66,18 @@ class Proof:
     remembered_s: int = 0
     """Seconds for which the same credential from the same address is good without asking again; a change of
     policy, identities or certificates ends it. 0, for what may change elsewhere: ask every time."""
-    factors: frozenset[Factor] = frozenset()
-    """What kinds of proof it rests on; empty: those of the principal, or else `external`."""
+    factors: frozenset[Factor] | None = None
+    """What kinds of proof it rests on; None: those of the principal, or else `external`. Empty, for what judges
+    without having been shown anything: it adds no strength to others."""
 
     @property
     def shown(self) -> frozenset[Factor]:
         """What kinds of proof were shown; none by whoever is anonymous."""
         if self.principal.method == "anonymous":
             return frozenset()
-        return self.factors or self.principal.factors or frozenset({Factor.EXTERNAL})
+        if self.factors is not None:
+            return self.factors
+        return self.principal.factors or frozenset({Factor.EXTERNAL})
 
     def __post_init__(self) -> None:
         if self.data is not None and len(self.data) > DATA_BYTES_MAX:

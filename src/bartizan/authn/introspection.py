@@ -17,7 +17,7 @@ from urllib.parse import quote_plus
 from bartizan.authn.base import Authenticator, ConnectRequest, Denied, Proof, ProviderUnavailable
 from bartizan.authn.claims import Subject, check_audience, check_dates, check_required, refuse
 from bartizan.authn.fetch import Fetcher
-from bartizan.authn.outside import Gate, Tell, Trouble
+from bartizan.authn.outside import Provider, Tell
 from bartizan.authn.strict_json import NotStrict, strict_object
 from bartizan.config.authenticators import Introspection
 from bartizan.config.load import read_secret_octets
@@ -57,8 +57,7 @@ class Introspector:
         self._settings = settings
         self._clock = clock
         self._now = now
-        self._gate = Gate.of(name, settings)
-        self._trouble = Trouble(name, tell)
+        self._provider = Provider(name, settings, tell)
         self._fetcher = Fetcher(
             name, ca_file=settings.ca_file, deadline_s=settings.deadline_s, bytes_max=ANSWER_BYTES_MAX
         )
@@ -72,10 +71,12 @@ class Introspector:
         """What the issuer says, and when the token ends; `Denied` unless it is active."""
         if len(token) > self._settings.token_bytes_max:
             raise Denied(ReasonCode.NOT_AUTHORIZED, "the token is too long")
+        if not token.isascii():
+            raise Denied(ReasonCode.NOT_AUTHORIZED, "what was presented is no token")
         mark = hashlib.sha256(token).digest()
         answer = self._answers.get(mark)
         if answer is None or answer.until <= self._clock():
-            answer = await self._gate.ask(lambda: self._ask(token))
+            answer = await self._provider.ask(lambda: self._ask(token))
             self._remember(mark, answer)
         if answer.claims is None:
             raise Denied(ReasonCode.NOT_AUTHORIZED, "the issuer says that the token is not active")
@@ -89,19 +90,11 @@ class Introspector:
 
     async def _ask(self, token: bytes) -> _Answer:
         settings = self._settings
-        try:
-            form = {"token": token.decode("ascii"), "token_type_hint": "access_token"}
-        except UnicodeDecodeError:
-            raise Denied(ReasonCode.NOT_AUTHORIZED, "what was presented is no token") from None
+        form = {"token": token.decode("ascii"), "token_type_hint": "access_token"}
         try:
             said = strict_object(await self._fetcher.post(settings.introspection_url, form, self._headers))
-        except ProviderUnavailable as error:
-            self._trouble.met(str(error))
-            raise
         except NotStrict as error:
-            self._trouble.met(what := f"{self._name} gave an answer that cannot be read: {error}")
-            raise ProviderUnavailable(what) from None
-        self._trouble.over()
+            raise ProviderUnavailable(f"{self._name} gave an answer that cannot be read: {error}") from None
         if said.get("active") is not True:
             return _Answer(None, 0.0, self._clock() + min(REFUSED_S, settings.remembered_s))
         if settings.issuer is not None and said.get("iss") not in {None, settings.issuer}:

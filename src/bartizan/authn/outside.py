@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from bartizan.authn.base import Denied, ProviderUnavailable
-from bartizan.config.authenticators import Outside
+from bartizan.config.outside import Outside
 from bartizan.model.reason import ReasonCode
 
 T = TypeVar("T")
@@ -72,3 +72,25 @@ class Gate:
             raise ProviderUnavailable(f"{self._name} did not answer within {self._deadline_s:g} s") from None
         finally:
             self._inside -= 1
+
+
+class Provider:
+    """Whoever is asked: behind a gate, with its trouble told, that of being slow included."""
+
+    def __init__(self, name: str, settings: Outside, tell: Tell) -> None:
+        self._gate = Gate.of(name, settings)
+        self._trouble = Trouble(name, tell)
+
+    async def ask(self, call: Callable[[], Awaitable[T]]) -> T:
+        """What `call` returns. `Denied` by it is an answer; `ProviderUnavailable` is none."""
+        try:
+            answer = await self._gate.ask(call)
+        except ProviderUnavailable as error:
+            self._trouble.met(str(error))
+            raise
+        except Denied as denied:
+            if denied.reason is not ReasonCode.SERVER_BUSY:
+                self._trouble.over()
+            raise
+        self._trouble.over()
+        return answer

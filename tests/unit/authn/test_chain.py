@@ -297,7 +297,7 @@ async def test_what_breaks_inside_lets_nobody_in(error):
 
 
 async def test_a_flood_of_passwords_is_told_to_come_back(chain, monkeypatch):
-    monkeypatch.setattr("bartizan.authn.password.WAITING_MAX", 0)
+    monkeypatch.setattr("bartizan.authn.verification.WAITING_MAX", 0)
     assert refused(await chain.decide(by_password("dash")), ReasonCode.SERVER_BUSY)
 
 

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from bartizan.authn import Denied, ProviderUnavailable
-from bartizan.authn.outside import Gate
+from bartizan.authn.outside import Gate, Provider
+from bartizan.config.outside import Outside
 from bartizan.model.reason import ReasonCode
 
 pytestmark = pytest.mark.anyio
@@ -66,3 +67,40 @@ async def test_an_error_leaves_no_one_inside():
     for _ in range(3):
         with pytest.raises(ValueError):
             await guard.ask(fails)
+
+
+async def test_a_provider_that_is_slow_or_down_is_told_once_and_once_that_it_is_over():
+    told: list[tuple[str, bool]] = []
+    settings = Outside(deadline_s=0.05, concurrent_max=1, waiting_max=0)
+    provider = Provider("slow", settings, lambda name, wrong: told.append((name, wrong is not None)))
+    never = asyncio.Event()
+
+    async def down() -> bool:
+        raise ProviderUnavailable("down")
+
+    async def says_no() -> bool:
+        raise Denied(ReasonCode.NOT_AUTHORIZED, "no")
+
+    for call, error in (
+        (never.wait, ProviderUnavailable),
+        (down, ProviderUnavailable),
+        (says_no, Denied),
+        (down, ProviderUnavailable),
+    ):
+        with pytest.raises(error):
+            await provider.ask(call)
+    assert told == [("slow", True), ("slow", False), ("slow", True)]
+
+
+async def test_a_full_gate_says_nothing_of_the_provider():
+    told: list[str | None] = []
+    settings = Outside(deadline_s=1, concurrent_max=1, waiting_max=0)
+    provider, never = Provider("slow", settings, lambda _name, wrong: told.append(wrong)), asyncio.Event()
+    waiting = asyncio.create_task(provider.ask(never.wait))
+    await asyncio.sleep(0)
+    with pytest.raises(Denied):
+        await provider.ask(never.wait)
+    assert told == []
+    never.set()
+    assert await waiting
+    assert told == []
