@@ -1,5 +1,6 @@
 """An HTTP server on loopback that answers as a test says, and remembers what it was asked."""
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ class Scripted:
 
 
 @contextmanager
-def scripted() -> Iterator[Scripted]:
+def scripted(tls: ssl.SSLContext | None = None) -> Iterator[Scripted]:
     """One such server; it answers 404 at first."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -70,7 +71,10 @@ def scripted() -> Iterator[Scripted]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    running = Scripted(f"http://127.0.0.1:{server.server_address[1]}", lambda _path, _body: Answer(status=404))
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    scheme = "http" if tls is None else "https"
+    running = Scripted(f"{scheme}://127.0.0.1:{server.server_address[1]}", lambda _path, _body: Answer(status=404))
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

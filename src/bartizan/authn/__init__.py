@@ -7,6 +7,11 @@ anonymous    nothing presented, on a listener that says `danger_anonymous`
 jwt          signed tokens of an issuer; jwks, its keys; claims, what is made of them
 introspection  tokens that their issuer is asked about
 scram        a password that is proved and never sent
+webhook      a service of the operator's own, asked by a signed POST
+ldap         a directory judges the password; ldap_connection, ldap_wire: how it is spoken to
+sql          hashes of passwords in a database of the operator's own; rows, where they come from
+vouching     what somebody outside says of an account -> a proof
+verification  passwords against stored hashes, at the same cost for everyone
 outside      one gate for each authenticator that asks somebody outside
 backoff      how guessing at passwords is slowed down
 binding      which Client Identifiers an identity may use

@@ -14,9 +14,13 @@ from bartizan.authn.chain import Chain, each_alone, name_of
 from bartizan.authn.entry import Entry, Part
 from bartizan.authn.introspection import introspection_authenticators
 from bartizan.authn.jwt import jwt_authenticators
+from bartizan.authn.ldap import ldap_authenticators
 from bartizan.authn.outside import Tell
 from bartizan.authn.password import HashKeeper, PasswordAuthenticator
 from bartizan.authn.scram import ScramSurroundings, scram_authenticators
+from bartizan.authn.sql import sql_authenticators
+from bartizan.authn.webhook import webhook_authenticators
+from bartizan.config.accounts import Ldap, Sql, Webhook
 from bartizan.config.authenticators import Introspection, Jwt, Scram
 from bartizan.config.listener import BUILT_IN
 from bartizan.config.schema import Settings
@@ -45,6 +49,9 @@ BUILDERS: Mapping[type, Builder] = {
     Scram: lambda name, kind, around: scram_authenticators(
         name, kind, ScramSurroundings(around.directory, around.backoff, around.names, kind.iterations)
     ),
+    Ldap: lambda name, kind, around: ldap_authenticators(name, kind, around.directory, around.tell),
+    Webhook: lambda name, kind, around: webhook_authenticators(name, kind, around.directory, around.tell),
+    Sql: lambda name, kind, around: sql_authenticators(name, kind, around.directory, around.tell),
 }
 
 

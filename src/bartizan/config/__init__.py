@@ -2,7 +2,9 @@
 
 schema     Settings and its small sections
 listener   one listener: where, TLS, who may try
-authenticators  further ways to prove an identity, one model a kind
+authenticators  further ways to prove an identity, one model a kind; accounts, those that judge passwords elsewhere
+outside    what all have that ask somebody; proofs, what a listener may not ask for
+ldap_names  Distinguished Names and filters with variables
 limits     every bound with its default and what happens when it is met
 layout     where things lie in the data directory
 load       TOML file and `--set`: the only module here that reads files

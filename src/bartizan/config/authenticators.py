@@ -8,11 +8,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from bartizan.config.accounts import Ldap, Sql, Webhook
 from bartizan.config.listener import BUILT_IN, Reason
+from bartizan.config.outside import Attribute, Outside, Role, Url, require_https
 from bartizan.model.credential import (
     SCRAM_ITERATIONS,
     SCRAM_ITERATIONS_MAX,
@@ -20,7 +21,6 @@ from bartizan.model.credential import (
     SCRAM_MECHANISMS,
     ScramMechanism,
 )
-from bartizan.model.ids import AttributeName, RoleName
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}\Z")
 
@@ -45,39 +45,9 @@ def parse_authenticator_name(name: str) -> str:
     return name
 
 
-def parse_url(text: str) -> str:
-    """A URL of https, or of http where a `danger_*` setting allows that; without user, password or fragment."""
-    parts = urlsplit(text)
-    if parts.scheme not in {"https", "http"} or not parts.hostname:
-        raise ValueError("write a URL such as https://id.example/certs")
-    if "@" in parts.netloc or parts.fragment:
-        raise ValueError("a URL here has neither user, password nor fragment: secrets are read from files")
-    return text
-
-
 AuthenticatorName = Annotated[str, AfterValidator(parse_authenticator_name)]
-Url = Annotated[str, AfterValidator(parse_url)]
-Role = Annotated[str, AfterValidator(lambda text: str(RoleName.parse(text)))]
-Attribute = Annotated[str, AfterValidator(lambda text: str(AttributeName.parse(text)))]
 ClaimPath = Annotated[str, Field(min_length=1, max_length=256)]
 ClaimValue = Annotated[str, Field(max_length=1024)] | bool | int
-
-
-class Outside(BaseModel):
-    """What every authenticator has that asks somebody outside: its own gate (`authn/outside.py`)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    deadline_s: Annotated[float, Field(gt=0, le=4.5)] = Field(
-        3.0,
-        description="Time for one answer from outside, waiting for a turn included; then 0x88 Server unavailable.",
-    )
-    concurrent_max: Annotated[int, Field(strict=True, ge=1, le=256)] = Field(
-        16, description="Requests under way at once."
-    )
-    waiting_max: Annotated[int, Field(strict=True, ge=0, le=512)] = Field(
-        128, description="Clients that wait for their turn beside those; further ones get 0x89 Server busy at once."
-    )
 
 
 class Claims(Outside):
@@ -203,7 +173,7 @@ class Jwt(Claims):
             raise ValueError('secret_file is for HS algorithms: set algorithms = ["HS256"], or name the issuer\'s keys')
         if self.secret_file is None and any(name.startswith("HS") for name in self.algorithms):
             raise ValueError("HS algorithms need secret_file: with public keys, everyone could sign")
-        _https(self.jwks_url, self.danger_plaintext_jwks, "jwks_url", "danger_plaintext_jwks")
+        require_https(self.jwks_url, self.danger_plaintext_jwks, "jwks_url", "danger_plaintext_jwks")
         if self.ca_file is not None and not (self.jwks_url or "").startswith("https:"):
             raise ValueError("ca_file is for a jwks_url of https: remove it")
         return self
@@ -269,19 +239,10 @@ class Introspection(Claims):
     @model_validator(mode="after")
     def _endpoint(self) -> Self:
         danger = self.danger_plaintext_introspection
-        _https(self.introspection_url, danger, "introspection_url", "danger_plaintext_introspection")
+        require_https(self.introspection_url, danger, "introspection_url", "danger_plaintext_introspection")
         if self.ca_file is not None and not self.introspection_url.startswith("https:"):
             raise ValueError("ca_file is for an introspection_url of https: remove it")
         return self
-
-
-def _https(url: str | None, danger: str | None, key: str, danger_key: str) -> None:
-    """Refuses http without its danger, and the danger without http."""
-    plain = url is not None and url.startswith("http:")
-    if plain and danger is None:
-        raise ValueError(f'{key} is not https: correct it, or say why in {danger_key} = "reason"')
-    if danger is not None and not plain:
-        raise ValueError(f"{danger_key} without a {key} of http: remove it")
 
 
 class Scram(BaseModel):
@@ -318,10 +279,17 @@ class Scram(BaseModel):
     PATHS: ClassVar[tuple[str, ...]] = ()
 
 
-AuthenticatorSettings = Annotated[Jwt | Introspection | Scram, Field(discriminator="kind")]
+AuthenticatorSettings = Annotated[Jwt | Introspection | Scram | Ldap | Webhook | Sql, Field(discriminator="kind")]
 """Every kind there is. A further one joins this union, `KINDS`, and the table of `authn/kinds.py`."""
 
-KINDS: Mapping[str, type[BaseModel]] = {"jwt": Jwt, "introspection": Introspection, "scram": Scram}
+KINDS: Mapping[str, type[BaseModel]] = {
+    "jwt": Jwt,
+    "introspection": Introspection,
+    "scram": Scram,
+    "ldap": Ldap,
+    "webhook": Webhook,
+    "sql": Sql,
+}
 """The same, by name. `PATHS` of each are the keys that hold paths."""
 
 

@@ -27,9 +27,14 @@ EFFECTS = {
     "danger_ignore_credentials": "User Names and Passwords are not checked: every client is `anonymous`",
     "danger_plaintext_jwks": "keys of tokens come without TLS: who is on the way can replace them and be anyone",
     "danger_plaintext_introspection": "tokens are asked about without TLS: who is on the way can be anyone",
+    "danger_plaintext_webhook": "passwords are sent to a service without TLS: everyone on the way can read them",
+    "danger_plaintext_ldap": "passwords are sent to a directory without TLS: who is on the way reads them and can be anyone",
     "danger_public_http": "metrics and health can be read without login from other machines",
 }
 """One line of effect for each `danger_*` key of the schema; a test keeps it complete."""
+
+ASKED_AT = ("jwks_url", "introspection_url", "webhook_url", "ldap_url")
+"""The keys of authenticators that say whom they ask."""
 
 
 def dangers(settings: Settings) -> tuple[Danger, ...]:
@@ -42,7 +47,7 @@ def _dangers(settings: Settings) -> Iterator[Danger]:
         (f"listeners.{name}", listener.bind, listener) for name, listener in sorted(settings.listeners.items())
     ]
     asked = [
-        (f"authenticators.{name}", str(getattr(kind, "jwks_url", None) or getattr(kind, "introspection_url", "")), kind)
+        (f"authenticators.{name}", next((url for key in ASKED_AT if (url := getattr(kind, key, None))), ""), kind)
         for name, kind in sorted(settings.authenticators.items())
     ]
     for path, bind, section in [*listeners, *asked, ("http", settings.http.bind or "", settings.http)]:

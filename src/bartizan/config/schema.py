@@ -6,16 +6,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from bartizan.config.authenticators import (
-    AuthenticatorName,
-    AuthenticatorSettings,
-    Introspection,
-    PasswordSettings,
-    Scram,
-)
+from bartizan.config.authenticators import AuthenticatorName, AuthenticatorSettings, PasswordSettings
 from bartizan.config.database import parse_database_url
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Bind, Listener, Reason, is_local
+from bartizan.config.proofs import check_proofs
 
 _SECTION = ConfigDict(frozen=True, extra="forbid")
 _LISTENER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}\Z")
@@ -218,21 +213,7 @@ class Settings(BaseModel):
                 f"authenticators.{name} is named by no listener: add it to a listener's authentication, or remove it"
             )
         for name, listener in self.listeners.items():
-            named = {part for entry in listener.proofs or () for part in entry}
-            for part in sorted(named & self.authenticators.keys() if "password" in named else ()):
-                settings = self.authenticators[part]
-                if isinstance(settings, Introspection) and settings.takes_passwords:
-                    raise ValueError(
-                        f"listeners.{name} takes passwords, and authenticators.{part} would send them to its issuer: "
-                        f'set token_in = "auth" there, or take "password" out of authentication'
-                    )
-            for part in sorted(named & self.authenticators.keys() if not listener.tls else ()):
-                settings = self.authenticators[part]
-                if isinstance(settings, Scram) and settings.channel_binding == "required":
-                    raise ValueError(
-                        f'listeners.{name} has no TLS, and authenticators.{part} asks for channel_binding = "required": '
-                        f"nobody could ever prove it"
-                    )
+            check_proofs(name, listener.proofs, self.authenticators, has_tls=listener.tls)
         return self
 
     @model_validator(mode="after")

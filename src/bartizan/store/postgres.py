@@ -4,7 +4,7 @@ The driver, asyncpg, comes with the extra `bartizan[pg]`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
@@ -43,7 +43,7 @@ class PostgresIdentityStore(SqlIdentityStore):
     @classmethod
     async def open(cls, url: str, password: str | None = None) -> Self:
         """Connects and brings the schema up to date. The password is in no message and no `repr`."""
-        store = cls(_engine(make_url(url), password))
+        store = cls(open_engine(make_url(url), password))
         try:
             async with store.writing() as connection:
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
@@ -116,16 +116,26 @@ async def _driver_of(connection: AsyncConnection) -> Any:  # noqa: ANN401  async
     return (await connection.get_raw_connection()).driver_connection
 
 
-def _engine(url: URL, password: str | None) -> AsyncEngine:
+def open_engine(
+    url: URL,
+    password: str | None,
+    *,
+    connections_max: int = CONNECTIONS_MAX,
+    statement_timeout_s: float = STATEMENT_TIMEOUT_S,
+    server_settings: Mapping[str, str] | None = None,
+) -> AsyncEngine:
+    """Connections to a PostgreSQL, made when they are needed. The password is in no message and no `repr`."""
     # libpq's word in the URL, asyncpg's in its call.
     mode = url.query.get("sslmode")
-    arguments: dict[str, object] = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": STATEMENT_TIMEOUT_S}
+    arguments: dict[str, object] = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": statement_timeout_s}
     if mode is not None:
         arguments["ssl"] = mode
+    if server_settings is not None:
+        arguments["server_settings"] = dict(server_settings)
     target = url.difference_update_query(["sslmode"]).set(drivername="postgresql+asyncpg", password=password)
     try:
         return create_async_engine(
-            target, connect_args=arguments, pool_size=CONNECTIONS_MAX, max_overflow=0, pool_pre_ping=True
+            target, connect_args=arguments, pool_size=connections_max, max_overflow=0, pool_pre_ping=True
         )
     except ModuleNotFoundError:
-        raise StoreUnavailable("identities in PostgreSQL need the driver asyncpg: pip install 'bartizan[pg]'") from None
+        raise StoreUnavailable("PostgreSQL needs the driver asyncpg: pip install 'bartizan[pg]'") from None
