@@ -16,7 +16,6 @@ certificates  TLS material: read, kept fresh, replaced in place
 status        counters -> `$SYS/broker/...` in Mosquitto's names, with moving averages
 log           events as lines, for eyes or for machines
 reload        what a changed configuration can change while the broker runs
-windows       tells when a time window opens or closes
 lock          one broker per data directory
 descriptors   room for connections: the system's limit of open files
 """

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,6 @@ from bartizan.broker.ended import disconnect_ended
 from bartizan.broker.hashes import HASHES_INTERVAL_S
 from bartizan.broker.status import Loads, numbers, status_topics
 from bartizan.broker.usage import WRITE_INTERVAL_S
-from bartizan.broker.windows import WindowWatch
 from bartizan.errors import BartizanError
 
 if TYPE_CHECKING:
@@ -52,7 +50,6 @@ class Chores:
         self._spawn(self._every(HASHES_INTERVAL_S, self._broker.hashes.write))
         self._spawn(self._every(CARE_INTERVAL.total_seconds(), self._broker.care_for_certificates))
         self._spawn(self._every(SCHEDULE_INTERVAL_S, self._tell_windows))
-        self._spawn(self._watch_windows())
         self._spawn(self._every(interval_s or SAMPLE_INTERVAL_S, self._sample))
         if interval_s:
             self._publish_status()
@@ -104,12 +101,6 @@ class Chores:
     async def _tell_windows(self) -> None:
         if self._broker.in_force.policy.windows:
             await self._broker.in_force.put()
-
-    async def _watch_windows(self) -> None:
-        watch = WindowWatch(self._broker.journal)
-        while True:
-            pause_s = watch.look(self._broker.in_force.policy, datetime.now(UTC))
-            await asyncio.sleep(pause_s)
 
     async def _sample(self) -> None:
         self._loads = self._loads.advance(self._broker.engine.metrics(), asyncio.get_running_loop().time())
