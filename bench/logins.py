@@ -127,7 +127,7 @@ class Provider(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_words: object) -> None:
+    def log_message(self, format: str, *_: object) -> None:  # noqa: A002  # pyrefly: ignore[missing-override-decorator]
         """Nothing."""
 
 
