@@ -19,6 +19,7 @@ VERBS: tuple[tuple[str, str], ...] = (
     ("group", "bartizan.cli.group:app"),
     ("role", "bartizan.cli.role:app"),
     ("credential", "bartizan.cli.credential:app"),
+    ("operator", "bartizan.cli.operator:app"),
     ("policy", "bartizan.cli.policy:app"),
     ("store", "bartizan.cli.store:app"),
     ("import", "bartizan.cli.import_:app"),

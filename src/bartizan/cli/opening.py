@@ -9,7 +9,8 @@ from bartizan.config.load import load_settings, read_secret
 from bartizan.config.schema import Settings
 from bartizan.errors import ConfigurationError
 from bartizan.identity.register import Register
-from bartizan.store.ports import IdentityStore
+from bartizan.store.ports import IdentityStore, OperatorStore
+from bartizan.store.sql import SqlIdentityStore
 from bartizan.store.sqlite import SqliteIdentityStore
 
 DEFAULT_DATA = Path("bartizan-data")
@@ -45,6 +46,17 @@ async def identities(directory: DataDirectory, settings: Settings) -> AsyncItera
 
 
 @asynccontextmanager
+async def operators_of(data: Path, config: Path | None) -> AsyncIterator[OperatorStore]:
+    """The operators of the broker that was set up there."""
+    directory = existing(data)
+    store = await _opened(directory, settings_of(directory, config))
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
 async def register_of(data: Path, config: Path | None) -> AsyncIterator[Register]:
     """The identities of the broker that was set up there."""
     directory = existing(data)
@@ -52,7 +64,7 @@ async def register_of(data: Path, config: Path | None) -> AsyncIterator[Register
         yield Register(store)
 
 
-async def _opened(directory: DataDirectory, settings: Settings) -> IdentityStore:
+async def _opened(directory: DataDirectory, settings: Settings) -> SqlIdentityStore:
     if settings.store.identities is None:
         return await SqliteIdentityStore.open(directory.identities)
     from bartizan.store.postgres import PostgresIdentityStore  # noqa: PLC0415  most need no PostgreSQL

@@ -81,7 +81,7 @@ def passwd(
     settings = settings_of(directory, config)
     if scram is not None:
         check_name(name)
-    password = generate_secret() if generate else _chosen(password_file)
+    password = generate_secret() if generate else chosen_password(password_file)
     asyncio.run(_set(directory, settings, name, password, (_MECHANISMS[scram] if scram else ()), with_hash=with_hash))
     shown = {"password": password} if generate else {}
     if json_output:
@@ -91,7 +91,8 @@ def passwd(
     return 0
 
 
-def _chosen(file: Path | None) -> str:
+def chosen_password(file: Path | None) -> str:
+    """The password in a file, else what somebody types."""
     if file is not None:
         password = read_file(file, "the password file").decode(errors="replace").split("\n", 1)[0].rstrip("\r")
     elif sys.stdin.isatty():

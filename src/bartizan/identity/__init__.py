@@ -7,6 +7,8 @@ records    identities as plain values, for JSON and CSV
 csv_file   identities from CSV and to it, all or nothing
 hashes     those of other brokers, until the next login
 passwords  argon2id hashes, generated secrets
+operators  the people who run the broker: roles, one-time and recovery codes
+passkeys   their keys of WebAuthn: register, log in
 scram      keys that prove a password, and the arithmetic with them
 """
 

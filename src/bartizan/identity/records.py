@@ -20,6 +20,7 @@ from bartizan.model.credential import (
 )
 from bartizan.model.group import Group
 from bartizan.model.ids import parse_remark
+from bartizan.model.operator import Operator
 from bartizan.model.principal import Identity
 
 HASHES = ("$argon2id$", "$7$", "$6$")
@@ -86,6 +87,32 @@ def credential_record(credential: Credential, *, secrets: bool = False) -> dict[
             record |= {"mechanism": credential.mechanism, "iterations": credential.iterations}
             keys = {name: getattr(credential, name).hex() for name in ("salt", "stored_key", "server_key")}
             return record | (keys if secrets else {})
+
+
+def operator_record(operator: Operator) -> dict[str, Any]:
+    """An operator with its second factors, and no secret of any."""
+    factors = ["totp"] * operator.has_totp + ["passkey"] * bool(operator.passkeys)
+    return {
+        "operator": str(operator.name),
+        "roles": [role.value for role in operator.roles],
+        "tenant": operator.tenant,
+        "enabled": operator.is_enabled,
+        "note": operator.note,
+        "created_at": time_text(operator.created_at),
+        "must_change_password": operator.must_change,
+        "second_factor": factors,
+        "totp": "on" if operator.has_totp else "not confirmed" if operator.totp else "off",
+        "recovery_codes_left": sum(code.used_at is None for code in operator.recovery_codes),
+        "passkeys": [
+            {
+                "id": key.id.hex(),
+                "label": key.label,
+                "created_at": time_text(key.created_at),
+                "last_used_at": time_text(key.last_used_at),
+            }
+            for key in operator.passkeys
+        ],
+    }
 
 
 def parse_credential(record: Mapping[str, Any]) -> Credential:

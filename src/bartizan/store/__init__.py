@@ -5,6 +5,7 @@ memory      for tests and for brokers that keep nothing
 tables      the relational schema of today (SQLAlchemy Core)
 migrations  how an earlier schema becomes that one
 rows        identities and groups to rows and back
+operators   the people who run the broker, for each adapter; operator_rows, their rows
 queries     reads of whole identities
 writer      one transaction's changes
 sql         what the two relational adapters share
@@ -24,6 +25,7 @@ from bartizan.store.ports import (
     Delta,
     IdentityDirectory,
     IdentityStore,
+    OperatorStore,
     Remove,
     RemoveGroup,
     Replace,
@@ -38,6 +40,7 @@ __all__ = [
     "IdentityDirectory",
     "IdentityStore",
     "MemoryIdentityStore",
+    "OperatorStore",
     "Remove",
     "RemoveGroup",
     "Replace",

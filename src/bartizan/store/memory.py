@@ -9,6 +9,7 @@ from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group
 from bartizan.model.principal import Identity
 from bartizan.model.usage import Usage
+from bartizan.store.operators import MemoryOperators
 from bartizan.store.ports import (
     DECOY_KEY_BYTES,
     Change,
@@ -87,10 +88,11 @@ class _State:
         self.groups_revision = self.revision
 
 
-class MemoryIdentityStore:
-    """`IdentityStore` on dicts."""
+class MemoryIdentityStore(MemoryOperators):
+    """`IdentityStore` and `OperatorStore` on dicts."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._state = _State()
         self._usage: dict[tuple[str, str], Usage] = {}
         self._decoy_key = token_bytes(DECOY_KEY_BYTES)

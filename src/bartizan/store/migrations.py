@@ -166,7 +166,53 @@ def _third(connection: Connection) -> None:
     connection.execute(update(then).values(decoy_key=token_hex(DECOY_KEY_BYTES)))
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third)
+def _fourth(connection: Connection) -> None:
+    """Operators with what proves them."""
+    then = MetaData()
+    Table(
+        "operator",
+        then,
+        Column("name", NAME, primary_key=True),
+        Column("created_at", Text, nullable=False),
+        Column("roles", Text, nullable=False),
+        Column("tenant", Text, nullable=False),
+        Column("is_enabled", Integer, nullable=False),
+        Column("note", Text, nullable=False),
+        Column("password_hash", Text, nullable=False),
+        Column("must_change", Integer, nullable=False),
+        Column("totp_secret", Text),
+        Column("totp_created_at", Text),
+        Column("totp_confirmed_at", Text),
+        Column("totp_last_step", BIG),
+        Column("revision", BIG, nullable=False),
+        **STRICT,
+    )
+    Table(
+        "operator_passkey",
+        then,
+        Column("operator", NAME, ForeignKey("operator.name", ondelete="CASCADE"), primary_key=True),
+        Column("id", Text, primary_key=True),
+        Column("position", Integer, nullable=False),
+        Column("public_key", Text, nullable=False),
+        Column("sign_count", BIG, nullable=False),
+        Column("created_at", Text, nullable=False),
+        Column("last_used_at", Text),
+        Column("label", Text, nullable=False),
+        **STRICT,
+    )
+    Table(
+        "operator_recovery",
+        then,
+        Column("operator", NAME, ForeignKey("operator.name", ondelete="CASCADE"), primary_key=True),
+        Column("position", Integer, primary_key=True),
+        Column("hash", Text, nullable=False),
+        Column("used_at", Text),
+        **STRICT,
+    )
+    then.create_all(connection)
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third, _fourth)
 """Migration n brings version n-1 to n. Never change one that was released: add another."""
 
 

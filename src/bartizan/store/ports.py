@@ -10,6 +10,7 @@ from typing import Protocol
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group
 from bartizan.model.ids import GroupName, IdentityName
+from bartizan.model.operator import Operator
 from bartizan.model.principal import Identity
 from bartizan.model.usage import Usage
 
@@ -97,6 +98,30 @@ class IdentityDirectory(Protocol):
         """A secret of this store, always the same: what is told about names that are not there is derived from it,
         so that it does not change with a restart either, nor from broker to broker. Proves nothing.
         """
+        ...
+
+
+class OperatorStore(Protocol):
+    """Keeps the people who run the broker, beside the identities and apart from them: no identity's revision moves."""
+
+    async def operators(self) -> Sequence[Operator]:
+        """Every operator, in order of name."""
+        ...
+
+    async def operator(self, name: str) -> Operator | None:
+        """The operator of exactly this name."""
+        ...
+
+    async def add_operator(self, operator: Operator) -> Operator:
+        """Adds one, durable when this returns; `AlreadyExists` if the name is taken."""
+        ...
+
+    async def replace_operator(self, operator: Operator) -> Operator:
+        """Writes one that was read at `operator.revision`; `Conflict` if it changed since, `NotFound` if it is gone."""
+        ...
+
+    async def remove_operator(self, name: str) -> None:
+        """Removes one; `NotFound` if there is none."""
         ...
 
 

@@ -1,6 +1,6 @@
 """Identities in tables: what the SQLite and the PostgreSQL adapter share. Each gives it transactions."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -14,6 +14,7 @@ from bartizan.model.group import Group
 from bartizan.model.principal import Identity
 from bartizan.model.usage import Usage
 from bartizan.store import queries, rows
+from bartizan.store.operators import SqlOperators
 from bartizan.store.ports import Change, Delta, Told
 from bartizan.store.tables import CREDENTIAL, IDENTITY, REMOVED, REVISION, USAGE
 from bartizan.store.writer import Writer
@@ -28,8 +29,8 @@ _KEEP_USAGE = text(
 )
 
 
-class SqlIdentityStore(ABC):
-    """`IdentityStore` on an SQLAlchemy engine."""
+class SqlIdentityStore(SqlOperators):
+    """`IdentityStore` and `OperatorStore` on an SQLAlchemy engine."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -149,6 +150,10 @@ class SqlIdentityStore(ABC):
             raise Conflict("the change contradicts what is stored") from error
         except (SQLAlchemyError, OSError) as error:
             raise unavailable(error) from error
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Lets go of everything. Calling it twice is no error."""
 
     @abstractmethod
     def snapshot(self) -> AbstractAsyncContextManager[AsyncConnection]:

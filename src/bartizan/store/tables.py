@@ -120,3 +120,44 @@ USAGE = Table(
     Column("last_seen_ms", BIG, nullable=False),
     Column("address", Text, nullable=False),
 )
+
+OPERATOR = Table(
+    "operator",
+    METADATA,
+    Column("name", NAME, primary_key=True),
+    Column("created_at", Text, nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("is_enabled", Integer, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("must_change", Integer, nullable=False),
+    Column("totp_secret", Text),
+    Column("totp_created_at", Text),
+    Column("totp_confirmed_at", Text),
+    Column("totp_last_step", BIG),
+    Column("revision", BIG, nullable=False),
+)
+"""The people who run the broker: nothing here belongs to an identity."""
+
+OPERATOR_PASSKEY = Table(
+    "operator_passkey",
+    METADATA,
+    Column("operator", NAME, ForeignKey("operator.name"), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("public_key", Text, nullable=False),
+    Column("sign_count", BIG, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("last_used_at", Text),
+    Column("label", Text, nullable=False),
+)
+
+OPERATOR_RECOVERY = Table(
+    "operator_recovery",
+    METADATA,
+    Column("operator", NAME, ForeignKey("operator.name"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("hash", Text, nullable=False),
+    Column("used_at", Text),
+)
