@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bartizan.config.layout import DataDirectory
 from bartizan.config.load import load_settings, read_secret
@@ -10,8 +11,10 @@ from bartizan.config.schema import Settings
 from bartizan.errors import ConfigurationError
 from bartizan.identity.register import Register
 from bartizan.store.ports import IdentityStore, OperatorStore
-from bartizan.store.sql import SqlIdentityStore
 from bartizan.store.sqlite import SqliteIdentityStore
+
+if TYPE_CHECKING:
+    from bartizan.store.postgres import PostgresIdentityStore
 
 DEFAULT_DATA = Path("bartizan-data")
 """The data directory when `--data` is not given: beside where the command is started."""
@@ -64,7 +67,7 @@ async def register_of(data: Path, config: Path | None) -> AsyncIterator[Register
         yield Register(store)
 
 
-async def _opened(directory: DataDirectory, settings: Settings) -> SqlIdentityStore:
+async def _opened(directory: DataDirectory, settings: Settings) -> "SqliteIdentityStore | PostgresIdentityStore":
     if settings.store.identities is None:
         return await SqliteIdentityStore.open(directory.identities)
     from bartizan.store.postgres import PostgresIdentityStore  # noqa: PLC0415  most need no PostgreSQL

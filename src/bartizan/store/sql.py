@@ -152,10 +152,6 @@ class SqlIdentityStore(SqlOperators):
             raise unavailable(error) from error
 
     @abstractmethod
-    async def close(self) -> None:
-        """Lets go of everything. Calling it twice is no error."""
-
-    @abstractmethod
     def snapshot(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """The adapter's transaction for reading."""
 
