@@ -143,6 +143,10 @@ class AuthRequest:
         """`tls-exporter` of RFC 9266, where an Authentication Method is named over TLS 1.3. Secret."""
 
     @property
+    def certificate_chain(self) -> list[bytes]:
+        """DER of what the client sent, its own certificate first; empty unless `tls.client_chain` is set."""
+
+    @property
     def listener(self) -> str:
         """The listener's name."""
 
@@ -216,7 +220,10 @@ class Engine:
         """
 
     def set_tls(self, *, listener: str, material: bytes) -> None:
-        """Swaps certificates, CA roots and CRLs in place; TlsError, and then nothing has changed."""
+        """Swaps certificates, CA roots and CRLs in place; TlsError, and then nothing has changed.
+
+        Whoever is connected on it by a certificate that a CRL revokes is disconnected.
+        """
 
     def disconnect(self, *, client_id: str, reason: int, tenant: str | None = None) -> bool:
         """Disconnects a client, of a tenant if one is named; False when it is not connected."""

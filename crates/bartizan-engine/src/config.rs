@@ -123,6 +123,15 @@ pub struct TlsSection {
     pub client_certificates: ClientCertificates,
     /// The oldest version.
     pub tls_min: TlsVersion,
+    /// Whether the authenticators see what a client sent.
+    #[serde(default)]
+    pub client_chain: bool,
+    /// Whether a CRL counts beyond its end.
+    #[serde(default)]
+    pub stale_crls: bool,
+    /// Whether a certificate is accepted that no CRL speaks for.
+    #[serde(default)]
+    pub unknown_revocation: bool,
 }
 
 impl std::fmt::Debug for TlsSection {
@@ -212,6 +221,7 @@ impl ListenerSection {
             tls: self.tls.as_ref().map(|tls| TlsSettings {
                 client_certificates: tls.client_certificates,
                 tls_min: tls.tls_min,
+                keeps_chain: tls.client_chain,
                 ..TlsSettings::default()
             }),
             websocket: (self.protocol == ProtocolName::Websocket).then(|| WebSocketSettings {
@@ -266,6 +276,8 @@ impl TlsSection {
             key_pem: self.key_pem.clone().into_bytes(),
             client_roots_pem: self.client_roots_pem.clone().into_bytes(),
             crls: self.crls_pem.iter().map(|crl| crl.clone().into_bytes()).collect(),
+            stale_crls: self.stale_crls,
+            unknown_revocation: self.unknown_revocation,
         }
     }
 }

@@ -152,8 +152,9 @@ impl Driver {
                 san_email: identity.san_email.clone(),
                 fingerprint_sha256: hex,
                 serial: identity.serial_hex.clone(),
-                issuer: identity.issuer.clone(),
+                issuer: identity.issuer.as_str().into(),
                 not_after_s: identity.not_after_unix_s,
+                chain: self.transport.peer_chain().map(Box::new),
             })
         });
         Peer { listener: self.listener, address, port, certificate }

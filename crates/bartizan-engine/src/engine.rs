@@ -273,13 +273,22 @@ impl Engine {
             .iter()
             .find(|(name, ..)| name == listener)
             .ok_or(EngineError::State("no TLS listener of that name"))?;
-        let context = socket
-            .tls_context(&section.material())
-            .map_err(|error| EngineError::Tls { listener: listener.to_owned(), error })?;
+        let refused = |error| EngineError::Tls { listener: listener.to_owned(), error };
+        let material = section.material();
+        let context = socket.tls_context(&material).map_err(refused)?;
+        let revoked = material.revocations().map_err(refused)?;
         if let Some(context) = context {
             slot.replace(context);
         }
         running.shared.desk.forget();
+        // Afterwards, so that nobody slips in between by the context that was.
+        let number = self.config.listeners.iter().position(|section| section.name == listener);
+        if let Some(number) = number.filter(|_| revoked.values().any(|serials| !serials.is_empty())) {
+            let revoked = Arc::new(revoked);
+            for mailbox in &running.shared.mailboxes {
+                mailbox.send(Mail::Revoked(number, Arc::clone(&revoked)));
+            }
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 
-use bartizan_core::server::apply::Change;
+use bartizan_core::server::apply::{Change, Revocations};
 use bartizan_core::server::connect::Verdict;
 use bartizan_core::server::listing::ClientListing;
 use bartizan_core::server::{Adoption, Forward};
@@ -26,6 +26,8 @@ pub enum Mail {
     Verdict(ConnectionKey, Verdict),
     /// A policy or identity change; tells when it is in force.
     Apply(Change, SyncSender<()>),
+    /// Certificates were revoked: whoever is connected by one of them, on this listener, is disconnected.
+    Revoked(usize, Arc<Revocations>),
     /// Disconnect a client; tells whether it was there.
     Disconnect(String, ReasonCode, SyncSender<bool>),
     /// Who is connected.

@@ -82,6 +82,12 @@ impl AuthRequest {
     }
 
     #[getter]
+    fn certificate_chain<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        let chain = self.inner.certificate.as_ref().and_then(|certificate| certificate.chain.as_deref());
+        chain.into_iter().flatten().map(|der| PyBytes::new(py, der)).collect()
+    }
+
+    #[getter]
     fn listener(&self) -> &str {
         &self.inner.listener
     }

@@ -9,8 +9,10 @@ use super::{Effects, Server, Timer};
 use crate::event::{Event, Subject, What};
 use crate::message::{Message, Time};
 use crate::policy::{Image, OpenWindows, Schedule};
-use crate::session::{ConnectionKey, InflightPhase, Principal, SessionKey};
+use crate::session::{Connection, ConnectionKey, InflightPhase, Principal, SessionKey};
 use crate::wire::{QoS, ReasonCode};
+
+const REVOKED: &str = "the certificate is revoked";
 
 /// A policy and the identities it is about, to take effect together.
 #[derive(Clone)]
@@ -27,7 +29,25 @@ pub struct Change {
     pub epoch: u64,
 }
 
+/// Revoked certificates: serial numbers by issuer, both as `PeerIdentity` has them.
+pub type Revocations = HashMap<String, HashSet<String>>;
+
 impl Server {
+    /// Ends the connections of one listener whose certificates were revoked.
+    pub fn end_revoked(&mut self, listener: usize, revoked: &Revocations, now: Time, fx: &mut Effects) {
+        let is_revoked = |connection: &Connection| {
+            let certificate = connection.peer.certificate.as_ref().filter(|_| connection.peer.listener == listener);
+            certificate.is_some_and(|certificate| {
+                revoked.get(&*certificate.issuer).is_some_and(|serials| serials.contains(&certificate.serial))
+            })
+        };
+        let met: Vec<ConnectionKey> =
+            self.connections.iter().filter(|(_, connection)| is_revoked(connection)).map(|(key, _)| key).collect();
+        for key in met {
+            self.close_with(key, ReasonCode::NotAuthorized, REVOKED, WillFate::Discard, now, fx);
+        }
+    }
+
     /// Puts a change into force on this shard.
     pub fn apply(&mut self, change: Change, now: Time, fx: &mut Effects) {
         self.image = change.image;
@@ -120,8 +140,7 @@ impl Server {
             _ => old,
         };
         if let Some(connection) = connection.filter(|connection| self.is_revoked(*connection, revoked)) {
-            let why = "the certificate is revoked";
-            self.close_with(connection, ReasonCode::NotAuthorized, why, WillFate::Discard, now, fx);
+            self.close_with(connection, ReasonCode::NotAuthorized, REVOKED, WillFate::Discard, now, fx);
             if !self.sessions.contains_key(key) {
                 return;
             }

@@ -42,9 +42,13 @@ pub struct PeerIdentity {
     /// Serial number, hexadecimal.
     pub serial: String,
     /// Issuer's distinguished name.
-    pub issuer: String,
+    pub issuer: Box<str>,
     /// End of validity, seconds since the Unix epoch.
     pub not_after_s: i64,
+    /// DER of what the client sent, its own certificate first: only where the listener needs it, and for
+    /// the authenticators alone.
+    #[serde(skip)]
+    pub chain: Option<Box<Vec<Box<[u8]>>>>,
 }
 
 /// Where a connection comes from. It is text only where somebody reads it: a hundred thousand

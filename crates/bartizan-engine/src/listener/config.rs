@@ -74,6 +74,9 @@ pub struct TlsSettings {
     /// Sessions kept for resumption; zero turns resumption off.
     #[serde(default = "default_resumption_sessions_max")]
     pub resumption_sessions_max: usize,
+    /// Whether the authenticators see what a client sent, and not only what it says.
+    #[serde(default)]
+    pub keeps_chain: bool,
 }
 
 /// Whether clients present certificates.
@@ -163,6 +166,7 @@ impl Default for TlsSettings {
             client_certificates: ClientCertificates::default(),
             tls_min: TlsVersion::default(),
             resumption_sessions_max: default_resumption_sessions_max(),
+            keeps_chain: false,
         }
     }
 }

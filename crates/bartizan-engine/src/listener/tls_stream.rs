@@ -13,6 +13,8 @@ use crate::tls::PeerIdentity;
 const CIPHERTEXT_BYTES: usize = 16 * 1024 + 256;
 /// Bytes of records waiting for the socket before `write` stops accepting more.
 const OUTGOING_BYTES_MAX: usize = 64 * 1024;
+/// Certificates of a chain that are handed on: a longer one is none.
+const CHAIN_MAX: usize = 8;
 /// Socket reads in one call, so that no peer can hold the reactor with records that carry nothing.
 const READS_MAX: usize = 16;
 
@@ -35,7 +37,8 @@ pub struct TlsStream<S> {
     ended: bool,
     /// Why the connection is broken; told once the plaintext before it is delivered.
     failed: Option<rustls::Error>,
-    identity: Option<PeerIdentity>,
+    /// Boxed: most clients prove themselves otherwise.
+    identity: Option<Box<PeerIdentity>>,
 }
 
 /// What one attempt to take ciphertext gave.
@@ -85,13 +88,19 @@ impl<S: ByteStream> TlsStream<S> {
         }
         self.fresh = self.drained;
         let leaf = self.connection.peer_certificates().and_then(<[CertificateDer<'_>]>::first);
-        self.identity = leaf.map(PeerIdentity::from_certificate).transpose().map_err(invalid)?;
+        self.identity = leaf.map(PeerIdentity::from_certificate).transpose().map_err(invalid)?.map(Box::new);
         Ok(true)
     }
 
     /// The verified client certificate; also known on a resumed session.
     pub fn identity(&self) -> Option<&PeerIdentity> {
-        self.identity.as_ref()
+        self.identity.as_deref()
+    }
+
+    /// The certificates that the client sent, DER, its own first; also known on a resumed session.
+    pub fn chain(&self) -> Option<Vec<Box<[u8]>>> {
+        let sent = self.connection.peer_certificates()?;
+        Some(sent.iter().take(CHAIN_MAX).map(|certificate| certificate.as_ref().into()).collect())
     }
 
     /// What names this connection to both its ends and to nobody else: `tls-exporter` of RFC 9266. Only with

@@ -217,6 +217,13 @@ impl Transport {
         self.tls().and_then(TlsStream::channel_binding)
     }
 
+    /// What the client sent, DER, its own certificate first; none unless the listener keeps it.
+    #[must_use]
+    pub fn peer_chain(&self) -> Option<Vec<Box<[u8]>>> {
+        let keeps = self.stacking.config.tls.as_ref().is_some_and(|settings| settings.keeps_chain);
+        self.tls().filter(|_| keeps).and_then(TlsStream::chain)
+    }
+
     /// The peer: the socket's, or after `Handshake::Addressed` the one the proxy stated.
     #[must_use]
     pub fn peer_addr(&self) -> PeerAddr {

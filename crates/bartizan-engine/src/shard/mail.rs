@@ -74,6 +74,10 @@ impl Shard {
                 // Whoever waits may have given up.
                 let _ = done.try_send(());
             }
+            Mail::Revoked(listener, revocations) => {
+                self.server.end_revoked(listener, &revocations, now, &mut self.fx);
+                self.settle(now);
+            }
             Mail::Disconnect(client_id, reason, done) => {
                 let found = self.server.disconnect(&client_id, reason, now, &mut self.fx);
                 self.settle(now);

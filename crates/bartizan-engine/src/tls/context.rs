@@ -116,7 +116,13 @@ fn client_verifier(
     if !lists.is_empty() {
         // With CRLs, a certificate no CRL speaks for is refused (the default), and so is one whose
         // CRL has expired.
-        builder = builder.with_crls(lists.into_iter().map(|(_, list)| list)).enforce_revocation_expiration();
+        builder = builder.with_crls(lists.into_iter().map(|(_, list)| list));
+        if !material.stale_crls {
+            builder = builder.enforce_revocation_expiration();
+        }
+        if material.unknown_revocation {
+            builder = builder.allow_unknown_revocation_status();
+        }
     }
     if settings.client_certificates == ClientCertificates::Optional {
         builder = builder.allow_unauthenticated();

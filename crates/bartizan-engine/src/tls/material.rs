@@ -1,6 +1,7 @@
 //! Certificates, key, roots and CRLs as they come from files: parsed and checked one by one, so that
 //! a refusal names the part and what to do.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -24,6 +25,10 @@ pub struct TlsMaterial {
     pub client_roots_pem: Vec<u8>,
     /// CRLs, each PEM (one or several) or DER.
     pub crls: Vec<Vec<u8>>,
+    /// Whether a CRL counts beyond its end. Who sets this watches over it.
+    pub stale_crls: bool,
+    /// Whether a certificate is accepted that no CRL speaks for.
+    pub unknown_revocation: bool,
 }
 
 // By hand: the key must not reach a log.
@@ -127,11 +132,28 @@ impl TlsMaterial {
                 return Err(TlsError::new(part, "too many or too large CRLs", "split the CA, or shorten its CRL"));
             }
             for list in crl_ders(bytes, part)? {
-                check_crl(&list, part)?;
+                check_crl(&list, part, self.stale_crls)?;
                 lists.push((position, list));
             }
         }
         Ok(lists)
+    }
+
+    /// What the CRLs revoke: serial numbers by issuer, spelt as in `PeerIdentity`.
+    pub fn revocations(&self) -> Result<HashMap<String, HashSet<String>>, TlsError> {
+        let mut found: HashMap<String, HashSet<String>> = HashMap::new();
+        for (position, list) in self.revocation_lists()? {
+            let part = MaterialPart::Crl(position);
+            let revoked = guarded(part, || {
+                let (_, parsed) = CertificateRevocationList::from_der(&list).ok()?;
+                let serials = parsed.iter_revoked_certificates().map(|entry| entry.serial().to_str_radix(16));
+                Some((parsed.issuer().to_string(), serials.collect::<HashSet<_>>()))
+            })?;
+            if let Some((issuer, serials)) = revoked {
+                found.entry(issuer).or_default().extend(serials);
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -174,13 +196,17 @@ fn crl_ders(bytes: &[u8], part: MaterialPart) -> Result<Vec<CertificateRevocatio
 }
 
 /// An expired CRL is refused here, while the one before it is still in force; handshakes refuse it too.
-fn check_crl(list: &CertificateRevocationListDer<'_>, part: MaterialPart) -> Result<(), TlsError> {
+fn check_crl(
+    list: &CertificateRevocationListDer<'_>,
+    part: MaterialPart,
+    may_be_stale: bool,
+) -> Result<(), TlsError> {
     let next_update =
         guarded(part, || CertificateRevocationList::from_der(list).ok().map(|(_, parsed)| parsed.next_update()))?;
     match next_update {
         None => Err(TlsError::new(part, "not an X.509 CRL", "fetch it from the CA again")),
         Some(None) => Err(TlsError::new(part, "has no next update time", "have the CA state nextUpdate")),
-        Some(Some(end)) if end < ASN1Time::now() => {
+        Some(Some(end)) if end < ASN1Time::now() && !may_be_stale => {
             Err(TlsError::new(part, format!("expired on {end}"), "fetch the current one from the CA"))
         }
         Some(Some(_)) => Ok(()),

@@ -83,6 +83,7 @@ impl Ca {
             key_pem: server.key.serialize_pem().into_bytes(),
             client_roots_pem: self.issuer.pem().into_bytes(),
             crls: Vec::new(),
+            ..TlsMaterial::default()
         }
     }
 

@@ -77,6 +77,20 @@ fn a_client_certificate_becomes_an_identity() {
 }
 
 #[test]
+fn what_a_client_sent_is_handed_on_where_the_listener_asks_for_it_alone() {
+    let ca = Ca::new("ca");
+    let leaf = ca.client("press-01", 1);
+    for asks in [false, true] {
+        let (mut config, slot) = with_tls(loopback(), Required, TlsVersion::V1_2, &ca.material());
+        config.tls.as_mut().unwrap().keeps_chain = asks;
+        let echo = Echo::start(&config, slot);
+        echoes(&mut connect(echo.address(), Arc::new(ca.client_config(Some(&leaf)))), b"hello").unwrap();
+        let sent = asks.then(|| vec![Box::from(leaf.certificate.der().as_ref())]);
+        assert_eq!(echo.opened().chain, sent);
+    }
+}
+
+#[test]
 fn certificates_are_required_optional_or_never_asked_for() {
     let (ca, other) = (Ca::new("ca"), Ca::new("other"));
     let none = || ca.client_config(None);

@@ -85,6 +85,23 @@ fn an_expired_crl_is_refused_by_its_position() {
 }
 
 #[test]
+fn an_expired_crl_counts_on_where_somebody_else_watches_over_its_end() {
+    let ca = Ca::new("ca");
+    let crls = vec![ca.crl(&[7], 2025).der().to_vec()];
+    assert!(usable(&TlsMaterial { crls, stale_crls: true, ..ca.material() }));
+}
+
+#[test]
+fn revocations_are_serials_by_issuer_spelt_as_in_an_identity() {
+    let (ca, other) = (Ca::new("ca"), Ca::new("other"));
+    let crls = vec![ca.crl(&[0x0abc, 7], 2090).pem().unwrap().into_bytes(), other.crl(&[], 2090).der().to_vec()];
+    let revoked = TlsMaterial { crls, ..ca.material() }.revocations().unwrap();
+    assert_eq!(revoked["CN=ca"], ["abc".to_owned(), "7".to_owned()].into());
+    assert!(revoked["CN=other"].is_empty());
+    assert!(ca.material().revocations().unwrap().is_empty());
+}
+
+#[test]
 fn malformed_and_oversized_crls_are_refused_without_a_panic() {
     let ca = Ca::new("ca");
     let der = ca.crl(&[7], 2090).der().to_vec();
