@@ -96,9 +96,30 @@ class BrokerCollector(Collector):
             "When a certificate of this broker ends.",
             labels=["certificate", "listener"],
         )
+        expiring = GaugeMetricFamily(
+            "bartizan_credentials_expiring", "Credentials without a successor near their end.", labels=["within_days"]
+        )
+        for days, count in sorted(broker.ages.counts.items()):
+            expiring.add_metric([str(days)], count)
+        yield expiring
+        yield from self._lists()
         for (certificate, listener), at in sorted(expiries(broker.settings, broker.data).items()):
             ends.add_metric([certificate, listener], _unix(at))
         yield ends
+
+    def _lists(self) -> Iterator[Metric]:
+        made, ends = (
+            GaugeMetricFamily(f"bartizan_crl_{name}_timestamp_seconds", text, labels=["listener", "url"])
+            for name, text in (
+                ("this_update", "When the CRL of a URL was made; 0 where there is none."),
+                ("next_update", "When the CRL of a URL ends; 0 where there is none."),
+            )
+        )
+        for known in self._broker.crls.known():
+            held = known.held
+            made.add_metric([known.listener, known.url], _unix(held.this_update) if held else 0)
+            ends.add_metric([known.listener, known.url], _unix(held.next_update) if held else 0)
+        yield from (made, ends)
 
 
 def _labelled(name: str, text: str, labels: dict[str, str], value: float) -> Metric:

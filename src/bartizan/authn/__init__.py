@@ -3,6 +3,9 @@
 base         the Protocol, what a CONNECT brings, what is answered
 password     user name and password against argon2id hashes
 certificate  a verified client certificate against the identity store
+certificate_names  which identity a certificate names: by convention, or by rules
+ocsp         a responder is asked about certificates; ocsp_answer, what of its answer is believed
+ages         a credential that is too old proves nothing
 anonymous    nothing presented, on a listener that says `danger_anonymous`
 jwt          signed tokens of an issuer; jwks, its keys; claims, what is made of them
 introspection  tokens that their issuer is asked about

@@ -27,6 +27,8 @@ class Certificate:
     san_emails: tuple[str, ...] = ()
     issuer: str = ""
     not_after: datetime | None = None
+    chain: tuple[bytes, ...] = field(default=(), repr=False)
+    """DER of it and of what the client sent with it; empty unless the listener's settings need it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Of two identities `press` and `press-01`, `press-01` and `press-01-x` belong to 
 a Client Identifier belongs to the identity with the longest name that fits, and to no other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from bartizan.authn.base import Certificate, ConnectRequest, Denied, Proof
@@ -17,7 +17,7 @@ from bartizan.store.ports import IdentityDirectory
 
 
 class Names(Protocol):
-    """What the policy in force says about names; `CompiledPolicy` is one."""
+    """What the policy in force says about names, and how old what proves them may be; `CompiledPolicy` is one."""
 
     def client_ids(self, roles: Iterable[str], /) -> tuple[str, ...]:
         """Which Client Identifiers an identity of these roles may use."""
@@ -25,6 +25,10 @@ class Names(Protocol):
 
     def user_names(self, roles: Iterable[str], /) -> tuple[str, ...]:
         """Which User Names it may present beside another proof."""
+        ...
+
+    def credential_days_max(self, roles: Iterable[str], /) -> Mapping[str, int]:
+        """How many days old its credentials may become, by kind, as far as its roles say."""
         ...
 
 
@@ -38,6 +42,10 @@ class OwnNames:
     def user_names(self, _roles: Iterable[str], /) -> tuple[str, ...]:
         """See `Names`."""
         return DEFAULT
+
+    def credential_days_max(self, _roles: Iterable[str], /) -> Mapping[str, int]:
+        """See `Names`."""
+        return {}
 
 
 def possible_owners(client_id: str) -> list[str]:

@@ -4,7 +4,8 @@ Which entries a listener has is `authn/kinds.py`'s to build from its settings; w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from bartizan.authn.backoff import Attempt, Backoff, TooSoon
 from bartizan.authn.base import (
@@ -18,7 +19,7 @@ from bartizan.authn.base import (
     Verdict,
 )
 from bartizan.authn.binding import Names, OwnNames, bind_client_id
-from bartizan.authn.entry import Entry, Part
+from bartizan.authn.entry import Entry, Judge, Part
 from bartizan.errors import BartizanError
 from bartizan.model.reason import ReasonCode
 from bartizan.store.ports import IdentityDirectory
@@ -32,6 +33,31 @@ def each_alone(authenticators: Sequence[Authenticator]) -> tuple[Entry, ...]:
 def name_of(authenticator: Authenticator) -> str:
     """What a listener's `authentication` calls it."""
     return getattr(authenticator, "name", None) or type(authenticator).__name__.lower()
+
+
+class Guard(Protocol):
+    """Looks at what came with a CONNECT before any authenticator does."""
+
+    async def check(self, request: ConnectRequest) -> float:
+        """For how many seconds its consent counts; `Denied`, or `ProviderUnavailable`."""
+        ...
+
+    async def aclose(self) -> None:
+        """Lets go of what it holds open."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What is looked at beside the proofs."""
+
+    guards: Mapping[str, Guard] = field(default_factory=dict)
+    """Of each listener that has one, before the proofs."""
+    judge: Judge | None = None
+    """Of each proof."""
+
+
+NO_CHECKS = Checks()
 
 
 class Chain:
@@ -49,21 +75,30 @@ class Chain:
         listeners: Mapping[str, Sequence[Entry]] | None = None,
         backoff: Backoff | None = None,
         names: Names | None = None,
+        checks: Checks = NO_CHECKS,
     ) -> None:
         self._names = names or OwnNames()
         self._entries = _in_order(each_alone(authenticators))
         self._of_listener = {name: _in_order(entries) for name, entries in (listeners or {}).items()}
         self._directory = directory
         self._backoff = backoff
+        self._judge = checks.judge
+        self._guards = checks.guards
 
     async def decide(self, request: ConnectRequest) -> Verdict:
         """The verdict. Whatever goes wrong inside is 0x88 Server unavailable, never "allow" (I6)."""
         try:
+            guard = self._guards.get(request.listener)
+            counts_s = float("inf") if guard is None else await guard.check(request)
             proof = await self._prove(request)
             if isinstance(proof, Challenge):
                 return Verdict.proceed(proof)
             prefix = await bind_client_id(proof, request, self._directory, self._names)
-            proof = replace(proof, principal=replace(proof.principal, factors=proof.shown))
+            proof = replace(
+                proof,
+                principal=replace(proof.principal, factors=proof.shown),
+                remembered_s=int(min(proof.remembered_s, counts_s)),
+            )
         except Denied as denied:
             return Verdict.deny(denied.reason, denied.why)
         except BartizanError as error:
@@ -76,7 +111,7 @@ class Chain:
         """Lets go of what authenticators hold open."""
         entries = [*self._entries, *(entry for listed in self._of_listener.values() for entry in listed)]
         held = {id(item): item for entry in entries for part in entry.parts for item in part.authenticators}
-        for item in held.values():
+        for item in (*held.values(), *self._guards.values()):
             close = getattr(item, "aclose", None)
             if close is not None:
                 await close()
@@ -107,7 +142,7 @@ class Chain:
             try:
                 if entry.takes_passwords:
                     guess.begin()
-                answer = await entry.prove(request)
+                answer = await entry.prove(request, self._judge)
             except ProviderUnavailable as unavailable:
                 # Nobody knows whether it would have proved: that is no "no", and certainly no "yes".
                 first = unavailable

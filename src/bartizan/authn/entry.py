@@ -1,11 +1,14 @@
 """One entry of a listener's `authentication`: an authenticator, or several that all have to prove the same identity."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bartizan.authn.base import Authenticator, Challenge, ConnectRequest, Denied, Proof
 from bartizan.model.reason import ReasonCode
+
+Judge = Callable[[Proof], Awaitable[Proof]]
+"""Looks at a part's proof before it counts: the proof, perhaps with an earlier end, or `Denied`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Entry:
         found = [speaker or part.speaker(None) for speaker, part in zip(of_method, self.parts, strict=True)]
         return None if None in found else [speaker for speaker in found if speaker is not None]
 
-    async def prove(self, request: ConnectRequest) -> Proof | Challenge | None:
+    async def prove(self, request: ConnectRequest, judge: Judge | None = None) -> Proof | Challenge | None:
         """The proof; a challenge; None if something is missing of what the entry asks for."""
         method = request.authentication_method
         speakers = self.speakers(method)
@@ -64,7 +67,7 @@ class Entry:
                 if method is None:
                     raise Denied(ReasonCode.SERVER_UNAVAILABLE, "an authenticator without a method sent a challenge")
                 return answer
-            answers[at] = answer
+            answers[at] = answer if judge is None else await judge(answer)
         return together([answers[at] for at in range(len(speakers))])
 
     def _missing(self, at: int, others_proved: bool) -> None:  # noqa: FBT001

@@ -35,10 +35,19 @@ class Reply:
 class Fetcher:
     """Requests to one provider. Whatever is no complete 200 in time is `ProviderUnavailable`."""
 
-    def __init__(self, name: str, *, ca_file: Path | None, deadline_s: float, bytes_max: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        ca_file: Path | None,
+        deadline_s: float,
+        bytes_max: int,
+        accept: str = "application/json",
+    ) -> None:
         self._name = name
         self._deadline_s = deadline_s
         self._bytes_max = bytes_max
+        self._accept = accept
         self._trust = trust(ca_file)
         self._client: httpx2.AsyncClient | None = None
         self._is_closed = False
@@ -78,7 +87,7 @@ class Fetcher:
             follow_redirects=False,
             trust_env=False,
             timeout=self._deadline_s,
-            headers={"accept": "application/json", "accept-encoding": "identity"},
+            headers={"accept": self._accept, "accept-encoding": "identity"},
         )
         try:
             async with (

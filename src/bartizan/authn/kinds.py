@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from bartizan.authn.ages import AgeGuard
 from bartizan.authn.anonymous import AnonymousAuthenticator
 from bartizan.authn.backoff import Backoff
 from bartizan.authn.base import Authenticator
 from bartizan.authn.binding import Names, OwnNames
-from bartizan.authn.certificate import CertificateAuthenticator
-from bartizan.authn.chain import Chain, each_alone, name_of
+from bartizan.authn.certificate import CertificateAuthenticator, certificate_authenticators
+from bartizan.authn.chain import Chain, Checks, each_alone, name_of
 from bartizan.authn.entry import Entry, Part
 from bartizan.authn.introspection import introspection_authenticators
 from bartizan.authn.jwt import jwt_authenticators
 from bartizan.authn.ldap import ldap_authenticators
+from bartizan.authn.ocsp import OcspGuard
 from bartizan.authn.outside import Tell
 from bartizan.authn.password import HashKeeper, PasswordAuthenticator
 from bartizan.authn.scram import ScramSurroundings, scram_authenticators
@@ -22,9 +24,11 @@ from bartizan.authn.sql import sql_authenticators
 from bartizan.authn.webhook import webhook_authenticators
 from bartizan.config.accounts import Ldap, Sql, Webhook
 from bartizan.config.authenticators import Introspection, Jwt, Scram
+from bartizan.config.certificate import CertificateRules
 from bartizan.config.listener import BUILT_IN
 from bartizan.config.schema import Settings
 from bartizan.errors import ConfigurationError
+from bartizan.identity.ages import AgeLimits
 from bartizan.store.ports import IdentityDirectory
 
 
@@ -52,6 +56,9 @@ BUILDERS: Mapping[type, Builder] = {
     Ldap: lambda name, kind, around: ldap_authenticators(name, kind, around.directory, around.tell),
     Webhook: lambda name, kind, around: webhook_authenticators(name, kind, around.directory, around.tell),
     Sql: lambda name, kind, around: sql_authenticators(name, kind, around.directory, around.tell),
+    CertificateRules: lambda name, kind, around: certificate_authenticators(
+        name, kind, around.directory, around.remembered_s, around.names
+    ),
 }
 
 
@@ -82,8 +89,19 @@ def default_chain(
         rows = listener.proofs
         entries = usual if rows is None else [entry for row in rows for entry in _entries(row, parts, where)]
         listeners[name] = (*entries, *each_alone([anonymous]))
+    guards = {name: OcspGuard(name, one, tell) for name, one in settings.listeners.items() if one.ocsp != "off"}
+    judge = None
+    if settings.credentials.ages == "enforce":
+        judge = AgeGuard(directory, AgeLimits(settings.credentials.days_max, names.credential_days_max)).judge
     # Nobody is let in on a listener that is not in the settings.
-    return Chain([], directory, listeners=listeners, backoff=backoff, names=names)
+    return Chain(
+        [],
+        directory,
+        listeners=listeners,
+        backoff=backoff,
+        names=names,
+        checks=Checks(guards, judge),
+    )
 
 
 def _parts(

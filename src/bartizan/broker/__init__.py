@@ -13,6 +13,9 @@ change        new policy files: on record, written, in force, or all as before
 history       the policies that were in force, to go back to
 place         where the policy's files lie
 certificates  TLS material: read, kept fresh, replaced in place
+crls          lists of revoked certificates by URL: fetched, verified, kept, ended
+ages          credentials near their end, told and counted
+places        one certificate in use in two places at once
 status        counters -> `$SYS/broker/...` in Mosquitto's names, with moving averages
 log           events as lines, for eyes or for machines
 reload        what a changed configuration can change while the broker runs

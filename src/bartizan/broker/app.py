@@ -15,14 +15,17 @@ from typing import Any, Self
 from bartizan import _engine
 from bartizan.authn import Authenticator, Certificate, ConnectRequest, default_chain
 from bartizan.authn.binding import Names
+from bartizan.broker.ages import AgeWatch
 from bartizan.broker.apply import InForce, read_policy
 from bartizan.broker.authenticate import Desk
 from bartizan.broker.certificates import Certificates, read_material
 from bartizan.broker.chores import Chores
+from bartizan.broker.crls import RevocationLists
 from bartizan.broker.directory import LiveDirectory
 from bartizan.broker.hashes import HashWriter
 from bartizan.broker.lock import DirectoryLock
 from bartizan.broker.log import Journal
+from bartizan.broker.places import Places
 from bartizan.broker.ports import Allow, Answer, Bound, Deny, EnginePort, Proceed, Question
 from bartizan.broker.pump import Pump
 from bartizan.broker.recovery import tell_recovery
@@ -31,6 +34,7 @@ from bartizan.broker.terminal import Terminal
 from bartizan.broker.usage import UsageBook
 from bartizan.config import DataDirectory, Settings, dangers, engine_config
 from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationError, StartRefused
+from bartizan.identity.ages import AgeLimits
 from bartizan.model.reason import ReasonCode
 from bartizan.policy import CompiledPolicy, schedule
 from bartizan.store.ports import IdentityStore
@@ -59,9 +63,12 @@ class Broker:
     engine: EnginePort
     directory: LiveDirectory
     certificates: Certificates
+    crls: RevocationLists
     in_force: InForce
     usage: UsageBook
+    places: Places
     chores: Chores
+    ages: AgeWatch
     hashes: HashWriter
     _pump: Pump
 
@@ -106,15 +113,22 @@ class Broker:
                 self._tell_provider,
             )
             stack.push_async_callback(chain.aclose)
-            self.engine = self._make_engine(json.dumps(engine_config(self.settings, self.data)).encode())
+            self.crls = RevocationLists(self.settings, self.data, self.journal)
+            stack.push_async_callback(self.crls.aclose)
+            await self.crls.begin()
+            self.engine = self._make_engine(json.dumps(engine_config(self.settings, self.data, self.crls.of)).encode())
             self.certificates = Certificates(self.engine, self.data, self.directory)
-            self.certificates.assume(self.settings)
+            self.certificates.assume(self.settings, self.crls.of)
             self.in_force = InForce(self.engine, self.directory, policy)
             await tell_recovery(self.in_force.begin(), self.engine, self.journal)
             stack.push_async_callback(asyncio.to_thread, self.engine.stop, self.settings.broker.drain_timeout_s)
             self.usage = UsageBook(self.store)
-            desk = Desk(chain, self.in_force.settled, proved=self.usage.proved)
+            self.places = Places(self.journal)
+            desk = Desk(chain, self.in_force.settled, proved=self.usage.proved, admitted=self.places.proved)
             self._pump = Pump(self.engine, desk, self._take_events)
+            credentials = self.settings.credentials
+            limits = AgeLimits(credentials.days_max, PolicyNames(self).credential_days_max)
+            self.ages = AgeWatch(self.directory, limits, self.journal, enforced=credentials.ages == "enforce")
             self.chores = Chores(self)
             self._stack = stack.pop_all()
         self._tell_start()
@@ -179,7 +193,13 @@ class Broker:
     async def care_for_certificates(self) -> None:
         """Renews what is due and gives it to the engine."""
         if await asyncio.to_thread(self.certificates.care, datetime.now(UTC)):
-            await self._replace(await asyncio.to_thread(read_material, self.settings, self.data))
+            await self._replace(await asyncio.to_thread(read_material, self.settings, self.data, self.crls.of))
+
+    async def care_for_crls(self) -> None:
+        """Fetches what is due of `crl_urls`, and gives the engine what changed: also that a list has ended."""
+        await self.crls.refresh()
+        if self.crls.take_changed():
+            await self._replace(await asyncio.to_thread(read_material, self.settings, self.data, self.crls.of))
 
     def policy_named(self, settings: Settings) -> Path | Sequence[Path]:
         """What names the policy in force: a file, a directory, a pattern, or several."""
@@ -206,7 +226,7 @@ class Broker:
         settings = self._reread()
         policy = read_policy(self.policy_named(settings))
         self.certificates.care(datetime.now(UTC))
-        material = read_material(settings, self.data)
+        material = read_material(settings, self.data, self.crls.of)
         # A listener that is new or gone waits for the next start.
         running = {name for name, listener in self.settings.listeners.items() if listener.tls}
         return settings, policy, {name: pem for name, pem in material.items() if name in running}
@@ -222,6 +242,7 @@ class Broker:
     def _take_events(self, events: Sequence[Mapping[str, Any]]) -> None:
         self.journal.events(events)
         self.usage.events(events)
+        self.places.events(events)
 
     def _tell_provider(self, authenticator: str, wrong: str | None) -> None:
         if wrong is None:
@@ -257,6 +278,10 @@ class PolicyNames(Names):
     def user_names(self, roles: Iterable[str], /) -> tuple[str, ...]:
         """See `Names`."""
         return self._broker.in_force.policy.user_names(roles)
+
+    def credential_days_max(self, roles: Iterable[str], /) -> Mapping[str, int]:
+        """See `Names`."""
+        return self._broker.in_force.policy.credential_days_max(roles)
 
 
 class NativeEngine(EnginePort):
@@ -365,7 +390,7 @@ def _question(asked: _engine.AuthRequest) -> Question:
             version=asked.version,
             user_name=asked.user_name,
             password=asked.password,
-            certificate=None if asked.certificate is None else _certificate(json.loads(asked.certificate)),
+            certificate=None if asked.certificate is None else _certificate(asked),
             authentication_method=asked.auth_method,
             authentication_data=asked.auth_data,
             exchange_state=asked.state,
@@ -375,7 +400,8 @@ def _question(asked: _engine.AuthRequest) -> Question:
     )
 
 
-def _certificate(fields: Mapping[str, Any]) -> Certificate:
+def _certificate(asked: _engine.AuthRequest) -> Certificate:
+    fields = json.loads(asked.certificate or b"{}")
     not_after_s = fields.get("not_after_s")
     return Certificate(
         fingerprint_sha256=fields["fingerprint_sha256"],
@@ -386,6 +412,7 @@ def _certificate(fields: Mapping[str, Any]) -> Certificate:
         san_emails=tuple(fields.get("san_email", ())),
         issuer=fields.get("issuer") or "",
         not_after=None if not_after_s is None else datetime.fromtimestamp(not_after_s, UTC),
+        chain=tuple(asked.certificate_chain),
     )
 
 

@@ -29,7 +29,8 @@ class Desk:
     """Answers questions by asking a chain of authenticators.
 
     `settled` waits until the engine knows the identities that the chain decides by: a client that was
-    enrolled a moment ago is not let in before the engine has its roles. `proved` is told who was let in.
+    enrolled a moment ago is not let in before the engine has its roles. `admitted` is told who was let in, `proved`
+    which of them the identity store keeps.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class Desk:
         settled: Callable[[], Awaitable[None]],
         deadline_s: float = DEADLINE_S,
         proved: Callable[[ConnectRequest, Principal], None] | None = None,
+        admitted: Callable[[ConnectRequest, Principal], None] | None = None,
     ) -> None:
         self._chain = chain
         self._settled = settled
         self._deadline_s = deadline_s
         self._proved = proved
+        self._admitted = admitted
 
     async def answer(self, question: Question) -> Answer:
         """The answer. Whatever goes wrong on the way is a refusal."""
@@ -53,6 +56,8 @@ class Desk:
                     await self._settled()
                 if self._proved is not None and verdict.managed and verdict.principal is not None:
                     self._proved(question.request, verdict.principal)
+                if self._admitted is not None and verdict.principal is not None:
+                    self._admitted(question.request, verdict.principal)
         except TimeoutError:
             return Deny(question.token, ReasonCode.SERVER_UNAVAILABLE, "authentication took too long")
         except Exception as error:  # noqa: BLE001  a bug in an authenticator must not let anyone in

@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from bartizan.broker.directory import LiveDirectory
 from bartizan.broker.ports import EnginePort
-from bartizan.config.engine import tls_material
+from bartizan.config.engine import Fetched, FetchedCrls, tls_material
 from bartizan.config.layout import DataDirectory
 from bartizan.config.schema import Settings
-from bartizan.errors import BartizanError
+from bartizan.errors import BartizanError, CertificateUnusable
 from bartizan.pki.ca import Authority, load_certificate
-from bartizan.pki.crl import ensure_crl
+from bartizan.pki.crl import ensure_crl, load_crl
 from bartizan.pki.server import ensure_server_certificate
 
 CARE_INTERVAL = timedelta(hours=1)
@@ -27,9 +28,9 @@ class Certificates:
         self._directory = directory
         self._in_force: dict[str, bytes] = {}
 
-    def assume(self, settings: Settings) -> None:
+    def assume(self, settings: Settings, fetched: Fetched) -> None:
         """Remembers what the engine was started with."""
-        self._in_force = read_material(settings, self._data)
+        self._in_force = read_material(settings, self._data, fetched)
 
     def replace(self, material: Mapping[str, bytes]) -> tuple[tuple[str, ...], dict[str, str]]:
         """Gives the engine what changed: the listeners replaced, and why others were refused."""
@@ -59,13 +60,30 @@ class Certificates:
         return ensure_crl(self._data, authority, self._directory.revoked_certificates(), at=at) or renewed
 
 
-def read_material(settings: Settings, data: DataDirectory) -> dict[str, bytes]:
+def read_material(settings: Settings, data: DataDirectory, fetched: Fetched) -> dict[str, bytes]:
     """What each TLS listener needs, read now; `ConfigurationError` names a file that cannot be read."""
     return {
-        name: json.dumps(tls_material(listener, data)).encode()
+        name: json.dumps(_material(settings, name, data, fetched(name))).encode()
         for name, listener in settings.listeners.items()
         if listener.tls
     }
+
+
+def _material(settings: Settings, name: str, data: DataDirectory, fetched: FetchedCrls) -> dict[str, Any]:
+    material = tls_material(settings, name, data, fetched)
+    if fetched.stale:
+        # The engine looks at no end of a list then; those of files have no leeway.
+        at = datetime.now(UTC)
+        material["crls_pem"] = [pem for pem in material["crls_pem"] if pem in fetched.pems or _counts(pem, at)]
+    return material
+
+
+def _counts(pem: str, at: datetime) -> bool:
+    try:
+        ends = load_crl(pem.encode()).next_update_utc
+    except CertificateUnusable:
+        return True  # the engine says what is wrong with it
+    return ends is None or at < ends
 
 
 def expiries(settings: Settings, data: DataDirectory) -> dict[tuple[str, str], datetime]:

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from bartizan.broker.ages import FIRST_LOOK_S, LOOK_INTERVAL_S
 from bartizan.broker.certificates import CARE_INTERVAL
+from bartizan.broker.crls import LOOK_INTERVAL_S as CRL_INTERVAL_S
 from bartizan.broker.directory import POLL_INTERVAL_S
 from bartizan.broker.ended import disconnect_ended
 from bartizan.broker.hashes import HASHES_INTERVAL_S
@@ -50,6 +52,8 @@ class Chores:
         self._spawn(self._every(HASHES_INTERVAL_S, self._broker.hashes.write))
         self._spawn(self._every(CARE_INTERVAL.total_seconds(), self._broker.care_for_certificates))
         self._spawn(self._every(SCHEDULE_INTERVAL_S, self._tell_windows))
+        self._spawn(self._every(CRL_INTERVAL_S, self._broker.care_for_crls))
+        self._spawn(self._watch_ages())
         self._spawn(self._every(interval_s or SAMPLE_INTERVAL_S, self._sample))
         if interval_s:
             self._publish_status()
@@ -97,6 +101,12 @@ class Chores:
                 await asyncio.to_thread(disconnect_ended, self._broker.engine, self._broker.usage, ended)
                 await self._broker.care_for_certificates()
             await asyncio.sleep(APPLY_PAUSE_S)
+
+    async def _watch_ages(self) -> None:
+        await asyncio.sleep(FIRST_LOOK_S)
+        with self._told():
+            await self._broker.ages.look()
+        await self._every(LOOK_INTERVAL_S, self._broker.ages.look)
 
     async def _tell_windows(self) -> None:
         if self._broker.in_force.policy.windows:

@@ -5,7 +5,7 @@ store too: its revision is looked at every `POLL_INTERVAL_S`, and at once when a
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -21,6 +21,9 @@ POLL_INTERVAL_S = 0.5
 PAGE_IDENTITIES = 1_000
 REFRESH_IDENTITIES = 250
 """Read at once while clients wait for the same event loop."""
+
+SLICE_PAUSE_S = 0.01
+"""Between so many of them that are looked through one after the other."""
 
 UNKNOWN_INTERVAL_S = 0.05
 """Unknown names cause at most one query per this time, however many of them come."""
@@ -108,6 +111,13 @@ class LiveDirectory(IdentityDirectory):
         """Credentials that were revoked or taken away since the last call: ids by identity. Without certificates."""
         ended, self._ended = self._ended, dict[str, frozenset[str]]()
         return ended
+
+    async def everyone(self) -> AsyncIterator[Identity]:
+        """Every identity as it acts, as of now; others get their turn in between."""
+        for at, record in enumerate(tuple(self._records.values()), 1):
+            yield self._acting(unpack(record))
+            if at % REFRESH_IDENTITIES == 0:
+                await asyncio.sleep(SLICE_PAUSE_S)
 
     def __len__(self) -> int:
         return len(self._records)

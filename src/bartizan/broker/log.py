@@ -40,6 +40,9 @@ LEVELS: Mapping[str, Level] = {
     "few_descriptors": "warning",
     "chore_failed": "error",
     "provider_unavailable": "warning",
+    "credential_expiring": "warning",
+    "crl_unavailable": "warning",
+    "certificate_in_two_places": "warning",
     "store_failed": "error",
 }
 """The severity of each kind of event; `info` for the rest."""

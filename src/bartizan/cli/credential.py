@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from bartizan.cli.credential_pin import pinned
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.enrol import address_of
 from bartizan.cli.listing import Config, Data, Flag, Json, Listing, Text, ends_at, print_json, short
-from bartizan.cli.opening import DEFAULT_DATA, existing, identities, register_of, settings_of
+from bartizan.cli.opening import DEFAULT_DATA, age_limits, existing, identities, register_of, settings_of
 from bartizan.errors import InvalidValue
+from bartizan.identity.ages import AgeLimits, endings
 from bartizan.identity.passwords import generate_secret
 from bartizan.identity.records import credential_record, time_text
 from bartizan.identity.register import Register, password_credential
@@ -47,6 +49,7 @@ def list_(
     /,
     *,
     stale: Flag = False,
+    expiring: Flag = False,
     ends_within: Text = None,
     data: Data = DEFAULT_DATA,
     config: Config = None,
@@ -60,7 +63,9 @@ def list_(
 
         bartizan credential list --stale
 
-        bartizan credential list --ends-within 30d --json
+        bartizan credential list --expiring
+
+        bartizan credential list --ends-within 7d --json
 
     Parameters
     ----------
@@ -68,12 +73,14 @@ def list_(
         Only those of this identity, ended ones too.
     stale
         Only those that have a successor which their holder does not use yet: who still uses the old one.
+    expiring
+        Only those that end within 30 days, or are too old, and have no successor.
     ends_within
         Only those that end within so long, such as 30d.
     """
     until = None if ends_within is None else datetime.now(UTC) + parse_duration(ends_within)
     listing = Listing(_COLUMNS, "credentials", as_json=json_output)
-    asyncio.run(_gather(data, config, name, until, listing, stale=stale))
+    asyncio.run(_gather(data, config, name, _Wanted(until, stale=stale, expiring=expiring), listing))
     listing.end()
     return 0
 
@@ -174,23 +181,84 @@ def revoke(
     return 0
 
 
-async def _gather(
-    data: Path, config: Path | None, name: str | None, until: datetime | None, listing: Listing, *, stale: bool
-) -> None:
-    at = datetime.now(UTC)
+@app.command
+def pin(
+    name: str,
+    file: Path,
+    /,
+    *,
+    note: Annotated[str, Parameter(show_default=False)] = "",
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    json_output: Json = False,
+) -> int:
+    """Put a certificate that another CA issued on record: with `pinned` it, and no other, proves the identity.
+
+    For example:
+
+        bartizan credential pin press-01 press-01.crt
+
+    Parameters
+    ----------
+    name
+        The identity.
+    file
+        The certificate (PEM). No key is needed.
+    note
+        A remark kept with the credential.
+    """
+    credential = asyncio.run(_pin(data, config, name, file, parse_remark(note)))
+    if json_output:
+        print_json({"identity": name, **credential_record(credential)})
+    else:
+        print(f"{name}: certificate {credential.fingerprint_sha256} is on record ({credential.id})")
+    return 0
+
+
+async def _pin(data: Path, config: Path | None, name: str, file: Path, note: str) -> CertificateCredential:
     async with register_of(data, config) as register:
+        credential = pinned(await register.get(name), file, at=datetime.now(UTC), note=note)
+        await register.add_credential(name, credential)
+        return credential
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which credentials are listed."""
+
+    until: datetime | None
+    stale: bool
+    expiring: bool
+
+    def fits(self, one: Held, limits: AgeLimits, at: datetime) -> bool:
+        """Whether this one is."""
+        if self.stale and not one.is_stale:
+            return False
+        if self.expiring and all(
+            found.credential.id != one.credential.id for found in endings(one.identity, limits, at=at)
+        ):
+            return False
+        return self.until is None or _ends_by(one, self.until)
+
+
+async def _gather(data: Path, config: Path | None, name: str | None, wanted: _Wanted, listing: Listing) -> None:
+    at = datetime.now(UTC)
+    directory = existing(data)
+    settings = settings_of(directory, config)
+    limits = age_limits(directory, settings)
+    async with identities(directory, settings) as store:
+        register = Register(store)
         used = dict[str, list[Usage]]()
         for usage in await register.store.usage(None if name is None else [name]):
             used.setdefault(usage.name, []).append(usage)
         if name is not None:
             for one in held([await register.get(name)], used.get(name, []), at=at):
-                if (one.is_stale or not stale) and (until is None or _ends_by(one, until)):
+                if wanted.fits(one, limits, at):
                     listing.add(_record(one))
             return
         async for identity in register.everyone():
             for one in held([identity], used.get(identity.name, []), at=at):
-                is_wanted = one.credential.is_live(at) and (one.is_stale or not stale)
-                if is_wanted and (until is None or _ends_by(one, until)):
+                if one.credential.is_live(at) and wanted.fits(one, limits, at):
                     listing.add(_record(one))
 
 

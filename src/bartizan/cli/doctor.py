@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bartizan.cli.examine import Finding, Level, examine
+from bartizan.cli.examine import examine
+from bartizan.cli.finding import Finding, Level
 from bartizan.cli.opening import DEFAULT_DATA, existing, settings_of
 from bartizan.config.schema import Settings
 

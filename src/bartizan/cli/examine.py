@@ -2,18 +2,19 @@
 
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import IntEnum
 from pathlib import Path
 
-from bartizan.cli.opening import identities
+from bartizan.cli.examine_crls import crls_by_url
+from bartizan.cli.finding import Finding, Level
+from bartizan.cli.opening import age_limits, identities
 from bartizan.config.danger import dangers
 from bartizan.config.layout import DataDirectory
 from bartizan.config.schema import Settings
 from bartizan.errors import CertificateUnusable
+from bartizan.identity.ages import AgeLimits, Ending, endings
 from bartizan.identity.rotation import held
-from bartizan.model.credential import CertificateCredential, PasswordCredential
+from bartizan.model.credential import PasswordCredential
 from bartizan.model.principal import Identity
 from bartizan.model.usage import Usage
 from bartizan.pki.ca import load_certificate
@@ -24,30 +25,6 @@ CA_NEAR_END = timedelta(days=365)
 OVERLAP_NEAR_END = timedelta(days=7)
 
 
-class Level(IntEnum):
-    """How bad a finding is."""
-
-    GOOD = 0
-    WARNING = 1
-    DANGER = 2
-    """A risk that the operator took, with a reason."""
-    FAULT = 3
-    """The broker cannot start, or cannot be trusted, like this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    level: Level
-    what: str
-    fix: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        """For `--json`."""
-        return {"level": self.level.name.lower(), "what": self.what, "fix": self.fix}
-
-
 async def examine(data: DataDirectory, settings: Settings, *, at: datetime) -> list[Finding]:
     """All findings, the worst first."""
     findings = [
@@ -55,14 +32,16 @@ async def examine(data: DataDirectory, settings: Settings, *, at: datetime) -> l
         for risk in dangers(settings)
     ]
     findings += _certificates(data, settings, at)
+    findings += crls_by_url(data, settings, at)
     findings += _rights(data, settings)
+    limits, enforced = age_limits(data, settings), settings.credentials.ages == "enforce"
     async with identities(data, settings) as store:
         after = ""
         while page := await store.page(after, 1_000):
             after = page[-1].name
             usages = await store.usage([identity.name for identity in page])
             for identity in page:
-                findings += _identity(identity, at)
+                findings += _identity(identity, limits, at, enforced=enforced)
             findings += _old_credentials(page, usages, at)
     findings.sort(key=lambda finding: -finding.level)
     return findings or [Finding(Level.GOOD, "nothing to care for")]
@@ -131,30 +110,13 @@ def _rights(data: DataDirectory, settings: Settings) -> Iterator[Finding]:
             yield Finding(Level.WARNING, f"{path} is open to other users (mode {mode:04o})", f"chmod {wanted} {path}")
 
 
-def _identity(identity: Identity, at: datetime) -> Iterator[Finding]:
+def _identity(identity: Identity, limits: AgeLimits, at: datetime, *, enforced: bool) -> Iterator[Finding]:
     if identity.refusal(at) is not None:
         return
-    certificates = [
-        item
-        for item in identity.credentials
-        if isinstance(item, CertificateCredential)
-        and item.revoked_at is None
-        and (item.expires_at is None or at < item.expires_at)
-    ]
-    if certificates:
-        ends = max(item.not_after for item in certificates)
-        if ends <= at:
-            yield Finding(
-                Level.WARNING,
-                f"the certificate of {identity.name} expired on {ends:%Y-%m-%d}",
-                f"bartizan credential rotate {identity.name}",
-            )
-        elif ends - at < NEAR_END:
-            yield Finding(
-                Level.WARNING,
-                f"the certificate of {identity.name} ends on {ends:%Y-%m-%d}, in {(ends - at).days} days",
-                f"bartizan credential rotate {identity.name}",
-            )
+    for ending in endings(identity, limits, at=at):
+        kind = ending.credential.kind
+        rotate = f"bartizan credential rotate {identity.name}" + ("" if kind == "certificate" else " --kind password")
+        yield Finding(Level.WARNING, _of_ending(ending, at, enforced=enforced), rotate)
     if any(
         isinstance(item, PasswordCredential) and item.must_change and item.is_live(at) for item in identity.credentials
     ):
@@ -163,6 +125,17 @@ def _identity(identity: Identity, at: datetime) -> Iterator[Finding]:
             f"{identity.name} still has its one-time secret",
             f"bartizan passwd {identity.name}",
         )
+
+
+def _of_ending(ending: Ending, at: datetime, *, enforced: bool) -> str:
+    what = f"the {ending.credential.kind} of {ending.identity.name}"
+    day, is_over = f"{ending.ends_at:%Y-%m-%d}", ending.ends_at <= at
+    if ending.why != "age":
+        return f"{what} expired on {day}" if is_over else f"{what} ends on {day}, in {ending.days_left(at)} days"
+    effect = ", and proves nothing" if enforced else ""
+    if is_over:
+        return f"{what} is too old since {day}{effect}"
+    return f"{what} is too old on {day}, in {ending.days_left(at)} days{effect and effect + ' then'}"
 
 
 def _old_credentials(identities: Sequence[Identity], usages: Sequence[Usage], at: datetime) -> Iterator[Finding]:

@@ -1,14 +1,16 @@
 """Opens a data directory: settings, CA, identities. Refuses one that no first run has completed."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bartizan.broker.apply import read_policy
 from bartizan.config.layout import DataDirectory
 from bartizan.config.load import load_settings, read_secret
 from bartizan.config.schema import Settings
 from bartizan.errors import ConfigurationError
+from bartizan.identity.ages import AgeLimits
 from bartizan.identity.register import Register
 from bartizan.store.ports import IdentityStore, OperatorStore
 from bartizan.store.sqlite import SqliteIdentityStore
@@ -46,6 +48,19 @@ async def identities(directory: DataDirectory, settings: Settings) -> AsyncItera
         yield store
     finally:
         await store.close()
+
+
+def age_limits(directory: DataDirectory, settings: Settings) -> AgeLimits:
+    """How old credentials may become; a policy that cannot be read says nothing about it."""
+    try:
+        of_roles = read_policy(settings.policy.file or directory.policy).credential_days_max
+    except ConfigurationError:
+        of_roles = _nothing
+    return AgeLimits(settings.credentials.days_max, of_roles)
+
+
+def _nothing(_roles: Iterable[str]) -> Mapping[str, int]:
+    return {}
 
 
 @asynccontextmanager

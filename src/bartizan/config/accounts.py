@@ -12,8 +12,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from bartizan.config.database import parse_database_url
 from bartizan.config.ldap_names import dn_key, filter_validator, parse_dn, parse_dn_template
-from bartizan.config.listener import Reason
-from bartizan.config.outside import Attribute, Outside, Role, Url, require_https
+from bartizan.config.outside import Attribute, Outside, Role, require_https
+from bartizan.config.words import Reason, Url
 
 PARAMETER = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
 """A named parameter of a query; `::` is a cast of PostgreSQL."""

@@ -1,6 +1,6 @@
 """`[authenticators.NAME]`: further ways to prove an identity, one model for each kind; and how guessing is slowed.
 
-`password` and `certificate` are always there and need no table. A listener names what it accepts in
+`password` and `certificate` are always there and need no table; certificates that name identities otherwise have one. A listener names what it accepts in
 `authentication`; secrets are read from files, never from the configuration.
 """
 
@@ -12,8 +12,10 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from bartizan.config.accounts import Ldap, Sql, Webhook
-from bartizan.config.listener import BUILT_IN, Reason
-from bartizan.config.outside import Attribute, Outside, Role, Url, require_https
+from bartizan.config.certificate import CertificateRules
+from bartizan.config.listener import BUILT_IN
+from bartizan.config.outside import Attribute, Outside, Role, require_https
+from bartizan.config.words import Reason, Url
 from bartizan.model.credential import (
     SCRAM_ITERATIONS,
     SCRAM_ITERATIONS_MAX,
@@ -279,7 +281,9 @@ class Scram(BaseModel):
     PATHS: ClassVar[tuple[str, ...]] = ()
 
 
-AuthenticatorSettings = Annotated[Jwt | Introspection | Scram | Ldap | Webhook | Sql, Field(discriminator="kind")]
+AuthenticatorSettings = Annotated[
+    Jwt | Introspection | Scram | Ldap | Webhook | Sql | CertificateRules, Field(discriminator="kind")
+]
 """Every kind there is. A further one joins this union, `KINDS`, and the table of `authn/kinds.py`."""
 
 KINDS: Mapping[str, type[BaseModel]] = {
@@ -289,6 +293,7 @@ KINDS: Mapping[str, type[BaseModel]] = {
     "ldap": Ldap,
     "webhook": Webhook,
     "sql": Sql,
+    "certificate": CertificateRules,
 }
 """The same, by name. `PATHS` of each are the keys that hold paths."""
 

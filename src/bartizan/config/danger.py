@@ -29,6 +29,7 @@ EFFECTS = {
     "danger_plaintext_introspection": "tokens are asked about without TLS: who is on the way can be anyone",
     "danger_plaintext_webhook": "passwords are sent to a service without TLS: everyone on the way can read them",
     "danger_plaintext_ldap": "passwords are sent to a directory without TLS: who is on the way reads them and can be anyone",
+    "danger_stale_crl": "certificates are accepted though their CRL is missing or out of date: they may be revoked",
     "danger_public_http": "metrics and health can be read without login from other machines",
 }
 """One line of effect for each `danger_*` key of the schema; a test keeps it complete."""

@@ -1,15 +1,41 @@
 """Settings -> the JSON the engine starts from: the same key names, paths replaced by what they hold."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from bartizan.config.layout import DataDirectory
-from bartizan.config.listener import Listener
 from bartizan.config.load import read_file
 from bartizan.config.schema import Settings
+from bartizan.errors import ConfigurationError
 
 
-def engine_config(settings: Settings, data: DataDirectory) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class FetchedCrls:
+    """The lists of a listener's `crl_urls`, as they are known now."""
+
+    pems: tuple[str, ...] = ()
+    stale: bool = False
+    """One of them counts beyond its end."""
+    unknown: bool = False
+    """Certificates are accepted that no list speaks for."""
+
+
+NONE_FETCHED = FetchedCrls()
+Fetched = Callable[[str], FetchedCrls]
+"""Takes a listener's name."""
+
+
+def engine_config(
+    settings: Settings, data: DataDirectory, fetched: Fetched = lambda _name: NONE_FETCHED
+) -> dict[str, Any]:
     """The engine's configuration as plain JSON values. Holds private keys: never log it."""
+    for name, listener in settings.listeners.items():
+        if listener.crl_urls and fetched(name) == NONE_FETCHED:
+            # Without any list the engine would check nothing.
+            raise ConfigurationError(
+                "no list of crl_urls was fetched", f"listeners.{name}", "report this: no setting causes it"
+            )
     return {
         "broker": settings.broker.model_dump(mode="json"),
         "listeners": [
@@ -20,7 +46,7 @@ def engine_config(settings: Settings, data: DataDirectory) -> dict[str, Any]:
                 "anonymous": listener.danger_anonymous is not None,
                 "ignore_credentials": listener.danger_ignore_credentials is not None,
                 "durability": listener.durability or settings.store.durability,
-                "tls": tls_material(listener, data) if listener.tls else None,
+                "tls": tls_material(settings, name, data, fetched(name)) if listener.tls else None,
                 "limits": settings.limits_of(name).model_dump(mode="json"),
             }
             for name, listener in sorted(settings.listeners.items())
@@ -43,8 +69,9 @@ _PLAIN = {
 }
 
 
-def tls_material(listener: Listener, data: DataDirectory) -> dict[str, Any]:
+def tls_material(settings: Settings, name: str, data: DataDirectory, fetched: FetchedCrls) -> dict[str, Any]:
     """Certificates, key and CRLs of a TLS listener as PEM texts, read now: call again to reload."""
+    listener = settings.listeners[name]
     own_ca = listener.client_ca_file is None
     crls = listener.crl_files if listener.crl_files is not None else ((data.crl,) if own_ca else ())
     if listener.client_certificates == "off":
@@ -57,7 +84,10 @@ def tls_material(listener: Listener, data: DataDirectory) -> dict[str, Any]:
         ),
         "key_pem": read_file(listener.key_file or data.server_key, "the key file").decode(errors="replace"),
         "client_roots_pem": roots,
-        "crls_pem": [read_file(crl, "the CRL file").decode(errors="replace") for crl in crls],
+        "crls_pem": [*(read_file(crl, "the CRL file").decode(errors="replace") for crl in crls), *fetched.pems],
+        "stale_crls": fetched.stale,
+        "unknown_revocation": fetched.unknown,
         "client_certificates": listener.client_certificates,
+        "client_chain": settings.needs_chain(name),
         "tls_min": listener.tls_min,
     }

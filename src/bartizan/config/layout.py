@@ -46,6 +46,11 @@ class DataDirectory:
         return self.pki / "ca.crl"
 
     @property
+    def crls(self) -> Path:
+        """The last good lists of `crl_urls`."""
+        return self.pki / "crls"
+
+    @property
     def server_certificate(self) -> Path:
         """The server's certificate chain."""
         return self.pki / "server.crt"

@@ -8,16 +8,17 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from bartizan.config.limits import ListenerLimits
+from bartizan.config.revocation import RevocationSettings
+from bartizan.config.words import Reason
 
 _HOST_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)|(?P<name>localhost)):(?P<port>\d{1,5})\Z")
 
 _ENTRY_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,63}\Z")
 
 PORT_MAX = 65_535
-REASON_CHARS_MIN = 3
 
 BUILT_IN = ("certificate", "password")
 """Authenticators that are always there."""
@@ -26,7 +27,10 @@ AUTHENTICATION_MAX = 16
 """Entries of a listener's `authentication`."""
 
 MqttVersion = Literal["3.1", "3.1.1", "5.0"]
-TLS_KEYS = ("certificate_file", "key_file", "client_ca_file", "crl_files", "client_certificates", "tls_min")
+REVOCATION_KEYS = tuple(RevocationSettings.model_fields)
+TLS_KEYS = (
+    "certificate_file", "key_file", "client_ca_file", "crl_files", "client_certificates", "tls_min", *REVOCATION_KEYS,
+)  # fmt: skip
 """Keys that mean nothing without TLS: they are refused on a plaintext listener, not ignored."""
 
 
@@ -65,13 +69,6 @@ def is_local(bind: str) -> bool:
     return address is None or address.is_loopback
 
 
-def parse_reason(value: object) -> str:
-    """A risk needs a reason in words: `true` and `""` are no reasons."""
-    if not isinstance(value, str) or len(value.strip()) < REASON_CHARS_MIN:
-        raise ValueError('give the reason in words, for example "lab bench 4, no route to the plant"')
-    return value.strip()
-
-
 def _parse_network(value: object) -> str:
     if not isinstance(value, str):
         # pydantic turns only ValueError into an error with a place in the file.
@@ -95,12 +92,11 @@ def parse_entry(text: str) -> str:
 
 
 Bind = Annotated[str, AfterValidator(parse_bind)]
-Reason = Annotated[str, BeforeValidator(parse_reason)]
 Entry = Annotated[str, AfterValidator(parse_entry)]
 Network = Annotated[str, BeforeValidator(_parse_network)]
 
 
-class Listener(BaseModel):
+class Listener(RevocationSettings):
     """`[listeners.NAME]`: one place where clients connect."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -235,6 +231,11 @@ class Listener(BaseModel):
         return self.danger_plaintext is None and not self.is_unix
 
     @property
+    def takes_certificates(self) -> bool:
+        """Whether a client can present a certificate."""
+        return self.tls and self.client_certificates != "off"
+
+    @property
     def proofs(self) -> tuple[tuple[str, ...], ...] | None:
         """`authentication` as names: any of the rows, all of a row. None: the default."""
         if self.authentication is None:
@@ -244,11 +245,24 @@ class Listener(BaseModel):
     @model_validator(mode="after")
     def _authentication(self) -> Self:
         named = {name for entry in self.proofs or () for name in entry}
-        if "certificate" in named and (not self.tls or self.client_certificates == "off"):
+        if "certificate" in named and not self.takes_certificates:
             why = 'client_certificates = "off"' if self.tls else "no TLS"
             raise ValueError(f'authentication names "certificate", but this listener has {why}: remove one of the two')
         if self.authentication is not None and len(set(self.authentication)) != len(self.authentication):
             raise ValueError("authentication has the same entry twice: remove one")
+        return self
+
+    @model_validator(mode="after")
+    def _client_ca(self) -> Self:
+        needless = {"client_ca_file", "crl_files", *REVOCATION_KEYS} & self.model_fields_set
+        if self.client_certificates == "off" and needless:
+            raise ValueError(
+                f'client_certificates = "off" makes {min(needless)} useless: remove it, or allow certificates'
+            )
+        if self.crl_urls and self.client_ca_file is None:
+            raise ValueError("crl_urls are those of other CAs than our own: set client_ca_file, or remove them")
+        if self.ocsp != "off" and self.client_ca_file is None:
+            raise ValueError("ocsp is for other CAs than our own: set client_ca_file, or remove it")
         return self
 
     @model_validator(mode="after")
@@ -260,11 +274,6 @@ class Listener(BaseModel):
                 raise ValueError(f"{useless[0]} is a TLS setting, but {kind}: remove one of the two")
         if (self.certificate_file is None) != (self.key_file is None):
             raise ValueError("certificate_file and key_file belong together: set both or neither")
-        if self.client_certificates == "off" and (self.client_ca_file or self.crl_files):
-            raise ValueError(
-                'client_certificates = "off" makes client_ca_file and crl_files useless: remove them, or '
-                "allow certificates"
-            )
         if self.danger_ignore_credentials is not None and self.danger_anonymous is None:
             raise ValueError("danger_ignore_credentials needs danger_anonymous: set both, each with its reason")
         if self.client_certificates == "required" and self.danger_anonymous is not None:

@@ -1,24 +1,12 @@
 """What every authenticator's settings have that asks somebody outside, and the types that its keys share."""
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bartizan.model.ids import AttributeName, RoleName
 
 
-def parse_url(text: str) -> str:
-    """A URL of https, or of http where a `danger_*` setting allows that; without user, password or fragment."""
-    parts = urlsplit(text)
-    if parts.scheme not in {"https", "http"} or not parts.hostname:
-        raise ValueError("write a URL such as https://id.example/certs")
-    if "@" in parts.netloc or parts.fragment:
-        raise ValueError("a URL here has neither user, password nor fragment: secrets are read from files")
-    return text
-
-
-Url = Annotated[str, AfterValidator(parse_url)]
 Role = Annotated[str, AfterValidator(lambda text: str(RoleName.parse(text)))]
 Attribute = Annotated[str, AfterValidator(lambda text: str(AttributeName.parse(text)))]
 

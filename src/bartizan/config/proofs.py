@@ -6,28 +6,29 @@ from pydantic import BaseModel
 
 from bartizan.config.accounts import Accounts, Webhook
 from bartizan.config.authenticators import Introspection, Scram
+from bartizan.config.certificate import CertificateRules
+from bartizan.config.listener import Listener
 
 PASSWORD = "password"  # noqa: S105  the built-in's name, not one
 
 
-def check_proofs(
-    listener: str,
-    proofs: Sequence[Sequence[str]] | None,
-    authenticators: Mapping[str, BaseModel],
-    *,
-    has_tls: bool,
-) -> None:
-    """`ValueError` for the first mistake; `proofs` are any of the rows, all of a row."""
-    rows = proofs or ()
+def check_proofs(listener: str, at: Listener, authenticators: Mapping[str, BaseModel]) -> None:
+    """`ValueError` for the first mistake of a listener."""
+    rows = at.proofs or ()
     takes_passwords = any(PASSWORD in row for row in rows)
     for part in sorted({part for row in rows for part in row} & authenticators.keys()):
         settings = authenticators[part]
+        if isinstance(settings, CertificateRules) and not at.takes_certificates:
+            raise ValueError(
+                f"listeners.{listener} names authenticators.{part}, but no client certificate can come there: "
+                f"remove one of the two"
+            )
         if takes_passwords and isinstance(settings, Introspection) and settings.takes_passwords:
             raise ValueError(
                 f"listeners.{listener} takes passwords, and authenticators.{part} would send them to its issuer: "
                 f'set token_in = "auth" there, or take "password" out of authentication'
             )
-        if not has_tls and isinstance(settings, Scram) and settings.channel_binding == "required":
+        if not at.tls and isinstance(settings, Scram) and settings.channel_binding == "required":
             raise ValueError(
                 f'listeners.{listener} has no TLS, and authenticators.{part} asks for channel_binding = "required": '
                 f"nobody could ever prove it"

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from bartizan.config.authenticators import KINDS, PasswordSettings
+from bartizan.config.credentials import CredentialSettings
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Listener
 from bartizan.config.schema import BrokerSettings, HttpSettings, LogSettings, PolicySettings, StoreSettings
@@ -34,6 +35,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[listeners.NAME]", Listener),
     *((f'[authenticators.NAME] kind = "{kind}"', model) for kind, model in KINDS.items()),
     ("[passwords]", PasswordSettings),
+    ("[credentials]", CredentialSettings),
     ("[limits]", Limits),
     ("[policy]", PolicySettings),
     ("[store]", StoreSettings),

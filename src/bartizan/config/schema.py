@@ -7,10 +7,13 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from bartizan.config.authenticators import AuthenticatorName, AuthenticatorSettings, PasswordSettings
+from bartizan.config.certificate import CertificateRules
+from bartizan.config.credentials import CredentialSettings
 from bartizan.config.database import parse_database_url
 from bartizan.config.limits import Limits
-from bartizan.config.listener import Bind, Listener, Reason, is_local
+from bartizan.config.listener import Bind, Listener, is_local
 from bartizan.config.proofs import check_proofs
+from bartizan.config.words import Reason
 
 _SECTION = ConfigDict(frozen=True, extra="forbid")
 _LISTENER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}\Z")
@@ -179,6 +182,9 @@ class Settings(BaseModel):
         default_factory=dict, max_length=32, description="Ways to prove an identity, beside certificate and password."
     )
     passwords: PasswordSettings = Field(default_factory=PasswordSettings, description="How guessing is slowed down.")
+    credentials: CredentialSettings = Field(
+        default_factory=CredentialSettings, description="How old what proves an identity may become."
+    )
     limits: Limits = Field(default_factory=Limits, description="Bounds for all listeners.")
     policy: PolicySettings = Field(default_factory=PolicySettings, description="Who may do what.")
     store: StoreSettings = Field(default_factory=StoreSettings, description="What survives a crash.")
@@ -213,7 +219,7 @@ class Settings(BaseModel):
                 f"authenticators.{name} is named by no listener: add it to a listener's authentication, or remove it"
             )
         for name, listener in self.listeners.items():
-            check_proofs(name, listener.proofs, self.authenticators, has_tls=listener.tls)
+            check_proofs(name, listener, self.authenticators)
         return self
 
     @model_validator(mode="after")
@@ -228,6 +234,12 @@ class Settings(BaseModel):
         if "interval_ms" in self.store.model_fields_set and "interval" not in {self.store.durability, *own.values()}:
             raise ValueError('store: interval_ms needs durability = "interval", here or on a listener')
         return self
+
+    def needs_chain(self, listener: str) -> bool:
+        """Whether something has to look into a listener's client certificates beyond their names."""
+        at = self.listeners[listener]
+        named = [self.authenticators.get(name) for entry in at.proofs or () for name in entry]
+        return at.ocsp != "off" or any(isinstance(kind, CertificateRules) and kind.roles_by_ou for kind in named)
 
     def limits_of(self, listener: str) -> Limits:
         """The limits that hold on one listener."""

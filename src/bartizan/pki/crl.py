@@ -18,14 +18,16 @@ RENEW_BEFORE = timedelta(days=10)
 """A CRL with less time left is written anew at start: an expired one lets no certificate in."""
 
 
-def build_crl(authority: Authority, revoked: Iterable[CertificateCredential], *, at: datetime) -> bytes:
+def build_crl(
+    authority: Authority, revoked: Iterable[CertificateCredential], *, at: datetime, lifetime: timedelta = CRL_LIFETIME
+) -> bytes:
     """The CRL as PEM; `revoked` without `revoked_at` are left out. Numbered by time, so it only grows."""
     at = at.astimezone(UTC)
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(authority.certificate.subject)
         .last_update(at - CLOCK_SKEW)
-        .next_update(at + CRL_LIFETIME)
+        .next_update(at + lifetime)
         .add_extension(x509.CRLNumber(int(at.timestamp() * 1000)), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False)
     )
@@ -44,7 +46,8 @@ def ensure_crl(
     data: DataDirectory, authority: Authority, revoked: Iterable[CertificateCredential], *, at: datetime
 ) -> bool:
     """Writes the CRL when it is missing, damaged, near its end or not what `revoked` says; whether it did."""
-    revoked = [credential for credential in revoked if credential.revoked_at is not None]
+    # One that another CA issued is that CA's to list; here its record refuses it.
+    revoked = [credential for credential in revoked if credential.revoked_at is not None and not credential.issuer]
     if _current(data, authority, {int(credential.serial_hex, 16) for credential in revoked}, at):
         return False
     write_durably(data.crl, build_crl(authority, revoked, at=at), PUBLIC)

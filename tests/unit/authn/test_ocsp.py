@@ -1,0 +1,244 @@
+"""Whom an OCSP responder's answer is believed, for how long, and what becomes of a client without one."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from bartizan.authn import Certificate, ConnectRequest, Denied, ProviderUnavailable
+from bartizan.authn.ocsp import SOFT_S, OcspGuard
+from bartizan.authn.ocsp_answer import question
+from bartizan.config.listener import Listener
+from bartizan.model.reason import ReasonCode
+from tests.authority import OCSP_SIGNING, Issued, Issuer, Responder, Site, now, site
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@dataclass
+class Bench:
+    ca: Issuer
+    leaf: Issued
+    responder: Responder
+    site: Site
+    told: list[str | None]
+    directory: Path
+    at: datetime
+
+    def guard(self, **more: Any) -> OcspGuard:
+        file = self.directory / "ca.pem"
+        file.write_bytes(self.ca.pem)
+        wanted = {"ocsp": "required", "ocsp_url": self.site.url("/ocsp"), **more}
+        listener = Listener.model_validate({"bind": "127.0.0.1:0", "client_ca_file": file, **wanted})
+        return OcspGuard("mqtts", listener, lambda _name, wrong: self.told.append(wrong), lambda: self.at)
+
+    def request(self, leaf: Issued | None = None, *chain: Issued) -> ConnectRequest:
+        leaf = leaf or self.leaf
+        shown = Certificate(leaf.fingerprint, "0f", chain=(leaf.der, *(one.der for one in chain)))
+        return ConnectRequest(client_id="a", listener="mqtts", address="192.0.2.1", certificate=shown)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    ca = Issuer.root()
+    with site() as served:
+        responder = Responder(ca)
+        served.posts["/ocsp"] = responder.answer
+        yield Bench(ca, ca.issue("press-01"), responder, served, [], tmp_path, now())
+
+
+@pytest.fixture
+async def closing() -> AsyncIterator[list[OcspGuard]]:
+    guards: list[OcspGuard] = []
+    yield guards
+    for guard in guards:
+        await guard.aclose()
+
+
+async def test_a_good_answer_counts_until_it_ends_and_nobody_is_asked_meanwhile(bench, closing):
+    closing.append(guard := bench.guard())
+    left_s = await guard.check(bench.request())
+    assert 3_000 < left_s <= 3_600
+    await guard.check(bench.request())
+    assert len(bench.responder.asked) == 1
+    bench.at += timedelta(minutes=58)
+    assert 0 < await guard.check(bench.request()) < left_s
+    assert len(bench.responder.asked) == 1
+    bench.at += timedelta(minutes=2)
+    # The clock of the test has moved, the responder's has not: it says what has ended.
+    bench.responder.lasts = timedelta(minutes=2)
+    with pytest.raises(ProviderUnavailable, match="out of date"):
+        await guard.check(bench.request())
+    assert len(bench.responder.asked) == 2
+
+
+async def test_who_has_no_certificate_is_not_asked_about(bench, closing):
+    closing.append(guard := bench.guard())
+    assert await guard.check(replace(bench.request(), certificate=None)) == float("inf")
+    assert bench.responder.asked == []
+
+
+@pytest.mark.parametrize("mode", ["required", "soft"])
+async def test_a_revoked_certificate_is_refused(bench, closing, mode):
+    closing.append(guard := bench.guard(ocsp=mode))
+    bench.responder.revoked.add(bench.leaf.certificate.serial_number)
+    for _ in range(2):
+        with pytest.raises(Denied, match="revoked") as told:
+            await guard.check(bench.request())
+        assert told.value.reason is ReasonCode.NOT_AUTHORIZED
+    assert len(bench.responder.asked) == 1
+
+
+async def test_one_that_the_responder_does_not_know_is_refused_where_an_answer_is_required(bench, closing):
+    bench.responder.unknown = True
+    closing.append(guard := bench.guard())
+    with pytest.raises(Denied, match="does not know"):
+        await guard.check(bench.request())
+    closing.append(soft := bench.guard(ocsp="soft"))
+    assert await soft.check(bench.request()) > 0
+
+
+def _stranger(bench: Bench) -> None:
+    bench.responder.signer = Issuer.root("other").issue("ocsp", usages=OCSP_SIGNING)
+
+
+def _no_usage(bench: Bench) -> None:
+    bench.responder.signer = bench.ca.issue("ocsp")
+
+
+def _itself(bench: Bench) -> None:
+    bench.responder.signer = bench.leaf
+
+
+def _ended_delegate(bench: Bench) -> None:
+    bench.responder.signer = bench.ca.issue("ocsp", usages=OCSP_SIGNING, begins=now() - timedelta(days=60))
+
+
+def _replayed(bench: Bench) -> None:
+    bench.responder.nonce = lambda _asked: b"another question"
+
+
+def _old(bench: Bench) -> None:
+    bench.responder.begins = timedelta(hours=-3)
+
+
+def _future(bench: Bench) -> None:
+    bench.responder.begins = timedelta(hours=1)
+
+
+def _old_without_end(bench: Bench) -> None:
+    bench.responder.begins, bench.responder.lasts = timedelta(hours=-2), None
+
+
+def _about_another(bench: Bench) -> None:
+    asked = question(bench.ca.issue("press-02"), bench.ca.certificate, b"x").public_bytes(Encoding.DER)
+    bench.responder.nonce = lambda _asked: None
+    bench.site.posts["/ocsp"] = lambda _octets: bench.responder.answer(asked)
+
+
+def _garbage(bench: Bench) -> None:
+    bench.site.posts["/ocsp"] = lambda _octets: b"0\x03\x0a\x01\x06"
+
+
+def _nothing(bench: Bench) -> None:
+    del bench.site.posts["/ocsp"]
+
+
+def _endless(bench: Bench) -> None:
+    bench.site.posts["/ocsp"] = lambda _octets: b"0" * 100_000
+
+
+def _changed(bench: Bench) -> None:
+    def change(octets: bytes) -> bytes:
+        *head, last = bench.responder.answer(octets)
+        return bytes([*head, last ^ 1])
+
+    bench.site.posts["/ocsp"] = change
+
+
+BAD = [
+    _stranger, _no_usage, _itself, _ended_delegate, _replayed, _old, _future, _old_without_end, _about_another,
+    _garbage, _nothing, _endless, _changed,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spoil", BAD)
+async def test_an_answer_that_cannot_be_believed_is_none(bench, closing, spoil):
+    spoil(bench)
+    closing.append(guard := bench.guard())
+    with pytest.raises(ProviderUnavailable):
+        await guard.check(bench.request())
+    assert bench.told[-1]
+    closing.append(soft := bench.guard(ocsp="soft"))
+    assert await soft.check(bench.request()) == SOFT_S
+
+
+async def test_a_delegate_of_the_issuer_may_answer(bench, closing):
+    bench.responder.signer = bench.ca.issue("ocsp", usages=OCSP_SIGNING)
+    closing.append(guard := bench.guard())
+    assert await guard.check(bench.request()) > 0
+
+
+async def test_an_answer_made_beforehand_has_no_nonce_and_counts_by_its_dates(bench, closing):
+    bench.responder.nonce = lambda _asked: None
+    closing.append(guard := bench.guard())
+    assert await guard.check(bench.request()) > 0
+
+
+async def test_an_answer_without_an_end_is_asked_for_every_time(bench, closing):
+    bench.responder.lasts = None
+    closing.append(guard := bench.guard())
+    assert await guard.check(bench.request()) == 0
+    assert await guard.check(bench.request()) == 0
+    assert len(bench.responder.asked) == 2
+
+
+async def test_the_issuer_may_be_an_intermediate_that_the_client_sends(bench, closing):
+    middle = bench.ca.intermediate()
+    leaf = middle.issue("press-02")
+    bench.responder.issuer = middle
+    closing.append(guard := bench.guard())
+    assert await guard.check(bench.request(leaf, middle)) > 0
+    with pytest.raises(ProviderUnavailable, match="issuer"):
+        await guard.check(bench.request(middle.issue("press-03")))
+
+
+async def test_only_the_hosts_that_are_named_are_asked_where_the_certificate_says_whom(bench, closing):
+    named = f"127.0.0.1:{bench.site.port}"
+    settings = {"ocsp_url": None, "ocsp_hosts": ["ocsp.example", named]}
+    good = bench.ca.issue("press-02", responder=bench.site.url("/ocsp"))
+    closing.append(guard := bench.guard(**settings))
+    assert await guard.check(bench.request(good)) > 0
+    asked = len(bench.site.asked)
+    for url in (
+        f"http://localhost:{bench.site.port}/ocsp",
+        f"http://ocsp.example@127.0.0.1:{bench.site.port}/ocsp",
+        f"http://127.0.0.1:{bench.site.port}.evil/ocsp",
+        f"http://ocsp.example:{bench.site.port}/ocsp",
+        "file:///etc/passwd",
+        "ldap://ocsp.example/",
+    ):
+        with pytest.raises(ProviderUnavailable, match="names no responder"):
+            await guard.check(bench.request(bench.ca.issue("press-03", responder=url)))
+    assert len(bench.site.asked) == asked
+
+
+async def test_trouble_is_told_once_and_once_that_it_is_over(bench, closing):
+    closing.append(guard := bench.guard())
+    bench.site.is_down = True
+    for _ in range(3):
+        with pytest.raises(ProviderUnavailable):
+            await guard.check(bench.request())
+    bench.site.is_down = False
+    await guard.check(bench.request())
+    assert len(bench.told) == 2
+    assert bench.told[1] is None
