@@ -164,7 +164,7 @@ def test_a_certificate_alone_acts_with_the_roles_of_its_units(tmp_path: Path):
         for name, units, reason in (("lathe-07", ("Presses",), 0x10), ("lathe-08", ("Guests",), NOT_AUTHORIZED)):
             wire, accepted = connects(plant, bundle(plant, tmp_path, root.issue(name, *units), name))
             assert accepted == 0
-            wire.send(v5.publish(f"data/{name}/temperature", b"7", qos=1, packet_id=1))
+            wire.send(v5.publish(f"data/{name}/temperature", b"7", qos=1, pid=1))
             assert wire.expect(Puback, within_s=5).reason == reason
         # Nobody of ours, nor in the namespace of one.
         for name in ("press-01", "press-01-twin"):

@@ -1,6 +1,6 @@
 """Client Identifiers and User Names: what roles admit, and never what is another identity's."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -35,6 +35,9 @@ class Says:
 
     def user_names(self, _roles: Iterable[str], /) -> tuple[str, ...]:
         return self._user_names
+
+    def credential_days_max(self, _roles: Iterable[str], /) -> Mapping[str, int]:
+        return {}
 
 
 async def store_of(*names: str) -> MemoryIdentityStore:

@@ -107,6 +107,10 @@ async def test_one_that_the_responder_does_not_know_is_refused_where_an_answer_i
     assert await soft.check(bench.request()) > 0
 
 
+def without_nonce(_asked: bytes) -> None:
+    """Answers made beforehand have none."""
+
+
 def _stranger(bench: Bench) -> None:
     bench.responder.signer = Issuer.root("other").issue("ocsp", usages=OCSP_SIGNING)
 
@@ -124,7 +128,10 @@ def _ended_delegate(bench: Bench) -> None:
 
 
 def _replayed(bench: Bench) -> None:
-    bench.responder.nonce = lambda _asked: b"another question"
+    def other(_asked: bytes) -> bytes:
+        return b"another question"
+
+    bench.responder.nonce = other
 
 
 def _old(bench: Bench) -> None:
@@ -140,8 +147,8 @@ def _old_without_end(bench: Bench) -> None:
 
 
 def _about_another(bench: Bench) -> None:
-    asked = question(bench.ca.issue("press-02"), bench.ca.certificate, b"x").public_bytes(Encoding.DER)
-    bench.responder.nonce = lambda _asked: None
+    asked = question(bench.ca.issue("press-02").certificate, bench.ca.certificate, b"x").public_bytes(Encoding.DER)
+    bench.responder.nonce = without_nonce
     bench.site.posts["/ocsp"] = lambda _octets: bench.responder.answer(asked)
 
 
@@ -189,7 +196,7 @@ async def test_a_delegate_of_the_issuer_may_answer(bench, closing):
 
 
 async def test_an_answer_made_beforehand_has_no_nonce_and_counts_by_its_dates(bench, closing):
-    bench.responder.nonce = lambda _asked: None
+    bench.responder.nonce = without_nonce
     closing.append(guard := bench.guard())
     assert await guard.check(bench.request()) > 0
 

@@ -75,7 +75,10 @@ def test_the_engine_gets_plain_json_with_the_files_in_it(data):
         "client_roots_pem": "CA",
         "crls_pem": ["CRL"],
         "client_certificates": "required",
+        "client_chain": False,
         "tls_min": "1.2",
+        "stale_crls": False,
+        "unknown_revocation": False,
     }
     assert wss["limits"]["inflight_max"] == 3
     assert mqtts["limits"]["inflight_max"] == 64

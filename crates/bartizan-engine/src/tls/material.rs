@@ -196,11 +196,7 @@ fn crl_ders(bytes: &[u8], part: MaterialPart) -> Result<Vec<CertificateRevocatio
 }
 
 /// An expired CRL is refused here, while the one before it is still in force; handshakes refuse it too.
-fn check_crl(
-    list: &CertificateRevocationListDer<'_>,
-    part: MaterialPart,
-    may_be_stale: bool,
-) -> Result<(), TlsError> {
+fn check_crl(list: &CertificateRevocationListDer<'_>, part: MaterialPart, may_be_stale: bool) -> Result<(), TlsError> {
     let next_update =
         guarded(part, || CertificateRevocationList::from_der(list).ok().map(|(_, parsed)| parsed.next_update()))?;
     match next_update {
