@@ -6,7 +6,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bartizan.model.ids import AttributeName, RoleName
 
-
 Role = Annotated[str, AfterValidator(lambda text: str(RoleName.parse(text)))]
 Attribute = Annotated[str, AfterValidator(lambda text: str(AttributeName.parse(text)))]
 
