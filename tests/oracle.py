@@ -1,4 +1,4 @@
-"""The policy language, defined: 240 slow and obvious lines that the engine is compared with.
+"""The policy language, defined: 270 slow and obvious lines that the engine is compared with.
 
 Works from the policy as `tomllib` reads it, shares no code with the compiler or the engine, and
 knows nothing of speed. A topic set is asked for by trying topics, not by algebra.
@@ -173,6 +173,39 @@ def all_roles(policy: dict[str, Any], names: tuple[str, ...]) -> set[str]:
     """These roles and what they include."""
     included = {more for name in names for more in policy.get("roles", {}).get(name, {}).get("includes", [])}
     return set(names) if included <= set(names) else all_roles(policy, (*names, *included))
+
+
+def declaration(policy: dict[str, Any], topic: str) -> str | None:
+    """Of the topics whose template means this one the most specific: a word says more than a variable, that more than `#`."""
+    found = [
+        (declared_kinds(template), template)
+        for template in policy.get("topics", {})
+        if matches([REST if part == "#" else ANY if part[:1] == "{" else part for part in template.split("/")], topic)
+    ]
+    return min(found)[1] if found else None
+
+
+def declared_kinds(template: str) -> list[int]:
+    """What its levels are, from the left."""
+    return [2 if part == "#" else 1 if part[:1] == "{" else 0 for part in template.split("/")]
+
+
+def enforced(policy: dict[str, Any], topic: str) -> str:
+    """What becomes of a message to this topic that is not as declared."""
+    everywhere = policy.get("contract", {}).get("enforce", "off")
+    declared = declaration(policy, topic)
+    return everywhere if declared is None else policy["topics"][declared].get("enforce", everywhere)
+
+
+def broken(policy: dict[str, Any], topic: str, payload: bytes) -> str | None:
+    """How a message is not as declared, where anybody looks: `topic`, `payload`, or not at all."""
+    if topic.startswith("$") or enforced(policy, topic) == "off":
+        return None
+    declared = declaration(policy, topic)
+    if declared is None:
+        return "topic"
+    bounded = policy["topics"][declared].get("payload", {})
+    return "payload" if len(payload) > bounded.get("bytes_max", len(payload)) else None
 
 
 def resolve(text: str, binds: dict[str, str], who: Identity, effect: str) -> list[Any] | None:

@@ -27,6 +27,29 @@ class Decision:
     def why(self) -> str:
         """`permitted`, `forbidden`, `no_permit`, `condition_not_met`, `qos_above_max`, `retain_not_allowed`, `not_in_token`, `server_topic`."""
 
+class PayloadSchemaError(ValueError):
+    """Payloads cannot be checked by this: the text begins with the place in the schema, if there is one."""
+
+@final
+class Examination:
+    """What a policy declares of a topic, and how a message is not so."""
+
+    @property
+    def declared(self) -> str | None:
+        """The declaration that holds, as the policy spells it; None for an undeclared topic."""
+
+    @property
+    def enforce(self) -> str:
+        """`off`, `warn` or `reject`."""
+
+    @property
+    def broken(self) -> str | None:
+        """`topic` or `payload`; None where the message is as declared, or nobody looks."""
+
+    @property
+    def why(self) -> str:
+        """In words, with nothing of the payload."""
+
 @final
 class CompiledPolicy:
     """A policy as the engine evaluates it. Immutable."""
@@ -70,6 +93,20 @@ class CompiledPolicy:
         Unix socket. `strength`: `certificate`, `mfa`. `windows`: those that are open. `narrowed_to`: for each token
         its grants, as `publish`, `subscribe` or `all` and a filter.
         """
+
+    def examine(self, *, topic: str, payload: bytes | None = None) -> Examination:
+        """Holds a message to what is declared of its topic; a payload of None is not looked at, and rates are not."""
+
+def check_payloads(
+    *,
+    form: str,
+    payloads: Sequence[bytes],
+    schema: str | None = None,
+    type_name: str | None = None,
+    pattern: str | None = None,
+    bytes_max: int | None = None,
+) -> list[str | None]:
+    """How each of these does not fit, None where it does; PayloadSchemaError where no check can be made of this."""
 
 def parse_topic_name(*, text: str) -> str:
     """The Topic Name of this text, as it is; ValueError where it is none."""

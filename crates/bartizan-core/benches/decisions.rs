@@ -35,7 +35,7 @@ fn image(rules: usize, roles: usize, is_conditional: bool) -> Arc<Image> {
         format!(r#"{{"name":"role-{at:05}","limits":{{}},"rules":[{}]}}"#, own.join(","))
     };
     let roles: Vec<String> = (0..roles).map(role).collect();
-    Arc::new(Image::load(format!(r#"{{"format":2,"roles":[{}]}}"#, roles.join(",")).as_bytes()).unwrap())
+    Arc::new(Image::load(format!(r#"{{"format":3,"roles":[{}]}}"#, roles.join(",")).as_bytes()).unwrap())
 }
 
 /// Nanoseconds of one call.

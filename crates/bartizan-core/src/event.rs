@@ -99,6 +99,19 @@ pub enum What {
         /// Why: no rule permits, or one forbids.
         why: &'static str,
     },
+    /// A message is not as the policy declares its topic.
+    ContractBroken {
+        /// How: "topic", "payload" or "rate".
+        broken: &'static str,
+        /// The Topic Name.
+        topic: String,
+        /// The declaration, as the policy spells it; none for an undeclared topic.
+        declared: Option<String>,
+        /// In words, with nothing of the payload.
+        why: String,
+        /// "warned" or "refused".
+        effect: &'static str,
+    },
     /// A limit was met.
     LimitMet {
         /// Its setting's name.
@@ -154,6 +167,7 @@ impl What {
             What::Refused { .. } => "refused",
             What::Disconnected { .. } => "disconnected",
             What::Denied { .. } => "denied",
+            What::ContractBroken { .. } => "contract_broken",
             What::LimitMet { .. } => "limit_met",
             What::SubscriptionRemoved { .. } => "subscription_removed",
             What::PolicyApplied { .. } => "policy_applied",

@@ -38,7 +38,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const POLICY: &str = r#"{"format":2,"roles":[{"name":"anonymous","limits":{},"rules":[
+const POLICY: &str = r#"{"format":3,"roles":[{"name":"anonymous","limits":{},"rules":[
     {"name":"all","effect":"permit","actions":["publish","subscribe"],"pattern":["many"],"qos_max":2,"retain":true}]}]}"#;
 
 struct Shard {

@@ -15,7 +15,7 @@ use server_world::{Dice, World, wide};
 const IDENTITIES: &[(&str, &[&str])] = &[("x", &["all"]), ("y", &["all"])];
 
 /// Everybody may subscribe to `u` and to nothing else.
-const NARROW: &str = r#"{"format":2,"roles":[{"name":"all","limits":{},"rules":[
+const NARROW: &str = r#"{"format":3,"roles":[{"name":"all","limits":{},"rules":[
     {"name":"p","effect":"permit","actions":["publish"],"pattern":["many"],"qos_max":2,"retain":true},
     {"name":"s","effect":"permit","actions":["subscribe"],"pattern":[{"lit":"u"}],"qos_max":2,"retain":true}]}]}"#;
 

@@ -11,7 +11,7 @@ use server_world::client::Client;
 use server_world::{Dice, World, wide};
 
 /// `some` reads `t/a` and not `t/b`; `most` reads `t/#` but for `t/b`.
-const POLICY: &str = r#"{"format":2,"roles":[
+const POLICY: &str = r#"{"format":3,"roles":[
   {"name":"all","limits":{},"rules":[
     {"name":"a","effect":"permit","actions":["publish","subscribe"],"pattern":["many"],"qos_max":2,"retain":true}]},
   {"name":"most","limits":{},"rules":[

@@ -15,7 +15,7 @@ use server_world::client::{Client, rest};
 use server_world::{World, wide};
 
 /// `day` reads `t` while the window is open, and `w` writes all.
-const POLICY: &str = r#"{"format":2,"windows":[{"name":"day","days":[0],"from":0,"to":60,"zone":"UTC"}],"roles":[
+const POLICY: &str = r#"{"format":3,"windows":[{"name":"day","days":[0],"from":0,"to":60,"zone":"UTC"}],"roles":[
   {"name":"day","limits":{},"rules":[
     {"name":"d","effect":"permit","actions":["subscribe"],"pattern":[{"lit":"t"}],"qos_max":2,"retain":true,
       "when":{"window":["day"]}}]},

@@ -115,6 +115,7 @@ fn about(what: &What) -> &'static str {
         What::Refused { reason, .. } => reason,
         What::Denied { action, .. } => action,
         What::LimitMet { limit, .. } => limit,
+        What::ContractBroken { broken, .. } => broken,
         _ => "",
     }
 }
@@ -186,12 +187,12 @@ impl Floods {
         if self.visits(kind).is_some_and(|visits| !visits.has_room()) {
             return false;
         }
-        if !matches!(kind, "denied" | "refused" | "limit_met" | "connected" | "disconnected") {
+        if !matches!(kind, "denied" | "contract_broken" | "refused" | "limit_met" | "connected" | "disconnected") {
             return true;
         }
         // Connections come and go under new identifiers: their address is what they share.
         let subject = match kind {
-            "denied" | "limit_met" => Subject { listener: None, ..event.subject.clone() },
+            "denied" | "contract_broken" | "limit_met" => Subject { listener: None, ..event.subject.clone() },
             _ => Subject { address: event.subject.address.clone(), ..Subject::default() },
         };
         let alike = (kind, about(&event.what), subject);

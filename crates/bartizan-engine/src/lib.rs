@@ -10,6 +10,7 @@
 //! | `admission` | who may connect at all, before TLS costs anything                            |
 //! | `desk`      | questions for the authenticators, their answers                              |
 //! | `successes` | credentials found good a short while ago                                     |
+//! | `payload`   | checks of payloads: JSON Schema, text, protobuf, Sparkplug                   |
 //! | `events`    | what happened, on its way up to Python; floods told once                     |
 //! | `listener`  | TCP, TLS, WebSocket, PROXY, Unix as stacked byte streams                     |
 //! | `tls`       | certificates, keys, CRLs; swapped in place                                   |
@@ -25,6 +26,7 @@ pub mod engine;
 pub mod events;
 pub mod listener;
 pub mod mailbox;
+pub mod payload;
 pub mod recovery;
 pub mod shard;
 pub mod store;

@@ -18,7 +18,7 @@ use bartizan_engine::store::{Durability, Mutation, Space, StoreConfig};
 use store_scene::*;
 
 const DIR: &str = "BARTIZAN_TEST_RECOVERY_DIR";
-const POLICY: &str = r#"{"format":2,"roles":[{"name":"all","limits":{},"rules":[{"name":"r","effect":"permit",
+const POLICY: &str = r#"{"format":3,"roles":[{"name":"all","limits":{},"rules":[{"name":"r","effect":"permit",
     "actions":["publish","subscribe"],"pattern":["many"],"qos_max":2,"retain":true}]}]}"#;
 
 /// So many Sessions, each with a Subscription and so many messages, each of them its own.

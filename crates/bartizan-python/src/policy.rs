@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bartizan_core::policy::{
-    self, Asked, Circumstances, Identity, Image, OpenWindows, Strength, TokenAction, TokenGrants,
+    self, Asked, Circumstances, Enforce, Identity, Image, Misfit, OpenWindows, PayloadCompiler, PayloadFormat,
+    PayloadSpec, Strength, TokenAction, TokenGrants,
 };
 use bartizan_core::topic::{TopicFilter, TopicName};
 use bartizan_core::wire::QoS;
+use bartizan_engine::payload::Payloads;
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 create_exception!(_engine, PolicyImageError, PyValueError, "These bytes are not a policy image.");
+create_exception!(_engine, PayloadSchemaError, PyValueError, "Payloads cannot be checked by this.");
 
 /// Allowed or not, by which rule, and why.
 #[pyclass(frozen, get_all, module = "bartizan._engine")]
@@ -30,6 +33,15 @@ impl Decision {
         let rule = self.rule.as_deref().unwrap_or("no rule");
         format!("<Decision {word} ({}) by {rule}>", self.why)
     }
+}
+
+/// What a policy declares of a topic, and how a message is not so.
+#[pyclass(frozen, get_all, module = "bartizan._engine")]
+struct Examination {
+    declared: Option<String>,
+    enforce: &'static str,
+    broken: Option<&'static str>,
+    why: String,
 }
 
 /// A policy as the engine evaluates it. Immutable.
@@ -51,7 +63,7 @@ impl CompiledPolicy {
     #[staticmethod]
     #[pyo3(signature = (*, image))]
     fn load(image: &[u8]) -> PyResult<CompiledPolicy> {
-        let image = Image::load(image).map_err(|error| PolicyImageError::new_err(error.to_string()))?;
+        let image = Image::load_with(image, &Payloads).map_err(|error| PolicyImageError::new_err(error.to_string()))?;
         Ok(CompiledPolicy { image: Arc::new(image) })
     }
 
@@ -122,6 +134,25 @@ impl CompiledPolicy {
         Ok(self.decision(decision))
     }
 
+    /// Holds a message to what is declared of its topic; a payload of None is not looked at. Rates are not either:
+    /// nobody keeps count here.
+    #[pyo3(signature = (*, topic, payload=None))]
+    fn examine(&self, topic: &str, payload: Option<&[u8]>) -> PyResult<Examination> {
+        let name = TopicName::parse(topic).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let declared = self.image.declaration(&name);
+        let breach = match (self.image.duty(&name), payload) {
+            (Some(policy::Duty::Declared(_)), None) | (None, _) => None,
+            (Some(duty), payload) => self.image.breach(duty, payload.unwrap_or_default()),
+        };
+        let enforce = declared.map(|declared| declared.enforce).or(breach.as_ref().map(|breach| breach.enforce));
+        Ok(Examination {
+            declared: declared.map(|declared| declared.name.as_ref().to_owned()),
+            enforce: enforce.unwrap_or(Enforce::Off).as_str(),
+            broken: breach.as_ref().map(|breach| breach.broken.as_str()),
+            why: breach.map_or_else(String::new, |breach| breach.why),
+        })
+    }
+
     /// Names of the time windows that its rules ask for, in the order in which a schedule has them.
     #[getter]
     fn windows(&self) -> Vec<String> {
@@ -173,8 +204,38 @@ pub fn token_grants(tokens: Vec<Vec<(String, String)>>) -> PyResult<Option<Arc<T
     Ok(grants.map(Arc::new))
 }
 
+/// Whether payloads can be checked by this, and how these do not fit: of each its misfit, None where it fits.
+#[pyfunction]
+#[pyo3(signature = (*, form, payloads, schema=None, type_name=None, pattern=None, bytes_max=None))]
+fn check_payloads(
+    py: Python<'_>,
+    form: &str,
+    payloads: Vec<Vec<u8>>,
+    schema: Option<String>,
+    type_name: Option<String>,
+    pattern: Option<String>,
+    bytes_max: Option<u64>,
+) -> PyResult<Vec<Option<String>>> {
+    let format = match form {
+        "json" => PayloadFormat::Json,
+        "text" => PayloadFormat::Text,
+        "bytes" => PayloadFormat::Bytes,
+        "protobuf" => PayloadFormat::Protobuf,
+        "sparkplug" => PayloadFormat::Sparkplug,
+        _ => return Err(PyValueError::new_err("form is json, text, bytes, protobuf or sparkplug")),
+    };
+    let spec = PayloadSpec { format, schema, type_name, pattern, bytes_max };
+    py.detach(|| {
+        let check = Payloads.compile(&spec).map_err(PayloadSchemaError::new_err)?;
+        Ok(payloads.iter().map(|payload| check.check(payload).err().map(|Misfit(why)| why)).collect())
+    })
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PolicyImageError", module.py().get_type::<PolicyImageError>())?;
+    module.add("PayloadSchemaError", module.py().get_type::<PayloadSchemaError>())?;
     module.add_class::<Decision>()?;
+    module.add_class::<Examination>()?;
+    module.add_function(wrap_pyfunction!(check_payloads, module)?)?;
     module.add_class::<CompiledPolicy>()
 }

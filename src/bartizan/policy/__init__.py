@@ -10,10 +10,12 @@ naming      which Client Identifiers and User Names an identity may use
 windows     hours of the week, and when exactly they come
 ownership   nobody but the owner publishes: proved, or an error
 tenants     whose clients see one root of the topics
-validate    tree -> Policy, or all its errors (validate_topics, validate_roles, validate_tenants, limits)
+payload     what messages are made of, and what becomes of one that is not
+validate    tree -> Policy, or all its errors (validate_topics, validate_payload, validate_roles, validate_tenants, limits)
 lint        warnings: valid, but probably not meant
-compile     Policy -> image bytes, the same on every node
+compile     Policy -> image bytes, the same on every node (declared: what topics ask of messages)
 compiled    CompiledPolicy: the engine's evaluator, asked from Python
+payload_check   whether the engine can check payloads, and the examples fit (json_places)
 check       all of it in one call
 default     the text of a first policy
 
@@ -24,8 +26,8 @@ places      every rule by its name, and where it stands
 explain     why, and the smallest grant (grant) that would allow it
 who         who may publish or subscribe to a topic
 samples     what to ask about a rule, by what filters have in common (overlap)
-diff        what two policies decide differently
-advice      all of lint (lint_reach, lint_roles, lint_identities)
+diff        what two policies decide differently, and ask of messages (diff_messages)
+advice      all of lint (lint_reach, lint_roles, lint_messages, lint_identities)
 expectations, testing     what a policy is expected to decide
 format      one way to write it, by its statements (layout)
 writer      roles -> text

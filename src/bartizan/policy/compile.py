@@ -22,9 +22,10 @@ from bartizan.policy.contract import (
     Wildcard,
     topics_by_role,
 )
+from bartizan.policy.declared import declared
 from bartizan.policy.rule_names import own_rule_name, topic_rule_name
 
-FORMAT = 2
+FORMAT = 3
 """`policy/format.rs` reads this one alone."""
 
 
@@ -35,7 +36,7 @@ def compile_policy(policy: Policy) -> bytes:
     roles = [_role(role, granted.get(role.name, ())) for role in sorted(policy.roles, key=_name)]
     windows = [window.as_image() for window in sorted(policy.windows, key=lambda window: window.name.encode())]
     tenants = [tenant.as_image() for tenant in sorted(policy.tenants, key=lambda tenant: tenant.name.encode())]
-    image: dict[str, object] = {"format": FORMAT, "roles": roles}
+    image: dict[str, object] = {"format": FORMAT, "roles": roles} | declared(policy)
     image |= {key: listed for key, listed in (("windows", windows), ("tenants", tenants)) if listed}
     return json.dumps(image, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 

@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -16,6 +16,7 @@ from bartizan.policy.compile import compile_policy
 from bartizan.policy.condition import Strength
 from bartizan.policy.contract import Policy
 from bartizan.policy.naming import DEFAULT
+from bartizan.policy.payload import Enforce, Payload
 from bartizan.policy.tenants import tenant_of
 from bartizan.policy.windows import Window
 
@@ -73,6 +74,22 @@ class Decision:
 
     def __str__(self) -> str:
         return f"{'allow' if self.allow else 'deny'}: {_WHY[self.why]}{f' ({self.rule})' if self.rule else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What is declared of a topic, and how a message is not so."""
+
+    declared: str | None
+    """The declaration that holds, as the policy spells it."""
+    enforce: Enforce
+    broken: str | None
+    """`topic`: it is not declared; `payload`: it does not fit; None: nothing, or nobody looks."""
+    why: str
+
+
+class SchemaError(ValueError):
+    """Payloads cannot be checked by this: what is wrong with the schema."""
 
 
 _OWN = ("includes", "client_id", "user_name", "credential_days_max")
@@ -197,6 +214,17 @@ class CompiledPolicy:
             raise InvalidValue(f"{request.topic!r}: {error}") from error
         return Decision(native.allow, native.per_delivery, native.rule, native.why)
 
+    def examine(self, topic: str, payload: bytes | None) -> Examination:
+        """Holds a message to what is declared of its topic; without a payload that is not looked at.
+
+        `InvalidValue` if the topic is no Topic Name.
+        """
+        try:
+            native = self._native.examine(topic=topic, payload=payload)
+        except ValueError as error:
+            raise InvalidValue(f"{topic!r}: {error}") from error
+        return Examination(native.declared, Enforce(native.enforce), native.broken, native.why)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CompiledPolicy) and self._image == other._image
 
@@ -216,6 +244,21 @@ def _circumstances(there: Circumstances | None) -> dict[str, Any]:
         "method": there.method,
         "strength": [strength.value for strength in there.strengths],
     }
+
+
+def misfits(payload: Payload, examples: Sequence[bytes]) -> list[str | None]:
+    """How each of these does not fit, None where it does. `SchemaError` if the engine cannot check them."""
+    try:
+        return _engine.check_payloads(
+            form=payload.format.value,
+            payloads=examples,
+            schema=payload.schema or None,
+            type_name=payload.type_name or None,
+            pattern=payload.pattern or None,
+            bytes_max=payload.bytes_max,
+        )
+    except _engine.PayloadSchemaError as error:
+        raise SchemaError(str(error)) from error
 
 
 def filter_covers(wide: str, narrow: str) -> bool:

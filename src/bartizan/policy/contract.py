@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from bartizan.policy.condition import ALWAYS, Condition
+from bartizan.policy.payload import Enforce, Example, Payload
 from bartizan.policy.source import Position
 from bartizan.policy.tenants import Tenant
 from bartizan.policy.windows import Window
@@ -153,6 +154,19 @@ class Topic:
     qos_max: int = 2
     retain: bool = True
     when: Condition = ALWAYS
+    payload: Payload | None = None
+    enforce: Enforce | None = None
+    """What becomes of a message that is not as declared; None: what the whole contract says."""
+    rate_per_s: int | None = None
+    """Messages per second of one client at most."""
+    retention_s: int | None = None
+    """Seconds after which a message is of no use."""
+    examples: tuple[Example, ...] = ()
+
+    @property
+    def says_what_messages_are(self) -> bool:
+        """True if it asks something of messages, beside who may send them."""
+        return any(said is not None for said in (self.payload, self.enforce, self.rate_per_s, self.retention_s))
 
     def roles(self, action: Action) -> tuple[str, ...]:
         """The roles that may do this."""
@@ -229,6 +243,12 @@ class Policy:
     """In ascending order of name."""
     tenants: tuple[Tenant, ...] = ()
     """In ascending order of name."""
+    enforce: Enforce = Enforce.OFF
+    """What becomes of messages to undeclared topics, and of those that are not as a topic declares that says nothing."""
+
+    def enforced(self, topic: Topic) -> Enforce:
+        """What becomes of a message that is not as this topic declares."""
+        return self.enforce if topic.enforce is None else topic.enforce
 
     def topics_by_role(self) -> Mapping[str, Sequence[tuple[Topic, Action]]]:
         """What the topics grant to each role that they name, in the order of the text."""

@@ -8,7 +8,7 @@ only notes where each path begins. A property test holds the two to the same set
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from bartizan.policy.source import Position, Problem, Source
@@ -40,6 +40,8 @@ class Tree:
     values: Mapping[Path, Position]
     sources: tuple[Source, ...] = ()
     """All texts, where it was merged of several."""
+    schemas: Mapping[str, bytes] = field(default_factory=dict)
+    """The files that its payloads name, by their places."""
 
     def at(self, path: Path) -> Position:
         """Where this path's key stands, or its value if it is a list's entry; else its parent's."""

@@ -13,6 +13,7 @@ from bartizan.policy.ownership import ownership_problems
 from bartizan.policy.source import Problem
 from bartizan.policy.syntax import Path, Tree
 from bartizan.policy.validate_conditions import window
+from bartizan.policy.validate_payload import alike, contract
 from bartizan.policy.validate_roles import role
 from bartizan.policy.validate_tenants import check_roots, tenant
 from bartizan.policy.validate_topics import topic
@@ -29,13 +30,15 @@ class Validated:
 def validate(tree: Tree) -> Validated:
     """The policy of this tree, or all its problems in the order of the text."""
     reader = Reader(tree)
-    reader.refuse_unknown((), tree.root, ("topics", "roles", "windows", "tenants"))
+    reader.refuse_unknown((), tree.root, ("contract", "topics", "roles", "windows", "tenants"))
+    enforce = contract(reader, tree.root.get("contract", {}))
     windows = tuple(read for path, body in _tables(reader, "windows") if (read := window(reader, path, body)))
     tenants = tuple(read for path, body in _tables(reader, "tenants") if (read := tenant(reader, path, body)))
     check_roots(reader, tenants)
     hours = [each.name for each in windows]
     topics = tuple(read for path, body in _tables(reader, "topics") if (read := topic(reader, path, body, hours)))
     declared = tuple(read for path, body in _tables(reader, "roles") if (read := role(reader, path, body, hours)))
+    alike(reader, topics)
     roles = declared + _undeclared(topics, declared)
     granted = topics_by_role(topics)
     for each in declared:
@@ -47,6 +50,7 @@ def validate(tree: Tree) -> Validated:
         tuple(sorted(roles, key=lambda each: each.name)),
         tuple(sorted(windows, key=lambda each: each.name)),
         tuple(sorted(tenants, key=lambda each: each.name)),
+        enforce,
     )
     if not reader.problems:
         reader.problems += [tree.problem(*found) for found in ownership_problems(policy)]

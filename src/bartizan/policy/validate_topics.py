@@ -6,14 +6,16 @@ from bartizan.policy.contract import Pattern, Topic, Wildcard
 from bartizan.policy.fields import Reader
 from bartizan.policy.syntax import Path
 from bartizan.policy.validate_conditions import condition
+from bartizan.policy.validate_payload import KEYS, messages
 
-_KEYS = ("title", "description", "unit", "owner", "publish", "subscribe", "qos_max", "retain", "when")
+_KEYS = ("title", "description", "unit", "owner", "publish", "subscribe", "qos_max", "retain", "when", *KEYS)
 
 
 def topic(reader: Reader, path: Path, body: Mapping[str, object], windows: Collection[str] = ()) -> Topic | None:
     """The topic of this table; None, and problems, if its template is none."""
     reader.refuse_unknown(path, body, _KEYS)
     template = reader.pattern(path, str(path[-1]), reader.wrong)
+    said = messages(reader, path, body)
     read = Topic(
         template=template or Pattern("invalid", ()),
         at=reader.at(path),
@@ -26,6 +28,11 @@ def topic(reader: Reader, path: Path, body: Mapping[str, object], windows: Colle
         qos_max=reader.whole((*path, "qos_max"), body, 2, (0, 2)),
         retain=reader.flag((*path, "retain"), body, default=True),
         when=condition(reader, (*path, "when"), body, windows),
+        payload=said.payload,
+        enforce=said.enforce,
+        rate_per_s=said.rate_per_s,
+        retention_s=said.retention_s,
+        examples=said.examples,
     )
     if read.when.is_about_messages and not read.publish:
         hint = "name the roles that publish, or remove it"

@@ -206,6 +206,8 @@ def asked_filters(random: Random, count: int) -> list[str]:
 def as_toml(policy: dict[str, Any]) -> str:
     """The text of this policy; its strings are such that JSON and TOML spell them alike."""
     lines = ["[topics]", "[roles]"]
+    if "contract" in policy:
+        lines += ["[contract]", *(f"{key} = {_value(value)}" for key, value in policy["contract"].items())]
     for name, window in policy.get("windows", {}).items():
         lines.append(f"[windows.{name}]")
         lines += [f"{key} = {_value(value)}" for key, value in window.items()]

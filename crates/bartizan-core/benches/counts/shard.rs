@@ -17,7 +17,7 @@ use bartizan_core::wire::{
 use crate::collect_instructions;
 
 /// A policy as a plant has it: who publishes below its own Client Identifier, and who reads.
-pub const POLICY: &str = r#"{"format":2,"roles":[
+pub const POLICY: &str = r#"{"format":3,"roles":[
     {"name":"dash","limits":{},"rules":[{"name":"read","effect":"permit","actions":["subscribe"],
         "pattern":["many"],"qos_max":2,"retain":true}]},
     {"name":"press","limits":{},"rules":[

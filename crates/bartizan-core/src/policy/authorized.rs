@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::bind::Grants;
 use super::condition::Asked;
+use super::contract::Duty;
 use super::decide::Decision;
 use crate::message::Message;
 use crate::parcel::{Carried, Parcel};
@@ -116,6 +117,8 @@ pub struct Admissions {
     /// What was admitted last.
     last: Option<(QoS, bool)>,
     topic: String,
+    /// What is left to be looked at in messages to the topic that was asked for last.
+    duty: Option<Duty>,
 }
 
 impl Admissions {
@@ -137,6 +140,13 @@ impl Admissions {
         self.grants.as_ref()
     }
 
+    /// What is left to be looked at in what was admitted last: nothing, where its topic asks for nothing.
+    #[inline]
+    #[must_use]
+    pub fn duty(&self) -> Option<Duty> {
+        self.duty
+    }
+
     /// As `Grants::authorize`. Before `begin` nothing is admitted.
     ///
     /// # Errors
@@ -153,6 +163,7 @@ impl Admissions {
         self.last = None;
         let Some(grants) = &self.grants else { return Err(Denied(Decision::NOBODY)) };
         let admitted = grants.authorize(publish, topic)?;
+        self.duty = grants.duty(&topic);
         if grants.is_about_content() {
             return Ok(admitted);
         }
@@ -170,7 +181,7 @@ mod tests {
     use crate::message::Publisher;
     use crate::wire::Properties;
 
-    const IMAGE: &str = r#"{"format":2,"roles":[{"name":"x","limits":{},"rules":[{"name":"r","effect":"permit",
+    const IMAGE: &str = r#"{"format":3,"roles":[{"name":"x","limits":{},"rules":[{"name":"r","effect":"permit",
         "actions":["publish"],"pattern":[{"lit":"a"}],"qos_max":1,"retain":false}]}]}"#;
 
     fn grants() -> Grants {

@@ -226,7 +226,7 @@ mod tests {
 
     /// `press` publishes below its own site and id, `dash` reads its site but not `secret`,
     /// `root` reads all but `data/+/secret`, `sys` reads `$SYS`.
-    const IMAGE: &str = r##"{"format":2,"roles":[
+    const IMAGE: &str = r##"{"format":3,"roles":[
       {"name":"dash","limits":{"inflight_max":5},"rules":[
         {"name":"dash.0","effect":"permit","actions":["subscribe"],"pattern":[{"lit":"data"},{"var":"attr.site"},"many"],"qos_max":2,"retain":true},
         {"name":"dash.1","effect":"forbid","actions":["subscribe"],"pattern":[{"lit":"data"},"one",{"lit":"secret"},"many"],"qos_max":2,"retain":true}]},

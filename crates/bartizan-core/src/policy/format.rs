@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::contract::{Enforce, PayloadSpec};
 use super::limits::RoleLimits;
 use super::tenant::TenantLimits;
 
 /// The only form this engine reads.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 /// Octets of an image.
 pub(super) const IMAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Rules of all roles together.
@@ -33,6 +34,12 @@ pub(super) const WINDOWS_MAX: usize = 1_024;
 pub(super) const TENANTS_MAX: usize = 65_536;
 /// Entries of one list of a condition.
 pub(super) const ENTRIES_MAX: usize = 4_096;
+/// Declared topics.
+pub(super) const TOPICS_MAX: usize = 100_000;
+/// Different payloads that topics declare.
+pub(super) const PAYLOADS_MAX: usize = 10_000;
+/// Octets of one payload's schema.
+pub(super) const SCHEMA_BYTES_MAX: usize = 1024 * 1024;
 
 /// Why bytes are not a policy image.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +80,22 @@ pub enum ImageError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// A topic that no compiler declares so.
+    #[error("topic {topic:?}: {why}")]
+    Topic {
+        /// As the policy spells it.
+        topic: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// What payloads are to be cannot be checked.
+    #[error("payload {at}: {why}")]
+    Payload {
+        /// Its place among the image's payloads.
+        at: usize,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 #[derive(Deserialize)]
@@ -86,6 +109,15 @@ pub(super) struct ImageText {
     /// In ascending order of name.
     #[serde(default)]
     pub tenants: Vec<TenantText>,
+    /// What becomes of messages to topics that are not declared.
+    #[serde(default)]
+    pub undeclared: Enforce,
+    /// The topics that the policy declares; none where it holds nobody to them.
+    #[serde(default)]
+    pub topics: Vec<TopicText>,
+    /// What their payloads are.
+    #[serde(default)]
+    pub payloads: Vec<PayloadSpec>,
 }
 
 /// A tenant; its root is without the `/` behind it.
@@ -174,6 +206,25 @@ pub(super) struct WhenText {
     pub payload_bytes_max: Option<u64>,
     pub content_type: Option<Vec<String>>,
     pub utf8: Option<bool>,
+}
+
+/// A declared topic.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TopicText {
+    /// As the policy spells it.
+    pub name: String,
+    /// Without variables: whatever stands there is any level.
+    pub pattern: Vec<LevelText>,
+    #[serde(default)]
+    pub enforce: Enforce,
+    /// Which of the image's payloads.
+    #[serde(default)]
+    pub payload: Option<u32>,
+    #[serde(default)]
+    pub rate_per_s: Option<u32>,
+    #[serde(default)]
+    pub retention_s: Option<u32>,
 }
 
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::condition::{Condition, MessageCondition, OpenWindows, Place, StrengthWord};
+use super::contract::{Contract, NoCompiler, PayloadCompiler};
 use super::format::{
     ActionText, CONDITIONS_MAX, ENTRIES_MAX, EffectText, FORMAT, IMAGE_BYTES_MAX, ImageError, ImageText, LevelText,
     NAME_BYTES_MAX, PATTERN_LEVELS_MAX, ROLES_MAX, RULES_MAX, RoleText, RuleText, SOURCES_MAX, StrengthText,
@@ -18,7 +19,7 @@ use super::tenant::{self, Tenant};
 use crate::wire::QoS;
 
 /// The image of a policy that has no roles: what holds before any policy is there (I6).
-const DENY_ALL: &[u8] = br#"{"format":2,"roles":[]}"#;
+const DENY_ALL: &[u8] = br#"{"format":3,"roles":[]}"#;
 
 /// A rule of an image; `Image::rule_name` says its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +38,7 @@ pub struct Image {
     windows: Box<[Box<str>]>,
     /// In ascending order of name.
     tenants: Box<[Arc<Tenant>]>,
+    pub(super) contract: Contract,
 }
 
 /// Where a variable's value comes from.
@@ -77,11 +79,20 @@ pub(super) struct Effects {
 }
 
 impl Image {
+    /// Reads an image that the policy compiler wrote, and that holds no payload to a format.
+    ///
+    /// # Errors
+    /// As `load_with`.
+    pub fn load(bytes: &[u8]) -> Result<Image, ImageError> {
+        Image::load_with(bytes, &NoCompiler)
+    }
+
     /// Reads an image that the policy compiler wrote.
     ///
     /// # Errors
-    /// Anything the compiler does not write is refused: an image is loaded whole or not at all.
-    pub fn load(bytes: &[u8]) -> Result<Image, ImageError> {
+    /// Anything the compiler does not write is refused, and what `payloads` cannot check: an image is
+    /// loaded whole or not at all.
+    pub fn load_with(bytes: &[u8], payloads: &dyn PayloadCompiler) -> Result<Image, ImageError> {
         if bytes.len() > IMAGE_BYTES_MAX {
             return Err(ImageError::TooLarge(bytes.len()));
         }
@@ -96,6 +107,7 @@ impl Image {
         if let Some((_, late)) = names.iter().zip(names.iter().skip(1)).find(|(a, b)| a >= b) {
             return Err(ImageError::RoleOrder(late.chars().take(64).collect()));
         }
+        let contract = Contract::load(text.undeclared, text.topics, text.payloads, payloads)?;
         let mut loader = Loader::new(&text.windows)?;
         let includes = text.roles.iter().map(|role| included(role, &names)).collect::<Result<Vec<_>, _>>()?;
         let roles = text.roles.into_iter().zip(includes);
@@ -108,6 +120,7 @@ impl Image {
             conditions: loader.conditions.into(),
             windows: loader.windows,
             tenants: tenant::load(text.tenants)?,
+            contract,
         })
     }
 
@@ -122,6 +135,7 @@ impl Image {
             conditions: Box::default(),
             windows: Box::default(),
             tenants: Box::default(),
+            contract: Contract::default(),
         }
     }
 
@@ -293,13 +307,8 @@ impl Loader {
         }
         let last = levels.len() - 1;
         let level = |(at, level): (usize, &LevelText)| match level {
-            LevelText::Many if at != last => Err("# is not the last level"),
-            LevelText::Many => Ok(PatternLevel::Many),
-            LevelText::One => Ok(PatternLevel::One),
-            LevelText::Lit(text) if !is_literal_level(text) => Err("a level holds / + # or NUL"),
-            LevelText::Lit(text) if at == 0 && text == "$share" => Err("$share is not a level of a topic"),
-            LevelText::Lit(text) => Ok(PatternLevel::Literal(text.as_str().into())),
             LevelText::Var(source) => self.source(source).map(PatternLevel::Value),
+            _ => free_level(level, at == 0, at == last),
         };
         levels.iter().enumerate().map(level).collect()
     }
@@ -323,6 +332,26 @@ impl Loader {
         self.sources.push(source.clone());
         self.slots.insert(source, slot);
         Ok(slot)
+    }
+}
+
+/// The pattern of a declared topic, which nobody's values go into.
+pub(super) fn free_pattern(levels: &[LevelText]) -> Result<Box<[PatternLevel]>, &'static str> {
+    if levels.is_empty() || levels.len() > PATTERN_LEVELS_MAX {
+        return Err("its pattern has no level, or too many");
+    }
+    levels.iter().enumerate().map(|(at, level)| free_level(level, at == 0, at + 1 == levels.len())).collect()
+}
+
+fn free_level(level: &LevelText, is_first: bool, is_last: bool) -> Result<PatternLevel, &'static str> {
+    match level {
+        LevelText::Many if !is_last => Err("# is not the last level"),
+        LevelText::Many => Ok(PatternLevel::Many),
+        LevelText::One => Ok(PatternLevel::One),
+        LevelText::Lit(text) if !is_literal_level(text) => Err("a level holds / + # or NUL"),
+        LevelText::Lit(text) if is_first && text == "$share" => Err("$share is not a level of a topic"),
+        LevelText::Lit(text) => Ok(PatternLevel::Literal(text.as_str().into())),
+        LevelText::Var(_) => Err("a declared topic has no variables"),
     }
 }
 
@@ -395,7 +424,7 @@ mod tests {
         r#"{"name":"r","effect":"permit","actions":["subscribe"],"pattern":[{"lit":"a"}],"qos_max":2,"retain":true}"#;
 
     fn image(rule: &str) -> String {
-        format!(r#"{{"format":2,"roles":[{{"name":"x","limits":{{}},"rules":[{rule}]}}]}}"#)
+        format!(r#"{{"format":3,"roles":[{{"name":"x","limits":{{}},"rules":[{rule}]}}]}}"#)
     }
 
     fn refused(text: &str) -> ImageError {
@@ -406,15 +435,15 @@ mod tests {
     fn an_image_is_named_by_the_digest_of_its_bytes() {
         let loaded = Image::load(DENY_ALL).unwrap();
         assert_eq!(loaded.digest(), Image::deny_all().digest());
-        assert_eq!(loaded.digest(), "dab607111eb82c7d837d42cb7c8779838178a13a6ec919eb2b21da65507475d8");
+        assert_eq!(loaded.digest(), "fb7b17c5176b960c77d136e3a6398e8981b701a52dea89e61447b793c05e50b2");
         assert_ne!(Image::load(image(RULE).as_bytes()).unwrap().digest(), loaded.digest());
     }
 
     #[test]
     fn another_format_an_unknown_key_and_a_torn_text_are_refused() {
-        assert_eq!(refused(r#"{"format":1,"roles":[]}"#), ImageError::Format(1));
-        assert!(matches!(refused(r#"{"format":2,"roles":[],"when":1}"#), ImageError::Syntax(_)));
-        assert!(matches!(refused(r#"{"format":2,"roles":["#), ImageError::Syntax(_)));
+        assert_eq!(refused(r#"{"format":2,"roles":[]}"#), ImageError::Format(2));
+        assert!(matches!(refused(r#"{"format":3,"roles":[],"when":1}"#), ImageError::Syntax(_)));
+        assert!(matches!(refused(r#"{"format":3,"roles":["#), ImageError::Syntax(_)));
         assert!(matches!(refused(&image(&RULE.replace("retain", "retained"))), ImageError::Syntax(_)));
         assert!(matches!(refused(&"[".repeat(100_000)), ImageError::Syntax(_)));
     }
@@ -423,7 +452,7 @@ mod tests {
     fn roles_out_of_order_or_twice_are_refused() {
         let role = |name: &str| format!(r#"{{"name":"{name}","limits":{{}},"rules":[]}}"#);
         for (first, second) in [("b", "a"), ("a", "a")] {
-            let text = format!(r#"{{"format":2,"roles":[{},{}]}}"#, role(first), role(second));
+            let text = format!(r#"{{"format":3,"roles":[{},{}]}}"#, role(first), role(second));
             assert!(matches!(refused(&text), ImageError::RoleOrder(_)), "{text}");
         }
     }

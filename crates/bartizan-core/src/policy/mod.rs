@@ -9,6 +9,7 @@
 //! | `condition`  | when a rule counts: circumstances of a connection, properties of a message  |
 //! | `schedule`   | when time windows open and close                                            |
 //! | `tree`       | the rules of some roles by the levels of their patterns                     |
+//! | `contract`   | declared topics: which one holds, and whether a message is as it says       |
 //! | `bind`       | `Identity` + `Image` -> `Grants`: the identity's own values, whole levels   |
 //! | `decide`     | `Grants` + request -> `Decision`: forbid beats permit, absence is denial    |
 //! | `tenant`     | whose clients see one root of the topics, and names with and without it     |
@@ -22,6 +23,7 @@
 mod authorized;
 mod bind;
 mod condition;
+mod contract;
 mod decide;
 mod format;
 mod image;
@@ -37,6 +39,9 @@ mod tree;
 pub use authorized::{Admissions, Authorized, Denied};
 pub use bind::{Grants, Identity, RoleSet};
 pub use condition::{Asked, Circumstances, OpenWindows, Strength};
+pub use contract::{
+    Breach, Broken, Declared, Duty, Enforce, Misfit, PayloadCheck, PayloadCompiler, PayloadFormat, PayloadSpec, TopicId,
+};
 pub use decide::{Decision, Why};
 pub use format::ImageError;
 pub use image::{Image, RuleId};

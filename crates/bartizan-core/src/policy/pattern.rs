@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 /// One level of a pattern.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum PatternLevel {
     Literal(Box<str>),
     /// The principal's value in this slot of `Image::sources`.

@@ -136,7 +136,7 @@ mod tests {
     use crate::topic::TopicFilter;
     use crate::wire::QoS;
 
-    const IMAGE: &str = r#"{"format":2,
+    const IMAGE: &str = r#"{"format":3,
       "tenants":[{"name":"acme","root":"plants/acme","limits":{"connections_max":2}},{"name":"bolt","root":"bolt"}],
       "roles":[
         {"name":"all","limits":{},"rules":[
@@ -245,7 +245,7 @@ mod tests {
     fn roots_that_reach_into_each_other_or_are_none_make_no_image() {
         let load = |one: &str, other: &str| {
             let text = format!(
-                r#"{{"format":2,"roles":[],"tenants":[{{"name":"a","root":"{one}"}},{{"name":"b","root":"{other}"}}]}}"#
+                r#"{{"format":3,"roles":[],"tenants":[{{"name":"a","root":"{one}"}},{{"name":"b","root":"{other}"}}]}}"#
             );
             Image::load(text.as_bytes()).is_ok()
         };

@@ -95,6 +95,33 @@ impl RuleTree {
         Walk { tree: self, values, visit }.overlap(0, Some(filter));
     }
 
+    /// Of the patterns that mean this Topic Name the one that says most about it: level by level from the
+    /// left, a level's text says more than any level, and that more than `#`. Only for patterns without variables.
+    pub(super) fn most_specific(&self, name: &str) -> Option<RuleId> {
+        self.specific(0, Some(name), true)
+    }
+
+    /// As `Walk::level`, in the order of what says most.
+    fn specific(&self, node: u32, rest: Option<&str>, is_first: bool) -> Option<RuleId> {
+        let node = self.nodes.get(node as usize)?;
+        let first = |range: &Range<u32>| self.entries(range).first().map(|entry| entry.rule);
+        let Some(rest) = rest else { return first(&node.here).or_else(|| first(&node.below)) };
+        let (level, tail) = match rest.split_once('/') {
+            Some((level, tail)) => (level, Some(tail)),
+            None => (rest, None),
+        };
+        let literal = node.literals.binary_search_by(|(text, _)| (**text).cmp(level)).ok();
+        let literal = literal.and_then(|at| node.literals.get(at));
+        if let Some(found) = literal.and_then(|(_, child)| self.specific(*child, tail, false)) {
+            return Some(found);
+        }
+        if is_first && level.starts_with('$') {
+            return None;
+        }
+        let one = node.one.and_then(|child| self.specific(child, tail, false));
+        one.or_else(|| first(&node.below))
+    }
+
     fn entries(&self, range: &Range<u32>) -> &[Entry] {
         self.entries.get(range.start as usize..range.end as usize).unwrap_or_default()
     }
@@ -412,6 +439,32 @@ mod tests {
         tree.for_each_near_overlap("t500/a", &[], &mut |_| met += 1);
         tree.for_each_near_overlap("t501/#", &[], &mut |_| met += 1);
         assert_eq!(met, 2);
+    }
+
+    #[test]
+    fn the_most_specific_pattern_is_the_first_by_the_kinds_of_its_levels() {
+        let patterns: Vec<_> = patterns()
+            .into_iter()
+            .filter(|pattern| !pattern.iter().any(|level| matches!(level, PatternLevel::Value(_))))
+            .collect();
+        let entry = |at: usize| Entry { rule: RuleId(number(at)), is_forbid: false, condition: None };
+        let tree = RuleTree::new(patterns.iter().enumerate().map(|(at, pattern)| (entry(at), &pattern[..])));
+        let kinds = |at: usize| -> Vec<u8> {
+            let kind = |level: &PatternLevel| match level {
+                PatternLevel::Literal(_) => 0,
+                PatternLevel::One => 1,
+                _ => 2,
+            };
+            patterns[at].iter().map(kind).collect()
+        };
+        for topic in topics() {
+            let means = |at: &usize| {
+                let levels = &patterns[*at][..];
+                BoundPattern { levels, values: &[], unbound: Unbound::Nothing }.matches(&topic)
+            };
+            let wanted = (0..patterns.len()).filter(means).min_by_key(|at| kinds(*at));
+            assert_eq!(tree.most_specific(&topic).map(|rule| rule.0 as usize), wanted, "{topic}");
+        }
     }
 
     #[test]

@@ -172,6 +172,10 @@ impl Server {
             open.principal = principal;
             open.root_len = grants.root_len();
             open.grants = grants;
+            if let Some(rates) = &mut open.rates {
+                // They are named by the policy's own numbers.
+                rates.topics = Vec::new();
+            }
         }
         self.sweep_session(key, now, fx);
     }

@@ -6,7 +6,7 @@ use super::connect::append_within;
 use super::effects::Closed;
 use super::{Effects, Server, Timer};
 use crate::durable::Mutation;
-use crate::event::What;
+use crate::event::{Subject, What};
 use crate::message::Time;
 use crate::policy::Denied;
 use crate::session::{ConnectionKey, Open, PendingWill, Phase, SessionKey, Will};
@@ -225,9 +225,14 @@ impl Server {
     fn fire_will(&mut self, key: SessionKey, will: &Will, now: Time, fx: &mut Effects) {
         let Some(session) = self.sessions.get(key) else { return };
         let grants = Arc::clone(&session.grants);
-        let message = will.message.expiring_at(will.expiry_s.map(|s| now.plus_ms(u64::from(s) * 1000)));
+        let expiry_s = super::contract::expiry_of_will(&grants, will);
+        let message = will.message.expiring_at(expiry_s.map(|s| now.plus_ms(u64::from(s) * 1000)));
         match grants.authorize_message(message) {
             Ok(admitted) => {
+                let subject = self.session_subject(key);
+                if self.breach_by_will(&grants, &admitted, &subject, now, fx).is_some() {
+                    return;
+                }
                 let admitted = admitted.shared();
                 if admitted.retain {
                     let limits = self.limits_of(0).for_roles(grants.limits());
@@ -249,6 +254,16 @@ impl Server {
                 };
                 fx.events.push(crate::event::Event::new(now, subject, what));
             }
+        }
+    }
+
+    /// Whose Session it is, whether or not anybody is connected.
+    fn session_subject(&self, key: SessionKey) -> Subject {
+        let Some(session) = self.sessions.get(key) else { return Subject::default() };
+        Subject {
+            identity: Some(Arc::clone(&session.principal.id)),
+            client_id: Some(Arc::clone(&session.client_id)),
+            ..Subject::default()
         }
     }
 

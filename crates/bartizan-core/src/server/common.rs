@@ -213,6 +213,14 @@ counters! {
     publishers_held_back,
     /// Actions the policy refused.
     denied,
+    /// Messages to topics that the policy does not declare, where it looks.
+    topics_undeclared,
+    /// Messages whose payload is not what their topic declares.
+    payload_misfits,
+    /// Messages beyond the rate that their topic declares.
+    topic_rates_exceeded,
+    /// Messages refused for one of these three.
+    contract_refused,
     /// Messages waiting in queues.
     queued_messages,
     /// Octets waiting in queues.

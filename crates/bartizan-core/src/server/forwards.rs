@@ -98,7 +98,7 @@ mod tests {
     use crate::topic::{TopicName, topic_hash};
     use crate::wire::{PacketId, Properties, QoS};
 
-    const IMAGE: &str = r#"{"format":2,"roles":[{"name":"x","limits":{},"rules":[{"name":"r","effect":"permit",
+    const IMAGE: &str = r#"{"format":3,"roles":[{"name":"x","limits":{},"rules":[{"name":"r","effect":"permit",
         "actions":["publish"],"pattern":["many"],"qos_max":2,"retain":true}]}]}"#;
 
     fn owed(owed: u64) -> AckRef {

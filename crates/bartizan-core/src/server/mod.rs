@@ -10,6 +10,7 @@
 //! | `connect`      | CONNECT, AUTH, the authenticators' verdict                             |
 //! | `open`         | a Session opened, resumed or taken over; CONNACK                       |
 //! | `publish`      | PUBLISH from a client, and from the server itself                      |
+//! | `contract`     | a message held to what the policy declares of its topic                |
 //! | `receipt`      | QoS 2 received: exactly once                                           |
 //! | `route`        | who gets a message, here and on other shards                           |
 //! | `deliver`      | one message to one Session: window, queue, wire                        |
@@ -41,6 +42,7 @@ pub mod aside;
 pub mod close;
 pub mod common;
 pub mod connect;
+mod contract;
 pub mod deliver;
 pub mod demand;
 pub mod effects;

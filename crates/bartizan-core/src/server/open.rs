@@ -144,7 +144,13 @@ impl Server {
         let Some(will) = &connect.will else { return Ok(()) };
         let decision = Self::will_permitted(grants, will);
         if decision.allow {
-            return Ok(());
+            let subject = self.subject_of(key);
+            return match self.breach_by_will(grants, &will.message, &subject, now, fx) {
+                // 3.1.1 has no words for it (3.2.2.3).
+                Some((_, why)) if !connect.version.is_v5() => Err((ReasonCode::NotAuthorized, why)),
+                Some(refusal) => Err(refusal),
+                None => Ok(()),
+            };
         }
         self.counters().denied.add(1);
         let what = What::Denied {

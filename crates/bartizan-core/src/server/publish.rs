@@ -50,8 +50,8 @@ struct Inbound {
 /// `input`, within which neither identity nor policy changes.
 #[derive(Debug, Default)]
 pub(crate) struct Speech {
-    publisher: Option<Arc<Publisher>>,
-    admissions: Admissions,
+    pub(super) publisher: Option<Arc<Publisher>>,
+    pub(super) admissions: Admissions,
 }
 
 impl Speech {
@@ -291,7 +291,9 @@ impl Server {
         }
         match speech.admissions.authorize(*publish, topic) {
             Ok(admitted) => {
-                if let Some(publisher) = &speech.publisher {
+                if speech.admissions.duty().is_some() {
+                    self.admit_by_contract(key, &admitted, topic, &speech, properties, now, fx);
+                } else if let Some(publisher) = &speech.publisher {
                     self.admitted(key, &admitted, topic, publisher, properties, now, fx);
                 }
             }
@@ -307,14 +309,15 @@ impl Server {
                     why: decision.why.as_str(),
                 };
                 self.tell(key, now, what, fx);
-                self.deny(key, publish, now, fx);
+                const WHY: &str = "the policy does not permit publishing to this topic";
+                self.deny(key, publish, ReasonCode::NotAuthorized, WHY, now, fx);
             }
         }
         self.speech = speech;
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn admitted(
+    pub(super) fn admitted(
         &mut self,
         key: ConnectionKey,
         publish: &Authorized<Publish<'_>>,
@@ -385,19 +388,26 @@ impl Server {
     }
 
     /// The policy says no. 3.1.1 has no code for it: close, or drop and acknowledge (3.3.5.2).
-    fn deny(&mut self, key: ConnectionKey, publish: &Publish<'_>, now: Time, fx: &mut Effects) {
-        const WHY: &str = "the policy does not permit publishing to this topic";
+    pub(super) fn deny(
+        &mut self,
+        key: ConnectionKey,
+        publish: &Publish<'_>,
+        reason: ReasonCode,
+        why: &'static str,
+        now: Time,
+        fx: &mut Effects,
+    ) {
         let Some(connection) = self.connections.get(key) else { return };
         let is_v5 = connection.open().is_some_and(|open| open.version.is_v5());
         let rules = self.listeners.get(connection.peer.listener);
         let close = rules.is_none_or(|rules| rules.denied_publish_v3 == DeniedPublish::Close);
         if is_v5 {
             // At QoS 0 nothing can be answered but a DISCONNECT; the message is dropped.
-            self.answer(key, publish, ReasonCode::NotAuthorized, WHY, now, fx);
+            self.answer(key, publish, reason, why, now, fx);
         } else if close {
-            self.close(key, ReasonCode::NotAuthorized, WHY, now, fx);
+            self.close(key, reason, why, now, fx);
         } else {
-            self.answer(key, publish, ReasonCode::Success, WHY, now, fx);
+            self.answer(key, publish, ReasonCode::Success, why, now, fx);
         }
     }
 

@@ -101,6 +101,7 @@ impl Limits {
             messages: bucket(self.publish_rate_per_s, self.publish_burst),
             octets: bucket(self.publish_bytes_per_s, self.publish_bytes_per_s),
             excess: None,
+            topics: Vec::new(),
         }
     }
 

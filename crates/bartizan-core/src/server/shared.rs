@@ -111,7 +111,7 @@ mod tests {
     use crate::server::{Common as CommonOfShards, ListenerRules};
     use crate::wire::QoS;
 
-    const IMAGE: &str = r#"{"format":2,"roles":[
+    const IMAGE: &str = r#"{"format":3,"roles":[
         {"name":"owner","limits":{},"rules":[{"name":"o","effect":"permit","actions":["publish"],
             "pattern":[{"lit":"own"},{"var":"client_id"}],"qos_max":2,"retain":true}]},
         {"name":"reader","limits":{},"rules":[{"name":"r","effect":"permit","actions":["subscribe"],

@@ -18,7 +18,7 @@ use super::session::SessionKey;
 use super::will::Will;
 use crate::limits::TokenBucket;
 use crate::message::{Publisher, Time};
-use crate::policy::Grants;
+use crate::policy::{Grants, TopicId};
 use crate::wire::Version;
 
 new_key_type! {
@@ -236,6 +236,8 @@ pub struct Rates {
     pub octets: Option<TokenBucket>,
     /// Since when, and how much of that time, its reading was paused; none while it keeps its rates.
     pub excess: Option<Excess>,
+    /// Messages per second to topics whose declaration bounds them.
+    pub topics: Vec<(TopicId, TokenBucket)>,
 }
 
 impl Rates {
@@ -250,6 +252,7 @@ impl Rates {
     pub fn is_full(&mut self, now: Time) -> bool {
         let buckets = [&mut self.messages, &mut self.octets];
         buckets.into_iter().flatten().all(|bucket| bucket.is_full(now))
+            && self.topics.iter_mut().all(|(_, bucket)| bucket.is_full(now))
     }
 }
 

@@ -11,7 +11,7 @@ use super::server_world::World;
 use super::server_world::client::Client;
 
 /// Everybody reads and writes what is theirs; `good/#` is the neighbour's, who reads all.
-const POLICY: &str = r#"{"format":2,"roles":[
+const POLICY: &str = r#"{"format":3,"roles":[
   {"name":"evil","limits":{},"rules":[
     {"name":"e","effect":"permit","actions":["publish","subscribe"],"pattern":["many"],"qos_max":2,"retain":true},
     {"name":"f","effect":"forbid","actions":["publish","subscribe"],"pattern":[{"lit":"good"},"many"],"qos_max":2,"retain":true}]},

@@ -2,15 +2,34 @@
 
 use std::sync::Arc;
 
-use bartizan_core::policy::{Asked, Grants, Identity, Image, OpenWindows, Why};
+use bartizan_core::policy::{
+    Asked, Breach, Broken, Duty, Enforce, Grants, Identity, Image, Misfit, OpenWindows, PayloadCheck, PayloadCompiler,
+    PayloadSpec, Why,
+};
 use bartizan_core::topic::{TopicFilter, TopicName};
 use bartizan_core::wire::QoS;
+
+/// Takes any schema, and no payload.
+#[derive(Debug)]
+struct Nothing;
+
+impl PayloadCheck for Nothing {
+    fn check(&self, _: &[u8]) -> Result<(), Misfit> {
+        Err(Misfit("nothing fits".into()))
+    }
+}
+
+impl PayloadCompiler for Nothing {
+    fn compile(&self, _: &PayloadSpec) -> Result<Box<dyn PayloadCheck>, String> {
+        Ok(Box::new(Nothing))
+    }
+}
 
 /// Lines: an image, a Client ID, an attribute's value, a Topic Filter, a Topic Name.
 /// Loads the first and checks that its decisions agree with each other. True if it was an image.
 pub fn check_policy_image(input: &[u8]) -> bool {
     let mut lines = input.split(|octet| *octet == b'\n');
-    let Ok(image) = Image::load(lines.next().unwrap_or_default()) else { return false };
+    let Ok(image) = Image::load_with(lines.next().unwrap_or_default(), &Nothing) else { return false };
     let image = Arc::new(image);
     assert_eq!(image.digest().len(), 64);
     let mut text = || std::str::from_utf8(lines.next().unwrap_or_default()).unwrap_or_default().to_owned();
@@ -25,7 +44,29 @@ pub fn check_policy_image(input: &[u8]) -> bool {
     let grants = bind(&roles);
     roles.reverse();
     check_decisions(&grants, &bind(&roles), &filter, &name);
+    if let Ok(name) = TopicName::parse(&name) {
+        check_duty(&image, &name);
+    }
     true
+}
+
+/// What is declared of a topic and what is left to look at agree with each other.
+fn check_duty(image: &Image, name: &TopicName<'_>) {
+    let Some(duty) = image.duty(name) else { return };
+    assert!(!name.is_dollar(), "topics of the server's own are held to nothing");
+    let breach = image.breach(duty, b"");
+    match duty {
+        Duty::Undeclared(enforce) => {
+            assert!(image.declaration(name).is_none() && enforce != Enforce::Off);
+            assert!(matches!(breach, Some(Breach { broken: Broken::Topic, declared: None, .. })));
+        }
+        Duty::Declared(id) => {
+            let declared = image.declared(id).expect("a duty is of a declaration that is there");
+            let held = image.declaration(name).expect("and that one holds");
+            assert!(std::ptr::eq(declared, held) && !declared.name.is_empty());
+            assert!(breach.is_none_or(|breach| breach.enforce == declared.enforce && breach.declared == Some(id)));
+        }
+    }
 }
 
 fn check_decisions(grants: &Grants, reversed: &Grants, filter: &str, name: &str) {

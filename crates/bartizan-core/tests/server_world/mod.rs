@@ -27,7 +27,7 @@ use bartizan_core::wire::ReasonCode;
 use disk::Disk;
 
 /// A policy under which the role `all` may do everything, and `none` nothing.
-pub const OPEN: &str = r#"{"format":2,"roles":[{"name":"all","limits":{},"rules":[{"name":"r","effect":"permit",
+pub const OPEN: &str = r#"{"format":3,"roles":[{"name":"all","limits":{},"rules":[{"name":"r","effect":"permit",
     "actions":["publish","subscribe"],"pattern":["many"],"qos_max":2,"retain":true}]},
     {"name":"none","limits":{},"rules":[]}]}"#;
 

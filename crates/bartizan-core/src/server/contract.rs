@@ -1,0 +1,162 @@
+//! A message held to what the policy declares of its topic, once a rule has permitted it: declared at all, not
+//! too soon after others, a payload that fits, an end in sight.
+
+use super::publish::Speech;
+use super::{Effects, Server};
+use crate::event::{Event, Subject, What};
+use crate::limits::TokenBucket;
+use crate::message::{Message, Time};
+use crate::policy::{Authorized, Breach, Broken, Duty, Enforce, Grants, Image, TopicId};
+use crate::session::{ConnectionKey, Will};
+use crate::topic::TopicName;
+use crate::wire::{Publish, PublishProperties, ReasonCode};
+
+/// A burst may be as long as this of its rate: a client that was away sends what it has gathered.
+const BURST_S: u32 = 10;
+/// Declarations with a rate that one connection is measured by at a time. Beyond that, what is not measured is
+/// too much.
+const RATES_MAX: usize = 256;
+
+/// What a client is told of a message that is not as declared.
+const fn answer(broken: Broken) -> (ReasonCode, &'static str) {
+    match broken {
+        Broken::Topic => (ReasonCode::TopicNameInvalid, "the policy declares no such topic"),
+        Broken::Payload => (ReasonCode::PayloadFormatInvalid, "the payload is not what its topic declares"),
+        Broken::Rate => (ReasonCode::QuotaExceeded, "faster than the topic declares"),
+    }
+}
+
+/// The Message Expiry Interval of a Will: at most what its topic declares.
+pub(super) fn expiry_of_will(grants: &Grants, will: &Will) -> Option<u32> {
+    let duty = grants.duty(&will.message.topic());
+    shorter(will.expiry_s, duty.and_then(|duty| retention(grants.image(), duty)))
+}
+
+fn retention(image: &Image, duty: Duty) -> Option<u32> {
+    match duty {
+        Duty::Declared(id) => image.declared(id)?.retention_s,
+        Duty::Undeclared(_) => None,
+    }
+}
+
+fn shorter(asked_s: Option<u32>, declared_s: Option<u32>) -> Option<u32> {
+    asked_s.into_iter().chain(declared_s).min()
+}
+
+impl Server {
+    /// A PUBLISH that a rule permits, to a topic that asks for more.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn admit_by_contract(
+        &mut self,
+        key: ConnectionKey,
+        admitted: &Authorized<Publish<'_>>,
+        topic: TopicName<'_>,
+        speech: &Speech,
+        properties: &PublishProperties<'_>,
+        now: Time,
+        fx: &mut Effects,
+    ) {
+        let (Some(duty), Some(grants)) = (speech.admissions.duty(), speech.admissions.grants()) else { return };
+        let image = grants.image();
+        let too_soon = self.too_soon(key, image, duty, now);
+        // What is refused by its rate is not looked at any further: that costs more.
+        let refused = too_soon.as_ref().is_some_and(|breach| breach.enforce == Enforce::Reject);
+        let misfit = if refused { None } else { image.breach(duty, admitted.payload) };
+        for breach in too_soon.into_iter().chain(misfit) {
+            let subject = self.subject_of(key);
+            if let Some((reason, why)) = self.report_breach(grants, &topic, &breach, &subject, now, fx) {
+                self.deny(key, admitted, reason, why, now, fx);
+                return;
+            }
+        }
+        let Some(publisher) = &speech.publisher else { return };
+        let message_expiry_s = shorter(properties.message_expiry_s, retention(image, duty));
+        let properties = PublishProperties { message_expiry_s, ..*properties };
+        self.admitted(key, admitted, topic, publisher, &properties, now, fx);
+    }
+
+    /// What a Will's topic declares and it is not. With its refusal, if it is refused.
+    pub(super) fn breach_by_will(
+        &self,
+        grants: &Grants,
+        will: &Message,
+        subject: &Subject,
+        now: Time,
+        fx: &mut Effects,
+    ) -> Option<(ReasonCode, &'static str)> {
+        let topic = will.topic();
+        let breach = grants.image().breach(grants.duty(&topic)?, will.payload())?;
+        self.report_breach(grants, &topic, &breach, subject, now, fx)
+    }
+
+    fn report_breach(
+        &self,
+        grants: &Grants,
+        topic: &TopicName<'_>,
+        breach: &Breach,
+        subject: &Subject,
+        now: Time,
+        fx: &mut Effects,
+    ) -> Option<(ReasonCode, &'static str)> {
+        let counters = self.counters();
+        match breach.broken {
+            Broken::Topic => counters.topics_undeclared.add(1),
+            Broken::Payload => counters.payload_misfits.add(1),
+            Broken::Rate => counters.topic_rates_exceeded.add(1),
+        }
+        let refused = breach.enforce == Enforce::Reject;
+        counters.contract_refused.add(u64::from(refused));
+        let declared = breach.declared.and_then(|id| grants.image().declared(id));
+        let what = What::ContractBroken {
+            broken: breach.broken.as_str(),
+            topic: grants.shown(topic.as_str()).to_owned(),
+            declared: declared.map(|declared| declared.name.as_ref().to_owned()),
+            why: breach.why.clone(),
+            effect: if refused { "refused" } else { "warned" },
+        };
+        fx.events.push(Event::new(now, subject.clone(), what));
+        refused.then(|| answer(breach.broken))
+    }
+
+    /// Counts a message against the rate of its topic, if that declares one.
+    fn too_soon(&mut self, key: ConnectionKey, image: &Image, duty: Duty, now: Time) -> Option<Breach> {
+        let Duty::Declared(id) = duty else { return None };
+        let declared = image.declared(id).filter(|declared| declared.enforce != Enforce::Off)?;
+        let rate_per_s = declared.rate_per_s?;
+        if self.has_token(key, id, rate_per_s, now) {
+            return None;
+        }
+        let why = format!("more than {rate_per_s} messages per second");
+        Some(Breach { broken: Broken::Rate, enforce: declared.enforce, declared: Some(id), why })
+    }
+
+    fn has_token(&mut self, key: ConnectionKey, id: TopicId, rate_per_s: u32, now: Time) -> bool {
+        let limits = match self.connections.get(key).and_then(|connection| connection.open()) {
+            Some(open) if open.rates.is_none() => Some(self.limits_for(key)),
+            _ => None,
+        };
+        let Some(open) = self.connections.get_mut(key).and_then(|connection| connection.open_mut()) else {
+            return false;
+        };
+        if let Some(limits) = limits {
+            open.rates = Some(Box::new(limits.rates(now)));
+        }
+        let Some(rates) = &mut open.rates else { return false };
+        let buckets = &mut rates.topics;
+        let at = match buckets.binary_search_by_key(&id, |(known, _)| *known) {
+            Ok(at) => at,
+            Err(_) => {
+                if buckets.len() >= RATES_MAX {
+                    buckets.retain_mut(|(_, bucket)| !bucket.is_full(now));
+                }
+                if buckets.len() >= RATES_MAX {
+                    return false;
+                }
+                let at = buckets.partition_point(|(known, _)| *known < id);
+                buckets.insert(at, (id, TokenBucket::new(rate_per_s, rate_per_s.saturating_mul(BURST_S), now)));
+                at
+            }
+        };
+        buckets.get_mut(at).is_some_and(|(_, bucket)| bucket.take(1, now).is_ok())
+    }
+}

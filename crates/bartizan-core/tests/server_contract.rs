@@ -1,0 +1,270 @@
+//! Messages held to what the policy declares of their topic: told, or refused with the code that says why; Wills too.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says what failed by failing")]
+
+mod server_world;
+
+use std::sync::Arc;
+
+use bartizan_core::policy::{
+    Broken, Duty, Enforce, Image, ImageError, Misfit, PayloadCheck, PayloadCompiler, PayloadSpec,
+};
+use bartizan_core::server::apply::Change;
+use bartizan_core::topic::TopicName;
+use bartizan_core::wire::{QoS, ReasonCode, Version};
+use server_world::client::{self, Client, Will};
+use server_world::{World, wide};
+
+/// Payloads that begin with `ok`.
+#[derive(Debug)]
+struct Begins;
+
+impl PayloadCheck for Begins {
+    fn check(&self, payload: &[u8]) -> Result<(), Misfit> {
+        if payload.starts_with(b"ok") { Ok(()) } else { Err(Misfit("it does not begin so".into())) }
+    }
+}
+
+struct Compiler;
+
+impl PayloadCompiler for Compiler {
+    fn compile(&self, spec: &PayloadSpec) -> Result<Box<dyn PayloadCheck>, String> {
+        if spec.pattern.is_some() { Err("no patterns".into()) } else { Ok(Box::new(Begins)) }
+    }
+}
+
+const ROLES: &str = r#""roles":[{"name":"all","limits":{},"rules":[{"name":"r","effect":"permit",
+    "actions":["publish","subscribe"],"pattern":["many"],"qos_max":2,"retain":true}]}]"#;
+
+const TOPICS: &str = r#"
+  {"name":"any/#","pattern":[{"lit":"any"},"many"]},
+  {"name":"brief","pattern":[{"lit":"brief"}],"retention_s":60},
+  {"name":"rare","pattern":[{"lit":"rare"}],"enforce":"reject","rate_per_s":1},
+  {"name":"t/{x}","pattern":[{"lit":"t"},"one"],"enforce":"reject","payload":0},
+  {"name":"t/free","pattern":[{"lit":"t"},{"lit":"free"}]},
+  {"name":"w","pattern":[{"lit":"w"}],"enforce":"warn","payload":0}"#;
+
+fn text(undeclared: &str, topics: &str) -> String {
+    format!(
+        r#"{{"format":3,{ROLES},"undeclared":"{undeclared}","topics":[{topics}],"payloads":[{{"format":"text"}}]}}"#
+    )
+}
+
+fn load(text: &str) -> Result<Image, ImageError> {
+    Image::load_with(text.as_bytes(), &Compiler)
+}
+
+fn world(undeclared: &str, shards: usize) -> World {
+    let mut world = World::new(shards, wide(), &[("i", &["all"])]);
+    let image = Arc::new(load(&text(undeclared, TOPICS)).unwrap());
+    world.apply(Change { image, epoch: 2, ..world.change.clone() });
+    world
+}
+
+fn joined(world: &mut World, name: &str, version: Version) -> Client {
+    let mut client = Client::new(name, "i", version);
+    client.expiry_s = 0;
+    client.clean_start = true;
+    client.connect(world, 0);
+    rest(world, &mut [&mut client]);
+    client
+}
+
+fn reader(world: &mut World) -> Client {
+    let mut reader = joined(world, "reader", Version::V5);
+    reader.subscribe(world, "#", QoS::AtLeastOnce);
+    rest(world, &mut [&mut reader]);
+    reader
+}
+
+fn counted(world: &World, name: &str) -> u64 {
+    world.common.totals().into_iter().find(|(known, _)| *known == name).map(|(_, count)| count).unwrap()
+}
+
+/// Everything happens that can, to what waits in sockets too.
+fn rest(world: &mut World, clients: &mut [&mut Client]) {
+    client::rest(world, clients);
+    world.flush_all();
+    client::rest(world, clients);
+}
+
+/// What the reader was sent of these, by topic.
+fn passed(world: &mut World, writer: &mut Client, reader: &mut Client, sent: &[(&str, &str)], qos: QoS) -> Vec<String> {
+    reader.got.clear();
+    for (topic, payload) in sent {
+        writer.publish(world, topic, payload, qos, false);
+        rest(world, &mut [writer, reader]);
+    }
+    reader.got.iter().map(|got| got.topic.clone()).collect()
+}
+
+const SENT: [(&str, &str); 6] =
+    [("t/1", "ok"), ("t/1", "no"), ("t/free", "no"), ("w", "no"), ("any/x", "no"), ("other", "no")];
+
+#[test]
+fn what_is_not_as_declared_is_refused_told_or_nobody_looks() {
+    for shards in [1, 2] {
+        for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let mut world = world("reject", shards);
+            let mut reader = reader(&mut world);
+            let mut writer = joined(&mut world, "writer", Version::V5);
+            let got = passed(&mut world, &mut writer, &mut reader, &SENT, qos);
+            assert_eq!(got, ["t/1", "t/free", "w", "any/x"], "{qos:?}");
+            assert!(writer.is_connected);
+            assert_eq!(writer.under_way(), 0, "what is refused is answered");
+            let acknowledged: Vec<&str> = writer.acknowledged.iter().map(|(topic, _, _)| &**topic).collect();
+            let wanted: &[&str] = if qos == QoS::AtMostOnce { &[] } else { &["t/1", "t/free", "w", "any/x"] };
+            assert_eq!(acknowledged, wanted);
+            let counts = ["topics_undeclared", "payload_misfits", "contract_refused", "denied"];
+            assert_eq!(counts.map(|name| counted(&world, name)), [1, 2, 2, 0]);
+        }
+    }
+}
+
+#[test]
+fn an_undeclared_topic_goes_on_where_it_is_told_or_nobody_looks() {
+    for (undeclared, told) in [("off", 0), ("warn", 1)] {
+        let mut world = world(undeclared, 1);
+        let mut reader = reader(&mut world);
+        let mut writer = joined(&mut world, "writer", Version::V5);
+        let got = passed(&mut world, &mut writer, &mut reader, &[("other", "x")], QoS::AtLeastOnce);
+        assert_eq!((got.len(), counted(&world, "topics_undeclared")), (1, told), "{undeclared}");
+    }
+}
+
+#[test]
+fn the_same_topic_is_looked_at_again_with_every_payload() {
+    let mut world = world("off", 1);
+    let mut reader = reader(&mut world);
+    let mut writer = joined(&mut world, "writer", Version::V5);
+    let sent = [("t/1", "ok 1"), ("t/1", "ok 2"), ("t/1", "no"), ("t/1", "ok 3"), ("any/x", "no"), ("t/1", "no")];
+    // All in one read of the socket, which is what a verdict is remembered for.
+    for (topic, payload) in sent {
+        writer.publish(&mut world, topic, payload, QoS::AtMostOnce, false);
+    }
+    rest(&mut world, &mut [&mut writer, &mut reader]);
+    let got: Vec<&str> = reader.got.iter().map(|got| &*got.payload).collect();
+    assert_eq!(got, ["ok 1", "ok 2", "ok 3", "no"]);
+}
+
+#[test]
+fn a_client_of_3_1_1_is_closed_as_for_any_message_that_is_denied() {
+    for (topic, payload) in [("t/1", "no"), ("other", "x")] {
+        let mut world = world("reject", 1);
+        let mut writer = joined(&mut world, "writer", Version::V311);
+        writer.publish(&mut world, topic, payload, QoS::AtLeastOnce, false);
+        rest(&mut world, &mut [&mut writer]);
+        assert!(!writer.is_connected, "{topic}");
+    }
+}
+
+#[test]
+fn a_rate_lets_a_burst_through_and_then_so_many_per_second() {
+    let mut world = world("off", 1);
+    let mut reader = reader(&mut world);
+    let mut writer = joined(&mut world, "writer", Version::V5);
+    let many = vec![("rare", "x"); 25];
+    let begun = world.now;
+    let got = passed(&mut world, &mut writer, &mut reader, &many, QoS::AtLeastOnce).len();
+    let seconds = (world.now.0 - begun.0) as usize / 1_000;
+    assert!((10..=11 + seconds).contains(&got), "{got} in {seconds} s");
+    assert_eq!(counted(&world, "topic_rates_exceeded"), 25 - got as u64);
+    // Other topics, and other clients, are measured by themselves.
+    let mut other = joined(&mut world, "other", Version::V5);
+    assert_eq!(passed(&mut world, &mut other, &mut reader, &[("rare", "x")], QoS::AtLeastOnce).len(), 1);
+    assert_eq!(passed(&mut world, &mut writer, &mut reader, &[("any/x", "x")], QoS::AtLeastOnce).len(), 1);
+    // A new policy begins anew.
+    let image = Arc::new(load(&text("warn", TOPICS)).unwrap());
+    world.apply(Change { image, epoch: 3, ..world.change.clone() });
+    let got = passed(&mut world, &mut writer, &mut reader, &many[..10], QoS::AtLeastOnce).len();
+    assert_eq!(got, 10);
+}
+
+#[test]
+fn a_retained_message_is_of_no_use_after_its_retention() {
+    let mut world = world("off", 1);
+    let mut writer = joined(&mut world, "writer", Version::V5);
+    writer.publish(&mut world, "brief", "x", QoS::AtLeastOnce, true);
+    writer.publish(&mut world, "any/x", "x", QoS::AtLeastOnce, true);
+    rest(&mut world, &mut [&mut writer]);
+    let sent = |world: &mut World, name: &str| {
+        let mut late = joined(world, name, Version::V5);
+        late.subscribe(world, "#", QoS::AtLeastOnce);
+        rest(world, &mut [&mut late]);
+        late.got.iter().map(|got| got.topic.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(sent(&mut world, "at once").len(), 2);
+    world.advance(61_000);
+    assert_eq!(sent(&mut world, "late"), ["any/x"]);
+}
+
+#[test]
+fn a_will_is_looked_at_at_connect_and_when_it_fires() {
+    let mut world = world("reject", 1);
+    for (topic, payload, reason) in
+        [("t/1", "no", ReasonCode::PayloadFormatInvalid), ("other", "ok", ReasonCode::TopicNameInvalid)]
+    {
+        for version in [Version::V5, Version::V311] {
+            let mut client = Client::new("w", "i", version);
+            client.will = Some(Will { topic: topic.into(), payload: payload.into(), delay_s: 0 });
+            client.connect(&mut world, 0);
+            rest(&mut world, &mut [&mut client]);
+            let told = if version.is_v5() { reason } else { ReasonCode::NotAuthorized };
+            assert_eq!(client.last_reason, Some(told), "{topic}");
+            assert!(!client.is_connected);
+        }
+    }
+    let mut reader = reader(&mut world);
+    for stays in [true, false] {
+        let mut client = Client::new("w", "i", Version::V5);
+        client.will = Some(Will { topic: "t/1".into(), payload: "ok".into(), delay_s: 0 });
+        client.connect(&mut world, 0);
+        rest(&mut world, &mut [&mut client]);
+        assert!(client.is_connected);
+        if !stays {
+            let image = Arc::new(load(&text("reject", r#"{"name":"none","pattern":[{"lit":"none"}]}"#)).unwrap());
+            world.apply(Change { image, epoch: 3, ..world.change.clone() });
+        }
+        reader.got.clear();
+        client.drop_connection(&mut world);
+        rest(&mut world, &mut [&mut reader]);
+        assert_eq!(reader.got.len(), usize::from(stays));
+    }
+}
+
+#[test]
+fn an_image_whose_declarations_no_compiler_writes_is_refused() {
+    assert!(load(&text("off", TOPICS)).is_ok());
+    for topics in [
+        r#"{"name":"a","pattern":[]}"#,
+        r#"{"name":"","pattern":[{"lit":"a"}]}"#,
+        r#"{"name":"a","pattern":[{"var":"client_id"}]}"#,
+        r#"{"name":"a","pattern":["many","one"]}"#,
+        r#"{"name":"a","pattern":[{"lit":"a"}],"payload":1}"#,
+        r#"{"name":"a","pattern":[{"lit":"a"}],"rate_per_s":0}"#,
+        r#"{"name":"a","pattern":[{"lit":"a"}],"retention_s":0}"#,
+        r#"{"name":"a","pattern":[{"lit":"a"}]},{"name":"b","pattern":[{"lit":"a"}]}"#,
+    ] {
+        assert!(matches!(load(&text("off", topics)), Err(ImageError::Topic { .. })), "{topics}");
+    }
+    let unknown = text("off", r#"{"name":"a","pattern":[{"lit":"a"}],"enforce":"maybe"}"#);
+    assert!(matches!(load(&unknown), Err(ImageError::Syntax(_))));
+    let unchecked = text("off", TOPICS).replace(r#""format":"text""#, r#""format":"text","pattern":"a""#);
+    assert!(matches!(load(&unchecked), Err(ImageError::Payload { at: 0, .. })));
+    let plain = text("off", TOPICS);
+    assert!(matches!(Image::load(plain.as_bytes()), Err(ImageError::Payload { .. })), "nobody is there to check");
+}
+
+#[test]
+fn the_most_specific_declaration_holds_alone() {
+    let image = load(&text("warn", TOPICS)).unwrap();
+    let topic = |text| TopicName::parse(text).unwrap();
+    let duty = |text| image.duty(&topic(text));
+    assert_eq!(duty("other"), Some(Duty::Undeclared(Enforce::Warn)));
+    assert_eq!((duty("any"), duty("any/x/y"), duty("t/free")), (None, None, None));
+    assert_eq!(image.declaration(&topic("t/free")).unwrap().name.as_ref(), "t/free");
+    let breach = image.breach(duty("t/1").unwrap(), b"no").unwrap();
+    assert_eq!((breach.broken, breach.enforce), (Broken::Payload, Enforce::Reject));
+    assert_eq!(image.breach(duty("t/1").unwrap(), b"ok"), None);
+    assert_eq!(image.breach(duty("brief").unwrap(), b"no"), None);
+}
