@@ -31,26 +31,6 @@ class PayloadSchemaError(ValueError):
     """Payloads cannot be checked by this: the text begins with the place in the schema, if there is one."""
 
 @final
-class Examination:
-    """What a policy declares of a topic, and how a message is not so."""
-
-    @property
-    def declared(self) -> str | None:
-        """The declaration that holds, as the policy spells it; None for an undeclared topic."""
-
-    @property
-    def enforce(self) -> str:
-        """`off`, `warn` or `reject`."""
-
-    @property
-    def broken(self) -> str | None:
-        """`topic` or `payload`; None where the message is as declared, or nobody looks."""
-
-    @property
-    def why(self) -> str:
-        """In words, with nothing of the payload."""
-
-@final
 class CompiledPolicy:
     """A policy as the engine evaluates it. Immutable."""
 
@@ -94,8 +74,11 @@ class CompiledPolicy:
         its grants, as `publish`, `subscribe` or `all` and a filter.
         """
 
-    def examine(self, *, topic: str, payload: bytes | None = None) -> Examination:
-        """Holds a message to what is declared of its topic; a payload of None is not looked at, and rates are not."""
+    def examine(self, *, topic: str, payload: bytes | None = None) -> tuple[str | None, str, str | None, str]:
+        """Holds a message to what is declared of its topic; a payload of None is not looked at, and rates are not.
+
+        The declaration that holds, `off`, `warn` or `reject`, what is broken (`topic`, `payload`), and why.
+        """
 
 def check_payloads(
     *,

@@ -35,14 +35,8 @@ impl Decision {
     }
 }
 
-/// What a policy declares of a topic, and how a message is not so.
-#[pyclass(frozen, get_all, module = "bartizan._engine")]
-struct Examination {
-    declared: Option<String>,
-    enforce: &'static str,
-    broken: Option<&'static str>,
-    why: String,
-}
+/// The declaration that holds, what becomes of a message that is not so, how it is not, and why.
+type Examined = (Option<String>, &'static str, Option<&'static str>, String);
 
 /// A policy as the engine evaluates it. Immutable.
 #[pyclass(frozen, module = "bartizan._engine")]
@@ -137,7 +131,7 @@ impl CompiledPolicy {
     /// Holds a message to what is declared of its topic; a payload of None is not looked at. Rates are not either:
     /// nobody keeps count here.
     #[pyo3(signature = (*, topic, payload=None))]
-    fn examine(&self, topic: &str, payload: Option<&[u8]>) -> PyResult<Examination> {
+    fn examine(&self, topic: &str, payload: Option<&[u8]>) -> PyResult<Examined> {
         let name = TopicName::parse(topic).map_err(|error| PyValueError::new_err(error.to_string()))?;
         let declared = self.image.declaration(&name);
         let breach = match (self.image.duty(&name), payload) {
@@ -145,12 +139,12 @@ impl CompiledPolicy {
             (Some(duty), payload) => self.image.breach(duty, payload.unwrap_or_default()),
         };
         let enforce = declared.map(|declared| declared.enforce).or(breach.as_ref().map(|breach| breach.enforce));
-        Ok(Examination {
-            declared: declared.map(|declared| declared.name.as_ref().to_owned()),
-            enforce: enforce.unwrap_or(Enforce::Off).as_str(),
-            broken: breach.as_ref().map(|breach| breach.broken.as_str()),
-            why: breach.map_or_else(String::new, |breach| breach.why),
-        })
+        Ok((
+            declared.map(|declared| declared.name.as_ref().to_owned()),
+            enforce.unwrap_or(Enforce::Off).as_str(),
+            breach.as_ref().map(|breach| breach.broken.as_str()),
+            breach.map_or_else(String::new, |breach| breach.why),
+        ))
     }
 
     /// Names of the time windows that its rules ask for, in the order in which a schedule has them.
@@ -235,7 +229,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PolicyImageError", module.py().get_type::<PolicyImageError>())?;
     module.add("PayloadSchemaError", module.py().get_type::<PayloadSchemaError>())?;
     module.add_class::<Decision>()?;
-    module.add_class::<Examination>()?;
     module.add_function(wrap_pyfunction!(check_payloads, module)?)?;
     module.add_class::<CompiledPolicy>()
 }

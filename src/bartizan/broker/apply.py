@@ -11,6 +11,7 @@ from bartizan.config.load import read_file
 from bartizan.config.policy_files import policy_files
 from bartizan.errors import ConfigurationError
 from bartizan.policy import CheckResult, CompiledPolicy, check_all
+from bartizan.policy.payload import schema_files
 
 
 def check_files(named: Path | Sequence[Path]) -> CheckResult:
@@ -19,8 +20,13 @@ def check_files(named: Path | Sequence[Path]) -> CheckResult:
 
 
 def read_files(named: Path | Sequence[Path]) -> list[tuple[str, bytes]]:
-    """These files with their contents. Raises if one cannot be read."""
-    return [(str(file), read_file(file, "the policy file")) for file in policy_files(named)]
+    """These files with their contents, and behind them the schemas that they name. Raises if one cannot be read.
+
+    A schema that is not there is none of them: `check` tells which one names it.
+    """
+    texts = [(str(file), read_file(file, "the policy file")) for file in policy_files(named)]
+    schemas = [place for place in schema_files(texts) if Path(place).is_file()]
+    return texts + [(place, read_file(Path(place), "the schema")) for place in schemas]
 
 
 def read_policy(named: Path | Sequence[Path]) -> CompiledPolicy:

@@ -30,6 +30,7 @@ RANK: Mapping[str, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3}
 LEVELS: Mapping[str, Level] = {
     "refused": "warning",
     "denied": "warning",
+    "contract_broken": "warning",
     "limit_met": "warning",
     "repeated": "warning",
     "policy_refused": "error",

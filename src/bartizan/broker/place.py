@@ -11,6 +11,7 @@ from bartizan.config.load import read_file
 from bartizan.config.policy_files import TESTS, policy_files
 from bartizan.errors import ConfigurationError
 from bartizan.pki.files import sync_directory, write_durably
+from bartizan.policy.payload import is_schema, schema_files
 
 NEW_FILE = 0o640
 """The mode of a file that was not there before, unless another of the policy shows which one is wanted."""
@@ -18,7 +19,10 @@ NEW_FILE = 0o640
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Files, directories and patterns that together name a policy. Its files are told apart by their names."""
+    """Files, directories and patterns that together name a policy.
+
+    Its files are told apart by their names; a schema by its way from the file that names it: `schemas/press.json`.
+    """
 
     named: tuple[Path, ...]
 
@@ -39,6 +43,11 @@ class Place:
                     raise _two(file.name, found[file.name], file)
                 if not file.exists():
                     del found[file.name]
+        for file in list(found.values()):
+            for name in schema_files([(file.name, read_file(file, "the policy file"))]):
+                path = file.parent / name
+                if path.is_file() and found.setdefault(name, path) != path:
+                    raise _two(name, found[name], path)
         return found
 
     def read(self) -> dict[str, bytes]:
@@ -50,8 +59,10 @@ class Place:
 
         A single file in the place of a single file takes its name.
         """
-        if len(contents) == len(self.named) == 1 and not _takes_many(self.named[0]):
-            return {self.named[0].name: next(iter(contents.values()))}
+        policies = [name for name in contents if not is_schema(name)]
+        if len(policies) == len(self.named) == 1 and not _takes_many(self.named[0]):
+            schemas = {name: content for name, content in contents.items() if is_schema(name)}
+            return {self.named[0].name: contents[policies[0]]} | schemas
         paths, there = self._paths(contents), self.files()
         for name in there.keys() - paths.keys():
             if there[name] in self.named:
@@ -68,7 +79,8 @@ class Place:
         for name, path in paths.items():
             if not path.exists() or path.read_bytes() != contents[name]:
                 _replace(path, contents[name], neighbour)
-        for path in set(there.values()) - set(paths.values()):
+        # A schema that is named no longer stays: it may be somebody else's as well.
+        for path in {path for name, path in there.items() if not is_schema(name)} - set(paths.values()):
             path.unlink()
             sync_directory(path.parent)
 
@@ -77,7 +89,7 @@ class Place:
         return {name: there.get(name) or self._room_for(name) for name in names}
 
     def _room_for(self, name: str) -> Path:
-        rooms = [room for each in self.named if (room := _room(each, name)) is not None]
+        rooms = list(dict.fromkeys(room for each in self.named if (room := _room(each, name)) is not None))
         if len(rooms) == 1:
             return rooms[0]
         where = ", ".join(map(str, self.named))
@@ -95,6 +107,8 @@ def _takes_many(named: Path) -> bool:
 
 def _room(named: Path, name: str) -> Path | None:
     """Where a file of this name would lie in a directory or pattern; None where it has no place."""
+    if is_schema(name):
+        return (named if named.is_dir() else named.parent) / name
     if name.endswith(TESTS) or not name.endswith(".toml") or not _takes_many(named):
         return None
     if named.is_dir():
@@ -105,6 +119,7 @@ def _room(named: Path, name: str) -> Path | None:
 def _replace(path: Path, content: bytes, like: Path | None) -> None:
     """Replaces a file; one that is new has the mode and owner of its neighbour."""
     path = path.resolve()  # a link stays one
+    path.parent.mkdir(parents=True, exist_ok=True)
     known = path if path.exists() else like
     if known is None:
         write_durably(path, content, NEW_FILE)

@@ -4,10 +4,18 @@ import json
 import re
 from typing import Any, Final
 
-from bartizan.policy.contract import Variable
+from bartizan.policy.contract import Topic, Variable
 from bartizan.policy.page import Page, Party, TopicEntry, party_words
+from bartizan.policy.payload import Example, Payload, PayloadFormat
 
 _BINDING: Final = "0.2.0"
+_CONTENT_TYPES: Final = {
+    PayloadFormat.JSON: "application/json",
+    PayloadFormat.TEXT: "text/plain; charset=utf-8",
+    PayloadFormat.BYTES: "application/octet-stream",
+    PayloadFormat.PROTOBUF: "application/x-protobuf",
+    PayloadFormat.SPARKPLUG: "application/x-protobuf",
+}
 _ACTIONS: Final = (("send", "writes"), ("receive", "reads"))
 
 
@@ -72,7 +80,32 @@ def _message(entry: TopicEntry) -> dict[str, Any]:
         message["summary"] = entry.topic.description
     if entry.topic.unit:
         message["x-unit"] = entry.topic.unit
+    if entry.topic.payload:
+        message |= _payload(entry.topic.payload)
+    if entry.topic.examples:
+        message["examples"] = [{"payload": _shown(entry.topic, example)} for example in entry.topic.examples]
     return message
+
+
+def _payload(payload: Payload) -> dict[str, Any]:
+    """Its content type, and its schema where AsyncAPI has a name for such."""
+    found: dict[str, Any] = {"contentType": _CONTENT_TYPES[payload.format]}
+    if payload.format is PayloadFormat.JSON and payload.schema:
+        found["payload"] = json.loads(payload.schema)
+    elif payload.format is PayloadFormat.PROTOBUF:
+        form = "application/vnd.google.protobuf;version=3"
+        found["payload"] = {"schemaFormat": form, "schema": payload.schema}
+        found["x-protobuf-type"] = payload.type_name
+    elif payload.pattern:
+        found["payload"] = {"type": "string", "pattern": f"^(?:{payload.pattern})$"}
+    return found
+
+
+def _shown(topic: Topic, example: Example) -> object:
+    """A JSON example as a value; any other as its text."""
+    if topic.payload is None or topic.payload.format is not PayloadFormat.JSON:
+        return example.text
+    return json.loads(example.text)
 
 
 def _operation(entry: TopicEntry, party: Party, name: str, action: str) -> dict[str, Any]:

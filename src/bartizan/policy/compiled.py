@@ -220,10 +220,10 @@ class CompiledPolicy:
         `InvalidValue` if the topic is no Topic Name.
         """
         try:
-            native = self._native.examine(topic=topic, payload=payload)
+            declared, enforce, broken, why = self._native.examine(topic=topic, payload=payload)
         except ValueError as error:
             raise InvalidValue(f"{topic!r}: {error}") from error
-        return Examination(native.declared, Enforce(native.enforce), native.broken, native.why)
+        return Examination(declared, Enforce(enforce), broken, why)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CompiledPolicy) and self._image == other._image

@@ -19,7 +19,9 @@ def declared(policy: Policy) -> dict[str, object]:
     image: dict[str, object] = {"topics": images}
     if payloads:
         image["payloads"] = [json.loads(text) for text in payloads]
-    return image | ({} if policy.enforce is Enforce.OFF else {"undeclared": policy.enforce.value})
+    if policy.enforce is not Enforce.OFF:
+        image["undeclared"] = policy.enforce.value
+    return image
 
 
 def _asks(policy: Policy, topic: Topic) -> bool:

@@ -138,6 +138,11 @@ def _entry(entry: TopicEntry) -> Iterator[str]:
         if value:
             yield f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>"
     yield f"<div><dt>For example</dt><dd><code>{escape(entry.example)}</code></dd></div>"
+    for name, value in entry.messages:
+        yield f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>"
+    if topic.examples:
+        shown = ", ".join(f"<code>{escape(example.text)}</code>" for example in topic.examples)
+        yield f"<div><dt>Such as</dt><dd>{shown}</dd></div>"
     yield "</dl>"
     yield '<div class="who">'
     yield from _parties("May write", "W", entry.writers)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from bartizan.policy.page import Page, Party, RoleEntry, TopicEntry, party_words
+from bartizan.policy.payload import ENFORCE_WORDS, Enforce
 from bartizan.policy.words import LIMIT_WORDS, TENANTS, condition_words, tenant_words, window_words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|])")
@@ -16,6 +17,7 @@ def markdown(page: Page) -> str:
         "",
         f"Topic contract{f' of {page.dated}' if page.dated else ''}: {len(page.topics)} topics, {len(page.roles)} roles.",
         f"Policy `{page.digest}`. What no line of this page permits is refused.",
+        *([] if page.undeclared is Enforce.OFF else [f"Messages to other topics: {ENFORCE_WORDS[page.undeclared]}."]),
         "",
         *_glance(page),
         "## Topics",
@@ -55,6 +57,8 @@ def _entry(entry: TopicEntry) -> Iterator[str]:
     facts = [("Unit", _plain(entry.unit)), ("Owner", _plain(topic.owner))]
     facts += [("Written by its owner alone", ", ".join(entry.owners)), ("Highest QoS", str(topic.qos_max))]
     facts += [("Retained", "allowed" if topic.retain else "never"), ("For example", _code(entry.example))]
+    facts += [(name, _plain(words)) for name, words in entry.messages]
+    facts += [("Such as", ", ".join(_code(example.text) for example in topic.examples))]
     yield from (f"- {name}: {value}" for name, value in facts if value)
     yield f"- May write: {_parties(entry.writers)}"
     yield f"- May read: {_parties(entry.readers)}"

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bartizan.policy.check import CheckResult
-from bartizan.policy.compiled import CompiledPolicy, Decision
+from bartizan.policy.compiled import Asked, CompiledPolicy, Decision, Examination
 from bartizan.policy.grant import Grant, smallest_grant
+from bartizan.policy.payload import Enforce
 from bartizan.policy.places import Excerpt, Granted, Places
 from bartizan.policy.subject import Ask, Subject
 from bartizan.policy.tenants import tenant_of
@@ -29,6 +30,16 @@ class Explanation:
     """Where the grant goes."""
     advice: str
     """What to know beside it."""
+    held: Examination | None = None
+    """Of what may be published: what is declared of its topic, and how it is not so."""
+    declaration: Excerpt | None = None
+    """Where that stands."""
+
+    @property
+    def passes(self) -> bool:
+        """True if it is allowed, and not refused for not being as declared."""
+        is_refused = self.held is not None and self.held.broken is not None and self.held.enforce is Enforce.REJECT
+        return self.decision.allow and not is_refused
 
 
 class Explainer:
@@ -61,9 +72,11 @@ class Explainer:
         decision = self._compiled.decide(subject.asks(ask, self._windows))
         return decision, None if decision.rule is None else self.places.by_name.get(decision.rule)
 
-    def explain(self, subject: Subject, ask: Ask) -> Explanation:
-        """The decision with its reasons."""
+    def explain(self, subject: Subject, ask: Ask, payload: bytes | None = None) -> Explanation:
+        """The decision with its reasons; of what may be published, with a payload whether that fits."""
         decision, rule = self.decide(subject, ask)
+        publishes = decision.allow and ask.action is Asked.PUBLISH
+        held = self._compiled.examine(ask.topic, payload) if publishes else None
         grant = (
             None if decision.allow or decision.why in _NO_GRANT else smallest_grant(self.places.policy, subject, ask)
         )
@@ -76,7 +89,14 @@ class Explainer:
             grant,
             "" if grant is None else self._paste(grant),
             self._advice(subject, decision, grant, rule),
+            held,
+            self._declared(held),
         )
+
+    def _declared(self, held: Examination | None) -> Excerpt | None:
+        found = (topic for topic in self.places.policy.topics if held and topic.template.text == held.declared)
+        topic = next(found, None)
+        return None if topic is None else self.places.at(topic.payload.at if topic.payload else topic.at, topic.at)
 
     def _paste(self, grant: Grant) -> str:
         if self.places.holds_list(grant.role, "permit"):

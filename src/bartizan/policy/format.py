@@ -13,7 +13,7 @@ from typing import Final
 
 from bartizan.policy.layout import Statement, layout
 
-_SECTIONS: Final = ("topics", "namespaces", "tenants", "windows", "groups", "roles", "principals", "tests")
+_SECTIONS: Final = ("contract", "topics", "namespaces", "tenants", "windows", "groups", "roles", "principals", "tests")
 _TOPIC: Final = ("title", "description", "unit", "owner", "examples", "payload", "publish", "subscribe", "when")
 _TOPIC_BOUNDS: Final = ("qos_max", "retain", "rate_per_s", "retention_s", "enforce")
 _ROLE: Final = ("includes", "client_id", "user_name", "binds", "owns", "permit", "forbid", "credentials", "limits")

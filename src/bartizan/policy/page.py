@@ -11,6 +11,7 @@ from bartizan.policy.compiled import Asked
 from bartizan.policy.contract import Action, Effect, Policy, Role, Topic, Variable
 from bartizan.policy.explain import Explainer
 from bartizan.policy.overlap import Filters, meet
+from bartizan.policy.payload import ENFORCE_WORDS, Enforce
 from bartizan.policy.places import Granted
 from bartizan.policy.samples import Samples, exemplars, filter_for
 from bartizan.policy.subject import Ask, Subject
@@ -70,6 +71,17 @@ class TopicEntry:
     example: str
     owners: tuple[str, ...] = ()
     """Roles of whose identities each owns some of it: no one else publishes there."""
+    enforce: Enforce = Enforce.OFF
+
+    @property
+    def messages(self) -> tuple[tuple[str, str], ...]:
+        """What its messages are, and what becomes of one that is not: names and words."""
+        topic = self.topic
+        facts = [("Payload", str(topic.payload))] if topic.payload else []
+        facts += [("At most", f"{topic.rate_per_s:,} per second and client")] if topic.rate_per_s else []
+        facts += [("Of no use after", f"{topic.retention_s:,} s")] if topic.retention_s else []
+        asks = self.enforce is not Enforce.OFF and (topic.payload or topic.rate_per_s)
+        return tuple(facts + ([("What is not so", ENFORCE_WORDS[self.enforce])] if asks else []))
 
     @property
     def name(self) -> str:
@@ -118,6 +130,8 @@ class Page:
     roles: tuple[RoleEntry, ...]
     windows: tuple[Window, ...] = ()
     tenants: tuple[Tenant, ...] = ()
+    undeclared: Enforce = Enforce.OFF
+    """What becomes of messages to topics that are not on it."""
 
     @property
     def families(self) -> Mapping[str, Sequence[TopicEntry]]:
@@ -146,11 +160,13 @@ def page_of(explainer: Explainer, title: str, dated: str) -> Page:
             parties.of(topic, Action.SUBSCRIBE),
             _example(topic),
             _owners(policy, topic),
+            policy.enforced(topic),
         )
         for number, topic in enumerate(topics, start=1)
     )
     roles = tuple(_role_entry(role, explainer.places.by_role[role.name]) for role in policy.roles)
-    return Page(title, dated, explainer.digest, entries, roles, policy.windows, policy.tenants)
+    more = (policy.windows, policy.tenants, policy.enforce)
+    return Page(title, dated, explainer.digest, entries, roles, *more)
 
 
 def _owners(policy: Policy, topic: Topic) -> tuple[str, ...]:

@@ -59,8 +59,9 @@ class Payload:
 
     def as_image(self) -> dict[str, object]:
         """Its form in a policy image (`policy/contract.rs`, `PayloadSpec`): what it does not say is not there."""
+        image: dict[str, object] = {"format": self.format.value}
         parts = {"schema": self.schema, "type": self.type_name, "pattern": self.pattern, "bytes_max": self.bytes_max}
-        return {"format": self.format.value} | {key: value for key, value in parts.items() if value not in ("", None)}
+        return image | {key: value for key, value in parts.items() if value not in ("", None)}
 
     def __str__(self) -> str:
         words = [FORMAT_WORDS[self.format]]
@@ -130,10 +131,8 @@ def _named(text: str | bytes) -> Iterable[tuple[str, str]]:
     topics = root.get("topics")
     for topic in topics.values() if isinstance(topics, dict) else ():
         payload = topic.get("payload") if isinstance(topic, dict) else None
-        for key in SUFFIXES if isinstance(payload, dict) else ():
-            name = payload.get(key)
-            if isinstance(name, str):
-                yield key, name
+        if isinstance(payload, dict):
+            yield from ((key, payload[key]) for key in SUFFIXES if isinstance(payload.get(key), str))
 
 
 def canonical(schema: object) -> str:

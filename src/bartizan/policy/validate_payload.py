@@ -112,7 +112,7 @@ def _payload(reader: Reader, path: Path, body: Mapping[str, object]) -> Payload 
         return None
     value = body["payload"]
     # A format alone is written without a table.
-    if not isinstance(value, str | dict):
+    if not isinstance(value, (str, Mapping)):
         reader.wrong_value(path, "payload is a format or a table", 'write payload = "json"')
         return None
     table = {"format": value} if isinstance(value, str) else reader.table(path, value)
@@ -150,7 +150,7 @@ def _schema(reader: Reader, path: Path, table: Mapping[str, object], form: Paylo
         return "", "", ""
     if isinstance(value, str):
         return _from_file(reader, place, value, key)
-    if key == "schema" and isinstance(value, dict | bool):
+    if key == "schema" and isinstance(value, (Mapping, bool)):
         try:
             return canonical(value), "", ""
         except (TypeError, ValueError, RecursionError):

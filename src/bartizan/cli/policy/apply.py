@@ -102,7 +102,7 @@ def rollback(number: int | None = None, /, *, manner: Manner = _PLAIN) -> int:
         _refuse_by_hand(site, manner)
         version = _earlier(site, number)
         contents = list(site.history.read(version.number).items())
-        result = check_all([(f"version {version.number}: {name}", content) for name, content in contents])
+        result = check_all([(f"version {version.number}/{name}", content) for name, content in contents])
         if not result.ok:
             raise InvalidValue(f"version {version.number} is no policy (any more): {result.errors[0]}")
         return _put(site, looked_at(site, result, contents), manner, Kind.ROLLBACK, of=version.number)

@@ -13,6 +13,7 @@ from bartizan.errors import InvalidValue
 from bartizan.policy.compiled import Circumstances
 from bartizan.policy.condition import Strength
 from bartizan.policy.diff import Change, Changed, Comparison, Term
+from bartizan.policy.diff_messages import message_terms
 from bartizan.policy.explain import Explainer
 from bartizan.policy.subject import Subject, connection_words
 
@@ -29,7 +30,7 @@ def diff(
     live: Flag = False,
     json_output: Json = False,
 ) -> int:
-    """Compare two policies by what they decide: what each role gains and loses, with an example topic.
+    """Compare two policies by what they decide: what each role gains and loses, and what topics ask of messages.
 
     Exit code 1 if they differ.
 
@@ -75,16 +76,20 @@ class Differences:
     """Tenants that are new, gone, elsewhere or have other limits."""
     not_looked_at: Sequence[str] = ()
     """What was too much to look at."""
+    messages: Sequence[Term] = ()
+    """What topics ask of messages, before and after."""
 
     def __bool__(self) -> bool:
-        return bool(self.roles or self.identities or self.sessions or self.tenants or self.not_looked_at)
+        found = (self.roles, self.identities, self.sessions, self.tenants, self.not_looked_at, self.messages)
+        return any(found)
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
         told = {"roles": self.roles, "identities": self.identities, "sessions": self.sessions}
         plain: dict[str, object] = {name: [_plain(each) for each in found] for name, found in told.items()}
         tenants = [_term(term) for term in self.tenants]
-        return plain | {"tenants": tenants, "not_looked_at": list(self.not_looked_at)}
+        messages = [_term(term) for term in self.messages]
+        return plain | {"tenants": tenants, "not_looked_at": list(self.not_looked_at), "messages": messages}
 
     def lines(self) -> Iterator[str]:
         """For people."""
@@ -98,6 +103,8 @@ class Differences:
                 yield from _lines(each)
             if len(found) > SHOWN_MAX:
                 yield f"{len(found) - SHOWN_MAX} more (--json tells all)"
+        yield from ["messages"] if self.messages else []
+        yield from (f"  ~ {term.of}: {term.before} -> {term.after}" for term in self.messages)
         yield from (f"not looked at: {what}" for what in self.not_looked_at)
 
 
@@ -110,7 +117,9 @@ def differences(
     sessions = comparison.subjects(_sessions(data)) if live and data is not None else ()
     found = [list(each) for each in (comparison.roles(), comparison.identities(known), sessions)]
     tenants = tuple(comparison.tenants())
-    return Differences(*found, tenants=tenants, not_looked_at=tuple(comparison.not_looked_at))
+    messages = message_terms(old.places.policy, new.places.policy)
+    not_looked_at = tuple(comparison.not_looked_at)
+    return Differences(*found, tenants=tenants, not_looked_at=not_looked_at, messages=messages)
 
 
 def _sessions(data: Path) -> Iterator[Subject]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +17,7 @@ from bartizan.model.token_grant import TokenGrants, parse_token_grants
 from bartizan.policy.compiled import Asked, Circumstances
 from bartizan.policy.condition import Strength
 from bartizan.policy.explain import Explainer, Explanation
+from bartizan.policy.payload import ENFORCE_WORDS
 from bartizan.policy.subject import Ask, Subject
 
 Several = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
@@ -87,18 +88,21 @@ def explain(
     qos: Literal[0, 1, 2] = 0,
     retain: Flag = False,
     payload_bytes: Annotated[int, Parameter(name="--bytes", show_default=False)] = 0,
+    payload: Path | None = None,
     policy: Named = (),
     data: Path = DEFAULT_DATA,
     config: Path | None = None,
     json_output: Json = False,
 ) -> int:
-    """Tell what the policy decides, by which rule, and what would allow it; exit code 1 if it is denied.
+    """Tell what the policy decides, by which rule, and what would allow it; exit code 1 if it is denied or refused.
 
     For example:
 
         bartizan policy explain --as press-01 publish data/chicago/hall-2/press-01/temperature
 
         bartizan policy explain --policy policy.toml --role press --client-id press-01 publish data/x
+
+        bartizan policy explain --as press-01 publish data/press-01/state --payload sample.json
 
     Parameters
     ----------
@@ -112,6 +116,8 @@ def explain(
         The message carries RETAIN.
     payload_bytes
         Octets of its payload.
+    payload
+        A file with its payload: whether that is what the topic declares is told as well.
     policy
         A policy file, directory or pattern; several times. Default: that of the data directory.
     data
@@ -122,11 +128,12 @@ def explain(
         Print one JSON object.
     """
     explainer = in_force(policy, data, config)
-    told = explainer.explain(
-        asking.subject(explainer, data, config), Ask(Asked(action), topic, qos, retain, payload_bytes)
-    )
+    content = None if payload is None else read_file(payload, "the payload")
+    size = payload_bytes if content is None else len(content)
+    ask = Ask(Asked(action), topic, qos, retain, size)
+    told = explainer.explain(asking.subject(explainer, data, config), ask, content)
     print(json.dumps(_plain(told)) if json_output else "\n".join(_lines(told)))
-    return 0 if told.decision.allow else 1
+    return 0 if told.passes else 1
 
 
 def _lines(told: Explanation) -> Iterator[str]:
@@ -137,11 +144,26 @@ def _lines(told: Explanation) -> Iterator[str]:
     if told.rule and told.excerpt:
         yield f"\n  {told.rule.name}"
         yield from (f"  {told.excerpt.file}:{line}: {text}" for line, text in told.excerpt.lines)
+    yield from _contract(told)
     if told.advice:
         yield f"\n  {told.advice}"
     if told.grant:
         yield f"\nThe smallest grant that would allow it, {told.paste}:\n"
         yield told.grant.entry if told.paste.startswith("into") else told.grant.table
+
+
+def _contract(told: Explanation) -> Iterator[str]:
+    """What the topic declares, and how the message is not so."""
+    held = told.held
+    if held is None or (held.broken is None and held.declared is None):
+        return
+    word = ENFORCE_WORDS[held.enforce]
+    yield f"\n  {held.declared or 'no such topic is declared'}" + (
+        f": {held.why}" if held.broken and held.declared else ""
+    )
+    if told.declaration:
+        yield from (f"  {told.declaration.file}:{line}: {text}" for line, text in told.declaration.lines)
+    yield f"  it is not as declared: {word}" if held.broken else f"  what is not as declared: {word}"
 
 
 def _plain(told: Explanation) -> dict[str, object]:
@@ -156,5 +178,7 @@ def _plain(told: Explanation) -> dict[str, object]:
         "column": excerpt and excerpt.column,
         "text": [text for _, text in excerpt.lines] if excerpt else [],
         "advice": told.advice,
+        "contract": told.held and asdict(told.held),
+        "passes": told.passes,
         "grant": grant and {"role": grant.role, "entry": grant.entry, "toml": grant.table, "where": told.paste},
     }

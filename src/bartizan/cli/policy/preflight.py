@@ -18,6 +18,7 @@ from bartizan.errors import InvalidValue
 from bartizan.policy import CheckResult, Problem, check_all
 from bartizan.policy.advice import advise
 from bartizan.policy.explain import Explainer
+from bartizan.policy.payload import is_schema, schema_files, schema_place
 from bartizan.policy.testing import Outcome, report
 
 
@@ -100,8 +101,7 @@ def preflight(site: Site, new: Sequence[Path], tests: Sequence[Path] = ()) -> Pr
     outcomes = outcomes_of(Explainer(result), beside)
     if outcomes is None:
         return None
-    named = [(Path(origin).name, content) for origin, content in texts]
-    return looked_at(site, result, named, outcomes)
+    return looked_at(site, result, _named(texts), outcomes)
 
 
 def looked_at(
@@ -124,11 +124,24 @@ def _before(site: Site, contents: Mapping[str, bytes]) -> CheckResult | None:
     recorded: dict[str, bytes] = {}
     if current is not None:
         contents_then = site.history.read(current.number)
-        recorded = {f"version {current.number}: {name}": content for name, content in contents_then.items()}
+        recorded = {f"version {current.number}/{name}": content for name, content in contents_then.items()}
     both = [there, recorded] if site.place.read() != contents else [recorded, there]
     good = [result for texts in both if texts and (result := check_all(list(texts.items()))).ok]
     in_force = site.running.digest() if site.running else None
     return next((each for each in good if each.compiled and each.compiled.digest == in_force), next(iter(good), None))
+
+
+def _named(texts: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """These files by their names; a schema by its way from the file that names it."""
+    schemas = {origin: content for origin, content in texts if is_schema(origin)}
+    policies = [(origin, content) for origin, content in texts if origin not in schemas]
+    found = [(Path(origin).name, content) for origin, content in policies]
+    for origin, content in policies:
+        for name in schema_files([("", content)]):
+            place = schema_place(origin, name)
+            if place in schemas:
+                found.append((name, schemas[place]))
+    return list(dict.fromkeys(found))
 
 
 def _each_once(contents: Sequence[tuple[str, bytes]]) -> dict[str, bytes]:

@@ -1,0 +1,34 @@
+"""What topics say about messages, and what of it comes to nothing."""
+
+from collections.abc import Iterator
+
+from bartizan.policy.compiled import filter_covers
+from bartizan.policy.contract import Topic
+from bartizan.policy.lint_reach import Found
+from bartizan.policy.overlap import Filters
+from bartizan.policy.payload import Enforce
+from bartizan.policy.places import Places
+
+
+def messages_that_nobody_looks_at(places: Places) -> Iterator[Found]:
+    """A payload or a rate that is described only; a topic that takes messages out of a wider one's care."""
+    policy = places.policy
+    filters = [topic.template.widest_filter for topic in policy.topics]
+    near = Filters(filters)
+    for number, topic in enumerate(policy.topics):
+        if policy.enforced(topic) is Enforce.OFF and (topic.payload or topic.rate_per_s):
+            message = f"nobody looks whether messages to {topic.template.text} are as it declares"
+            hint = 'write enforce = "warn" here, or in [contract] for all topics'
+            yield Found("declared-not-enforced", places.at(topic.at), message, hint)
+        if topic.says_what_messages_are:
+            continue
+        for at in near.meeting(filters[number]):
+            wider = policy.topics[at]
+            if at != number and _asks(wider) and filter_covers(filters[at], filters[number]):
+                message = f"{wider.template.text} says what its messages are, but not for {topic.template.text}"
+                hint = "of several declarations the most specific holds alone: repeat here what is to hold"
+                yield Found("declaration-hidden", places.at(topic.at), message, hint)
+
+
+def _asks(topic: Topic) -> bool:
+    return topic.payload is not None or topic.rate_per_s is not None or topic.retention_s is not None
