@@ -1,5 +1,7 @@
 //! What holds of any octets taken for a payload; shared by a test and the fuzz target `payload`.
 
+#![allow(clippy::expect_used, reason = "a test says what failed by failing")]
+
 use bartizan_core::policy::{Misfit, PayloadCheck, PayloadCompiler, PayloadFormat, PayloadSpec};
 use bartizan_engine::payload::Payloads;
 
