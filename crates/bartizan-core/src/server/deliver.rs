@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::effects::Deferred;
 use super::route::{Outgoing, Part, SharedFrame, expiry_s};
-use super::tenants::as_seen;
+use super::tenants::send_seen;
 use super::{Effects, ListenerRules, Server};
 use crate::durable::Mutation;
 use crate::event::What;
@@ -26,7 +26,7 @@ pub(crate) struct Delivery {
 
 /// How a PUBLISH fared on its way to a connection's `out`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sent {
+pub(super) enum Sent {
     Yes,
     /// Over the client's Maximum Packet Size: it will never fit.
     TooLarge,
@@ -432,7 +432,7 @@ fn admits(session: &Session, connection: &Connection, rules: Option<&ListenerRul
         && connection.out.len() < rules.map_or(0, |rules| rules.limits.out_buffer_bytes_max as usize)
 }
 
-/// Appends a PUBLISH to a connection's `out`, by alias where the client allows it.
+/// Appends a PUBLISH to a connection's `out`, as its client sees it.
 fn send(
     connection: &mut Connection,
     frame: &mut SharedFrame,
@@ -440,21 +440,28 @@ fn send(
     payload: &[u8],
     room: usize,
 ) -> Sent {
+    match connection.open() {
+        Some(open) if open.root_len > 0 => send_seen(connection, frame, head, payload, room),
+        _ => send_named(connection, frame, head, payload, (0, room)),
+    }
+}
+
+/// Appends it by this name, or by alias where the client allows it. `lost`: how much of the name its receiver
+/// does not see.
+#[inline(always)]
+pub(super) fn send_named(
+    connection: &mut Connection,
+    frame: &mut SharedFrame,
+    mut head: PublishHead<'_>,
+    payload: &[u8],
+    (lost, room): (u16, usize),
+) -> Sent {
     let Connection { out, phase: crate::session::Phase::Open(open), traffic, .. } = connection else {
         return Sent::NoRoom;
     };
     if !open.is_live || out.len() >= room {
         return Sent::NoRoom;
     }
-    let (mut inner, mut head) = (Vec::new(), head);
-    let lost = match open.root_len {
-        0 => 0,
-        // What its client sees nothing of does not come here; it would get no further.
-        _ => match as_seen(open, &mut head, &mut inner) {
-            Some(lost) => lost,
-            None => return Sent::TooLarge,
-        },
-    };
     let topic = head.topic;
     let most = open.maximum_packet_size as usize;
     let mut alias = open.aliases_out.outbound(topic);

@@ -67,7 +67,7 @@ impl Server {
             self.refuse_as(key, version, ReasonCode::QuotaExceeded, "too many connections of this identity", now, fx);
             return;
         }
-        if let Err(limit) = self.admit_to_tenant(grants.tenant(), self.is_connected(&client_id)) {
+        if let Err(limit) = self.admit_to_tenant(grants.tenant(), &client_id) {
             self.common.release_connection(&principal.id);
             self.limit_met(key, limit, "refused", now, fx);
             self.refuse_as(key, version, ReasonCode::QuotaExceeded, "too many connections of this tenant", now, fx);
@@ -111,7 +111,7 @@ impl Server {
         Some(Arc::new(principal.proved_as_before((**known).clone())))
     }
 
-    fn is_connected(&self, client_id: &str) -> bool {
+    pub(super) fn is_connected(&self, client_id: &str) -> bool {
         let session = self.by_client_id.get(client_id).and_then(|key| self.sessions.get(*key));
         session.is_some_and(|session| session.connection.is_some())
     }

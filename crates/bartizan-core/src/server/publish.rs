@@ -77,9 +77,12 @@ impl Server {
             .map_or((0, 0), |rules| (rules.limits.topic_bytes_max as usize, rules.limits.topic_levels_max as usize));
         let Some(open) = connection.open() else { return };
         let is_tenants = open.root_len > 0;
-        let is_metered = is_tenants || open.rates.as_ref().is_none_or(|rates| rates.are_limited());
-        if is_metered && !self.meter(key, publish, is_tenants, now, fx) {
+        let is_metered = open.rates.as_ref().is_none_or(|rates| rates.are_limited());
+        if is_metered && !self.meter(key, publish, now, fx) {
             return;
+        }
+        if is_tenants {
+            self.meter_tenant(key, publish, now, fx);
         }
         let inbound = match self.count_inbound(key, publish) {
             Ok(came_before) => Inbound { topic_max, came_before },
@@ -128,27 +131,8 @@ impl Server {
 
     /// Takes tokens for a message; without them, reading pauses until there are some again. False
     /// when the client has been too fast for too long: its connection has ended.
-    fn meter(
-        &mut self,
-        key: ConnectionKey,
-        publish: &Publish<'_>,
-        is_tenants: bool,
-        now: Time,
-        fx: &mut Effects,
-    ) -> bool {
+    fn meter(&mut self, key: ConnectionKey, publish: &Publish<'_>, now: Time, fx: &mut Effects) -> bool {
         let octets = publish.payload.len() as u64 + publish.topic.len() as u64;
-        let of_tenant = if is_tenants { self.tenant_wait(key, octets, now) } else { (0, "") };
-        self.take_tokens(key, octets, of_tenant, now, fx)
-    }
-
-    fn take_tokens(
-        &mut self,
-        key: ConnectionKey,
-        octets: u64,
-        of_tenant: (u64, &'static str),
-        now: Time,
-        fx: &mut Effects,
-    ) -> bool {
         let Some(connection) = self.connections.get_mut(key) else { return false };
         let listener = connection.peer.listener;
         let Some(open) = connection.open_mut() else { return false };
@@ -157,7 +141,7 @@ impl Server {
             if let Some(open) = self.connections.get_mut(key).and_then(|connection| connection.open_mut()) {
                 open.rates = Some(Box::new(limits.rates(now)));
             }
-            return self.take_tokens(key, octets, of_tenant, now, fx);
+            return self.meter(key, publish, now, fx);
         };
         let by_number = rates.messages.as_mut().map_or(0, |bucket| bucket.spend(1, now));
         let by_octets = rates.octets.as_mut().map_or(0, |bucket| bucket.spend(octets, now));
@@ -166,10 +150,6 @@ impl Server {
             false => (by_number, "publish_rate_per_s"),
         };
         if wait_ms == 0 {
-            // Others of its tenant may be those who are too fast: it waits with them, and is not put out.
-            if of_tenant.0 > 0 {
-                self.pause(key, of_tenant, now, fx);
-            }
             return true;
         }
         let excess_max_s = self.listeners.get(listener).map_or(0.0, |rules| rules.limits.publish_excess_max_s);
@@ -186,15 +166,25 @@ impl Server {
             *excess = Excess { since: now, paused_ms: 0 };
         }
         excess.paused_ms = excess.paused_ms.saturating_add(wait_ms);
-        self.pause(key, of_tenant.max((wait_ms, limit)), now, fx);
+        self.pause(key, (wait_ms, limit), now, fx);
         true
+    }
+
+    /// Others of its tenant may be those who are too fast: a client waits with them, and is not put out.
+    #[cold]
+    fn meter_tenant(&mut self, key: ConnectionKey, publish: &Publish<'_>, now: Time, fx: &mut Effects) {
+        let octets = publish.payload.len() as u64 + publish.topic.len() as u64;
+        let of_tenant = self.tenant_wait(key, octets, now);
+        if of_tenant.0 > 0 {
+            self.pause(key, of_tenant, now, fx);
+        }
     }
 
     /// Reads nothing more of a client for as long as a limit has it wait.
     fn pause(&mut self, key: ConnectionKey, (wait_ms, limit): (u64, &'static str), now: Time, fx: &mut Effects) {
         let until = now.plus_ms(wait_ms);
         if let Some(connection) = self.connections.get_mut(key) {
-            connection.paused_until = Some(until);
+            connection.paused_until = connection.paused_until.max(Some(until));
         }
         self.timers.set(until, super::Timer::Resume(key));
         self.limit_met(key, limit, "reading paused", now, fx);
@@ -333,18 +323,18 @@ impl Server {
         }
         let mut scratch = Vec::new();
         let mut forwarded = forwardable(publish.properties, &mut scratch);
-        let rooted = match properties.response_topic {
-            None => None,
-            topic => match self.rooted_properties(key, topic, forwarded) {
-                Ok(rooted) => rooted,
+        if let Some(topic) = properties.response_topic {
+            match self.rooted_properties(key, topic, forwarded) {
+                Ok(None) => {}
+                Ok(Some(rooted)) => {
+                    scratch = rooted;
+                    forwarded = &scratch;
+                }
                 Err(why) => {
                     self.reject(key, publish, &refusal(ReasonCode::TopicNameInvalid, why), now, fx);
                     return;
                 }
-            },
-        };
-        if let Some(rooted) = &rooted {
-            forwarded = rooted;
+            }
         }
         let expires_at = properties.message_expiry_s.map(|s| now.plus_ms(u64::from(s) * 1000));
         let hash = topic_hash(topic.as_str());

@@ -14,8 +14,8 @@ const ROLE_SETS_MAX: usize = 1_024;
 /// What is kept once.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// By tenant, if any, and roles.
-    by_roles: HashMap<Option<Arc<str>>, ByRoles>,
+    by_roles: ByRoles,
+    of_tenants: HashMap<Arc<str>, ByRoles>,
     /// How many that are, of all tenants and of none.
     held: usize,
     anonymous: Arc<Principal>,
@@ -33,7 +33,12 @@ struct Common {
 
 impl Default for Shared {
     fn default() -> Self {
-        Shared { by_roles: HashMap::new(), held: 0, anonymous: Arc::new(Principal::anonymous()) }
+        Shared {
+            by_roles: HashMap::new(),
+            of_tenants: HashMap::new(),
+            held: 0,
+            anonymous: Arc::new(Principal::anonymous()),
+        }
     }
 }
 
@@ -41,12 +46,16 @@ impl Shared {
     /// The policy has changed.
     pub(super) fn forget_grants(&mut self) {
         self.by_roles.clear();
+        self.of_tenants.clear();
         self.held = 0;
     }
 
     fn of_roles(&mut self, image: &Arc<Image>, tenant: Option<&Arc<Tenant>>, roles: &[Arc<str>]) -> Common {
-        let of = tenant.map(|tenant| Arc::clone(&tenant.name));
-        if let Some(known) = self.by_roles.get(&of).and_then(|by_roles| by_roles.get(roles)) {
+        let by_roles = match tenant {
+            None => Some(&self.by_roles),
+            Some(tenant) => self.of_tenants.get(&tenant.name),
+        };
+        if let Some(known) = by_roles.and_then(|by_roles| by_roles.get(roles)) {
             return known.clone();
         }
         if self.held >= ROLE_SETS_MAX {
@@ -57,7 +66,11 @@ impl Shared {
         let nobody = Identity { roles, ..Identity::default() };
         let grants = (!set.is_of_ones_own()).then(|| Arc::new(set.bind(&nobody, &OpenWindows::default())));
         let common = Common { roles: set, grants };
-        self.by_roles.entry(of).or_default().insert(roles.to_vec(), common.clone());
+        let by_roles = match tenant {
+            None => &mut self.by_roles,
+            Some(tenant) => self.of_tenants.entry(Arc::clone(&tenant.name)).or_default(),
+        };
+        by_roles.insert(roles.to_vec(), common.clone());
         common
     }
 }

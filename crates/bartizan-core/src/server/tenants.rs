@@ -8,11 +8,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::common::Common;
+use super::deliver::{Sent, send_named};
+use super::route::SharedFrame;
 use super::{Limits, Server};
 use crate::limits::TokenBucket;
 use crate::message::{Message, Time};
 use crate::policy::{Tenant, TenantLimits, scope};
-use crate::session::{ConnectionKey, Open, Principal, SessionKey, Will};
+use crate::session::{Connection, ConnectionKey, Open, Principal, SessionKey, Will};
 use crate::topic::{TOPIC_BYTES_MAX, TopicName};
 use crate::wire::encode::PublishHead;
 use crate::wire::{Properties, Property};
@@ -119,6 +121,9 @@ impl Server {
 
     /// The name under which the Session of a client is kept.
     pub(crate) fn scoped_client_id(&self, principal: &Principal, client_id: String) -> String {
+        if !self.image.has_tenants() {
+            return client_id;
+        }
         // What the store says of an identity counts, whatever else was proved.
         let known = if principal.managed { self.identities.get(&principal.id) } else { None };
         let tenant = match known {
@@ -133,9 +138,9 @@ impl Server {
     }
 
     /// The name of the limit that a new connection of a client would break; else it is counted.
-    pub(crate) fn admit_to_tenant(&self, tenant: Option<&Arc<Tenant>>, takes_over: bool) -> Result<(), &'static str> {
+    pub(crate) fn admit_to_tenant(&self, tenant: Option<&Arc<Tenant>>, client_id: &str) -> Result<(), &'static str> {
         let Some(tenant) = tenant else { return Ok(()) };
-        let fits = self.common.admit_tenants_connection(tenant, u64::from(takes_over));
+        let fits = self.common.admit_tenants_connection(tenant, u64::from(self.is_connected(client_id)));
         if fits { Ok(()) } else { Err("tenant_connections_max") }
     }
 
@@ -182,13 +187,12 @@ impl Server {
     pub(crate) fn rooted_properties(
         &self,
         key: ConnectionKey,
-        response_topic: Option<&str>,
+        response_topic: &str,
         forwarded: &[u8],
     ) -> Result<Option<Vec<u8>>, &'static str> {
         let open = self.connections.get(key).and_then(|connection| connection.open());
         let Some(tenant) = open.and_then(|open| open.grants.tenant()) else { return Ok(None) };
-        let Some(topic) = response_topic else { return Ok(None) };
-        if tenant.root().len() + topic.len() > TOPIC_BYTES_MAX {
+        if tenant.root().len() + response_topic.len() > TOPIC_BYTES_MAX {
             return Err("the Response Topic is longer than a Topic Name");
         }
         Ok(Some(with_response_topics(forwarded, |topic| Some(format!("{}{topic}", tenant.root())))))
@@ -220,9 +224,26 @@ pub(crate) fn rooted_will(will: Will, tenant: &Tenant, limits: &Limits) -> Resul
     Ok(Will { message: Arc::new(rooted), ..will })
 }
 
+/// Appends a PUBLISH to the `out` of a tenant's client.
+#[cold]
+pub(super) fn send_seen(
+    connection: &mut Connection,
+    frame: &mut SharedFrame,
+    head: PublishHead<'_>,
+    payload: &[u8],
+    room: usize,
+) -> Sent {
+    let (mut inner, mut head) = (Vec::new(), head);
+    match connection.open().and_then(|open| as_seen(open, &mut head, &mut inner)) {
+        Some(lost) => send_named(connection, frame, head, payload, (lost, room)),
+        // What its client sees nothing of does not come here; it would get no further.
+        None => Sent::TooLarge,
+    }
+}
+
 /// Makes a PUBLISH what a tenant's client sees of it. Returns how many octets its Topic Name has lost; `None` if
 /// the client sees nothing of it.
-pub(super) fn as_seen<'a>(open: &Open, head: &mut PublishHead<'a>, inner: &'a mut Vec<u8>) -> Option<u16> {
+fn as_seen<'a>(open: &Open, head: &mut PublishHead<'a>, inner: &'a mut Vec<u8>) -> Option<u16> {
     let Some(tenant) = open.grants.tenant() else { return Some(0) };
     let seen = tenant.seen(head.topic)?;
     let lost = head.topic.len() - seen.len();
