@@ -436,13 +436,13 @@ fn admits(session: &Session, connection: &Connection, rules: Option<&ListenerRul
 fn send(
     connection: &mut Connection,
     frame: &mut SharedFrame,
-    head: PublishHead<'_>,
+    mut head: PublishHead<'_>,
     payload: &[u8],
     room: usize,
 ) -> Sent {
     match connection.open() {
-        Some(open) if open.root_len > 0 => send_seen(connection, frame, head, payload, room),
-        _ => send_named(connection, frame, head, payload, (0, room)),
+        Some(open) if open.root_len > 0 => send_seen(connection, frame, &head, payload, room),
+        _ => send_named(connection, frame, &mut head, payload, (0, room)),
     }
 }
 
@@ -452,7 +452,7 @@ fn send(
 pub(super) fn send_named(
     connection: &mut Connection,
     frame: &mut SharedFrame,
-    mut head: PublishHead<'_>,
+    head: &mut PublishHead<'_>,
     payload: &[u8],
     (lost, room): (u16, usize),
 ) -> Sent {
@@ -473,18 +473,18 @@ pub(super) fn send_named(
             head.topic_alias = Some(alias);
         }
     }
-    if matches!(alias, Outbound::Introduce(_)) && encode::publish_len(open.version, &head, payload.len()) > most {
+    if matches!(alias, Outbound::Introduce(_)) && encode::publish_len(open.version, head, payload.len()) > most {
         // An introduction is three octets more than the name alone, which may fit.
         alias = Outbound::Name;
         head.topic_alias = None;
     }
-    if encode::publish_len(open.version, &head, payload.len()) > most {
+    if encode::publish_len(open.version, head, payload.len()) > most {
         return Sent::TooLarge;
     }
     if head.qos == QoS::AtMostOnce && head.topic_alias.is_none() && head.subscription_ids.is_empty() {
-        frame.append(out, (open.version, lost), &head, payload);
+        frame.append(out, (open.version, lost), head, payload);
     } else {
-        encode::publish(out, open.version, &head, payload);
+        encode::publish(out, open.version, head, payload);
     }
     if let Outbound::Introduce(alias) = alias {
         open.aliases_out.introduced(topic, alias);

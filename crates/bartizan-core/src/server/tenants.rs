@@ -229,13 +229,13 @@ pub(crate) fn rooted_will(will: Will, tenant: &Tenant, limits: &Limits) -> Resul
 pub(super) fn send_seen(
     connection: &mut Connection,
     frame: &mut SharedFrame,
-    head: PublishHead<'_>,
+    head: &PublishHead<'_>,
     payload: &[u8],
     room: usize,
 ) -> Sent {
-    let (mut inner, mut head) = (Vec::new(), head);
+    let (mut inner, mut head) = (Vec::new(), *head);
     match connection.open().and_then(|open| as_seen(open, &mut head, &mut inner)) {
-        Some(lost) => send_named(connection, frame, head, payload, (lost, room)),
+        Some(lost) => send_named(connection, frame, &mut head, payload, (lost, room)),
         // What its client sees nothing of does not come here; it would get no further.
         None => Sent::TooLarge,
     }
