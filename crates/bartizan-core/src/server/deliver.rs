@@ -433,6 +433,7 @@ fn admits(session: &Session, connection: &Connection, rules: Option<&ListenerRul
 }
 
 /// Appends a PUBLISH to a connection's `out`, as its client sees it.
+#[inline(always)]
 fn send(
     connection: &mut Connection,
     frame: &mut SharedFrame,
@@ -448,7 +449,7 @@ fn send(
 
 /// Appends it by this name, or by alias where the client allows it. `lost`: how much of the name its receiver
 /// does not see.
-#[inline(always)]
+#[inline(never)]
 pub(super) fn send_named(
     connection: &mut Connection,
     frame: &mut SharedFrame,
