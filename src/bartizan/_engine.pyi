@@ -204,8 +204,7 @@ class AuthVerdict:
     ) -> AuthVerdict:
         """It is this identity; `managed` if the identity store knows it. `ends_at_ms`: Unix milliseconds.
 
-        For `remembered_s` seconds the engine answers the same credential from the same address by itself,
-        unless policy, identities or certificates change.
+        For `remembered_s` seconds the engine itself answers the same credential from there, unless anything changes.
         """
 
     @staticmethod
@@ -235,8 +234,7 @@ class Engine:
     def apply(self, *, policy: CompiledPolicy, identities: bytes, schedule: bytes | None = None) -> int:
         """Swaps policy, enabled identities (JSON list of id, roles, attributes, revoked) and schedule; the new epoch.
 
-        `schedule`: JSON of `until_ms` and `changes`, a list of `[from_ms, [open, ...]]` with the policy's windows in
-        their order. Without it, and behind its end, all are closed.
+        `schedule`: JSON of `until_ms` and `changes`, a list of `[from_ms, [open, ...]]`; behind its end all is closed.
         """
 
     def set_tls(self, *, listener: str, material: bytes) -> None:
@@ -256,6 +254,12 @@ class Engine:
 
     def listeners(self) -> bytes:
         """JSON list of name, address (with the port the system chose), transport."""
+
+    def watch(self, *, learn: Sequence[str], staged: CompiledPolicy | None, schedule: bytes | None) -> None:
+        """Notes uses, denials, what clients of listeners `learn` do, what `staged` would decide (hours: `schedule`)."""
+
+    def take_observations(self, *, uses: bool) -> bytes:
+        """JSON list: what each shard noted since the last time; uses only if they are asked for."""
 
     def publish_status(self, *, topics: bytes) -> None:
         """JSON object of topic -> text, below `$SYS/`, retained; ValueError for any other topic."""

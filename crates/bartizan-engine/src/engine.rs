@@ -30,7 +30,7 @@ use crate::store::{self, Space, Store, StoreError, Wake};
 use crate::tls::{TlsError, TlsSlot};
 
 /// How long a shard may take to answer a question from outside.
-const ANSWER_MAX: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// Why the engine did not do what it was told.
 #[derive(Debug, thiserror::Error)]
@@ -388,7 +388,7 @@ impl Engine {
         taken
     }
 
-    fn shared(&self) -> Option<Arc<Shared>> {
+    pub(crate) fn shared(&self) -> Option<Arc<Shared>> {
         self.running().as_ref().map(|running| Arc::clone(&running.shared))
     }
 }
@@ -400,7 +400,11 @@ impl Drop for Engine {
 }
 
 /// Asks every shard, and gives back the answers that came in time.
-fn ask_all<T>(shared: &Shared, within: Duration, mail: impl Fn(std::sync::mpsc::SyncSender<T>) -> Mail) -> Vec<T> {
+pub(crate) fn ask_all<T>(
+    shared: &Shared,
+    within: Duration,
+    mail: impl Fn(std::sync::mpsc::SyncSender<T>) -> Mail,
+) -> Vec<T> {
     let shards = shared.mailboxes.len();
     let (sender, receiver) = sync_channel(shards);
     for mailbox in &shared.mailboxes {

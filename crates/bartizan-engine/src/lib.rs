@@ -15,6 +15,7 @@
 //! | `listener`  | TCP, TLS, WebSocket, PROXY, Unix as stacked byte streams                     |
 //! | `tls`       | certificates, keys, CRLs; swapped in place                                   |
 //! | `recovery`  | a start: what the store holds goes back to its shards                        |
+//! | `watching`  | decisions watched on every shard                                             |
 //! | `store`     | where Sessions outlive the process                                           |
 
 pub mod admission;
@@ -32,3 +33,4 @@ pub mod shard;
 pub mod store;
 pub mod successes;
 pub mod tls;
+pub mod watching;

@@ -8,6 +8,8 @@ use std::sync::mpsc::SyncSender;
 use bartizan_core::server::apply::{Change, Revocations};
 use bartizan_core::server::connect::Verdict;
 use bartizan_core::server::listing::ClientListing;
+use bartizan_core::server::observations::Observations;
+use bartizan_core::server::observe::Watch;
 use bartizan_core::server::{Adoption, Forward};
 use bartizan_core::session::ConnectionKey;
 use bartizan_core::wire::ReasonCode;
@@ -32,6 +34,10 @@ pub enum Mail {
     Disconnect(String, ReasonCode, SyncSender<bool>),
     /// Who is connected.
     List(String, usize, SyncSender<Vec<ClientListing>>),
+    /// What is watched from now on; tells when it is.
+    Watch(Option<Watch>, SyncSender<()>),
+    /// What was observed since the last time, with the rules that were used or without.
+    Observed(bool, SyncSender<Observations>),
     /// Messages of the server's own, retained: topic and text.
     Status(Vec<(String, String)>),
     /// Say goodbye to everyone; tells when all are gone or the deadline has passed.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bartizan_core::message::Time;
 use bartizan_core::policy::{OpenWindows, Schedule};
+use bartizan_core::server::observe::{Staged, Watch};
 use bartizan_engine::engine;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -109,6 +110,26 @@ impl Engine {
             })
             .collect();
         json(py, &listeners)
+    }
+
+    #[pyo3(signature = (*, learn, staged, schedule))]
+    fn watch(
+        &self,
+        py: Python<'_>,
+        learn: Vec<String>,
+        staged: Option<PyRef<'_, CompiledPolicy>>,
+        schedule: Option<&[u8]>,
+    ) -> PyResult<()> {
+        let schedule = Arc::new(windows(schedule)?);
+        let staged = staged.map(|policy| Staged { image: Arc::clone(policy.image()), schedule });
+        let watch = Watch { learn: learn.into_iter().map(Arc::from).collect(), staged };
+        py.detach(|| self.inner.watch(Some(&watch))).map_err(raise)
+    }
+
+    #[pyo3(signature = (*, uses))]
+    fn take_observations<'py>(&self, py: Python<'py>, uses: bool) -> PyResult<Bound<'py, PyBytes>> {
+        let observed = py.detach(|| self.inner.take_observations(uses));
+        json(py, &observed)
     }
 
     #[pyo3(signature = (*, topics))]

@@ -88,14 +88,25 @@ impl Grants {
     /// # Errors
     /// `Denied` with the decision.
     pub fn authorize<'a>(&self, publish: Publish<'a>, topic: TopicName<'a>) -> Result<Authorized<Publish<'a>>, Denied> {
+        Self::proof(publish, topic, self.decide(&publish, &topic))
+    }
+
+    fn decide(&self, publish: &Publish<'_>, topic: &TopicName<'_>) -> Decision {
         let asked = Asked::plain(publish.qos, publish.retain, publish.payload.len());
         // Properties are looked at only where a rule asks for them.
         let asked = if self.is_about_content() { asked.with(publish.properties) } else { asked };
-        let decision = self.publish(&topic, &asked);
-        if !decision.allow {
-            return Err(Denied(decision));
+        self.publish(topic, &asked)
+    }
+
+    fn proof<'a>(
+        publish: Publish<'a>,
+        topic: TopicName<'a>,
+        decision: Decision,
+    ) -> Result<Authorized<Publish<'a>>, Denied> {
+        match decision.allow {
+            true => Ok(Authorized(Publish { topic: topic.as_str(), ..publish })),
+            false => Err(Denied(decision)),
         }
-        Ok(Authorized(Publish { topic: topic.as_str(), ..publish }))
     }
 
     /// Admits a message that was held, as a Will that fires: decided under the policy of now.
@@ -119,6 +130,8 @@ pub struct Admissions {
     topic: String,
     /// What is left to be looked at in messages to the topic that was asked for last.
     duty: Option<Duty>,
+    /// A decision that admitted, until somebody asks for it.
+    taken: Option<Decision>,
 }
 
 impl Admissions {
@@ -147,6 +160,12 @@ impl Admissions {
         self.duty
     }
 
+    /// The decision by which the last `authorize` admitted, if it took one: none where it knew the answer.
+    #[inline]
+    pub fn take_decision(&mut self) -> Option<Decision> {
+        self.taken.take()
+    }
+
     /// As `Grants::authorize`. Before `begin` nothing is admitted.
     ///
     /// # Errors
@@ -162,7 +181,9 @@ impl Admissions {
         }
         self.last = None;
         let Some(grants) = &self.grants else { return Err(Denied(Decision::NOBODY)) };
-        let admitted = grants.authorize(publish, topic)?;
+        let decision = grants.decide(&publish, &topic);
+        let admitted = Grants::proof(publish, topic, decision)?;
+        self.taken = Some(decision);
         self.duty = grants.duty(&topic);
         if grants.is_about_content() {
             return Ok(admitted);

@@ -58,6 +58,7 @@ impl Server {
         self.await_windows(now);
         self.publishers.clear();
         self.shared.forget_grants();
+        self.observe_anew(now);
         let sessions: Vec<SessionKey> = self.sessions.keys().collect();
         for key in sessions {
             self.refresh(key, &change.revoked, now, fx);
@@ -164,6 +165,7 @@ impl Server {
         let Some(session) = self.sessions.get(key) else { return };
         let (connection, client_id) = (session.connection, Arc::clone(&session.client_id));
         let grants = self.bind(&principal, &client_id, connection);
+        self.forget_staged(key);
         if let Some(session) = self.sessions.get_mut(key) {
             session.principal = Arc::clone(&principal);
             session.grants = Arc::clone(&grants);
@@ -196,15 +198,20 @@ impl Server {
 
     /// Decides every Subscription of a Session again, and every message that waits for it.
     pub(crate) fn sweep_session(&mut self, key: SessionKey, now: Time, fx: &mut Effects) {
+        let staged = self.staged_grants(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
         let mut lost: Vec<Arc<str>> = Vec::new();
         let mut changed: Vec<Arc<str>> = Vec::new();
         for (text, subscription) in session.subscriptions.iter_mut() {
-            let decision = session.grants.subscribe(&subscription.filter(text));
+            let filter = subscription.filter(text);
+            let decision = session.grants.subscribe(&filter);
+            // What a staged policy would decide per delivery is, so that it is seen.
+            let per_delivery =
+                decision.per_delivery || staged.as_ref().is_some_and(|staged| staged.subscribe(&filter).per_delivery);
             if !decision.allow {
                 lost.push(Arc::clone(text));
-            } else if decision.per_delivery != subscription.per_delivery {
-                subscription.per_delivery = decision.per_delivery;
+            } else if per_delivery != subscription.per_delivery {
+                subscription.per_delivery = per_delivery;
                 changed.push(Arc::clone(text));
             }
         }

@@ -225,6 +225,9 @@ impl Server {
     fn fire_will(&mut self, key: SessionKey, will: &Will, now: Time, fx: &mut Effects) {
         let Some(session) = self.sessions.get(key) else { return };
         let grants = Arc::clone(&session.grants);
+        if self.observer.is_some() {
+            self.observe_will_due(key, &will.message, &grants, now);
+        }
         let expiry_s = super::contract::expiry_of_will(&grants, will);
         let message = will.message.expiring_at(expiry_s.map(|s| now.plus_ms(u64::from(s) * 1000)));
         match grants.authorize_message(message) {
@@ -245,6 +248,7 @@ impl Server {
             }
             Err(Denied(decision)) => {
                 self.counters().denied.add(1);
+                let Some(session) = self.sessions.get(key) else { return };
                 let subject = crate::event::Subject::of_client(&session.principal.id, &session.client_id);
                 let what = What::Denied {
                     action: "will",

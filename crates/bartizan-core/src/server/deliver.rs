@@ -68,9 +68,13 @@ impl Server {
     }
 
     /// Decides a single delivery where a forbid overlaps the Subscription.
-    pub(crate) fn may_receive(&self, key: SessionKey, out: &Outgoing<'_>, now: Time, fx: &mut Effects) -> bool {
+    pub(crate) fn may_receive(&mut self, key: SessionKey, out: &Outgoing<'_>, now: Time, fx: &mut Effects) -> bool {
         let Some(session) = self.sessions.get(key) else { return false };
         let decision = session.grants.receive(&out.topic);
+        if self.observer.is_some() {
+            self.observe_receive(key, out, decision, now);
+        }
+        let Some(session) = self.sessions.get(key) else { return false };
         if !decision.allow {
             self.counters().denied.add(1);
             if let Some(connection) = session.connection {

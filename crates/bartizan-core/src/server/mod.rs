@@ -28,6 +28,8 @@
 //! | `forwards`     | what waits to be told to other shards                                  |
 //! | `shared`       | what clients have in common, kept once                                 |
 //! | `listing`      | who is connected                                                       |
+//! | `observe`      | decisions watched: uses, denials, a staged policy, what is learned     |
+//! | `observations` | what was observed, in bounded tables                                   |
 //! | `aside`        | what waits on the disk alone, and comes back a page at a time          |
 //! | `window`       | the window of a client that is away, on the disk alone                 |
 //!
@@ -51,6 +53,8 @@ pub mod group;
 pub mod input;
 pub mod listing;
 pub mod met;
+pub mod observations;
+pub mod observe;
 pub mod open;
 pub mod pressure;
 pub mod publish;
@@ -128,6 +132,7 @@ pub struct Server {
     pub(crate) behind: SparseSecondaryMap<ConnectionKey, pressure::Behind>,
     pub(crate) held: SparseSecondaryMap<ConnectionKey, Time>,
     pub(crate) last_held: Option<(Time, Arc<str>)>,
+    pub(crate) observer: Option<Box<observe::Observer>>,
 }
 
 impl Server {
@@ -168,6 +173,7 @@ impl Server {
             behind: SparseSecondaryMap::new(),
             held: SparseSecondaryMap::new(),
             last_held: None,
+            observer: None,
         }
     }
 

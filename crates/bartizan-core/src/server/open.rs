@@ -119,11 +119,11 @@ impl Server {
     /// Whether a proved principal may have what it asks for. The names it asks by are whole from here on.
     #[allow(clippy::too_many_arguments)]
     fn may_open(
-        &self,
+        &mut self,
         key: ConnectionKey,
         connect: &mut ConnectRequest,
-        principal: &Principal,
-        grants: &Grants,
+        principal: &Arc<Principal>,
+        grants: &Arc<Grants>,
         limits: &Limits,
         now: Time,
         fx: &mut Effects,
@@ -143,6 +143,7 @@ impl Server {
         }
         let Some(will) = &connect.will else { return Ok(()) };
         let decision = Self::will_permitted(grants, will);
+        self.observe_will((key, principal, grants), &connect.client_id, &will.message, decision, now);
         if decision.allow {
             let subject = self.subject_of(key);
             return match self.breach_by_will(grants, &will.message, &subject, now, fx) {
@@ -219,6 +220,7 @@ impl Server {
         now: Time,
         fx: &mut Effects,
     ) {
+        self.forget_staged(session_key);
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         if session.pending_will.take().is_some() && session.stored {
             // Resumed within the Will Delay: the Will is not sent [MQTT-3.1.3-9].

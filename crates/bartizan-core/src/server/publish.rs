@@ -281,6 +281,9 @@ impl Server {
         }
         match speech.admissions.authorize(*publish, topic) {
             Ok(admitted) => {
+                if let Some(decision) = speech.admissions.take_decision() {
+                    self.observe_publish(key, publish, topic.as_str(), decision, now);
+                }
                 if speech.admissions.duty().is_some() {
                     self.admit_by_contract(key, &admitted, topic, &speech, properties, now, fx);
                 } else if let Some(publisher) = &speech.publisher {
@@ -289,6 +292,7 @@ impl Server {
             }
             Err(Denied(decision)) => {
                 self.counters().denied.add(1);
+                self.observe_publish(key, publish, topic.as_str(), decision, now);
                 let image = speech.admissions.grants().map(|grants| grants.image());
                 let name = |rule| image.map(|image| image.rule_name(rule).to_owned());
                 let shown = speech.admissions.grants().map_or(topic.as_str(), |grants| grants.shown(topic.as_str()));

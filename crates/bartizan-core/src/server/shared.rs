@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Server;
+use super::tenants::tenant_in;
+use super::{ListenerRules, Server};
 use crate::policy::{Circumstances, Grants, Identity, Image, OpenWindows, RoleSet, Tenant, scope};
-use crate::session::{ConnectionKey, Principal};
+use crate::session::{ConnectionKey, Peer, Principal};
 
 /// Sets of roles remembered at most. More there are only where identities have roles at random.
 const ROLE_SETS_MAX: usize = 1_024;
@@ -50,6 +51,30 @@ impl Shared {
         self.held = 0;
     }
 
+    /// What a policy grants to a principal.
+    pub(super) fn bind(
+        &mut self,
+        image: &Arc<Image>,
+        open: &OpenWindows,
+        principal: &Principal,
+        client_id: &str,
+        circumstances: Option<Circumstances<'_>>,
+    ) -> Arc<Grants> {
+        let Ok(tenant) = tenant_in(image, principal) else { return Arc::new(image.no_grants()) };
+        let (of, client_id) = scope::parts(client_id);
+        if of != tenant.as_ref().map(|tenant| &*tenant.name) {
+            return Arc::new(image.no_grants());
+        }
+        let common = self.of_roles(image, tenant.as_ref(), &principal.roles);
+        if let (Some(grants), None) = (common.grants, &principal.narrowed_to) {
+            return grants;
+        }
+        let Principal { id, roles, attributes, .. } = principal;
+        let narrowed_to = principal.narrowed_to.as_ref();
+        let who = Identity { id, client_id, roles, attributes, circumstances, narrowed_to };
+        Arc::new(common.roles.bind(&who, open))
+    }
+
     fn of_roles(&mut self, image: &Arc<Image>, tenant: Option<&Arc<Tenant>>, roles: &[Arc<str>]) -> Common {
         let by_roles = match tenant {
             None => Some(&self.by_roles),
@@ -84,31 +109,9 @@ impl Server {
         client_id: &str,
         connection: Option<ConnectionKey>,
     ) -> Arc<Grants> {
-        let Ok(tenant) = self.tenant_of(principal) else { return Arc::new(self.image.no_grants()) };
-        let (of, client_id) = scope::parts(client_id);
-        if of != tenant.as_ref().map(|tenant| &*tenant.name) {
-            return Arc::new(self.image.no_grants());
-        }
-        let common = self.shared.of_roles(&self.image, tenant.as_ref(), &principal.roles);
-        if let (Some(grants), None) = (common.grants, &principal.narrowed_to) {
-            return grants;
-        }
         let peer = connection.and_then(|key| self.connections.get(key)).map(|connection| &connection.peer);
-        let circumstances = peer.map(|peer| Circumstances {
-            listener: self.listeners.get(peer.listener).map_or("", |rules| &*rules.name),
-            address: peer.address.ip(),
-            method: &principal.method,
-            strength: principal.strength,
-        });
-        let who = Identity {
-            id: &principal.id,
-            client_id,
-            roles: &principal.roles,
-            attributes: &principal.attributes,
-            circumstances,
-            narrowed_to: principal.narrowed_to.as_ref(),
-        };
-        Arc::new(common.roles.bind(&who, &self.windows))
+        let circumstances = peer.map(|peer| circumstances(peer, principal, &self.listeners));
+        self.shared.bind(&self.image, &self.windows, principal, client_id, circumstances)
     }
 
     /// The principal, held once where it is nobody's own.
@@ -117,11 +120,25 @@ impl Server {
     }
 }
 
+/// How a principal is connected.
+pub(super) fn circumstances<'a>(
+    peer: &Peer,
+    principal: &'a Principal,
+    listeners: &'a [ListenerRules],
+) -> Circumstances<'a> {
+    Circumstances {
+        listener: listeners.get(peer.listener).map_or("", |rules| &*rules.name),
+        address: peer.address.ip(),
+        method: &principal.method,
+        strength: principal.strength,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::policy::Asked;
-    use crate::server::{Common as CommonOfShards, ListenerRules};
+    use crate::server::Common as CommonOfShards;
     use crate::wire::QoS;
 
     const IMAGE: &str = r#"{"format":3,"roles":[

@@ -143,18 +143,19 @@ impl Server {
 
     /// `None` when the policy refuses; else whether each delivery is decided by itself.
     fn may_subscribe(
-        &self,
+        &mut self,
         key: ConnectionKey,
         session_key: SessionKey,
         filter: &TopicFilter<'_>,
         now: Time,
         fx: &mut Effects,
     ) -> Option<bool> {
-        let grants = &self.sessions.get(session_key)?.grants;
-        let decision = grants.subscribe(filter);
+        let decision = self.sessions.get(session_key)?.grants.subscribe(filter);
+        let watched = self.observe_subscribe(session_key, filter, decision, now);
         if decision.allow {
-            return Some(decision.per_delivery);
+            return Some(decision.per_delivery || watched);
         }
+        let grants = &self.sessions.get(session_key)?.grants;
         self.counters().denied.add(1);
         let what = What::Denied {
             action: "subscribe",

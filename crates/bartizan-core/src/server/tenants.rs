@@ -13,7 +13,7 @@ use super::route::SharedFrame;
 use super::{Limits, Server};
 use crate::limits::TokenBucket;
 use crate::message::{Message, Time};
-use crate::policy::{Tenant, TenantLimits, scope};
+use crate::policy::{Image, Tenant, TenantLimits, scope};
 use crate::session::{Connection, ConnectionKey, Open, Principal, SessionKey, Will};
 use crate::topic::{TOPIC_BYTES_MAX, TopicName};
 use crate::wire::encode::PublishHead;
@@ -103,14 +103,19 @@ impl Common {
     }
 }
 
+/// The tenant whose client a principal is under a policy; none where that declares no tenants at all.
+pub(super) fn tenant_in(image: &Image, principal: &Principal) -> Result<Option<Arc<Tenant>>, Undeclared> {
+    if !image.has_tenants() {
+        return Ok(None);
+    }
+    let Some(name) = principal.tenant() else { return Ok(None) };
+    image.tenant(name).cloned().map(Some).ok_or(Undeclared)
+}
+
 impl Server {
     /// The tenant whose client a principal is; none where the policy declares no tenants at all.
     pub(crate) fn tenant_of(&self, principal: &Principal) -> Result<Option<Arc<Tenant>>, Undeclared> {
-        if !self.image.has_tenants() {
-            return Ok(None);
-        }
-        let Some(name) = principal.tenant() else { return Ok(None) };
-        self.image.tenant(name).cloned().map(Some).ok_or(Undeclared)
+        tenant_in(&self.image, principal)
     }
 
     /// True while a Session is of the tenant whose client its principal is now.

@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod disk;
+mod watch;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -86,6 +86,14 @@ impl Shard {
             Mail::List(after, limit, done) => {
                 let _ = done.try_send(self.server.list(&after, limit));
             }
+            Mail::Watch(watch, done) => {
+                self.server.watch(watch, now, &mut self.fx);
+                self.settle(now);
+                let _ = done.try_send(());
+            }
+            Mail::Observed(with_uses, done) => {
+                let _ = done.try_send(self.server.take_observations(with_uses, now));
+            }
             Mail::Status(topics) => {
                 for (topic, text) in topics {
                     self.server.publish_own(&topic, text.as_bytes(), true, now, &mut self.fx);
