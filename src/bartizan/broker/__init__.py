@@ -8,6 +8,7 @@ directory     all identities in memory, refreshed from the store
 packed        an identity as a few hundred bytes
 usage         when each identity was last seen, and by which credential
 ended         connections of a password that was revoked end
+watching      uses and denials, a staged policy, a lesson: told to the engine, written to the observations
 apply         policy file + identities -> the engine, whole or not at all
 change        new policy files: on record, written, in force, or all as before
 history       the policies that were in force, to go back to

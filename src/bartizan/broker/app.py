@@ -32,11 +32,13 @@ from bartizan.broker.recovery import tell_recovery
 from bartizan.broker.reload import ReloadReport, needs_restart
 from bartizan.broker.terminal import Terminal
 from bartizan.broker.usage import UsageBook
+from bartizan.broker.watching import Watching
 from bartizan.config import DataDirectory, Settings, dangers, engine_config
-from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationError, StartRefused
+from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationError, EngineUnavailable, StartRefused
 from bartizan.identity.ages import AgeLimits
 from bartizan.model.reason import ReasonCode
 from bartizan.policy import CompiledPolicy, schedule
+from bartizan.store.observations import ObservationStore
 from bartizan.store.ports import IdentityStore
 
 SCHEDULE_DAYS = 14
@@ -67,6 +69,7 @@ class Broker:
     in_force: InForce
     usage: UsageBook
     places: Places
+    watching: Watching
     chores: Chores
     ages: AgeWatch
     hashes: HashWriter
@@ -124,6 +127,8 @@ class Broker:
             stack.push_async_callback(asyncio.to_thread, self.engine.stop, self.settings.broker.drain_timeout_s)
             self.usage = UsageBook(self.store)
             self.places = Places(self.journal)
+            self.watching = Watching(self.engine, ObservationStore(self.data.observations), self.journal)
+            await self.watching.begin()
             desk = Desk(chain, self.in_force.settled, proved=self.usage.proved, admitted=self.places.proved)
             self._pump = Pump(self.engine, desk, self._take_events)
             credentials = self.settings.credentials
@@ -143,6 +148,7 @@ class Broker:
         self.state = State.DRAINING
         self.journal.note("draining", grace_s=self.settings.broker.drain_timeout_s)
         await self.chores.stop()
+        await self.chores.write_observations()
         try:
             # The engine stops while the pump still writes what it tells.
             await self._stack.aclose()
@@ -343,6 +349,18 @@ class NativeEngine(EnginePort):
         return [
             Bound(item["name"], item["address"], item["transport"]) for item in json.loads(self._engine.listeners())
         ]
+
+    def watch(self, learn: Sequence[str], staged: CompiledPolicy | None) -> None:
+        """See `EnginePort`."""
+        native = None if staged is None else _native(staged)
+        try:
+            self._engine.watch(learn=learn, staged=native, schedule=None if staged is None else _schedule(staged))
+        except RuntimeError as error:
+            raise EngineUnavailable(str(error)) from None
+
+    def take_observations(self, *, uses: bool) -> Sequence[Mapping[str, Any]]:
+        """See `EnginePort`."""
+        return json.loads(self._engine.take_observations(uses=uses))
 
     def publish_status(self, topics: Mapping[str, str]) -> None:
         """See `EnginePort`."""

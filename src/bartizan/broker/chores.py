@@ -14,6 +14,7 @@ from bartizan.broker.ended import disconnect_ended
 from bartizan.broker.hashes import HASHES_INTERVAL_S
 from bartizan.broker.status import Loads, numbers, status_topics
 from bartizan.broker.usage import WRITE_INTERVAL_S
+from bartizan.broker.watching import WRITE_INTERVAL_S as OBSERVATIONS_INTERVAL_S
 from bartizan.errors import BartizanError
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Chores:
         self._spawn(self._every(POLL_INTERVAL_S, self._broker.directory.refresh))
         self._spawn(self._apply_identities())
         self._spawn(self._every(WRITE_INTERVAL_S, self._broker.usage.write))
+        self._spawn(self._every(OBSERVATIONS_INTERVAL_S, self._broker.watching.write_some))
         self._spawn(self._every(HASHES_INTERVAL_S, self._broker.hashes.write))
         self._spawn(self._every(CARE_INTERVAL.total_seconds(), self._broker.care_for_certificates))
         self._spawn(self._every(SCHEDULE_INTERVAL_S, self._tell_windows))
@@ -72,6 +74,11 @@ class Chores:
         """Writes the last uses: what the end of a broker does."""
         with self._told():
             await self._broker.usage.write()
+
+    async def write_observations(self) -> None:
+        """Writes what was observed last, while the engine can still tell it: what the end of a broker begins with."""
+        with self._told():
+            await self._broker.watching.write()
 
     def numbers(self) -> dict[str, float]:
         """Every number of `$SYS`, as of now."""
@@ -111,6 +118,7 @@ class Chores:
     async def _tell_windows(self) -> None:
         if self._broker.in_force.policy.windows:
             await self._broker.in_force.put()
+        await self._broker.watching.renew()
 
     async def _sample(self) -> None:
         self._loads = self._loads.advance(self._broker.engine.metrics(), asyncio.get_running_loop().time())

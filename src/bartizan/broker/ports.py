@@ -110,6 +110,16 @@ class EnginePort(Protocol):
         """What listens where."""
         ...
 
+    def watch(self, learn: Sequence[str], staged: CompiledPolicy | None) -> None:
+        """Watches what clients of these listeners do, and what this policy would decide otherwise; denials and uses
+        of rules always."""
+        ...
+
+    def take_observations(self, *, uses: bool) -> Sequence[Mapping[str, Any]]:
+        """Of each shard what it observed since the last time, in the words of the engine's stub; uses of rules, which
+        are the most, only if they are asked for."""
+        ...
+
     def publish_status(self, topics: Mapping[str, str]) -> None:
         """Publishes `$SYS/...` topics, retained."""
         ...

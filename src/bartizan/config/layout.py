@@ -66,6 +66,11 @@ class DataDirectory:
         return self.root / "identities.sqlite"
 
     @property
+    def observations(self) -> Path:
+        """What the broker observed of its decisions: denials, uses, what is staged (SQLite, 0600)."""
+        return self.root / "observations.sqlite"
+
+    @property
     def store(self) -> Path:
         """The engine's durable store: Sessions, queues, Retained Messages."""
         return self.root / "store"

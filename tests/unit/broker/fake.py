@@ -21,6 +21,9 @@ class FakeEngine(EnginePort):
         self.tls: list[tuple[str, bytes]] = []
         self.status: dict[str, str] = {}
         self.counters: dict[str, int] = {"epoch": 1}
+        self.watched: list[tuple[tuple[str, ...], CompiledPolicy | None]] = []
+        self.uses_asked: list[bool] = []
+        self.observed: list[Mapping[str, Any]] = []
 
     def close(self) -> None:
         os.close(self._wake_fd)
@@ -64,6 +67,14 @@ class FakeEngine(EnginePort):
 
     def listeners(self) -> Sequence[Bound]:
         return [Bound("mqtts", "127.0.0.1:8883", "mqtts")]
+
+    def watch(self, learn: Sequence[str], staged: CompiledPolicy | None) -> None:
+        self.watched.append((tuple(learn), staged))
+
+    def take_observations(self, *, uses: bool) -> Sequence[Mapping[str, Any]]:
+        self.uses_asked.append(uses)
+        observed, self.observed = self.observed, []
+        return observed
 
     def publish_status(self, topics: Mapping[str, str]) -> None:
         self.status |= topics

@@ -1,0 +1,200 @@
+"""What a broker watches of its decisions: uses and denials always; a staged policy and a lesson while there is one.
+
+The engine notes in bounded tables, and every few seconds they are written to the observations of the data
+directory. What is staged and what is learned from is kept there too: both outlive a restart, and both end.
+"""
+
+import asyncio
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from bartizan.broker.log import Journal
+from bartizan.broker.ports import EnginePort
+from bartizan.errors import InvalidValue, StoreUnavailable
+from bartizan.model.observation import Watched
+from bartizan.policy import CompiledPolicy, check_all
+from bartizan.store.observations import ObservationStore
+
+WRITE_INTERVAL_S = 10.0
+USES_INTERVAL_S = 600.0
+"""Which rules are used is much and changes little: a broker that is killed forgets the last minutes of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A policy that is asked beside the one in force. Times are those of `datetime.isoformat`."""
+
+    texts: tuple[tuple[str, str], ...]
+    """Name and text of each of its files."""
+    digest: str
+    since: str
+    until: str | None = None
+
+    @classmethod
+    def kept(cls, fact: Any) -> Self | None:  # noqa: ANN401  what JSON holds
+        """From what the store kept."""
+        return None if fact is None else cls(**fact | {"texts": tuple((name, text) for name, text in fact["texts"])})
+
+    def compiled(self) -> CompiledPolicy:
+        """The policy; `InvalidValue` if it is none."""
+        result = check_all(self.texts)
+        if result.compiled is None:
+            raise InvalidValue(str(result.errors[0]))
+        return result.compiled
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """Listeners whose clients are learned from."""
+
+    listeners: tuple[str, ...]
+    since: str
+    until: str
+    out: str = ""
+    """The file that the contract is to be written to."""
+    is_over: bool = False
+
+    @classmethod
+    def kept(cls, fact: Any) -> Self | None:  # noqa: ANN401  what JSON holds
+        """From what the store kept."""
+        return None if fact is None else cls(**fact | {"listeners": tuple(fact["listeners"])})
+
+
+class Watching:
+    """Tells the engine what to watch, and writes what it observed."""
+
+    def __init__(self, engine: EnginePort, store: ObservationStore, journal: Journal) -> None:
+        self._engine = engine
+        self._store = store
+        self._journal = journal
+        self._turn = asyncio.Lock()
+        self._staged: Staged | None = None
+        self._lesson: Lesson | None = None
+        self._uses_due = time.monotonic() + USES_INTERVAL_S
+
+    async def begin(self) -> None:
+        """Goes on with what was staged and learned from when the broker ended."""
+        async with self._turn:
+            try:
+                self._staged = Staged.kept(await asyncio.to_thread(self._store.fact, "staged"))
+                self._lesson = Lesson.kept(await asyncio.to_thread(self._store.fact, "lesson"))
+                await self._look()
+            except (InvalidValue, StoreUnavailable) as error:
+                # A broker that cannot observe serves its clients all the same.
+                self._journal.note("chore_failed", reason=f"what was staged is not watched: {error}")
+                self._staged = None
+                await self._look()
+
+    async def write_some(self) -> None:
+        """Writes what is new every few seconds; now and then, uses too."""
+        await self._write(with_uses=time.monotonic() >= self._uses_due)
+
+    async def write(self) -> None:
+        """Writes all that was observed since the last time, and ends what is over."""
+        await self._write(with_uses=True)
+
+    async def _write(self, *, with_uses: bool) -> None:
+        async with self._turn:
+            now = datetime.now(UTC)
+            if with_uses:
+                self._uses_due = time.monotonic() + USES_INTERVAL_S
+            observed = await asyncio.to_thread(self._engine.take_observations, uses=with_uses)
+            if any(shard["uses"] or any(shard["lost"].values()) or _has_rows(shard) for shard in observed):
+                await asyncio.to_thread(self._store.write, observed, now.date())
+            await self._end_what_is_over(now)
+
+    async def stage(self, texts: Sequence[tuple[str, str]], until: datetime | None) -> Staged:
+        """Asks this policy beside the one in force from now on; `InvalidValue` if it is none."""
+        now = datetime.now(UTC)
+        if wrong := [name for name, _ in texts if Path(name).name != name]:
+            raise InvalidValue(f"a file of a staged policy has a name and no path: {', '.join(wrong)}")
+        staged = Staged(tuple(texts), "", now.isoformat(), None if until is None else until.isoformat())
+        compiled = await asyncio.to_thread(staged.compiled)
+        staged = Staged(staged.texts, compiled.digest, staged.since, staged.until)
+        await self.write()
+        async with self._turn:
+            # What another policy would have done says nothing about this one.
+            await asyncio.to_thread(self._store.forget, Watched.DIFFERS)
+            await self._keep("staged", asdict(staged))
+            self._staged = staged
+            await self._look()
+        self._journal.note("policy_staged", policy=staged.digest, until=staged.until or "")
+        return staged
+
+    async def unstage(self) -> bool:
+        """Asks it no more; False if there was none. What it would have decided is kept until the next one."""
+        await self.write()
+        async with self._turn:
+            was_staged = self._staged is not None
+            await self._unstage()
+        return was_staged
+
+    async def learn(self, listeners: Collection[str], until: datetime, out: str) -> Lesson:
+        """Learns from the clients of these listeners until then; what was learned before is forgotten."""
+        known = {bound.name for bound in self._engine.listeners()}
+        if unknown := sorted(set(listeners) - known):
+            raise InvalidValue(f"no listener {', '.join(unknown)}: there is {', '.join(sorted(known))}")
+        lesson = Lesson(tuple(sorted(set(listeners))), datetime.now(UTC).isoformat(), until.isoformat(), out)
+        await self.write()
+        async with self._turn:
+            await asyncio.to_thread(self._store.forget, Watched.LEARNED)
+            await self._keep("lesson", asdict(lesson))
+            self._lesson = lesson
+            await self._look()
+        self._journal.note("learning_started", listeners=list(lesson.listeners), until=lesson.until)
+        return lesson
+
+    async def stop_learning(self) -> bool:
+        """Learns no more; False if nothing was being learned. What was learned is kept."""
+        await self.write()
+        async with self._turn:
+            is_learning = self._lesson is not None and not self._lesson.is_over
+            await self._end_lesson()
+        return is_learning
+
+    async def renew(self) -> None:
+        """Tells the engine how the time windows of the staged policy go on."""
+        async with self._turn:
+            if self._staged is not None:
+                await self._look()
+
+    async def _end_what_is_over(self, now: datetime) -> None:
+        if self._staged is not None and _is_past(self._staged.until, now):
+            await self._unstage()
+        if self._lesson is not None and not self._lesson.is_over and _is_past(self._lesson.until, now):
+            await self._end_lesson()
+
+    async def _unstage(self) -> None:
+        if self._staged is not None:
+            digest, self._staged = self._staged.digest, None
+            await self._keep("staged", None)
+            await self._look()
+            self._journal.note("policy_unstaged", policy=digest)
+
+    async def _end_lesson(self) -> None:
+        if self._lesson is not None and not self._lesson.is_over:
+            lesson = self._lesson
+            self._lesson = Lesson(lesson.listeners, lesson.since, lesson.until, lesson.out, is_over=True)
+            await self._keep("lesson", asdict(self._lesson))
+            await self._look()
+            self._journal.note("learning_ended", listeners=list(lesson.listeners))
+
+    async def _look(self) -> None:
+        staged = None if self._staged is None else await asyncio.to_thread(self._staged.compiled)
+        learn = self._lesson.listeners if self._lesson is not None and not self._lesson.is_over else ()
+        await asyncio.to_thread(self._engine.watch, learn, staged)
+
+    async def _keep(self, name: str, value: object) -> None:
+        await asyncio.to_thread(self._store.keep, name, value)
+
+
+def _is_past(until: str | None, now: datetime) -> bool:
+    return until is not None and datetime.fromisoformat(until) <= now
+
+
+def _has_rows(shard: Any) -> bool:  # noqa: ANN401  what JSON holds
+    return bool(shard["denials"] or shard["differences"] or shard["learned"])

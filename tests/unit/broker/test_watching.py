@@ -1,0 +1,145 @@
+"""What is watched: told to the engine, written to the store, ended in time, and gone on with after a restart."""
+
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bartizan.broker.log import Journal
+from bartizan.broker.watching import Lesson as Session
+from bartizan.broker.watching import Staged, Watching
+from bartizan.config.schema import LogSettings
+from bartizan.errors import InvalidValue
+from bartizan.model.observation import Watched
+from bartizan.store.observations import ObservationStore
+from tests.unit.broker.fake import FakeEngine
+from tests.unit.store.test_observations import row, shard
+
+POLICY = (("p.toml", '[roles.a]\npermit = [{ action = "publish", filter = "a" }]\n'),)
+
+
+def later(hours: float) -> datetime:
+    return datetime.now(UTC) + timedelta(hours=hours)
+
+
+@pytest.fixture
+def journal() -> Iterator[Journal]:
+    journal = Journal(io.StringIO(), LogSettings())
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+def engine() -> Iterator[FakeEngine]:
+    engine = FakeEngine()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObservationStore:
+    return ObservationStore(tmp_path / "observations.sqlite")
+
+
+async def watching(engine: FakeEngine, store: ObservationStore, journal: Journal) -> Watching:
+    made = Watching(engine, store, journal)
+    await made.begin()
+    return made
+
+
+async def test_denials_and_uses_are_watched_from_the_start(engine, store, journal):
+    made = await watching(engine, store, journal)
+    assert engine.watched == [((), None)]
+    engine.observed = [shard(denials=[row("a")]), shard()]
+    await made.write()
+    assert [each.topic for each in store.observations(Watched.DENIED)] == ["a"]
+
+
+async def test_where_nothing_was_observed_nothing_is_written(engine, store, journal, tmp_path):
+    made = await watching(engine, store, journal)
+    engine.observed = [shard(), shard()]
+    await made.write()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_uses_are_written_less_often_and_whenever_all_is_asked_for(engine, store, journal, monkeypatch):
+    made = await watching(engine, store, journal)
+    await made.write_some()
+    await made.write()
+    monkeypatch.setattr("bartizan.broker.watching.USES_INTERVAL_S", -1.0)
+    await made.write()
+    await made.write_some()
+    assert engine.uses_asked == [False, True, True, True]
+
+
+async def test_a_staged_policy_is_told_to_the_engine_and_begins_with_no_differences(engine, store, journal):
+    made = await watching(engine, store, journal)
+    engine.observed = [shard(differences=[row("of the one before")])]
+    staged = await made.stage(POLICY, later(1))
+    (_, told) = engine.watched[-1]
+    assert told is not None
+    assert told.digest == staged.digest
+    assert store.observations(Watched.DIFFERS) == []
+    engine.observed = [shard(differences=[row("a")])]
+    assert await made.unstage()
+    assert engine.watched[-1] == ((), None)
+    assert [each.topic for each in store.observations(Watched.DIFFERS)] == ["a"]
+    assert not await made.unstage()
+
+
+async def test_what_is_no_policy_is_not_staged(engine, store, journal):
+    made = await watching(engine, store, journal)
+    with pytest.raises(InvalidValue, match=r"p\.toml:1"):
+        await made.stage((("p.toml", "[roles"),), None)
+    assert store.fact("staged") is None
+
+
+async def test_both_outlive_a_restart(engine, store, journal):
+    made = await watching(engine, store, journal)
+    staged = await made.stage(POLICY, None)
+    await made.learn(["mqtts"], later(1), "/somewhere/learned.toml")
+    engine.watched.clear()
+    await watching(engine, store, journal)
+    ((listeners, told),) = engine.watched
+    assert listeners == ("mqtts",)
+    assert told is not None
+    assert told.digest == staged.digest
+
+
+async def test_both_end_in_time_and_what_was_seen_stays(engine, store, journal):
+    made = await watching(engine, store, journal)
+    await made.stage(POLICY, later(-1))
+    await made.learn(["mqtts"], later(-1), "")
+    engine.observed = [shard(learned=[row("a")], differences=[row("b")])]
+    await made.write()
+    assert engine.watched[-1] == ((), None)
+    assert store.fact("staged") is None
+    lesson = Session.kept(store.fact("lesson"))
+    assert lesson is not None
+    assert lesson.is_over
+    assert len(store.observations(Watched.LEARNED)) == len(store.observations(Watched.DIFFERS)) == 1
+    assert not await made.stop_learning()
+
+
+async def test_a_new_lesson_forgets_the_one_before(engine, store, journal):
+    made = await watching(engine, store, journal)
+    await made.learn(["mqtts"], later(1), "")
+    engine.observed = [shard(learned=[row("a")])]
+    await made.learn(["mqtts"], later(1), "")
+    assert store.observations(Watched.LEARNED) == []
+    assert await made.stop_learning()
+
+
+async def test_a_listener_that_is_not_there_is_told(engine, store, journal):
+    made = await watching(engine, store, journal)
+    with pytest.raises(InvalidValue, match="no listener wss: there is mqtts"):
+        await made.learn(["wss"], later(1), "")
+
+
+async def test_what_was_staged_and_is_a_policy_no_more_stops_no_broker(engine, store, journal):
+    store.keep("staged", {"texts": [["p.toml", "[roles"]], "digest": "x", "since": "2026-11-21T00:00:00+00:00"})
+    assert Staged.kept(store.fact("staged")) is not None
+    await watching(engine, store, journal)
+    assert engine.watched == [((), None)]
