@@ -137,7 +137,9 @@ def commands() -> dict[str, App]:
     found: dict[str, App] = {}
     for verb, _ in VERBS:
         below = [name for name in app[verb] if not name.startswith("-")]
-        found |= {f"{verb} {name}": app[verb][name] for name in below} if below else {verb: app[verb]}
+        found |= {f"{verb} {name}": app[verb][name] for name in below}
+        if not below or app[verb].default_command is not None:
+            found[verb] = app[verb]
     return found
 
 

@@ -8,7 +8,8 @@ identity    who exists (identity_csv: import and export)
 group       groups, and who is in them
 role        the policy's roles, and who has them
 credential  what proves identities: rotate, revoke, who still uses the old one
-policy/     check, fmt, lint, test, explain, who, diff, docs, graph
+policy/     check, fmt, lint, test, explain, who, diff, docs, graph, stage, learn, advise
+denials     what the policy refused, and the smallest grant for it
 clients     who is connected
 doctor      what is exposed and what needs care
 publish     `bartizan pub`
@@ -19,6 +20,7 @@ summary     what `up` prints
 client      the connection of pub and sub
 listing     tables and JSON of the verbs that look at identities
 duration    `14d`, `36h`
+control     asks the broker that runs
 opening     opens a data directory: settings, CA, identities
 """
 

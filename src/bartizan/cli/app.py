@@ -23,6 +23,7 @@ VERBS: tuple[tuple[str, str], ...] = (
     ("policy", "bartizan.cli.policy:app"),
     ("store", "bartizan.cli.store:app"),
     ("import", "bartizan.cli.import_:app"),
+    ("denials", "bartizan.cli.denials:app"),
     ("clients", "bartizan.cli.clients:clients"),
     ("doctor", "bartizan.cli.doctor:doctor"),
     ("pub", "bartizan.cli.publish:publish"),

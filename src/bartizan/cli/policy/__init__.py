@@ -12,6 +12,10 @@ pages     `docs` and `graph`: the contract for people and tools
 preflight what is looked at before a policy is put in force
 apply     another policy in force, and back again
 history   which policies were in force
+stage     `stage`, `staged`, `unstage`: beside the one in force, on real traffic
+learn     `learn`, `learned`: a contract of what clients do
+promote   the staged policy in force
+narrow    `advise`: what is granted and not needed
 """
 
 from cyclopts import App
@@ -22,13 +26,36 @@ from bartizan.cli.policy.diff import diff
 from bartizan.cli.policy.explain import explain
 from bartizan.cli.policy.format import fmt
 from bartizan.cli.policy.history import history
+from bartizan.cli.policy.learn import begin, learned
 from bartizan.cli.policy.lint import lint
+from bartizan.cli.policy.narrow import advise
 from bartizan.cli.policy.pages import docs, graph
+from bartizan.cli.policy.promote import promote
+from bartizan.cli.policy.stage import stage, staged, unstage
 from bartizan.cli.policy.testing import run_tests
 from bartizan.cli.policy.who import who
 
 app = App(name="policy", help="Check, format, test, explain, compare and apply policies, and make pages of them.")
 
-for verb in (check, fmt, lint, explain, who, diff, apply, history, rollback, docs, graph):
+_VERBS = (
+    check,
+    fmt,
+    lint,
+    explain,
+    who,
+    diff,
+    apply,
+    history,
+    rollback,
+    stage,
+    staged,
+    unstage,
+    promote,
+    learned,
+    advise,
+)
+
+for verb in (*_VERBS, docs, graph):
     app.command(verb)
 app.command(run_tests, name="test")
+app.command(begin, name="learn")

@@ -1,0 +1,128 @@
+"""`bartizan policy stage`, `staged` and `unstage`: a policy beside the one in force, on real traffic."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from bartizan.broker.apply import check_files, refusal
+from bartizan.broker.log import escaped
+from bartizan.broker.watching import Staged
+from bartizan.cli.duration import parse_duration
+from bartizan.cli.listing import Data, Json
+from bartizan.cli.observed import observations_of, record, seconds_text, told_to
+from bartizan.cli.opening import DEFAULT_DATA, existing
+from bartizan.cli.policy.reading import counted
+from bartizan.config.policy_files import policy_files
+from bartizan.errors import InvalidValue
+from bartizan.model.observation import Observation, Watched
+
+SHOWN_MAX = 100
+
+
+def stage(
+    *new: Path,
+    for_: Annotated[str | None, Parameter(name="--for", help="It ends by itself after this: 24h, 7d.")] = None,
+    data: Data = DEFAULT_DATA,
+    json_output: Json = False,
+) -> int:
+    """Ask a new policy beside the one in force, for every real decision. It decides nothing.
+
+    What it would refuse or newly allow, `bartizan policy staged` tells. A policy staged before gives way.
+
+    For example:
+
+        bartizan policy stage new.toml --for 24h
+
+    Parameters
+    ----------
+    new
+        The new policy: files, directories or patterns, which together are one.
+    """
+    if not new:
+        raise InvalidValue("name the new policy: a file, a directory or a pattern")
+    result = check_files(new)
+    if result.policy is None:
+        raise refusal(result, new)
+    until = None if for_ is None else (datetime.now(UTC) + parse_duration(for_)).isoformat()
+    told = told_to(existing(Path.cwd() / data).root, "/v1/policy/stage", {"texts": _texts(new), "until": until})
+    if json_output:
+        print(json.dumps(told))
+    else:
+        end = "" if until is None else f" until {seconds_text(datetime.fromisoformat(until))} UTC"
+        print(f"policy {told['digest'][:12]} is staged{end}: `bartizan policy staged` tells what it would do")
+    return 0
+
+
+def unstage(*, data: Data = DEFAULT_DATA) -> int:
+    """Ask the staged policy no more. What it would have done can be read until the next one is staged.
+
+    For example:
+
+        bartizan policy unstage
+    """
+    told = told_to(existing(Path.cwd() / data).root, "/v1/policy/unstage")
+    print("no policy is staged any more" if told["was_staged"] else "no policy was staged")
+    return 0
+
+
+def staged(*, data: Data = DEFAULT_DATA, json_output: Json = False) -> int:
+    """Tell what the staged policy would refuse or newly allow, by identity and topic. Exit code 1 if it would.
+
+    For example:
+
+        bartizan policy staged --json
+    """
+    store = observations_of(data)
+    policy = Staged.kept(store.fact("staged"))
+    found = store.observations(Watched.DIFFERS)
+    lost = store.lost(Watched.DIFFERS)
+    if json_output:
+        about = policy and {"digest": policy.digest, "since": policy.since, "until": policy.until}
+        print(json.dumps({"staged": about, "differences": [record(each) for each in found], "not_kept": lost}))
+    else:
+        print("\n".join(_lines(policy, found, lost)))
+    return 1 if found or lost else 0
+
+
+def _texts(named: Sequence[Path]) -> list[tuple[str, str]]:
+    texts: dict[str, str] = {}
+    for file in policy_files(named):
+        if file.name in texts:
+            raise InvalidValue(f"two of the files are called {file.name}: in the policy's place there is room for one")
+        texts[file.name] = file.read_bytes().decode("utf-8")
+    return list(texts.items())
+
+
+def _lines(policy: Staged | None, found: Sequence[Observation], lost: int) -> Iterator[str]:
+    if policy is None:
+        yield "no policy is staged" + ("; what the last one would have done:" if found else "")
+    else:
+        end = f", until {policy.until[:19]}" if policy.until else ""
+        yield f"policy {policy.digest[:12]}, staged since {policy.since[:19]}{end}:"
+    for refused, words in ((True, "would be refused"), (False, "would be allowed")):
+        rows = [each for each in found if (each.why == "permitted") is refused]
+        if rows:
+            yield f"\n{counted(len(rows), 'request', 'kinds of requests')} {words}:"
+        for each in rows[:SHOWN_MAX]:
+            yield f"  {'-' if refused else '+'} {escaped(each.identity)} {each.action} {escaped(each.topic)}  {_times(each)}"
+            yield f"      now {_by(each.why, each.rule)}; staged {_by(each.staged_why, each.staged_rule)}"
+        if len(rows) > SHOWN_MAX:
+            yield f"  {len(rows) - SHOWN_MAX} more (--json tells all)"
+    if lost:
+        yield f"\n{lost} more requests were decided otherwise, and found no room to be told one by one"
+    if policy is not None and not found and not lost:
+        yield "it decided everything as the one in force"
+
+
+def _times(each: Observation) -> str:
+    return (
+        f"({counted(each.count, 'time', 'times')}, last {seconds_text(each.last_at)}, client {escaped(each.client_id)})"
+    )
+
+
+def _by(why: str, rule: str) -> str:
+    return f"{why} by {rule}" if rule else why
