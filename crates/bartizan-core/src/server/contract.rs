@@ -44,19 +44,23 @@ fn shorter(asked_s: Option<u32>, declared_s: Option<u32>) -> Option<u32> {
 }
 
 impl Server {
-    /// A PUBLISH that a rule permits, to a topic that asks for more.
+    /// A PUBLISH that a rule permits, to a topic that asks for more: the properties that it goes on with, `None` if it
+    /// was refused, and answered. Out of line: the way of most messages stays as short as it is.
     #[allow(clippy::too_many_arguments)]
-    pub(super) fn admit_by_contract(
+    #[cold]
+    #[inline(never)]
+    pub(super) fn held_to<'a>(
         &mut self,
+        duty: Duty,
         key: ConnectionKey,
         admitted: &Authorized<Publish<'_>>,
-        topic: TopicName<'_>,
         speech: &Speech,
-        properties: &PublishProperties<'_>,
+        properties: &PublishProperties<'a>,
         now: Time,
         fx: &mut Effects,
-    ) {
-        let (Some(duty), Some(grants)) = (speech.admissions.duty(), speech.admissions.grants()) else { return };
+    ) -> Option<PublishProperties<'a>> {
+        let grants = speech.admissions.grants()?;
+        let topic = TopicName::assume_parsed(admitted.topic);
         let image = grants.image();
         let too_soon = self.too_soon(key, image, duty, now);
         // What is refused by its rate is not looked at any further: that costs more.
@@ -66,13 +70,11 @@ impl Server {
             let subject = self.subject_of(key);
             if let Some((reason, why)) = self.report_breach(grants, &topic, &breach, &subject, now, fx) {
                 self.deny(key, admitted, reason, why, now, fx);
-                return;
+                return None;
             }
         }
-        let Some(publisher) = &speech.publisher else { return };
         let message_expiry_s = shorter(properties.message_expiry_s, retention(image, duty));
-        let properties = PublishProperties { message_expiry_s, ..*properties };
-        self.admitted(key, admitted, topic, publisher, &properties, now, fx);
+        Some(PublishProperties { message_expiry_s, ..*properties })
     }
 
     /// What a Will's topic declares and it is not. With its refusal, if it is refused.

@@ -50,7 +50,7 @@ struct Inbound {
 /// `input`, within which neither identity nor policy changes.
 #[derive(Debug, Default)]
 pub(crate) struct Speech {
-    pub(super) publisher: Option<Arc<Publisher>>,
+    publisher: Option<Arc<Publisher>>,
     pub(super) admissions: Admissions,
 }
 
@@ -284,9 +284,11 @@ impl Server {
                 if let Some(decision) = speech.admissions.take_decision() {
                     self.observe_publish(key, publish, topic.as_str(), decision, now);
                 }
-                if speech.admissions.duty().is_some() {
-                    self.admit_by_contract(key, &admitted, topic, &speech, properties, now, fx);
-                } else if let Some(publisher) = &speech.publisher {
+                let held = match speech.admissions.duty() {
+                    Some(duty) => self.held_to(duty, key, &admitted, &speech, properties, now, fx),
+                    None => Some(*properties),
+                };
+                if let (Some(publisher), Some(properties)) = (&speech.publisher, &held) {
                     self.admitted(key, &admitted, topic, publisher, properties, now, fx);
                 }
             }
@@ -311,7 +313,7 @@ impl Server {
     }
 
     #[allow(clippy::too_many_arguments)]
-    pub(super) fn admitted(
+    fn admitted(
         &mut self,
         key: ConnectionKey,
         publish: &Authorized<Publish<'_>>,
