@@ -1,5 +1,7 @@
 //! What holds of any bytes taken for a policy image; shared by a test and the fuzz target `policy_image`.
 
+#![allow(clippy::expect_used, reason = "a test says what failed by failing")]
+
 use std::sync::Arc;
 
 use bartizan_core::policy::{
