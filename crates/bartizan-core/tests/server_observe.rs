@@ -10,7 +10,7 @@ use server_world::client::{Client, Will, rest};
 use server_world::{World, wide};
 
 /// `plain` has `t/#`, `reads` has it but for `t/secret`; `writes` has one level below `t`.
-const LIVE: &str = r#"{"format":2,"roles":[
+const LIVE: &str = r#"{"format":3,"roles":[
   {"name":"plain","limits":{},"rules":[
     {"name":"plain.all","effect":"permit","actions":["subscribe"],"pattern":[{"lit":"t"},"many"],"qos_max":2,"retain":true}]},
   {"name":"reads","limits":{},"rules":[
@@ -20,7 +20,7 @@ const LIVE: &str = r#"{"format":2,"roles":[
     {"name":"writes.all","effect":"permit","actions":["publish"],"pattern":[{"lit":"t"},"one"],"qos_max":1,"retain":true}]}]}"#;
 
 /// The same, but those who read have not `t/b`, and `writes` has `t/a` and `u` alone.
-const STAGED: &str = r#"{"format":2,"roles":[
+const STAGED: &str = r#"{"format":3,"roles":[
   {"name":"plain","limits":{},"rules":[
     {"name":"s.plain","effect":"permit","actions":["subscribe"],"pattern":[{"lit":"t"},"many"],"qos_max":2,"retain":true},
     {"name":"s.no","effect":"forbid","actions":["subscribe"],"pattern":[{"lit":"t"},{"lit":"b"}],"qos_max":2,"retain":true}]},
