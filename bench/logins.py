@@ -44,8 +44,6 @@ CROWD = 10_000
 CROWD_WITHIN_S = 900.0
 """The first time each of them costs a hash."""
 WARM_UP_S = 1.0
-HASHES_S = 8.0
-"""More of it where fifty clients come for the first time before their password is known."""
 POLICY = """\
 [roles.bench]
 permit = [{ action = "all", filter = "bench/#" }]
@@ -101,14 +99,15 @@ remembered_s = {asked_again_s}
 WAYS = (
     Way("nobody", shows=""),
     Way("password, hashed every time", "password"),
-    Way("password, remembered", "password", remembered_s=HOUR_S),
     Way("JWT (ES256) as Password", "tokens", JWT, "token"),
     Way("introspection, asked every time", "asked", INTROSPECTION.replace("{asked_again_s}", "0"), "token"),
     Way("introspection, remembered", "asked", INTROSPECTION.replace("{asked_again_s}", "60"), "token"),
     Way("nobody, over TLS", shows="", is_tls=True),
     Way("certificate", "certificate", shows="", is_tls=True),
-    Way("certificate, remembered", "certificate", shows="", is_tls=True, remembered_s=HOUR_S),
 )
+
+REMEMBERED = Way("password, remembered", "password", remembered_s=HOUR_S)
+"""For the crowd alone: those that come and go come from ever other addresses, and are known at none."""
 
 
 class Provider(BaseHTTPRequestHandler):
@@ -224,8 +223,7 @@ def asked_until_listening(port: int) -> None:
 def measured(made: Made, way: Way, cores: Cores, place: Path, seconds: float) -> dict[str, Any]:
     """Clients that come and go for so many seconds."""
     with broker(made, way, cores, place) as (one, door):
-        warm_up_s = WARM_UP_S + (HASHES_S if way.remembered_s and way.shows == "password" else 0)
-        return line_of(made, way, cores, one, door, place, "--warmup", f"{warm_up_s:g}", "--seconds", f"{seconds:g}")
+        return line_of(made, way, cores, one, door, place, "--warmup", f"{WARM_UP_S:g}", "--seconds", f"{seconds:g}")
 
 
 def crowd(made: Made, way: Way, cores: Cores, place: Path) -> list[dict[str, Any]]:
@@ -302,9 +300,8 @@ def main() -> None:
                 line = {"way": way.name, "repetition": repetition} | measured(made, way, cores, place, words.seconds)
                 lines[way.name].append(line)
                 print(json.dumps(line), flush=True)
-        remembered = next(way for way in WAYS if way.name == "password, remembered")
-        for label, line in zip(("first", "again"), crowd(made, remembered, cores, place), strict=True):
-            crowds.append({"way": remembered.name, **line, "label": label})
+        for label, line in zip(("first", "again"), crowd(made, REMEMBERED, cores, place), strict=True):
+            crowds.append({"way": REMEMBERED.name, **line, "label": label})
             print(json.dumps(crowds[-1]), flush=True)
     print(table(lines, crowds), file=sys.stderr)
 
