@@ -32,8 +32,9 @@ def write_policy(path: Path, roles: int, note: str = "") -> None:
     for at in range(roles):
         lines += [
             f"[roles.press-{at:05}]",
-            f'permit = [{{ action = "publish", filter = "data/{at:05}/{{identity}}/#" }},',
-            f'  {{ action = "subscribe", filter = "orders/{at:05}/{{identity}}" }}]',
+            'binds = { press = "client_id" }',
+            f'permit = [{{ action = "publish", filter = "data/{at:05}/{{press}}/#" }},',
+            f'  {{ action = "subscribe", filter = "orders/{at:05}/{{press}}" }}]',
             f'forbid = [{{ action = "publish", filter = "data/{at:05}/+/raw" }}]',
         ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -97,7 +98,7 @@ def changed(one: Running, data: Path, change: Callable[[], object]) -> float:
 def measured(data: Path, roles: int) -> dict[str, float]:
     """A broker on what is there: its start, its memory, a change of one identity, a change of the policy."""
     policy = data / "policy.toml"
-    with running(command(data), core=0, directory=data) as one:
+    with running(command(data), core=0, directory=data.parent) as one:
         start_s = waited(one, lambda: is_ready(data))
         memory = resident_mib(one)
         words = ("identity", "set", "press-0000000", "--note", "changed", "--data", str(data))
@@ -124,7 +125,7 @@ def main() -> None:
         data.mkdir(mode=0o700)
         write_policy(data / "policy.toml", words.roles)
         (data / "bartizan.toml").write_text(LISTENER.format(kind="mqtts", port=0), encoding="utf-8")
-        with running(command(data), core=0, directory=data) as one:
+        with running(command(data), core=0, directory=data.parent) as one:
             waited(one, lambda: is_ready(data))
         file = Path(made_in) / "identities.csv"
         write_file(file, words.identities, "certificate", words.roles)
