@@ -1,7 +1,8 @@
 """All identities in memory, kept level with the store.
 
 A CONNECT costs no query, a reconnect storm none at all. Another process (`bartizan enrol`) writes the
-store too: its revision is looked at every `POLL_INTERVAL_S`, and at once when a name is unknown.
+store too: its revision is looked at every `POLL_INTERVAL_S`, and at once when a name is unknown or its proof
+does not hold.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ SLICE_PAUSE_S = 0.01
 """Between so many of them that are looked through one after the other."""
 
 UNKNOWN_INTERVAL_S = 0.05
-"""Unknown names cause at most one query per this time, however many of them come."""
+"""Unknown names and wrong proofs cause at most one query per this time, however many of them come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,14 @@ class LiveDirectory(IdentityDirectory):
     async def known(self, names: Collection[str]) -> frozenset[str]:
         """Those of `names` that are identities."""
         return frozenset(name for name in names if name in self._records)
+
+    async def renewed(self, identity: Identity) -> Identity | None:
+        """See `IdentityDirectory`. Costs a look at the store, at most one in `UNKNOWN_INTERVAL_S`."""
+        if not await self._look_again():
+            return None
+        record = self._records.get(identity.name)
+        now = None if record is None else self._acting(unpack(record))
+        return now if now != identity else None
 
     async def changes_since(self, revision: int) -> Delta:
         """What the store says."""

@@ -105,6 +105,11 @@ class MemoryIdentityStore(MemoryOperators):
         """Those of `names` that are identities."""
         return frozenset(name for name in names if name in self._state.identities)
 
+    async def renewed(self, identity: Identity) -> Identity | None:
+        """See `IdentityDirectory`."""
+        found = await self.get(identity.name)
+        return found if found != identity else None
+
     async def changes_since(self, revision: int) -> Delta:
         """What changed after `revision`."""
         state = self._state

@@ -90,6 +90,13 @@ class IdentityDirectory(Protocol):
         """Those of `names` that are identities, enabled or not."""
         ...
 
+    async def renewed(self, identity: Identity) -> Identity | None:
+        """The identity of this name, if another process has changed it a moment ago; None if it is as `identity` is.
+
+        For whoever is about to refuse: a password is good from the moment that `bartizan credential rotate` shows it.
+        """
+        ...
+
     async def changes_since(self, revision: int) -> Delta:
         """What any process changed after `revision`; 0 asks for everything."""
         ...

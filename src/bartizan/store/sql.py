@@ -55,6 +55,11 @@ class SqlIdentityStore(SqlOperators):
         async with self.reading() as connection:
             return frozenset(await queries.names_in(connection, IDENTITY, names))
 
+    async def renewed(self, identity: Identity) -> Identity | None:
+        """See `IdentityDirectory`."""
+        found = await self.get(identity.name)
+        return found if found != identity else None
+
     async def look_for_changes(self, revision: int) -> Delta:
         """What any process changed after `revision`: what `changes_since` says where it cannot know better."""
         async with self.reading() as connection:

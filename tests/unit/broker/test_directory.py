@@ -7,10 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
+from bartizan.authn import ConnectRequest, Denied, PasswordAuthenticator
 from bartizan.broker.apply import InForce
-from bartizan.broker.directory import LiveDirectory, Snapshot, enabled_json
+from bartizan.broker.directory import UNKNOWN_INTERVAL_S, LiveDirectory, Snapshot, enabled_json
 from bartizan.broker.packed import pack
-from bartizan.identity.register import Register, new_identity
+from bartizan.identity.register import Register, new_identity, password_credential
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group
 from bartizan.model.ids import GroupName, RoleName
@@ -67,6 +70,31 @@ async def test_a_flood_of_unknown_names_is_not_a_flood_of_queries():
     directory = await loaded(store)
     before = store.looks
     await asyncio.gather(*(directory.get(f"nobody-{n}") for n in range(1_000)))
+    assert store.looks - before <= 2
+
+
+async def test_a_password_is_good_from_the_moment_that_another_process_shows_it():
+    store = MemoryIdentityStore()
+    await Register(store).add(PRESS)
+    directory = await loaded(store)
+    authenticator = PasswordAuthenticator(directory)
+    asked = ConnectRequest(
+        client_id="press-01", listener="mqtts", address="192.0.2.1", user_name="press-01", password=b"a new one"
+    )
+    with pytest.raises(Denied):
+        await authenticator.authenticate(asked)
+    await Register(store).add_credential("press-01", password_credential("a new one", at=NOW))
+    await asyncio.sleep(UNKNOWN_INTERVAL_S)
+    assert await authenticator.authenticate(asked) is not None
+    assert directory.changed.is_set()
+
+
+async def test_a_flood_of_wrong_proofs_is_not_a_flood_of_queries():
+    store = CountingStore()
+    await Register(store).add(PRESS)
+    directory = await loaded(store)
+    before = store.looks
+    assert await asyncio.gather(*(directory.renewed(PRESS) for _ in range(1_000))) == [None] * 1_000
     assert store.looks - before <= 2
 
 
