@@ -13,8 +13,7 @@ from starlette.routing import Route
 
 from bartizan.api.metrics import exposition
 from bartizan.api.watching import watching_routes
-from bartizan.broker import Broker
-from bartizan.broker.app import State
+from bartizan.broker.app import Broker, State
 from bartizan.broker.chores import installed_version
 from bartizan.config import dangers
 

@@ -13,8 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from bartizan.broker import Broker
-from bartizan.broker.app import State
+from bartizan.broker.app import Broker, State
 from bartizan.broker.certificates import expiries
 from bartizan.broker.chores import installed_version
 from bartizan.broker.status import TOTALS

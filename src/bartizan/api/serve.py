@@ -13,8 +13,8 @@ from starlette.applications import Starlette
 
 from bartizan.api.app import control, monitoring
 from bartizan.api.socket import BACKLOG, FILE, bind_private
-from bartizan.broker import Broker
 from bartizan.broker.addresses import bound_socket
+from bartizan.broker.app import Broker
 from bartizan.config import Settings
 from bartizan.errors import ConfigurationError
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bartizan.broker import Broker
+from bartizan.broker.app import Broker
 from bartizan.errors import BartizanError
 
 

@@ -9,7 +9,8 @@ packed        an identity as a few hundred bytes
 usage         when each identity was last seen, and by which credential
 ended         connections of a password that was revoked end
 watching      uses and denials, a staged policy, a lesson: told to the engine, written to the observations
-apply         policy file + identities -> the engine, whole or not at all
+reading       the files of a policy -> what they say
+apply         policy + identities -> the engine, whole or not at all
 change        new policy files: on record, written, in force, or all as before
 history       the policies that were in force, to go back to
 place         where the policy's files lie
@@ -22,9 +23,6 @@ log           events as lines, for eyes or for machines
 reload        what a changed configuration can change while the broker runs
 lock          one broker per data directory
 descriptors   room for connections: the system's limit of open files
+
+It exports no names: who reads a policy or writes a line of the log does not load the whole broker.
 """
-
-from bartizan.broker.app import Broker
-from bartizan.broker.reload import ReloadReport
-
-__all__ = ["Broker", "ReloadReport"]

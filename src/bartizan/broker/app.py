@@ -16,7 +16,7 @@ from bartizan import _engine
 from bartizan.authn import Authenticator, Certificate, ConnectRequest, default_chain
 from bartizan.authn.binding import Names
 from bartizan.broker.ages import AgeWatch
-from bartizan.broker.apply import InForce, read_policy
+from bartizan.broker.apply import InForce
 from bartizan.broker.authenticate import Desk
 from bartizan.broker.certificates import Certificates, read_material
 from bartizan.broker.chores import Chores
@@ -28,6 +28,7 @@ from bartizan.broker.log import Journal
 from bartizan.broker.places import Places
 from bartizan.broker.ports import Allow, Answer, Bound, Deny, EnginePort, Proceed, Question
 from bartizan.broker.pump import Pump
+from bartizan.broker.reading import read_policy
 from bartizan.broker.recovery import tell_recovery
 from bartizan.broker.reload import ReloadReport, needs_restart
 from bartizan.broker.terminal import Terminal

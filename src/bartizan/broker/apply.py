@@ -1,56 +1,11 @@
 """Policy and identities -> the engine: whole or not at all, one at a time, newest last."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from bartizan.broker.directory import LiveDirectory, Snapshot, enabled_json
 from bartizan.broker.ports import EnginePort
-from bartizan.config.load import read_file
-from bartizan.config.policy_files import policy_files
-from bartizan.errors import ConfigurationError
-from bartizan.policy import CheckResult, CompiledPolicy, check_all
-from bartizan.policy.payload import schema_files
-
-
-def check_files(named: Path | Sequence[Path]) -> CheckResult:
-    """What the files say that `named` stands for: one policy, or its mistakes. Raises if one cannot be read."""
-    return check_all(read_files(named))
-
-
-def read_files(named: Path | Sequence[Path]) -> list[tuple[str, bytes]]:
-    """These files with their contents, and behind them the schemas that they name. Raises if one cannot be read.
-
-    A schema that is not there is none of them: `check` tells which one names it.
-    """
-    texts = [(str(file), read_file(file, "the policy file")) for file in policy_files(named)]
-    schemas = [place for place in schema_files(texts) if Path(place).is_file()]
-    return texts + [(place, read_file(Path(place), "the schema")) for place in schemas]
-
-
-def read_policy(named: Path | Sequence[Path]) -> CompiledPolicy:
-    """The compiled policy of these files, or a `ConfigurationError` with line and column of the first mistake."""
-    result = check_files(named)
-    if result.compiled is not None:
-        return result.compiled
-    raise refusal(result, named)
-
-
-def refusal(result: CheckResult, named: Path | Sequence[Path]) -> ConfigurationError:
-    """The first mistake of a policy as an error."""
-    first = result.errors[0]
-    more = len(result.errors) - 1
-    others = f"; then {more} more (bartizan policy check {_spelt(named)})" if more else ""
-    return ConfigurationError(
-        first.message,
-        f"{first.origin}:{first.line}:{first.column}",
-        (first.hint or "correct the policy") + others,
-    )
-
-
-def _spelt(named: Path | Sequence[Path]) -> str:
-    return str(named) if isinstance(named, Path) else " ".join(str(name) for name in named)
+from bartizan.policy import CompiledPolicy
 
 
 class InForce:

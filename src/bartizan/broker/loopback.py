@@ -14,8 +14,8 @@ from typing import Self
 
 from bartizan.authn import Authenticator
 from bartizan.broker.app import Broker
-from bartizan.broker.apply import read_policy
 from bartizan.broker.log import Journal
+from bartizan.broker.reading import read_policy
 from bartizan.config import DataDirectory, Settings
 from bartizan.errors import AlreadyExists
 from bartizan.identity.register import Register, new_identity

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bartizan.broker.apply import read_policy
+from bartizan.broker.reading import read_policy
 from bartizan.config.layout import DataDirectory
 from bartizan.config.load import load_settings, read_secret
 from bartizan.config.schema import Settings

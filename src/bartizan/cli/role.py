@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from bartizan.broker.apply import check_files, refusal
+from bartizan.broker.reading import check_files, refusal
 from bartizan.cli.listing import Config, Data, Json, Listing, Words, print_json, show_table
 from bartizan.cli.opening import DEFAULT_DATA, existing, register_of, settings_of
 from bartizan.errors import InvalidValue, NotFound

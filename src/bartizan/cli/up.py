@@ -11,8 +11,8 @@ from typing import Annotated, TextIO
 from cyclopts import Parameter
 
 from bartizan.api import ControlServer, address_of, bind_monitoring
-from bartizan.broker import Broker
 from bartizan.broker.addresses import require_free
+from bartizan.broker.app import Broker
 from bartizan.broker.descriptors import make_room
 from bartizan.broker.log import Journal
 from bartizan.cli.enrol import address_of as client_address

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bartizan.broker.apply import read_policy
+from bartizan.broker.reading import read_policy
 from bartizan.config.load import load_settings
 from bartizan.errors import ConfigurationError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bartizan.broker.apply import check_files
+from bartizan.broker.reading import check_files
 from bartizan.cli.app import run
 from bartizan.cli.first_run import prepare
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bartizan.broker.apply import check_files
+from bartizan.broker.reading import check_files
 from bartizan.policy import check
 from bartizan.policy.json_places import json_places, place_of
 from bartizan.policy.payload import Enforce, schema_files, schema_place

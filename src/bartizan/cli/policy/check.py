@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from bartizan.broker.apply import check_files
+from bartizan.broker.reading import check_files
 from bartizan.cli.policy.reading import Flag, Json
 from bartizan.policy import Problem
 

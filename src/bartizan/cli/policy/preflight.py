@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bartizan.broker.apply import read_files, refusal
 from bartizan.broker.history import History
 from bartizan.broker.place import Place
+from bartizan.broker.reading import read_files, refusal
 from bartizan.cli.control import RunningBroker
 from bartizan.cli.opening import existing, settings_of
 from bartizan.cli.policy.check import plain as plain_problems

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from bartizan.broker.apply import check_files, refusal
+from bartizan.broker.reading import check_files, refusal
 from bartizan.cli.opening import existing, identities, settings_of
 from bartizan.errors import NotFound
 from bartizan.model.group import Group, effective_roles

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from bartizan.broker.apply import check_files, refusal
 from bartizan.broker.log import escaped
+from bartizan.broker.reading import check_files, refusal
 from bartizan.broker.watching import Staged
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Data, Json
