@@ -106,13 +106,8 @@ impl RuleTree {
         let node = self.nodes.get(node as usize)?;
         let first = |range: &Range<u32>| self.entries(range).first().map(|entry| entry.rule);
         let Some(rest) = rest else { return first(&node.here).or_else(|| first(&node.below)) };
-        let (level, tail) = match rest.split_once('/') {
-            Some((level, tail)) => (level, Some(tail)),
-            None => (rest, None),
-        };
-        let literal = node.literals.binary_search_by(|(text, _)| (**text).cmp(level)).ok();
-        let literal = literal.and_then(|at| node.literals.get(at));
-        if let Some(found) = literal.and_then(|(_, child)| self.specific(*child, tail, false)) {
+        let (level, tail) = first_level(rest);
+        if let Some(found) = node.literal(level).and_then(|child| self.specific(child, tail, false)) {
             return Some(found);
         }
         if is_first && level.starts_with('$') {

@@ -24,10 +24,9 @@ impl Session {
     /// True if a message goes behind those in memory, to where the store alone has it. A queue
     /// stays in its order: behind what is set aside, everything is.
     pub(crate) fn sets_aside(&self) -> bool {
-        let is_much =
-            || self.connection.is_none() || self.queued_bytes.saturating_sub(self.aside.bytes()) >= RESIDENT_BYTES_MAX;
+        let is_much = || self.queued_bytes.saturating_sub(self.aside.bytes()) >= RESIDENT_BYTES_MAX;
         let is_away = self.connection.is_none();
-        self.stored && (!self.aside.is_empty() || (is_much() && (is_away || !self.shares())))
+        self.stored && (!self.aside.is_empty() || is_away || (is_much() && !self.shares()))
     }
 
     /// True for a member of a Shared Subscription: when its connection ends, what waits for it in memory is

@@ -232,8 +232,7 @@ impl Server {
         let message = will.message.expiring_at(expiry_s.map(|s| now.plus_ms(u64::from(s) * 1000)));
         match grants.authorize_message(message) {
             Ok(admitted) => {
-                let subject = self.session_subject(key);
-                if self.breach_by_will(&grants, &admitted, &subject, now, fx).is_some() {
+                if self.breach_by_will(&grants, &admitted, || self.session_subject(key), now, fx).is_some() {
                     return;
                 }
                 let admitted = admitted.shared();
@@ -248,8 +247,7 @@ impl Server {
             }
             Err(Denied(decision)) => {
                 self.counters().denied.add(1);
-                let Some(session) = self.sessions.get(key) else { return };
-                let subject = crate::event::Subject::of_client(&session.principal.id, &session.client_id);
+                let subject = self.session_subject(key);
                 let what = What::Denied {
                     action: "will",
                     topic: grants.shown(will.message.topic().as_str()).to_owned(),
@@ -264,11 +262,7 @@ impl Server {
     /// Whose Session it is, whether or not anybody is connected.
     fn session_subject(&self, key: SessionKey) -> Subject {
         let Some(session) = self.sessions.get(key) else { return Subject::default() };
-        Subject {
-            identity: Some(Arc::clone(&session.principal.id)),
-            client_id: Some(Arc::clone(&session.client_id)),
-            ..Subject::default()
-        }
+        Subject::of_client(&session.principal.id, &session.client_id)
     }
 
     /// Ends a Session: its Subscriptions, its queue, its Will if one waits [MQTT-3.1.2-8].

@@ -68,7 +68,7 @@ impl Server {
         let misfit = if refused { None } else { image.breach(duty, admitted.payload) };
         for breach in too_soon.into_iter().chain(misfit) {
             let subject = self.subject_of(key);
-            if let Some((reason, why)) = self.report_breach(grants, &topic, &breach, &subject, now, fx) {
+            if let Some((reason, why)) = self.report_breach(grants, &topic, &breach, subject, now, fx) {
                 self.deny(key, admitted, reason, why, now, fx);
                 return None;
             }
@@ -82,13 +82,13 @@ impl Server {
         &self,
         grants: &Grants,
         will: &Message,
-        subject: &Subject,
+        subject: impl FnOnce() -> Subject,
         now: Time,
         fx: &mut Effects,
     ) -> Option<(ReasonCode, &'static str)> {
         let topic = will.topic();
         let breach = grants.image().breach(grants.duty(&topic)?, will.payload())?;
-        self.report_breach(grants, &topic, &breach, subject, now, fx)
+        self.report_breach(grants, &topic, &breach, subject(), now, fx)
     }
 
     fn report_breach(
@@ -96,7 +96,7 @@ impl Server {
         grants: &Grants,
         topic: &TopicName<'_>,
         breach: &Breach,
-        subject: &Subject,
+        subject: Subject,
         now: Time,
         fx: &mut Effects,
     ) -> Option<(ReasonCode, &'static str)> {
@@ -116,7 +116,7 @@ impl Server {
             why: breach.why.clone(),
             effect: if refused { "refused" } else { "warned" },
         };
-        fx.events.push(Event::new(now, subject.clone(), what));
+        fx.events.push(Event::new(now, subject, what));
         refused.then(|| answer(breach.broken))
     }
 
@@ -133,17 +133,9 @@ impl Server {
     }
 
     fn has_token(&mut self, key: ConnectionKey, id: TopicId, rate_per_s: u32, now: Time) -> bool {
-        let limits = match self.connections.get(key).and_then(|connection| connection.open()) {
-            Some(open) if open.rates.is_none() => Some(self.limits_for(key)),
-            _ => None,
-        };
-        let Some(open) = self.connections.get_mut(key).and_then(|connection| connection.open_mut()) else {
-            return false;
-        };
-        if let Some(limits) = limits {
-            open.rates = Some(Box::new(limits.rates(now)));
-        }
-        let Some(rates) = &mut open.rates else { return false };
+        let open = self.connections.get_mut(key).and_then(|connection| connection.open_mut());
+        // They are there: the connection's own rates were asked before.
+        let Some(rates) = open.and_then(|open| open.rates.as_mut()) else { return false };
         let buckets = &mut rates.topics;
         let at = match buckets.binary_search_by_key(&id, |(known, _)| *known) {
             Ok(at) => at,

@@ -74,20 +74,21 @@ impl Server {
         if self.observer.is_some() {
             self.observe_receive(key, out, decision, now);
         }
-        let Some(session) = self.sessions.get(key) else { return false };
-        if !decision.allow {
-            self.counters().denied.add(1);
-            if let Some(connection) = session.connection {
-                let what = What::Denied {
-                    action: "receive",
-                    topic: session.grants.shown(out.topic.as_str()).to_owned(),
-                    rule: decision.rule.map(|rule| session.grants.image().rule_name(rule).to_owned()),
-                    why: decision.why.as_str(),
-                };
-                self.tell(connection, now, what, fx);
-            }
+        if decision.allow {
+            return true;
         }
-        decision.allow
+        self.counters().denied.add(1);
+        let Some(session) = self.sessions.get(key) else { return false };
+        if let Some(connection) = session.connection {
+            let what = What::Denied {
+                action: "receive",
+                topic: session.grants.shown(out.topic.as_str()).to_owned(),
+                rule: decision.rule.map(|rule| session.grants.image().rule_name(rule).to_owned()),
+                why: decision.why.as_str(),
+            };
+            self.tell(connection, now, what, fx);
+        }
+        false
     }
 
     pub(crate) fn deliver_one(

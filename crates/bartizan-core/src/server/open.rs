@@ -145,8 +145,7 @@ impl Server {
         let decision = Self::will_permitted(grants, will);
         self.observe_will((key, principal, grants), &connect.client_id, &will.message, decision, now);
         if decision.allow {
-            let subject = self.subject_of(key);
-            return match self.breach_by_will(grants, &will.message, &subject, now, fx) {
+            return match self.breach_by_will(grants, &will.message, || self.subject_of(key), now, fx) {
                 // 3.1.1 has no words for it (3.2.2.3).
                 Some((_, why)) if !connect.version.is_v5() => Err((ReasonCode::NotAuthorized, why)),
                 Some(refusal) => Err(refusal),

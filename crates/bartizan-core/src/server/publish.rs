@@ -284,11 +284,15 @@ impl Server {
                 if let Some(decision) = speech.admissions.take_decision() {
                     self.observe_publish(key, publish, topic.as_str(), decision, now);
                 }
-                let held = match speech.admissions.duty() {
-                    Some(duty) => self.held_to(duty, key, &admitted, &speech, properties, now, fx),
-                    None => Some(*properties),
+                let held;
+                let properties = match speech.admissions.duty() {
+                    Some(duty) => {
+                        held = self.held_to(duty, key, &admitted, &speech, properties, now, fx);
+                        held.as_ref()
+                    }
+                    None => Some(properties),
                 };
-                if let (Some(publisher), Some(properties)) = (&speech.publisher, &held) {
+                if let (Some(publisher), Some(properties)) = (&speech.publisher, properties) {
                     self.admitted(key, &admitted, topic, publisher, properties, now, fx);
                 }
             }
