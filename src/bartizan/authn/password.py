@@ -51,8 +51,8 @@ class PasswordAuthenticator:
             return None
         identity = await self._directory.get(request.user_name)
         credential = await self._matching(identity, request.password)
-        if identity is not None and credential is None and (renewed := await self._directory.renewed(identity)):
-            identity, credential = renewed, await self._matching(renewed, request.password)
+        if identity is not None and credential is None and (changed := await self._directory.renewed(identity)):
+            identity, credential = changed, await self._matching(changed, request.password)
         if identity is None or credential is None:
             why = "wrong password" if identity is not None else "no such identity"
             raise Denied(ReasonCode.BAD_USER_NAME_OR_PASSWORD, why)
