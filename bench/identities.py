@@ -22,8 +22,9 @@ from pathlib import Path
 
 from bartizan.broker.directory import LiveDirectory, enabled_json
 from bartizan.identity.csv_file import import_lines, read_lines
-from bartizan.store import IdentityStore, SqliteIdentityStore
+from bartizan.store.ports import IdentityStore
 from bartizan.store.postgres import PostgresIdentityStore
+from bartizan.store.sqlite import SqliteIdentityStore
 
 AT = datetime.now(UTC)
 PAGE_BYTES = 4_096

@@ -26,7 +26,7 @@ from pathlib import Path
 from bartizan.identity.register import new_identity
 from bartizan.pki.ca import Authority
 from bartizan.pki.enrolment import Address, enrol_device
-from bartizan.store import SqliteIdentityStore
+from bartizan.store.sqlite import SqliteIdentityStore
 
 HOST = "127.0.0.1"
 HALL_PRESSES = 10

@@ -165,7 +165,7 @@ class Broker:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(TIMEOUT_S)
 
     def _settings(self, root: Path) -> "Settings":
-        from bartizan.config import load_settings
+        from bartizan.config.load import load_settings
         from bartizan.pki.files import make_directory
 
         make_directory(root)

@@ -13,7 +13,7 @@ MAY_IMPORT_ENGINE = {"model/topics.py", "policy/compiled.py", "store/embedded.py
 # The load generator is in the same module of Rust, and is no part of the broker.
 MAY_IMPORT_GENERATOR = {"cli/bench.py"}
 VAGUE = {"manager", "helper", "helpers", "util", "utils", "common", "data", "info", "misc"}
-# Pure rooms: no clock, no network, no files (`config/load.py` alone reads files).
+# Pure rooms: no clock, no network, no files (`config/files.py` alone reads files).
 PURE_ROOMS = {"model", "policy", "sparkplug", "config"}
 IMPURE = {"socket", "asyncio", "time", "random", "secrets", "subprocess", "threading", "urllib", "httpx2"}
 

@@ -14,20 +14,21 @@ from bartizan.model.group import Group
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
 from bartizan.model.principal import Identity, IdentityState
 from bartizan.model.usage import Usage
-from bartizan.store import (
+from bartizan.store.memory import MemoryIdentityStore
+from bartizan.store.ports import (
+    DECOY_KEY_BYTES,
+    FUTURE,
     Create,
     CreateGroup,
     Delta,
     IdentityStore,
-    MemoryIdentityStore,
     Remove,
     RemoveGroup,
     Replace,
     ReplaceGroup,
-    SqliteIdentityStore,
 )
-from bartizan.store.ports import DECOY_KEY_BYTES, FUTURE
 from bartizan.store.postgres import PostgresIdentityStore
+from bartizan.store.sqlite import SqliteIdentityStore
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

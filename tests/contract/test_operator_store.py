@@ -10,8 +10,9 @@ import pytest
 
 from bartizan.errors import AlreadyExists, Conflict, NotFound
 from bartizan.model.operator import Operator, OperatorName, OperatorRole, Passkey, RecoveryCode, Totp
-from bartizan.store import MemoryIdentityStore, SqliteIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
 from bartizan.store.postgres import PostgresIdentityStore
+from bartizan.store.sqlite import SqliteIdentityStore
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -10,7 +10,8 @@ from bartizan.identity.csv_file import ImportRefused, import_lines, read_lines
 from bartizan.identity.rotation import CREDENTIALS_MAX, KEPT_FOR
 from bartizan.model.group import Group
 from bartizan.model.ids import REMARK_CHARS_MAX, GroupName
-from bartizan.store import CreateGroup, MemoryIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
+from bartizan.store.ports import CreateGroup
 from tests.docs.markdown import ROOT, blocks
 
 PAGE = "docs/reference/identities.md"

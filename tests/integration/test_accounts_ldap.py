@@ -14,10 +14,10 @@ import trustme
 
 from bartizan.authn import Certificate, Chain, ConnectRequest, Verdict, default_chain
 from bartizan.authn.ldap_connection import LdapConnection, Place
-from bartizan.config import load_settings
+from bartizan.config.load import load_settings
 from bartizan.identity.register import Register, new_identity
 from bartizan.model.reason import ReasonCode
-from bartizan.store import MemoryIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
 from bartizan.testing import Broker
 from tests import slapd
 from tests.integration.token_client import TokenClient

@@ -11,9 +11,9 @@ import trustme
 
 from bartizan.authn import ConnectRequest, Verdict, default_chain
 from bartizan.authn import ldap_wire as wire
-from bartizan.config import load_settings
+from bartizan.config.load import load_settings
 from bartizan.model.reason import ReasonCode
-from bartizan.store import MemoryIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
 
 UNAVAILABLE, BUSY = ReasonCode.SERVER_UNAVAILABLE, ReasonCode.SERVER_BUSY
 WRONG = ReasonCode.BAD_USER_NAME_OR_PASSWORD

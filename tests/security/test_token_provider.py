@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from bartizan.authn import Chain, ConnectRequest, Verdict, default_chain
-from bartizan.config import load_settings
+from bartizan.config.load import load_settings
 from bartizan.errors import ConfigurationError
 from bartizan.identity.register import Register, new_identity
 from bartizan.model.reason import ReasonCode
-from bartizan.store import MemoryIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
 from tests.security.scripted import Answer, Scripted, scripted
 from tests.unit.authn.issuer import ISSUER, claims, ec, jwks, rsa, signed
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from bartizan.authn import Chain, ConnectRequest, Verdict, default_chain
-from bartizan.config import load_settings
+from bartizan.config.load import load_settings
 from bartizan.errors import ConfigurationError
 from bartizan.identity.register import Register, new_identity
 from bartizan.model.principal import IdentityState
 from bartizan.model.reason import ReasonCode
-from bartizan.store import MemoryIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
 from tests.conformance.packets import v5, v311
 from tests.conformance.received import Connack, Disconnect
 from tests.conformance.wire import Wire

@@ -15,12 +15,13 @@ import trustme
 
 from bartizan.authn import Certificate, Chain, ConnectRequest, Verdict, default_chain
 from bartizan.authn.webhook import Answer as WebhookAnswer
-from bartizan.config import dangers, load_settings
+from bartizan.config.danger import dangers
+from bartizan.config.load import load_settings
 from bartizan.errors import ConfigurationError
 from bartizan.identity.register import Register, new_identity
 from bartizan.model.principal import IdentityState
 from bartizan.model.reason import ReasonCode
-from bartizan.store import MemoryIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
 from tests.security.scripted import Answer, Scripted, scripted
 
 UNAVAILABLE, REFUSED, BUSY = ReasonCode.SERVER_UNAVAILABLE, ReasonCode.NOT_AUTHORIZED, ReasonCode.SERVER_BUSY

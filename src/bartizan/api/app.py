@@ -15,7 +15,7 @@ from bartizan.api.metrics import exposition
 from bartizan.api.watching import watching_routes
 from bartizan.broker.app import Broker, State
 from bartizan.broker.chores import installed_version
-from bartizan.config import dangers
+from bartizan.config.danger import dangers
 
 CLIENTS_PER_PAGE_MAX = 1_000
 ADMINISTRATIVE_ACTION = 0x98

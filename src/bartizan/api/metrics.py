@@ -17,7 +17,7 @@ from bartizan.broker.app import Broker, State
 from bartizan.broker.certificates import expiries
 from bartizan.broker.chores import installed_version
 from bartizan.broker.status import TOTALS
-from bartizan.config import dangers
+from bartizan.config.danger import dangers
 
 GAUGES_OF_OURS = frozenset(
     {

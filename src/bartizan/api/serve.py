@@ -15,7 +15,7 @@ from bartizan.api.app import control, monitoring
 from bartizan.api.socket import BACKLOG, FILE, bind_private
 from bartizan.broker.addresses import bound_socket
 from bartizan.broker.app import Broker
-from bartizan.config import Settings
+from bartizan.config.schema import Settings
 from bartizan.errors import ConfigurationError
 
 CONNECTIONS_MAX = 64

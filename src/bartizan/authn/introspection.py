@@ -20,7 +20,7 @@ from bartizan.authn.fetch import Fetcher
 from bartizan.authn.outside import Provider, Tell
 from bartizan.authn.strict_json import NotStrict, strict_object
 from bartizan.config.authenticators import Introspection
-from bartizan.config.load import read_secret_octets
+from bartizan.config.files import read_secret_octets
 from bartizan.model.reason import ReasonCode
 from bartizan.store.ports import IdentityDirectory
 

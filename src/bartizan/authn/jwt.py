@@ -25,7 +25,7 @@ from bartizan.authn.jwks import KID_CHARS_MAX, Jwks, NoKeys, read_jwks
 from bartizan.authn.outside import Gate, Tell, Trouble
 from bartizan.authn.strict_json import NotStrict, strict_object
 from bartizan.config.authenticators import Jwt
-from bartizan.config.load import read_file, read_secret_octets
+from bartizan.config.files import read_file, read_secret_octets
 from bartizan.errors import ConfigurationError
 from bartizan.store.ports import IdentityDirectory
 

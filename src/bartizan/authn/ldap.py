@@ -16,8 +16,8 @@ from bartizan.authn.ldap_connection import Directory, LdapConnection, LdapTroubl
 from bartizan.authn.outside import Provider, Tell
 from bartizan.authn.vouching import Account, Vouching, given_attributes
 from bartizan.config.accounts import Ldap
+from bartizan.config.files import read_secret
 from bartizan.config.ldap_names import Filter, Present, dn_key, fill_dn, parse_filter
-from bartizan.config.load import read_secret
 from bartizan.errors import InvalidValue
 from bartizan.model.ids import RoleName
 from bartizan.model.reason import ReasonCode

@@ -21,8 +21,8 @@ from bartizan.authn.base import Certificate, ConnectRequest, Denied, ProviderUna
 from bartizan.authn.fetch import Fetcher
 from bartizan.authn.ocsp_answer import Answer, NoAnswer, question, read
 from bartizan.authn.outside import Gate, Tell, Trouble
+from bartizan.config.files import read_file
 from bartizan.config.listener import Listener
-from bartizan.config.load import read_file
 from bartizan.errors import ConfigurationError
 from bartizan.model.reason import ReasonCode
 

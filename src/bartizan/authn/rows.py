@@ -15,7 +15,7 @@ from sqlalchemy import make_url, text
 
 from bartizan.authn.base import ProviderUnavailable
 from bartizan.config.accounts import PARAMETER, Sql
-from bartizan.config.load import read_secret
+from bartizan.config.files import read_secret
 from bartizan.store.postgres import open_engine
 
 Row = Mapping[str, Any]

@@ -22,7 +22,7 @@ from bartizan.authn.outside import Provider, Tell
 from bartizan.authn.strict_json import NotStrict, strict_object
 from bartizan.authn.vouching import PASSWORD, Account, Vouching, given_attributes, given_roles
 from bartizan.config.accounts import Webhook
-from bartizan.config.load import read_secret_octets
+from bartizan.config.files import read_secret_octets
 from bartizan.errors import ConfigurationError, InvalidValue
 from bartizan.model.ids import NAME_CHARS_MAX
 from bartizan.model.reason import ReasonCode

@@ -8,8 +8,8 @@ import os
 import socket
 from ipaddress import IPv6Address
 
-from bartizan.config import Settings
 from bartizan.config.listener import bound_address
+from bartizan.config.schema import Settings
 from bartizan.errors import StartRefused
 
 PROBLEMS = {

@@ -34,7 +34,10 @@ from bartizan.broker.reload import ReloadReport, needs_restart
 from bartizan.broker.terminal import Terminal
 from bartizan.broker.usage import UsageBook
 from bartizan.broker.watching import Watching
-from bartizan.config import DataDirectory, Settings, dangers, engine_config
+from bartizan.config.danger import dangers
+from bartizan.config.engine import engine_config
+from bartizan.config.layout import DataDirectory
+from bartizan.config.schema import Settings
 from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationError, EngineUnavailable, StartRefused
 from bartizan.identity.ages import AgeLimits
 from bartizan.model.reason import ReasonCode

@@ -18,8 +18,8 @@ from bartizan.authn.fetch import Fetcher
 from bartizan.authn.outside import Trouble
 from bartizan.broker.log import Journal
 from bartizan.config.engine import NONE_FETCHED, FetchedCrls
+from bartizan.config.files import read_file
 from bartizan.config.layout import DataDirectory
-from bartizan.config.load import read_file
 from bartizan.config.schema import Settings
 from bartizan.errors import CertificateUnusable, ConfigurationError
 from bartizan.pki.crl_of_others import RevocationList, nobodys_crl

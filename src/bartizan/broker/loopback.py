@@ -16,7 +16,8 @@ from bartizan.authn import Authenticator
 from bartizan.broker.app import Broker
 from bartizan.broker.log import Journal
 from bartizan.broker.reading import read_policy
-from bartizan.config import DataDirectory, Settings
+from bartizan.config.layout import DataDirectory
+from bartizan.config.schema import Settings
 from bartizan.errors import AlreadyExists
 from bartizan.identity.register import Register, new_identity
 from bartizan.pki.ca import Authority
@@ -24,7 +25,9 @@ from bartizan.pki.crl import ensure_crl
 from bartizan.pki.enrolment import Address, Enrolled, enrol_device, enrol_with_password
 from bartizan.pki.files import make_directory
 from bartizan.pki.server import ensure_server_certificate
-from bartizan.store import IdentityStore, MemoryIdentityStore, SqliteIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
+from bartizan.store.ports import IdentityStore
+from bartizan.store.sqlite import SqliteIdentityStore
 
 LISTENER = "mqtt"
 HOST = "127.0.0.1"

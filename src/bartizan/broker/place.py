@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from bartizan.config.load import read_file
+from bartizan.config.files import read_file
 from bartizan.config.policy_files import TESTS, policy_files
 from bartizan.errors import ConfigurationError
 from bartizan.pki.files import sync_directory, write_durably

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bartizan.config.load import read_file
+from bartizan.config.files import read_file
 from bartizan.config.policy_files import policy_files
 from bartizan.errors import ConfigurationError
 from bartizan.policy import CheckResult, CompiledPolicy, check_all

@@ -1,6 +1,7 @@
 """The command line: one file per verb; what a verb needs is imported when it runs.
 
 app         the verbs, exit codes, one-line errors
+verbs       what a verb is, and how the list of them imports none
 up          start the broker
 enrol       an identity and its bundle
 passwd      a new password

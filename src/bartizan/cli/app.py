@@ -9,29 +9,58 @@ from importlib.metadata import PackageNotFoundError, version
 
 from cyclopts import App, CycloptsError
 
+from bartizan.cli import policy
+from bartizan.cli.verbs import Family, Verb, add
 from bartizan.errors import BartizanError
 
-VERBS: tuple[tuple[str, str], ...] = (
-    ("up", "bartizan.cli.up:up"),
-    ("enrol", "bartizan.cli.enrol:enrol"),
-    ("passwd", "bartizan.cli.passwd:passwd"),
-    ("identity", "bartizan.cli.identity:app"),
-    ("group", "bartizan.cli.group:app"),
-    ("role", "bartizan.cli.role:app"),
-    ("credential", "bartizan.cli.credential:app"),
-    ("operator", "bartizan.cli.operator:app"),
-    ("policy", "bartizan.cli.policy:app"),
-    ("store", "bartizan.cli.store:app"),
-    ("import", "bartizan.cli.import_:app"),
-    ("denials", "bartizan.cli.denials:app"),
-    ("clients", "bartizan.cli.clients:clients"),
-    ("doctor", "bartizan.cli.doctor:doctor"),
-    ("pub", "bartizan.cli.publish:publish"),
-    ("sub", "bartizan.cli.subscribe:subscribe"),
-    ("bench", "bartizan.cli.bench:app"),
-    ("completion", "bartizan.cli.completion:completion"),
+VERBS: tuple[Verb | Family, ...] = (
+    Verb(
+        "up",
+        "bartizan.cli.up:up",
+        "Start the broker. The first start makes a CA, a policy, an administrator and two demo identities.",
+    ),
+    Verb(
+        "enrol",
+        "bartizan.cli.enrol:enrol",
+        "Make an identity and the bundle it connects with. A running broker knows it at once.",
+    ),
+    Verb(
+        "passwd",
+        "bartizan.cli.passwd:passwd",
+        "Give an identity a new password; all its earlier passwords and SCRAM keys end.",
+    ),
+    Verb("identity", "bartizan.cli.identity:app", "Show, add, change, remove, import or export identities."),
+    Verb("group", "bartizan.cli.group:app", "Show, add, change or remove groups: who is in one has its roles."),
+    Verb("role", "bartizan.cli.role:app", "Show the policy's roles and who has them; grant or revoke them."),
+    Verb("credential", "bartizan.cli.credential:app", "List, rotate or revoke what proves identities."),
+    Verb("operator", "bartizan.cli.operator:app", "The people who run the broker: roles, passwords, second factors."),
+    policy.FAMILY,
+    Verb(
+        "store",
+        "bartizan.cli.store:app",
+        "Check, export, import or compact what the broker keeps on disk. No broker may run on it meanwhile.",
+    ),
+    Verb(
+        "import",
+        "bartizan.cli.import_:app",
+        "Carry the policy and the identities of another broker over, and tell what changes.",
+    ),
+    Verb("denials", "bartizan.cli.denials:app", "Show what the policy refused, and propose the smallest grant for it."),
+    Verb("clients", "bartizan.cli.clients:clients", "Show who is connected, with rates over one second."),
+    Verb(
+        "doctor",
+        "bartizan.cli.doctor:doctor",
+        "Show what is exposed, every danger_* with its reason, and what needs care. Changes nothing.",
+    ),
+    Verb("pub", "bartizan.cli.publish:publish", "Publish a message. Without -m it is read from standard input."),
+    Verb("sub", "bartizan.cli.subscribe:subscribe", "Subscribe and print the payload of each message, a line each."),
+    Verb(
+        "bench",
+        "bartizan.cli.bench:app",
+        "Measure an MQTT broker, this one or any other: messages per second of its CPU, every message verified.",
+    ),
+    Verb("completion", "bartizan.cli.completion:completion", "Print the completion script of a shell."),
 )
-"""Name, and where it is: imported only when it is called."""
 
 
 def _version() -> str:
@@ -41,19 +70,15 @@ def _version() -> str:
         return "unknown (not installed)"
 
 
-def build_app(*, complete: bool = False) -> App:
-    """The command line. `complete` imports every verb, for the list of all of them."""
+def build_app(words: Sequence[str] = ()) -> App:
+    """The command line, for a call with these words."""
     app = App(
         name="bartizan",
         help="Bartizan, a secure MQTT broker.",
         version=_version,
         result_action="return_value",
     )
-    for name, target in VERBS:
-        app.command(target, name=name)
-        if complete:
-            app[name]
-    return app
+    return add(app, VERBS, [word for word in words if not word.startswith("-")])
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
@@ -65,8 +90,7 @@ def run(tokens: Sequence[str] | None = None) -> int:
     """Runs a verb; its exit code."""
     try:
         words = list(sys.argv[1:] if tokens is None else tokens)
-        asks_for_list = not words or words[0] in {"-h", "--help"}
-        result = build_app(complete=asks_for_list)(words, exit_on_error=False, print_error=True)
+        result = build_app(words)(words, exit_on_error=False, print_error=True)
     except CycloptsError:
         return 2
     except BartizanError as error:

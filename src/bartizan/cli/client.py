@@ -13,7 +13,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from bartizan.config.load import read_file
+from bartizan.config.files import read_file
 from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationError
 from bartizan.pki.bundle import Bundle
 

@@ -17,5 +17,5 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
     """
     from bartizan.cli.app import build_app  # noqa: PLC0415  app names this module
 
-    print(build_app(complete=True).generate_completion(shell=shell))
+    print(build_app().generate_completion(shell=shell))
     return 0

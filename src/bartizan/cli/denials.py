@@ -16,7 +16,8 @@ from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Config, Data, Flag, Json, Text, show_table
 from bartizan.cli.observed import ANONYMOUS, beside, hand_out, observations_of, patch_text, record, seconds_text, since
 from bartizan.cli.opening import DEFAULT_DATA, existing
-from bartizan.cli.policy.reading import Named, in_force, one_stored
+from bartizan.cli.policy.files import Named
+from bartizan.cli.policy.reading import in_force, one_stored
 from bartizan.errors import EngineUnavailable, NotFound
 from bartizan.model.observation import Observation, Watched
 from bartizan.policy.compiled import Asked, Decision

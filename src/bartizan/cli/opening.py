@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bartizan.broker.reading import read_policy
+from bartizan.config.files import read_secret
 from bartizan.config.layout import DataDirectory
-from bartizan.config.load import load_settings, read_secret
+from bartizan.config.load import load_settings
 from bartizan.config.schema import Settings
 from bartizan.errors import ConfigurationError
 from bartizan.identity.ages import AgeLimits
 from bartizan.identity.register import Register
 from bartizan.store.ports import IdentityStore, OperatorStore
-from bartizan.store.sqlite import SqliteIdentityStore
 
 if TYPE_CHECKING:
     from bartizan.store.postgres import PostgresIdentityStore
+    from bartizan.store.sqlite import SqliteIdentityStore
 
 DEFAULT_DATA = Path("bartizan-data")
 """The data directory when `--data` is not given: beside where the command is started."""
@@ -84,6 +85,8 @@ async def register_of(data: Path, config: Path | None) -> AsyncIterator[Register
 
 async def _opened(directory: DataDirectory, settings: Settings) -> "SqliteIdentityStore | PostgresIdentityStore":
     if settings.store.identities is None:
+        from bartizan.store.sqlite import SqliteIdentityStore  # noqa: PLC0415  half the start of a verb that needs none
+
         return await SqliteIdentityStore.open(directory.identities)
     from bartizan.store.postgres import PostgresIdentityStore  # noqa: PLC0415  most need no PostgreSQL
 

@@ -13,8 +13,8 @@ from cyclopts import Parameter
 
 from bartizan.cli.opening import DEFAULT_DATA, existing, identities, settings_of
 from bartizan.config.authenticators import Scram as ScramSettings
+from bartizan.config.files import read_file
 from bartizan.config.layout import DataDirectory
-from bartizan.config.load import read_file
 from bartizan.config.schema import Settings
 from bartizan.errors import InvalidValue
 from bartizan.identity.passwords import PASSWORD_BYTES_MAX, generate_secret

@@ -10,7 +10,7 @@ from typing import Annotated, TextIO
 
 from cyclopts import Parameter
 
-from bartizan.api import ControlServer, address_of, bind_monitoring
+from bartizan.api.serve import ControlServer, address_of, bind_monitoring
 from bartizan.broker.addresses import require_free
 from bartizan.broker.app import Broker
 from bartizan.broker.descriptors import make_room

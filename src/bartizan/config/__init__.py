@@ -7,17 +7,12 @@ outside    what all have that ask somebody; proofs, what a listener may not ask 
 ldap_names  Distinguished Names and filters with variables
 limits     every bound with its default and what happens when it is met
 layout     where things lie in the data directory
-load       TOML file and `--set`: the only module here that reads files
+load       TOML file and `--set` -> Settings
+files      the only module here that reads files: configuration, policies, secrets
 policy_files  which files a policy is made of
 danger     the risks in force, with their reasons
 engine     Settings -> the engine's JSON
 reference  the schema as docs/reference/settings.md
+
+It exports no names: who reads a policy file does not build the models of the settings.
 """
-
-from bartizan.config.danger import Danger, dangers
-from bartizan.config.engine import engine_config
-from bartizan.config.layout import DataDirectory
-from bartizan.config.load import load_settings
-from bartizan.config.schema import Settings
-
-__all__ = ["Danger", "DataDirectory", "Settings", "dangers", "engine_config", "load_settings"]

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bartizan.config.files import read_file
 from bartizan.config.layout import DataDirectory
-from bartizan.config.load import read_file
 from bartizan.config.schema import Settings
 from bartizan.errors import ConfigurationError
 

@@ -1,4 +1,4 @@
-"""Reads the configuration file and the files it names; the only module of `config` that does.
+"""The configuration file and `--set` -> Settings.
 
 Errors become one `ConfigurationError`: what, where (file, line, key), how to fix it.
 """
@@ -13,59 +13,16 @@ from pydantic import ValidationError
 
 from bartizan.config.authenticators import KINDS
 from bartizan.config.explain import explain
+from bartizan.config.files import read_file
 from bartizan.config.locate import line_of
 from bartizan.config.schema import DEFAULT_LISTENERS, Settings
 from bartizan.errors import ConfigurationError
-
-FILE_BYTES_MAX = 1024 * 1024
-"""A larger configuration, certificate or CRL file is refused."""
 
 PLACE_IN_TEXT = re.compile(r"(.*) \(at line (\d+), column (\d+)\)", re.DOTALL)
 """How tomllib ends its messages."""
 
 COMMAND_LINE = "--set"
 PATH_KEYS = ("certificate_file", "key_file", "client_ca_file", "crl_files")
-
-
-def read_file(path: Path, meaning: str) -> bytes:
-    """The bytes of a file, or a `ConfigurationError` that says which file and what to do."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(FILE_BYTES_MAX + 1)
-    except FileNotFoundError:
-        raise ConfigurationError(f"{meaning} does not exist", str(path), "create it, or correct the path") from None
-    except PermissionError:
-        raise ConfigurationError(
-            f"{meaning} may not be read", str(path), "give the user of the broker the right to read it"
-        ) from None
-    except OSError as error:
-        raise ConfigurationError(f"{meaning} cannot be read: {error.strerror}", str(path), "correct the path") from None
-    if len(content) > FILE_BYTES_MAX:
-        raise ConfigurationError(f"{meaning} is larger than {FILE_BYTES_MAX} bytes", str(path), "name the right file")
-    return content
-
-
-def read_secret(path: Path, meaning: str) -> str:
-    """The first line of a file that only its owner may read."""
-    secret = _read_guarded(path, meaning).decode(errors="replace").split("\n", 1)[0].rstrip("\r")
-    if not secret:
-        raise ConfigurationError(f"{meaning} is empty", str(path), "write the secret into its first line")
-    return secret
-
-
-def read_secret_octets(path: Path, meaning: str) -> bytes:
-    """The secret in a file, without the line's end, whatever octets it is of. Only the owner may read it."""
-    content = _read_guarded(path, meaning).rstrip(b"\r\n")
-    if not content:
-        raise ConfigurationError(f"{meaning} is empty", str(path), "write the secret into it")
-    return content
-
-
-def _read_guarded(path: Path, meaning: str) -> bytes:
-    content = read_file(path, meaning)
-    if path.stat().st_mode & 0o077:
-        raise ConfigurationError(f"{meaning} is open to other users", str(path), f"chmod 0600 {path}")
-    return content
 
 
 def load_settings(file: Path | None = None, overrides: Sequence[str] = ()) -> Settings:

@@ -8,10 +8,6 @@ enrolment an identity, its credential and its bundle, all or none
 bundle    the files a client gets
 crl       Certificate Revocation Lists
 files     atomic, durable writing of key and certificate files
+
+It exports no names: who writes a file durably loads no cryptography.
 """
-
-from bartizan.pki.ca import Authority
-from bartizan.pki.client import IssuedCertificate, issue_client_certificate
-from bartizan.pki.server import ensure_server_certificate
-
-__all__ = ["Authority", "IssuedCertificate", "ensure_server_certificate", "issue_client_certificate"]

@@ -11,39 +11,10 @@ writer      one transaction's changes
 sql         what the two relational adapters share
 sqlite      the default: a file; another process may write at the same time
 postgres    a database that several brokers share
-opening     the adapter that the settings name
 embedded    the engine's own store of Sessions and messages, worked on while no broker runs
 
 One contract suite (tests/contract) runs on every adapter of the identity store. Messages and Sessions
 are not in it: the engine keeps them in a store of its own.
+
+It exports no names: who wants the ports does not load SQLAlchemy.
 """
-
-from bartizan.store.memory import MemoryIdentityStore
-from bartizan.store.ports import (
-    Create,
-    CreateGroup,
-    Delta,
-    IdentityDirectory,
-    IdentityStore,
-    OperatorStore,
-    Remove,
-    RemoveGroup,
-    Replace,
-    ReplaceGroup,
-)
-from bartizan.store.sqlite import SqliteIdentityStore
-
-__all__ = [
-    "Create",
-    "CreateGroup",
-    "Delta",
-    "IdentityDirectory",
-    "IdentityStore",
-    "MemoryIdentityStore",
-    "OperatorStore",
-    "Remove",
-    "RemoveGroup",
-    "Replace",
-    "ReplaceGroup",
-    "SqliteIdentityStore",
-]

@@ -11,7 +11,8 @@ from bartizan.model.credential import CertificateCredential
 from bartizan.model.ids import IdentityName, RoleName
 from bartizan.model.principal import Identity, Principal
 from bartizan.model.reason import ReasonCode
-from bartizan.store import Create, MemoryIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
+from bartizan.store.ports import Create
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 20, tzinfo=UTC)

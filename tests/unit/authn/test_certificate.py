@@ -17,7 +17,7 @@ from bartizan.authn.certificate import certificate_authenticators
 from bartizan.config.certificate import CertificateRules
 from bartizan.identity.register import Register, certificate_credential, new_identity
 from bartizan.model.principal import Factor
-from bartizan.store import MemoryIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
 
 pytestmark = pytest.mark.anyio
 

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bartizan.authn import Certificate, Chain, Challenge, ConnectRequest, Proof, Verdict, default_chain
-from bartizan.config import load_settings
+from bartizan.config.load import load_settings
 from bartizan.errors import InvalidValue, StoreUnavailable
 from bartizan.identity.register import Register, certificate_credential, new_identity, password_credential
 from bartizan.model.ids import AttributeName, RoleName
 from bartizan.model.principal import ANONYMOUS_ROLE, Factor, IdentityState, Principal
 from bartizan.model.reason import ReasonCode
-from bartizan.store import MemoryIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
 
 pytestmark = pytest.mark.anyio
 AT = datetime.now(UTC)

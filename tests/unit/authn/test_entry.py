@@ -8,14 +8,14 @@ import pytest
 from bartizan.authn import Chain, Challenge, ConnectRequest, Denied, Proof, ProviderUnavailable, Verdict, default_chain
 from bartizan.authn.backoff import Backoff
 from bartizan.authn.entry import Entry, Part
-from bartizan.config import load_settings
 from bartizan.config.authenticators import PasswordSettings
+from bartizan.config.load import load_settings
 from bartizan.errors import ConfigurationError
 from bartizan.model.ids import AttributeName, RoleName
 from bartizan.model.principal import Factor, Principal
 from bartizan.model.reason import ReasonCode
 from bartizan.model.token_grant import TokenGrant
-from bartizan.store import MemoryIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2030, 1, 1, tzinfo=UTC)

@@ -20,7 +20,7 @@ from bartizan.identity.operators import (
 )
 from bartizan.identity.passkeys import RelyingParty, begin_registration, end_registration
 from bartizan.model.operator import Operator, OperatorFactor, OperatorProof, OperatorRole
-from bartizan.store import MemoryIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
 from tests.authenticator import Authenticator
 
 pytestmark = pytest.mark.anyio

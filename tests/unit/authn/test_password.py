@@ -11,7 +11,7 @@ from bartizan.broker.hashes import HashWriter
 from bartizan.identity import hashes
 from bartizan.identity.register import Register, new_identity, password_credential
 from bartizan.model.credential import PasswordCredential
-from bartizan.store import MemoryIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
 from tests.unit.identity.test_hashes import SEVEN, SIX
 
 pytestmark = pytest.mark.anyio

@@ -27,7 +27,8 @@ from bartizan.model.credential import SCRAM_ITERATIONS, ScramMechanism
 from bartizan.model.ids import IdentityName
 from bartizan.model.principal import Factor, Identity, IdentityState
 from bartizan.model.reason import ReasonCode
-from bartizan.store import Create, MemoryIdentityStore, Replace
+from bartizan.store.memory import MemoryIdentityStore
+from bartizan.store.ports import Create, Replace
 from tests.scram import Client
 
 pytestmark = pytest.mark.anyio

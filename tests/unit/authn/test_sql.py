@@ -13,12 +13,12 @@ import pytest
 from argon2 import PasswordHasher
 
 from bartizan.authn import Chain, ConnectRequest, Verdict, default_chain
-from bartizan.config import load_settings
+from bartizan.config.load import load_settings
 from bartizan.errors import ConfigurationError
 from bartizan.identity import hashes
 from bartizan.identity.register import Register, new_identity
 from bartizan.model.reason import ReasonCode
-from bartizan.store import MemoryIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
 from tests.unit.identity.test_hashes import SEVEN, SIX
 
 UNAVAILABLE, REFUSED = ReasonCode.SERVER_UNAVAILABLE, ReasonCode.NOT_AUTHORIZED

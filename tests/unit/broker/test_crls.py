@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 
 from bartizan.broker.crls import RevocationLists, kept_at
-from bartizan.config import DataDirectory, load_settings
+from bartizan.config.layout import DataDirectory
+from bartizan.config.load import load_settings
 from tests.authority import Issuer, Site, now, site
 
 pytestmark = pytest.mark.anyio

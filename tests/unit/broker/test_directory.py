@@ -19,7 +19,8 @@ from bartizan.model.group import Group
 from bartizan.model.ids import GroupName, RoleName
 from bartizan.model.principal import Identity, IdentityState
 from bartizan.policy import check
-from bartizan.store import Create, CreateGroup, MemoryIdentityStore, ReplaceGroup
+from bartizan.store.memory import MemoryIdentityStore
+from bartizan.store.ports import Create, CreateGroup, ReplaceGroup
 from tests.unit.broker.fake import FakeEngine
 
 NOW = datetime.now(UTC)

@@ -14,7 +14,7 @@ from bartizan.broker.usage import UsageBook
 from bartizan.identity.register import Register, new_identity
 from bartizan.model.credential import CertificateCredential, PasswordCredential
 from bartizan.model.principal import Principal
-from bartizan.store import MemoryIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
 from tests.unit.broker.fake import FakeEngine
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import pytest
 
 from bartizan.broker.reload import needs_restart
-from bartizan.config import load_settings
+from bartizan.config.load import load_settings
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from bartizan.identity.register import Register, new_identity
 from bartizan.model.ids import IdentityName
 from bartizan.model.principal import Principal
 from bartizan.model.usage import Usage
-from bartizan.store import MemoryIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
 
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 MS = int(AT.timestamp() * 1000)

@@ -15,7 +15,7 @@ from bartizan.cli.app import run
 from bartizan.cli.first_run import prepare
 from bartizan.config.layout import DataDirectory
 from bartizan.identity.register import Register, new_identity, password_credential
-from bartizan.store import SqliteIdentityStore
+from bartizan.store.sqlite import SqliteIdentityStore
 from tests.authority import Issuer, now
 
 Tell = Callable[..., Any]

@@ -9,14 +9,16 @@ import pytest
 
 from bartizan.cli import first_run
 from bartizan.cli.first_run import prepare
-from bartizan.config import DataDirectory, engine_config, load_settings
+from bartizan.config.engine import engine_config
+from bartizan.config.layout import DataDirectory
+from bartizan.config.load import load_settings
 from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationError, StoreUnavailable
 from bartizan.identity.passwords import verify_password
 from bartizan.model.credential import PasswordCredential
 from bartizan.model.principal import Identity
 from bartizan.pki.bundle import Bundle
 from bartizan.policy import check
-from bartizan.store import SqliteIdentityStore
+from bartizan.store.sqlite import SqliteIdentityStore
 
 NOW = datetime.now(UTC)
 

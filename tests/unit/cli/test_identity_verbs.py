@@ -18,7 +18,7 @@ from bartizan.model.credential import SCRAM_ITERATIONS, SCRAM_MECHANISMS, Passwo
 from bartizan.model.ids import IdentityName
 from bartizan.model.principal import Identity
 from bartizan.model.usage import Usage
-from bartizan.store import SqliteIdentityStore
+from bartizan.store.sqlite import SqliteIdentityStore
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from bartizan.cli.first_run import prepare
 from bartizan.config.layout import DataDirectory
 from bartizan.identity.passwords import verify_password
 from bartizan.model.operator import Operator, Passkey
-from bartizan.store import SqliteIdentityStore
+from bartizan.store.sqlite import SqliteIdentityStore
 
 
 @pytest.fixture(scope="module")

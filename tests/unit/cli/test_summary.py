@@ -4,7 +4,7 @@ import pytest
 
 from bartizan.broker.ports import Bound
 from bartizan.cli.summary import _place
-from bartizan.config import load_settings
+from bartizan.config.load import load_settings
 
 TOKENS = 'authenticators.tokens={kind = "jwt", issuer = "i", audience = ["a"], jwks_file = "keys"}'
 

@@ -1,16 +1,22 @@
 """The verbs: what they print, what they refuse, with which exit code."""
 
 import asyncio
+import inspect
 import json
 import stat
 import subprocess
 from datetime import UTC, datetime
+from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
+from cyclopts import App
 
+from bartizan.cli import policy
 from bartizan.cli.app import VERBS, build_app, run
 from bartizan.cli.first_run import prepare
+from bartizan.cli.verbs import Verb
 
 
 @pytest.fixture(scope="module")
@@ -166,8 +172,8 @@ def test_policy_check_tells_line_and_column(tmp_path, data, capsys):
 
 def verbs() -> list[str]:
     """Every verb; of one with others below it, each of those."""
-    app = build_app(complete=True)
-    below = {verb: [name for name in app[verb] if not name.startswith("-")] for verb, _ in VERBS}
+    app = build_app()
+    below = {verb.name: [name for name in app[verb.name] if not name.startswith("-")] for verb in VERBS}
     return [f"{verb} {name}".strip() for verb, names in below.items() for name in names or [""]]
 
 
@@ -180,9 +186,33 @@ def test_every_verb_helps_with_an_example(verb, capsys):
 def test_the_list_of_verbs_says_what_each_does(capsys):
     assert run(["--help"]) == 0
     shown = capsys.readouterr().out
-    for verb, _ in VERBS:
-        (line,) = [line for line in shown.splitlines() if line.startswith(f"│ {verb} ")]
+    for verb in VERBS:
+        (line,) = [line for line in shown.splitlines() if line.startswith(f"│ {verb.name} ")]
         assert len(line.strip("│ ").split()) > 2, line
+
+
+def says_of_itself(verb: Verb) -> str:
+    """What a verb's own help begins with."""
+    module, name = verb.target.split(":")
+    found = getattr(import_module(module), name)
+    said = (found.help if isinstance(found, App) else inspect.getdoc(found)) or ""
+    return " ".join(said.split("\n\n")[0].split())
+
+
+@pytest.mark.parametrize(
+    "verb", [*(v for v in VERBS if isinstance(v, Verb)), *policy.FAMILY.verbs], ids=attrgetter("name")
+)
+def test_the_list_says_of_a_verb_what_it_says_of_itself(verb):
+    assert verb.summary == says_of_itself(verb)
+
+
+@pytest.mark.parametrize("words", [["policy"], ["policy", "--help"], ["--help", "policy"]])
+def test_the_list_of_verbs_below_another_says_what_each_does(words, capsys):
+    assert run(words) == 0
+    shown = capsys.readouterr().out
+    for verb in policy.FAMILY.verbs:
+        (line,) = [line for line in shown.splitlines() if line.startswith(f"│ {verb.name} ")]
+        assert line.strip("│ ").split()[1:3] == verb.summary.split()[:2]
 
 
 def test_completion_is_a_script(capsys):

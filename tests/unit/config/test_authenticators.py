@@ -2,8 +2,9 @@
 
 import pytest
 
-from bartizan.config import dangers, load_settings
 from bartizan.config.authenticators import KINDS
+from bartizan.config.danger import dangers
+from bartizan.config.load import load_settings
 from bartizan.errors import ConfigurationError
 
 TOKENS = 'kind = "jwt", issuer = "https://id.example", audience = ["bartizan"], jwks_url = "https://id.example/certs"'

@@ -2,7 +2,8 @@
 
 import pytest
 
-from bartizan.config import dangers, load_settings
+from bartizan.config.danger import dangers
+from bartizan.config.load import load_settings
 from bartizan.errors import ConfigurationError
 
 LISTENER = ["listeners.mqtts.bind=127.0.0.1:1", "listeners.mqtts.client_ca_file=ca.pem"]

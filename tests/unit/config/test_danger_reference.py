@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bartizan.config import DataDirectory, dangers, engine_config, load_settings
-from bartizan.config.danger import EFFECTS
+from bartizan.config.danger import EFFECTS, dangers
+from bartizan.config.engine import engine_config
+from bartizan.config.layout import DataDirectory
+from bartizan.config.load import load_settings
 from bartizan.config.reference import SECTIONS, settings_page
 from bartizan.errors import ConfigurationError
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bartizan.config.load import load_settings, read_secret
+from bartizan.config.files import read_secret
+from bartizan.config.load import load_settings
 from bartizan.errors import ConfigurationError
 
 

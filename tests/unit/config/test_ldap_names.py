@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bartizan.config import load_settings
 from bartizan.config.ldap_names import (
     DEPTH_MAX,
     Composite,
@@ -19,6 +18,7 @@ from bartizan.config.ldap_names import (
     parse_dn_template,
     parse_filter,
 )
+from bartizan.config.load import load_settings
 from bartizan.errors import ConfigurationError
 
 KNOWN = {"user_name", "user_dn"}

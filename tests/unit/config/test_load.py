@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bartizan.config import DataDirectory, engine_config, load_settings
+from bartizan.config.engine import engine_config
+from bartizan.config.layout import DataDirectory
+from bartizan.config.load import load_settings
 from bartizan.errors import ConfigurationError
 
 

@@ -13,7 +13,8 @@ from bartizan.model.credential import CertificateCredential, PasswordCredential,
 from bartizan.model.group import Group
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
 from bartizan.model.principal import Identity, IdentityState
-from bartizan.store import Create, CreateGroup, MemoryIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
+from bartizan.store.ports import Create, CreateGroup
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

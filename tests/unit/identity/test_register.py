@@ -9,7 +9,7 @@ from bartizan.identity.passwords import generate_secret, hash_password, verify_p
 from bartizan.identity.register import Register, certificate_credential, new_identity, password_credential
 from bartizan.model.credential import CertificateCredential, PasswordCredential
 from bartizan.model.principal import IdentityState
-from bartizan.store import MemoryIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 20, tzinfo=UTC)

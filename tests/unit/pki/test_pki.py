@@ -15,11 +15,11 @@ from bartizan.config.layout import DataDirectory
 from bartizan.errors import AlreadyExists, CertificateUnusable
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.ids import IdentityName
-from bartizan.pki import Authority, ensure_server_certificate, issue_client_certificate
-from bartizan.pki.ca import load_certificate
+from bartizan.pki.ca import Authority, load_certificate
+from bartizan.pki.client import issue_client_certificate
 from bartizan.pki.crl import build_crl, ensure_crl, load_crl
 from bartizan.pki.files import write_durably
-from bartizan.pki.server import own_names
+from bartizan.pki.server import ensure_server_certificate, own_names
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 

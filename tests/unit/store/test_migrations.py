@@ -14,8 +14,9 @@ from bartizan.model.group import Group
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
 from bartizan.model.principal import Identity, IdentityState
 from bartizan.model.usage import Usage
-from bartizan.store import CreateGroup, Replace, SqliteIdentityStore
 from bartizan.store import migrations as steps
+from bartizan.store.ports import CreateGroup, Replace
+from bartizan.store.sqlite import SqliteIdentityStore
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

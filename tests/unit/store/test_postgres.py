@@ -13,8 +13,8 @@ from sqlalchemy import event
 from bartizan.errors import StoreUnavailable
 from bartizan.model.ids import IdentityName
 from bartizan.model.principal import Identity
-from bartizan.store import Create
 from bartizan.store.migrations import MIGRATIONS
+from bartizan.store.ports import Create
 from bartizan.store.postgres import PostgresIdentityStore
 from tests.postgres import USER, Server
 

@@ -14,8 +14,9 @@ from sqlalchemy import event
 from bartizan.errors import AlreadyExists, StoreUnavailable
 from bartizan.model.ids import IdentityName
 from bartizan.model.principal import Identity
-from bartizan.store import Create, SqliteIdentityStore
 from bartizan.store.migrations import MIGRATIONS
+from bartizan.store.ports import Create
+from bartizan.store.sqlite import SqliteIdentityStore
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 20, tzinfo=UTC)
@@ -41,8 +42,8 @@ async def test_what_another_process_writes_is_seen(tmp_path: Path):
     before = (await store.changes_since(0)).revision
     script = (
         "import asyncio, sys; from pathlib import Path; from datetime import datetime, UTC\n"
-        "from bartizan.store import *; from bartizan.model.principal import Identity; from "
-        "bartizan.model.ids import IdentityName\n"
+        "from bartizan.model.ids import IdentityName; from bartizan.model.principal import Identity\n"
+        "from bartizan.store.ports import Create; from bartizan.store.sqlite import SqliteIdentityStore\n"
         "async def main():\n"
         "    s = await SqliteIdentityStore.open(Path(sys.argv[1]))\n"
         "    await s.commit([Create(Identity(IdentityName('from-outside'), datetime.now(UTC)))]); await "

@@ -14,8 +14,8 @@ from cyclopts import Parameter
 from bartizan.broker.change import Change, by_hand, put_in_force, take_over, undo_interrupted
 from bartizan.broker.history import Kind, Version
 from bartizan.cli.opening import DEFAULT_DATA
+from bartizan.cli.policy.files import Flag, Json
 from bartizan.cli.policy.preflight import Preflight, Site, looked_at, preflight
-from bartizan.cli.policy.reading import Flag, Json
 from bartizan.errors import ConfigurationError, Conflict, InvalidValue
 from bartizan.policy import check_all
 

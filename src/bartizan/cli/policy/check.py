@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bartizan.broker.reading import check_files
-from bartizan.cli.policy.reading import Flag, Json
+from bartizan.cli.policy.files import Flag, Json
 from bartizan.policy import Problem
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from bartizan.cli.clients import running_clients
 from bartizan.cli.opening import existing
-from bartizan.cli.policy.reading import Flag, Json, good, stored
+from bartizan.cli.policy.files import Flag, Json, good
+from bartizan.cli.policy.reading import stored
 from bartizan.errors import InvalidValue
 from bartizan.policy.compiled import Circumstances
 from bartizan.policy.condition import Strength

@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from bartizan.cli.opening import DEFAULT_DATA
-from bartizan.cli.policy.reading import Flag, Json, Named, in_force, one_stored, open_now
-from bartizan.config.load import read_file
+from bartizan.cli.policy.files import Flag, Json, Named
+from bartizan.cli.policy.reading import in_force, one_stored, open_now
+from bartizan.config.files import read_file
 from bartizan.errors import InvalidValue
 from bartizan.model.ids import parse_attribute
 from bartizan.model.token_grant import TokenGrants, parse_token_grants

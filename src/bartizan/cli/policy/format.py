@@ -4,8 +4,8 @@ import json
 import tomllib
 from pathlib import Path
 
-from bartizan.cli.policy.reading import Flag, Json
-from bartizan.config.load import read_file
+from bartizan.cli.policy.files import Flag, Json
+from bartizan.config.files import read_file
 from bartizan.config.policy_files import policy_files
 from bartizan.errors import ConfigurationError
 from bartizan.policy.format import formatted

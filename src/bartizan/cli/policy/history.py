@@ -7,8 +7,8 @@ from pathlib import Path
 from bartizan.broker.change import by_hand
 from bartizan.broker.history import State, Version
 from bartizan.cli.opening import DEFAULT_DATA
+from bartizan.cli.policy.files import Json
 from bartizan.cli.policy.preflight import Site
-from bartizan.cli.policy.reading import Json
 
 DIGEST_CHARS = 12
 """Of a digest, as many as tell policies apart; `--json` has all."""

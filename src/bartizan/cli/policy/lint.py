@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from bartizan.cli.policy.check import plain
-from bartizan.cli.policy.reading import Flag, Json, counted, good, stored
+from bartizan.cli.policy.files import Flag, Json, good
+from bartizan.cli.policy.reading import counted, stored
 from bartizan.policy.advice import advise
 
 

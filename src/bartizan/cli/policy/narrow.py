@@ -12,7 +12,8 @@ from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Config, Data, Json, last_seen
 from bartizan.cli.observed import ANONYMOUS, beside, observations_of, patch_text
 from bartizan.cli.opening import DEFAULT_DATA, existing, identities, settings_of
-from bartizan.cli.policy.reading import Named, counted, in_force, stored
+from bartizan.cli.policy.files import Named
+from bartizan.cli.policy.reading import counted, in_force, stored
 from bartizan.errors import InvalidValue
 from bartizan.policy.narrow import Advice, Period, narrow, narrowed
 from bartizan.policy.places import Places

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from bartizan.cli.policy.reading import good, written
+from bartizan.cli.policy.files import good, written
 from bartizan.policy.asyncapi import asyncapi
 from bartizan.policy.docs_html import html
 from bartizan.policy.docs_markdown import markdown

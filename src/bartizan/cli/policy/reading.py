@@ -1,34 +1,20 @@
-"""What the verbs read: the policy that is named, or that of the data directory; identities; live sessions."""
+"""What the verbs read: the policy that is named, or that of the data directory; identities."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from bartizan.broker.reading import check_files, refusal
 from bartizan.cli.opening import existing, identities, settings_of
+from bartizan.cli.policy.files import good
 from bartizan.errors import NotFound
 from bartizan.model.group import Group, effective_roles
 from bartizan.model.principal import Identity
-from bartizan.policy import CheckResult, schedule
+from bartizan.policy import schedule
 from bartizan.policy.explain import Explainer
 
 PAGE = 1_000
-Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
-Json = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
-Named = Annotated[tuple[Path, ...], Parameter(name="--policy", negative=(), show_default=False)]
-
-
-def good(named: Path | Sequence[Path]) -> CheckResult:
-    """The policy that these files are; `ConfigurationError` with the first mistake of one that is none."""
-    result = check_files(named)
-    if result.policy is None:
-        raise refusal(result, named)
-    return result
 
 
 def in_force(named: Sequence[Path], data: Path, config: Path | None) -> Explainer:
@@ -85,11 +71,3 @@ def open_now(explainer: Explainer) -> tuple[str, ...]:
 def counted(number: int, one: str, several: str) -> str:
     """`no roles`, `1 role`, `2 roles`."""
     return f"{number or 'no'} {one if number == 1 else several}"
-
-
-def written(file: Path | None, text: str, say: Callable[[str], None]) -> None:
-    """Writes a page to a file, or says it where no file is named."""
-    if file is None:
-        say(text)
-    else:
-        file.write_text(text, encoding="utf-8")

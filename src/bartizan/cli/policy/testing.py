@@ -8,8 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from bartizan.cli.policy.reading import Json, good
-from bartizan.config.load import read_file
+from bartizan.cli.policy.files import Json, good
+from bartizan.config.files import read_file
 from bartizan.config.policy_files import expectation_files
 from bartizan.errors import ConfigurationError
 from bartizan.policy.expectations import Expectations, read_expectations

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from bartizan.cli.opening import DEFAULT_DATA
-from bartizan.cli.policy.reading import Flag, Json, Named, counted, in_force, open_now, stored
+from bartizan.cli.policy.files import Flag, Json, Named
+from bartizan.cli.policy.reading import counted, in_force, open_now, stored
 from bartizan.errors import InvalidValue
 from bartizan.policy.compiled import Asked
 from bartizan.policy.explain import Explainer
