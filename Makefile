@@ -12,6 +12,8 @@ CARGO_FUZZ_VERSION := 0.13.2
 CARGO_MUTANTS_VERSION := 27.0.0
 
 export UV_PYTHON_DOWNLOADS := never
+# Where PYTHONDONTWRITEBYTECODE is set, or the user of the broker may not write here, each start would compile it all.
+export UV_COMPILE_BYTECODE := true
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 SYNC      := uv sync --quiet --frozen --no-install-project --inexact --python $(PYTHON)
@@ -82,6 +84,7 @@ test-rust: ## run the Rust tests only
 	cargo test --locked $(RUST_CODE)
 
 test-python: .stamps/engine .stamps/dev ## run the Python tests only (ARGS="-k will")
+	.venv/bin/python -m compileall -q src
 	.venv/bin/pytest $(ARGS)
 
 check: check-python check-rust ## format, lint, types, floors, licences

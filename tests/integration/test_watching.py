@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +89,12 @@ def test_denials_are_kept_over_a_restart_and_read_without_a_broker(plant):
 
 def test_denials_are_followed_as_they_come(plant):
     words = [*COMMAND, "denials", "--follow", "--since", "1h", "--json", "--data", str(plant.running.data)]
+    plant.publish("before")
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as follower:
         try:
-            time.sleep(3)
-            plant.publish("x")
             assert follower.stdout is not None
+            assert json.loads(follower.stdout.readline())["topic"] == "before"
+            plant.publish("x")
             assert json.loads(follower.stdout.readline())["topic"] == "x"
         finally:
             follower.kill()
