@@ -12,9 +12,10 @@ import pytest
 from tests.architecture.sources import ROOT
 
 RUN = """
-import sys
+import gc, sys
 from bartizan.cli.app import run
 code = run(sys.argv[1:])
+assert gc.isenabled(), "a verb that runs for long keeps its garbage"
 print(*sorted(sys.modules), file=sys.stderr)
 sys.exit(code)
 """
