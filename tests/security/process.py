@@ -82,6 +82,10 @@ class Process:
                 return int(line.split()[1]) * 1024
         raise AssertionError("no VmRSS")
 
+    def descriptors(self) -> int:
+        """How many files and connections it has open."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
     def end(self, by: signal.Signals = signal.SIGTERM, within_s: float = 20.0) -> int:
         """Ends it; its exit code."""
         self.process.send_signal(by)

@@ -45,6 +45,7 @@ UPGRADE = (
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n"
 )
 HEAD_BYTES_MAX = 8 * KIB
+GONE_WITHIN_S = 30.0
 
 
 class Stranger:
@@ -108,6 +109,14 @@ STAGES: list[tuple[str, Callable[[Stranger], socket.socket], int]] = [
 ]
 
 
+def gone(broker: Process, descriptors: int) -> None:
+    """Waits until the broker holds no more descriptors than these."""
+    ends = time.monotonic() + GONE_WITHIN_S
+    while broker.descriptors() > descriptors:
+        assert time.monotonic() < ends, "connections are left"
+        time.sleep(0.02)
+
+
 def settled(broker: Process) -> int:
     """Resident memory once it no longer grows."""
     last = -1
@@ -140,12 +149,13 @@ def test_memory_comes_back_when_strangers_leave(tmp_path: Path):
     with running(tmp_path / "data", *PATIENT) as broker:
         stranger = Stranger(broker)
         grown = []
+        nobody = broker.descriptors()
         for _ in range(4):
             held = [stranger.tls_connect() for _ in range(300)]
             grown.append(settled(broker))
             for stream in held:
                 stream.close()
-            time.sleep(0.5)
+            gone(broker, nobody)
         # The allocator may keep what it has had, but a second crowd needs no second share.
         assert grown[-1] - grown[0] < 300 * 40 * KIB
 
