@@ -204,6 +204,7 @@ def test_a_subscriber_that_is_slower_than_a_flood_slows_it_and_loses_nothing(bro
     with dial(broker, "flood") as flood, dial(broker, "slow", receive_bytes=MIB // 2) as slow:
         subscribe(slow)
         flood.settimeout(60)
+        slow.settimeout(60)
         sender = threading.Thread(
             target=flood.sendall, args=(v311.publish(TOPIC, bytes(PAYLOAD_BYTES)) * count,), daemon=True
         )
