@@ -88,6 +88,7 @@ class Issuer(Issued):
         usages: Sequence[x509.ObjectIdentifier] = CLIENT,
         responder: str | None = None,
         begins: datetime | None = None,
+        serial: int | None = None,
     ) -> Issued:
         """A certificate of an end; `responder` is the URL of OCSP that it names."""
         key = ec.generate_private_key(ec.SECP256R1())
@@ -97,7 +98,7 @@ class Issuer(Issued):
             .subject_name(name(common_name, *units))
             .issuer_name(self.certificate.subject)
             .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
+            .serial_number(serial or x509.random_serial_number())
             .not_valid_before(begins)
             .not_valid_after(begins + timedelta(days=30))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

@@ -76,6 +76,9 @@ def rich_identity() -> Identity:
         note="the old one",
         issuer="CN=Plant CA",
     )
+    by_serial = CertificateCredential(
+        "c4", "", "4f2a", AT + timedelta(3), None, note="a device of the other plant", issuer="CN=ü,O=x"
+    )
     scram = ScramCredential("c3", "SCRAM-SHA-256", 4096, b"salt", b"s" * 32, b"k" * 32, AT + timedelta(2), later)
     password = PasswordCredential("c1", "$argon2id$x", AT, must_change=True, expires_at=later, note="by post")
     return replace(
@@ -84,7 +87,7 @@ def rich_identity() -> Identity:
         attributes=((AttributeName("area"), "ü"), (AttributeName("site"), "chicago")),
         state=IdentityState.QUARANTINED,
         note="line 3",
-        credentials=(password, certificate, scram),
+        credentials=(password, certificate, scram, by_serial),
         groups=(GroupName("line-3"), GroupName("all-presses")),
         owner="maintenance@plant.example",
         quarantined_until=later,

@@ -183,6 +183,25 @@ def test_pinned_another_certificate_of_the_same_name_and_ca_proves_nothing(tmp_p
         assert connects(plant, bundle(plant, tmp_path, own, "gear"))[1] == 0
 
 
+def test_pinned_by_serial_number_and_issuer_it_proves_and_revoked_it_ends_what_it_opened(tmp_path: Path):
+    root = Issuer.root()
+    own = root.issue("gear", serial=0x4F2A)
+    # Another CA that the listener trusts, with the same serial number, and a name that only looks alike.
+    twin = root.intermediate("test root ").issue("gear", serial=0x4F2A)
+    record = CertificateCredential("by-serial", "", "4f2a", now(), None, issuer="CN=test root")
+    with fleet(tmp_path, root, *FLEET, CN, "authenticators.fleet.pinned=true") as plant:
+        known(plant, "gear", record)
+        room = tmp_path / "twin"
+        room.mkdir()
+        assert connects(plant, bundle(plant, room, twin, "gear"))[1] == NOT_AUTHORIZED
+        live, reason = connects(plant, bundle(plant, tmp_path, own, "gear"))
+        assert reason == 0
+        register = Register(plant.broker._running._store)
+        call(plant, register.revoke_credentials("gear", ["by-serial"], at=now()))
+        live.expect_refusal(Disconnect, NOT_AUTHORIZED, within_s=5)
+        assert connects(plant, bundle(plant, tmp_path, own, "gear"))[1] == NOT_AUTHORIZED
+
+
 # ---- lists --------------------------------------------------------------------------------------
 
 

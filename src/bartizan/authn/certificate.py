@@ -159,10 +159,30 @@ def _refuse(why: str) -> Denied:
 def _on_record(identity: Identity, certificate: Certificate) -> CertificateCredential | None:
     """The record of this very certificate; one that another CA of the listener signed may have none."""
     of_it = [
-        item
-        for item in identity.credentials
-        if isinstance(item, CertificateCredential)
-        and hmac.compare_digest(item.fingerprint_sha256, certificate.fingerprint_sha256)
+        item for item in identity.credentials if isinstance(item, CertificateCredential) and _is_of(item, certificate)
     ]
     # Of two records of one certificate the one that was revoked counts.
     return next((item for item in of_it if item.revoked_at is not None), of_it[0] if of_it else None)
+
+
+def _is_of(record: CertificateCredential, certificate: Certificate) -> bool:
+    if record.fingerprint_sha256:
+        return hmac.compare_digest(record.fingerprint_sha256, certificate.fingerprint_sha256)
+    if int(record.serial_hex, 16) != int(certificate.serial_hex, 16):
+        return False
+    if not certificate.chain:
+        # Whose serial number it is cannot be told: so it proves nothing, and revoked it is refused.
+        return record.revoked_at is not None
+    return record.issuer == issuer_of(certificate)
+
+
+def issuer_of(certificate: Certificate) -> str:
+    """The issuer's name as RFC 4514 writes it, from the certificate itself: what the engine says of it is for people.
+
+    With its escapes, two names are written alike only if they are the same: attribute by attribute, in their order,
+    letter for letter. How a letter is encoded (UTF8String or PrintableString) does not count.
+    """
+    try:
+        return x509.load_der_x509_certificate(certificate.chain[0]).issuer.rfc4514_string()
+    except ValueError:
+        raise _refuse("the certificate's issuer cannot be read") from None

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequen
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from bartizan.broker.ended import Ended
 from bartizan.broker.packed import entry_of, pack, unpack
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group, effective_roles
@@ -49,7 +50,7 @@ class LiveDirectory(IdentityDirectory):
         self._revoked: dict[str, tuple[CertificateCredential, ...]] = {}
         self._quarantines: dict[str, datetime] = {}
         """When quarantines end by themselves."""
-        self._ended: dict[str, frozenset[str]] = {}
+        self._ended: dict[tuple[str, bool], frozenset[str]] = {}
         self._refreshing = asyncio.Lock()
         self._looked_at = float("-inf")
         self._decoy_key = b""
@@ -116,9 +117,9 @@ class LiveDirectory(IdentityDirectory):
         """Every certificate on record that was revoked."""
         return [certificate for revoked in tuple(self._revoked.values()) for certificate in revoked]
 
-    def take_ended(self) -> Mapping[str, frozenset[str]]:
-        """Credentials that were revoked or taken away since the last call: ids by identity. Without certificates."""
-        ended, self._ended = self._ended, dict[str, frozenset[str]]()
+    def take_ended(self) -> Ended:
+        """Credentials that were revoked or taken away since the last call, but for what the engine itself watches."""
+        ended, self._ended = self._ended, dict[tuple[str, bool], frozenset[str]]()
         return ended
 
     async def everyone(self) -> AsyncIterator[Identity]:
@@ -146,8 +147,9 @@ class LiveDirectory(IdentityDirectory):
     def _take(self, identities: Iterable[Identity]) -> None:
         for identity in identities:
             before = self._records.get(identity.name)
-            if before is not None and (gone := _unrevoked(unpack(before)) - _unrevoked(identity)):
-                self._ended[str(identity.name)] = self._ended.get(identity.name, frozenset()) | gone
+            for is_certificate, id_ in () if before is None else _unrevoked(unpack(before)) - _unrevoked(identity):
+                key = (str(identity.name), is_certificate)
+                self._ended[key] = self._ended.get(key, frozenset()) | {id_}
             self._forget([identity.name])
             self._records[str(identity.name)] = pack(identity)
             revoked = tuple(
@@ -186,13 +188,13 @@ class LiveDirectory(IdentityDirectory):
         return await self.refresh()
 
 
-def _unrevoked(identity: Identity) -> frozenset[str]:
-    """Its passwords and the like. Certificates are the engine's to watch, and an end by time is the connection's."""
-    return frozenset(
-        item.id
-        for item in identity.credentials
-        if item.revoked_at is None and not isinstance(item, CertificateCredential)
-    )
+def _unrevoked(identity: Identity) -> frozenset[tuple[bool, str]]:
+    """Its credentials, each with whether it is a certificate.
+
+    Certificates that have a fingerprint are the engine's to watch, and an end by time is the connection's.
+    """
+    kept = ((isinstance(item, CertificateCredential), item) for item in identity.credentials if item.revoked_at is None)
+    return frozenset((is_it, item.id) for is_it, item in kept if not getattr(item, "fingerprint_sha256", ""))
 
 
 def enabled_json(snapshot: Snapshot, at: datetime) -> bytes:

@@ -87,11 +87,11 @@ def _entry(identity: Identity, roles: tuple[RoleName, ...]) -> bytes:
 
 
 def _revoked(identity: Identity) -> list[str]:
-    """Fingerprints of its revoked certificates: connections that one of them opened end."""
+    """Fingerprints of its revoked certificates: connections that one of them opened end (others: `ended`)."""
     return sorted(
         item.fingerprint_sha256
         for item in identity.credentials
-        if isinstance(item, CertificateCredential) and item.revoked_at is not None
+        if isinstance(item, CertificateCredential) and item.revoked_at is not None and item.fingerprint_sha256
     )
 
 
@@ -153,7 +153,7 @@ def _certificate(packed: tuple[Any, ...]) -> Credential:
     return CertificateCredential(
         fingerprint_sha256=_text(fingerprint),
         serial_hex=_text(serial),
-        not_after=_time(not_after),
+        not_after=_time_or_none(not_after),
         issuer=issuer,
         **_shared(packed),
     )

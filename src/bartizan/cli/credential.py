@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from bartizan.cli.credential_pin import pinned
+from bartizan.cli.credential_pin import NOTHING_KNOWN, Known, pinned
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.enrol import address_of
-from bartizan.cli.listing import Config, Data, Flag, Json, Listing, Text, ends_at, print_json, short
+from bartizan.cli.listing import Config, Data, Flag, Json, Listing, Text, ends_at, plain, print_json, short
 from bartizan.cli.opening import DEFAULT_DATA, age_limits, existing, identities, register_of, settings_of
 from bartizan.errors import InvalidValue
 from bartizan.identity.ages import AgeLimits, endings
@@ -184,9 +184,10 @@ def revoke(
 @app.command
 def pin(
     name: str,
-    file: Path,
+    file: Annotated[Path | None, Parameter(show_default=False)] = None,
     /,
     *,
+    known: Known = NOTHING_KNOWN,
     note: Annotated[str, Parameter(show_default=False)] = "",
     data: Data = DEFAULT_DATA,
     config: Config = None,
@@ -194,9 +195,15 @@ def pin(
 ) -> int:
     """Put a certificate that another CA issued on record: with `pinned` it, and no other, proves the identity.
 
+    By its file, which gives its fingerprint; or by its serial number and its issuer, where only these are known.
+
     For example:
 
         bartizan credential pin press-01 press-01.crt
+
+        bartizan credential pin press-01 --serial 4F:2A:99 --issuer "CN=Plant CA,O=Plant"
+
+        bartizan credential pin press-01 --serial 4F2A99 --issuer-file plant-ca.crt
 
     Parameters
     ----------
@@ -207,17 +214,20 @@ def pin(
     note
         A remark kept with the credential.
     """
-    credential = asyncio.run(_pin(data, config, name, file, parse_remark(note)))
+    credential = asyncio.run(_pin(data, config, name, (file, known), parse_remark(note)))
     if json_output:
         print_json({"identity": name, **credential_record(credential)})
     else:
-        print(f"{name}: certificate {credential.fingerprint_sha256} is on record ({credential.id})")
+        by = credential.fingerprint_sha256 or f"{credential.serial_hex} of {credential.issuer}"
+        print(f"{name}: certificate {plain(by)} is on record ({credential.id})")
     return 0
 
 
-async def _pin(data: Path, config: Path | None, name: str, file: Path, note: str) -> CertificateCredential:
+async def _pin(
+    data: Path, config: Path | None, name: str, what: tuple[Path | None, Known], note: str
+) -> CertificateCredential:
     async with register_of(data, config) as register:
-        credential = pinned(await register.get(name), file, at=datetime.now(UTC), note=note)
+        credential = pinned(await register.get(name), *what, at=datetime.now(UTC), note=note)
         await register.add_credential(name, credential)
         return credential
 

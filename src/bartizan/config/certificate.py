@@ -87,8 +87,9 @@ class CertificateRules(BaseModel):
     pinned: bool = Field(
         default=False,
         description=(
-            "Takes only the very certificates that are on record for the identity (by fingerprint: `bartizan enrol`, "
-            "`bartizan credential pin`): another one of the same CA with the same name proves nothing."
+            "Takes only the very certificates that are on record for the identity (by fingerprint, or by serial number "
+            "and issuer: `bartizan enrol`, `bartizan credential pin`): another one of the same CA with the same name "
+            "proves nothing."
         ),
     )
 

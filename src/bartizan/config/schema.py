@@ -239,7 +239,9 @@ class Settings(BaseModel):
         """Whether something has to look into a listener's client certificates beyond their names."""
         at = self.listeners[listener]
         named = [self.authenticators.get(name) for entry in at.proofs or () for name in entry]
-        return at.ocsp != "off" or any(isinstance(kind, CertificateRules) and kind.roles_by_ou for kind in named)
+        return at.ocsp != "off" or any(
+            isinstance(kind, CertificateRules) and (kind.roles_by_ou or kind.pinned) for kind in named
+        )
 
     def limits_of(self, listener: str) -> Limits:
         """The limits that hold on one listener."""

@@ -85,7 +85,7 @@ def _ending(identity: Identity, credential: Credential, limits: AgeLimits) -> En
 
 def _ends(identity: Identity, credential: Credential, limits: AgeLimits) -> Iterator[tuple[Why, datetime]]:
     # In this order: of two that are the same moment, what the certificate says is told.
-    if isinstance(credential, CertificateCredential):
+    if isinstance(credential, CertificateCredential) and credential.not_after is not None:
         yield "certificate", credential.not_after
     if credential.expires_at is not None:
         yield "rotation", credential.expires_at

@@ -167,13 +167,13 @@ def _password(record: Mapping[str, Any], shared: dict[str, Any]) -> Credential:
 
 def _certificate(record: Mapping[str, Any], shared: dict[str, Any]) -> Credential:
     fingerprint = record["fingerprint_sha256"].lower()
-    if len(_bytes(fingerprint)) * 2 != FINGERPRINT_CHARS:
-        raise InvalidValue("fingerprint_sha256 is 64 hexadecimal digits")
+    if fingerprint and len(_bytes(fingerprint)) * 2 != FINGERPRINT_CHARS:
+        raise InvalidValue("fingerprint_sha256 is 64 hexadecimal digits, or empty")
     return CertificateCredential(
         fingerprint_sha256=fingerprint,
         serial_hex=_matching(_SERIAL, record["serial_hex"].lower(), "serial_hex"),
         issuer=parse_remark(record.get("issuer", "")),
-        not_after=parse_time(record["not_after"]),
+        not_after=_time_or_none(record["not_after"]),
         **shared,
     )
 

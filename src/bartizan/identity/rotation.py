@@ -56,9 +56,9 @@ def revoked(identity: Identity, ids: Collection[str] | None, *, at: datetime) ->
 def _is_forgotten(credential: Credential, at: datetime) -> bool:
     ended = [end for end in (credential.expires_at, credential.revoked_at) if end is not None]
     if isinstance(credential, CertificateCredential):
-        if credential.revoked_at is not None and at < credential.not_after:
-            return False  # the CRL names it
-        ended.append(credential.not_after)
+        if credential.revoked_at is not None and (credential.not_after is None or at < credential.not_after):
+            return False  # the CRL names it, or nothing else refuses it
+        ended += [] if credential.not_after is None else [credential.not_after]
     return bool(ended) and min(ended) + KEPT_FOR <= at
 
 

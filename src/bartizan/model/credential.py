@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
+from bartizan.errors import InvalidValue
+
 ScramMechanism = Literal["SCRAM-SHA-256", "SCRAM-SHA-512"]
 SCRAM_MECHANISMS: Final[tuple[ScramMechanism, ...]] = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 
@@ -43,23 +45,36 @@ class PasswordCredential:
 
 @dataclass(frozen=True, slots=True)
 class CertificateCredential:
-    """A certificate issued for the identity. `expires_at` or `revoked_at` may end it before `not_after` does."""
+    """A certificate issued for the identity. `expires_at` or `revoked_at` may end it before `not_after` does.
+
+    Of one that another CA issued, serial number and issuer may be all that is known.
+    """
 
     id: str
     fingerprint_sha256: str
+    """Empty where it is known by serial number and issuer alone."""
     serial_hex: str
     created_at: datetime
-    not_after: datetime
+    not_after: datetime | None
+    """None where only the certificate itself knows."""
     revoked_at: datetime | None = None
     expires_at: datetime | None = None
     note: str = ""
     issuer: str = ""
+    """The issuer's name as RFC 4514 writes it; empty: our own CA."""
 
     kind: Literal["certificate"] = "certificate"
 
+    def __post_init__(self) -> None:
+        # A serial number is unique to its CA, and to nobody else.
+        if not self.fingerprint_sha256 and not (self.serial_hex and self.issuer):
+            raise InvalidValue("a certificate is known by its fingerprint, or by serial number and issuer")
+        if self.fingerprint_sha256 and self.not_after is None:
+            raise InvalidValue("a certificate that is known by its fingerprint has an end")
+
     def is_live(self, at: datetime) -> bool:
         """Whether it may prove anything at this time."""
-        return _is_live(self, at) and at < self.not_after
+        return _is_live(self, at) and (self.not_after is None or at < self.not_after)
 
 
 @dataclass(frozen=True, slots=True)

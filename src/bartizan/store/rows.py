@@ -99,7 +99,7 @@ def _credential_row(name: str, credential: Credential) -> Row:
                 "fingerprint_sha256": credential.fingerprint_sha256,
                 "serial_hex": credential.serial_hex,
                 "issuer": credential.issuer,
-                "not_after": _text(credential.not_after),
+                "not_after": _text_or_none(credential.not_after),
             }
         case ScramCredential():
             return row | {
@@ -135,7 +135,7 @@ def credential_of(row: Row) -> Credential:
         fingerprint_sha256=row["fingerprint_sha256"],
         serial_hex=row["serial_hex"],
         issuer=row["issuer"] or "",
-        not_after=datetime.fromisoformat(row["not_after"]),
+        not_after=_time_or_none(row["not_after"]),
         **shared,
     )
 

@@ -16,8 +16,10 @@ from bartizan.authn.binding import OwnNames
 from bartizan.authn.certificate import certificate_authenticators
 from bartizan.config.certificate import CertificateRules
 from bartizan.identity.register import Register, certificate_credential, new_identity
+from bartizan.model.credential import CertificateCredential
 from bartizan.model.principal import Factor
 from bartizan.store.memory import MemoryIdentityStore
+from tests.authority import Issuer
 
 pytestmark = pytest.mark.anyio
 
@@ -136,6 +138,85 @@ async def test_pinned_only_the_certificates_on_record_prove(register):
     await register.revoke_credentials("press-01", [own.id], at=AT)
     with pytest.raises(Denied, match="revoked"):
         await proved(register, shown, {"pinned": True})
+
+
+SERIAL = 0x4F2A
+ISSUER = "CN=plant CA"
+
+
+def by_serial(**more: Any) -> CertificateCredential:
+    record = CertificateCredential("by-serial", "", "4f2a", AT, None, issuer=ISSUER)
+    return replace(record, **more)
+
+
+def shown_by(ca: Issuer, serial: int = SERIAL, *, whole: bool = True) -> Certificate:
+    """What the engine tells of a certificate that this CA issued to press-01; its text of the issuer is for people."""
+    issued = ca.issue("press-01", serial=serial)
+    chain = (issued.der,) if whole else ()
+    return certificate(
+        fingerprint_sha256=issued.fingerprint,
+        serial_hex=f"{serial:x}",
+        common_name="press-01",
+        issuer=ISSUER,
+        chain=chain,
+    )
+
+
+async def test_a_serial_number_with_its_issuer_is_a_record_like_a_fingerprint(register):
+    await register.add_credential("press-01", by_serial())
+    shown = shown_by(Issuer.root("plant CA"))
+    proof = await proved(register, shown, {"pinned": True})
+    assert proof is not None
+    assert (proof.principal.credential_id, proof.expires_at) == ("by-serial", shown.not_after)
+    await register.revoke_credentials("press-01", ["by-serial"], at=AT)
+    for settings in ({"pinned": True}, {}):
+        with pytest.raises(Denied, match="is revoked"):
+            await proved(register, shown, settings)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "plant ca",
+        "plant CA ",
+        " plant CA",
+        "plant  CA",
+        "plant \u0421A",
+        "plant CA,O=plant",
+        "CN=plant CA",
+        "plant CA\0",
+    ],
+)
+async def test_the_same_serial_number_of_another_issuer_proves_nothing_however_much_its_name_looks_alike(
+    register, other
+):
+    await register.add_credential("press-01", by_serial())
+    with pytest.raises(Denied, match="none of those on record"):
+        await proved(register, shown_by(Issuer.root(other)), {"pinned": True})
+
+
+async def test_an_issuer_whose_one_attribute_is_written_as_two_is_another_one(register):
+    await register.add_credential("press-01", by_serial(issuer="CN=plant CA,O=works"))
+    with pytest.raises(Denied, match="none of those on record"):
+        await proved(register, shown_by(Issuer.root("plant CA,O=works")), {"pinned": True})
+
+
+async def test_another_serial_number_of_the_same_issuer_proves_nothing(register):
+    await register.add_credential("press-01", by_serial())
+    for serial in (SERIAL + 1, SERIAL << 8, SERIAL >> 4):
+        with pytest.raises(Denied, match="none of those on record"):
+            await proved(register, shown_by(Issuer.root("plant CA"), serial), {"pinned": True})
+
+
+async def test_where_certificates_are_not_handed_over_whole_a_serial_number_proves_nothing_and_revokes(register):
+    shown = shown_by(Issuer.root("plant CA"), whole=False)
+    await register.add_credential("press-01", by_serial())
+    with pytest.raises(Denied, match="none of those on record"):
+        await proved(register, shown, {"pinned": True})
+    assert await proved(register, shown, {})
+    await register.revoke_credentials("press-01", ["by-serial"], at=AT)
+    with pytest.raises(Denied, match="is revoked"):
+        await proved(register, shown, {})
 
 
 async def test_the_user_name_beside_it_is_its_own(register):

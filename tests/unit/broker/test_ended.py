@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bartizan.authn import ConnectRequest
-from bartizan.broker.directory import LiveDirectory
+from bartizan.broker.directory import LiveDirectory, enabled_json
 from bartizan.broker.ended import CLIENTS_PER_LOOK, disconnect_ended
 from bartizan.broker.usage import UsageBook
 from bartizan.identity.register import Register, new_identity
@@ -18,7 +18,7 @@ from bartizan.store.memory import MemoryIdentityStore
 from tests.unit.broker.fake import FakeEngine
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
-ENDED = {"dash": frozenset({"old"})}
+ENDED = {("dash", False): frozenset({"old"})}
 
 
 class Crowd(FakeEngine):
@@ -58,6 +58,7 @@ def crowd() -> Iterator[Crowd]:
         ("dash-2", "dash", "password"),
         ("dash-3", "dash", "password"),
         ("dash-4", "dash", "certificate"),
+        ("dash-5", "dash", "certificate+password"),
         ("other", "other", "password"),
         *((f"n{at:04}", f"n{at:04}", "password") for at in range(CLIENTS_PER_LOOK)),
     )
@@ -66,8 +67,18 @@ def crowd() -> Iterator[Crowd]:
 
 
 def test_who_proved_itself_by_it_is_disconnected_and_who_is_not_known_to_have_another(crowd, usage):
-    assert disconnect_ended(crowd, usage, ENDED) == 2
-    assert crowd.gone == ["dash", "dash-3"]
+    assert disconnect_ended(crowd, usage, ENDED) == 3
+    assert crowd.gone == ["dash", "dash-3", "dash-5"]
+
+
+def test_who_proved_itself_by_a_certificate_without_fingerprint_is_disconnected_with_it(crowd, usage):
+    assert disconnect_ended(crowd, usage, {("dash", True): frozenset({"by-serial"})}) == 2
+    assert crowd.gone == ["dash-4", "dash-5"]
+    request = ConnectRequest(client_id="dash-4", listener="mqtts", address="192.0.2.1")
+    usage.proved(request, Principal("dash", credential_id="another"))
+    crowd.gone.clear()
+    assert disconnect_ended(crowd, usage, {("dash", True): frozenset({"by-serial"})}) == 1
+    assert crowd.gone == ["dash-5"]
 
 
 def test_where_nothing_ended_nobody_is_looked_at(crowd, usage):
@@ -95,5 +106,18 @@ async def test_what_ended_is_told_once_and_what_ends_by_time_or_is_a_certificate
     assert directory.take_ended() == ENDED
     await register.change("dash", lambda now: replace(now, credentials=()))
     await directory.refresh()
-    assert directory.take_ended() == {"dash": {"new"}}
+    assert directory.take_ended() == {("dash", False): {"new"}}
     assert directory.take_ended() == {}
+
+
+async def test_the_end_of_a_certificate_that_only_its_serial_number_names_is_told():
+    store = MemoryIdentityStore()
+    register = Register(store)
+    by_serial = CertificateCredential("by-serial", "", "0f", AT, None, issuer="CN=plant CA")
+    await register.add(replace(new_identity("dash", at=AT), credentials=(by_serial,)))
+    directory = LiveDirectory(store)
+    await directory.load()
+    await register.revoke_credentials("dash", None, at=AT)
+    await directory.refresh()
+    assert directory.take_ended() == {("dash", True): {"by-serial"}}
+    assert json.loads(enabled_json(directory.snapshot(), AT))[0]["revoked"] == []

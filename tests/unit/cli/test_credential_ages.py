@@ -95,6 +95,50 @@ def test_a_foreign_certificate_is_put_on_record_once(data, told, tmp_path):
     assert kinds == ["password", "certificate"]
 
 
+def test_a_foreign_certificate_of_which_only_serial_number_and_issuer_are_known_is_put_on_record(data, told, tmp_path):
+    holder(data, "gear", 1)
+    ca = Issuer.root("plant CA")
+    ca_file, _ = ca.write(tmp_path)
+    made = told("credential", "pin", "gear", "--serial", "0F:3a", "--issuer-file", ca_file)
+    assert (made["serial_hex"], made["issuer"], made["fingerprint_sha256"], made["not_after"]) == (
+        "0f3a",
+        "CN=plant CA",
+        "",
+        None,
+    )
+    again = ("credential", "pin", "gear", "--serial", "f3a", "--issuer", "CN=plant CA")
+    assert "on record already" in told(*again, code=2)
+    other = told("credential", "pin", "gear", "--serial", "0xF3A", "--issuer", "emailAddress=a@b,CN=Pl\\C3\\A4nt")
+    assert other["issuer"] == "1.2.840.113549.1.9.1=a@b,CN=Plänt"
+    listed = told("credential", "list", "gear")
+    assert [one["ends"] for one in listed if one["kind"] == "certificate"] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--serial", "0f"], "one of --issuer and --issuer-file"),
+        (["--issuer", "CN=x"], "say --serial"),
+        (["--serial", "0g", "--issuer", "CN=x"], "not hexadecimal"),
+        (["--serial", "-1", "--issuer", "CN=x"], "not hexadecimal"),
+        (["--serial", "f" * 41, "--issuer", "CN=x"], "at most 20 octets"),
+        (["--serial", "0f", "--issuer", "CN=x, O=y"], "without a space"),
+        (["--serial", "0f", "--issuer", ""], "is no name"),
+        (["gear.crt", "--serial", "0f", "--issuer", "CN=x"], "or else say --serial"),
+        ([], "or else say --serial"),
+    ],
+)
+def test_what_names_no_certificate_of_an_issuer_is_refused(data, told, words, said):
+    holder(data, "gear", 1)
+    assert said in told("credential", "pin", "gear", *words, code=2)
+
+
+def test_an_end_s_certificate_is_no_issuer(data, told, tmp_path):
+    holder(data, "gear", 1)
+    file, _ = Issuer.root("plant CA").issue("gear").write(tmp_path)
+    assert "no CA's certificate" in told("credential", "pin", "gear", "--serial", "f", "--issuer-file", file, code=2)
+
+
 def test_doctor_says_how_old_the_list_of_each_url_is(data, told, tmp_path):
     ca = Issuer.root()
     (tmp_path / "ca.pem").write_bytes(ca.pem)

@@ -47,6 +47,7 @@ def test_who_accepts_what_no_list_speaks_for_is_told_so():
         ([], False),
         (["listeners.mqtts.ocsp=soft", "listeners.mqtts.ocsp_url=http://pki.example/"], True),
         ([*FLEET, 'authenticators.fleet.rules=[{ from = "cn" }]'], False),
+        ([*FLEET, "authenticators.fleet.pinned=true"], True),
         (
             [
                 *FLEET,
