@@ -67,6 +67,11 @@ class Explainer:
         """The name of the policy."""
         return self._compiled.digest
 
+    def tenant(self, subject: Subject) -> tuple[str, str] | None:
+        """Whose client it is, and the root below which its topics are to everybody else; None: nobody's."""
+        name = tenant_of(subject.attributes, self._compiled.tenants)
+        return None if name is None else (name, self._compiled.tenants.get(name, ""))
+
     def decide(self, subject: Subject, ask: Ask) -> tuple[Decision, Granted | None]:
         """The decision, and the rule that made it."""
         decision = self._compiled.decide(subject.asks(ask, self._windows))
@@ -122,12 +127,8 @@ class Explainer:
 
     def _whole(self, subject: Subject) -> str:
         """Where the topics of a tenant's client are to everybody else."""
-        tenant = tenant_of(subject.attributes, self._compiled.tenants)
-        return (
-            ""
-            if tenant is None
-            else f"a client of tenant {tenant}: to others it is {self._compiled.tenants[tenant]}/..."
-        )
+        tenant = self.tenant(subject)
+        return "" if tenant is None else f"a client of tenant {tenant[0]}: to others it is {tenant[1]}/..."
 
     def _missing(self, subject: Subject) -> str:
         """Values that its roles bind and it lacks: often the true reason of a denial."""

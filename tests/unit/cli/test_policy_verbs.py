@@ -211,6 +211,34 @@ def test_who_knows_the_other_client_identifiers_of_an_identity(data, capsys):
     assert [(each["identity"], each["client_id"]) for each in json.loads(told(capsys))] == [("press-02", "press-02-b")]
 
 
+def test_who_tells_whose_client_an_identity_is(tmp_path, capsys):
+    root = tmp_path / "data"
+    asyncio.run(prepare(root, at=datetime.now(UTC)))
+    for name, more in (("anne", ("--attr", "tenant=acme")), ("bert", ("--attr", "tenant=gone")), ("olga", ())):
+        words = ["enrol", name, "--role", "lathe", *more, "--password", "--data", str(root)]
+        assert run([*words, "--out", str(tmp_path / name)]) == 0
+    role = '[roles.lathe]\npermit = [{ action = "publish", filter = "data/#" }]\n'
+    who = ["policy", "who", "publish", "data/x", "--data", str(root)]
+    (root / "policy.toml").write_text(f'[tenants.acme]\nroot = "customers/acme"\n{role}')
+    told(capsys)
+    assert run(who) == 0
+    anne, olga, last = told(capsys).splitlines()
+    assert anne.startswith("anne ")
+    assert anne.endswith(", of tenant acme (below customers/acme)")
+    assert olga.startswith("olga ")
+    assert "tenant" not in olga
+    assert last == "2 identities may publish data/x"
+    assert run([*who, "--json"]) == 0
+    assert [(each["identity"], each["tenant"], each["tenant_root"]) for each in json.loads(told(capsys))] == [
+        ("anne", "acme", "customers/acme"),
+        ("olga", None, None),
+    ]
+    # Where no tenant is declared the attribute means nothing.
+    (root / "policy.toml").write_text(role)
+    assert run([*who, "--json"]) == 0
+    assert [each["tenant"] for each in json.loads(told(capsys))] == [None, None, None]
+
+
 def test_who_of_roles_and_who_of_nobody(policy, data, capsys):
     assert run(["policy", "who", "subscribe", "#", "--roles", "--policy", str(policy)]) == 0
     assert told(capsys).splitlines()[-1] == "1 role may subscribe #"

@@ -31,7 +31,7 @@ def who(
 ) -> int:
     """Tell which identities may publish or subscribe to a topic, each with the rule that lets it.
 
-    Exit code 1 if nobody may.
+    Of a tenant's client the topic is the one below the tenant's root. Exit code 1 if nobody may.
 
     For example:
 
@@ -86,17 +86,22 @@ def _show(explainer: Explainer, found: Sequence[Access], ask: Ask, what: tuple[s
         client_id = access.subject.client_id
         as_client = f", as client {client_id}" if client_id not in {access.subject.identity, ""} else ""
         partly = ", but for what is forbidden" if access.decision.per_delivery else ""
+        tenant = explainer.tenant(access.subject)
+        whose = f", of tenant {tenant[0]} (below {tenant[1]})" if tenant else ""
         where = explainer.places.excerpt(access.rule) if access.rule else ""
-        print(f"{name:{width}}  {access.decision.rule}  {where}{as_client}{partly}")
+        print(f"{name:{width}}  {access.decision.rule}  {where}{as_client}{whose}{partly}")
     print(f"{counted(len(found), *what)} may {ask}")
 
 
 def _plain(explainer: Explainer, access: Access) -> dict[str, object]:
     excerpt = explainer.places.excerpt(access.rule) if access.rule else None
+    tenant, root = explainer.tenant(access.subject) or (None, None)
     return {
         "identity": access.subject.identity,
         "client_id": access.subject.client_id,
         "roles": list(access.subject.roles),
+        "tenant": tenant,
+        "tenant_root": root,
         "rule": access.decision.rule,
         "file": excerpt and excerpt.file,
         "line": excerpt and excerpt.line,
