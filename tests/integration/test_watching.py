@@ -128,6 +128,27 @@ def test_a_policy_is_staged_and_promoted_once_nobody_would_miss_anything(plant, 
     assert [each["topic"] for each in plant.told("denials")] == ["log/other"]
 
 
+def test_the_tests_of_a_staged_policy_hold_it_back_and_go_with_it(plant, tmp_path):
+    new = tmp_path / "new" / "new.toml"
+    new.parent.mkdir()
+    new.write_text(NEW)
+    tests = new.with_name("new.test.toml")
+    expected = (
+        '[tests.boot]\nas = {{ identity = "press-09", roles = ["press"] }}\n{0} = ["publish log/press-09/boot"]\n'
+    )
+    tests.write_text(expected.format("deny"))
+    assert plant.verb("policy", "stage", new).returncode == 0
+    tests.unlink()  # what was staged is what counts
+    held = plant.verb("policy", "promote", "--yes")
+    assert (held.returncode, "1 failed" in held.stdout) == (1, True), held.stdout + held.stderr
+    tests.write_text(expected.format("allow"))
+    assert plant.verb("policy", "stage", new).returncode == 0
+    done = plant.verb("policy", "promote", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert plant.policy.read_text() == NEW
+    assert plant.policy.with_name("new.test.toml").read_text() == expected.format("allow")
+
+
 def test_what_is_no_policy_is_not_staged(plant, tmp_path):
     bad = tmp_path / "bad.toml"
     bad.write_text("[roles.x]\npermits = []\n")

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from bartizan.broker.history import History, Kind, State, Version
-from bartizan.broker.place import Place
+from bartizan.broker.place import Place, texts_of
 from bartizan.errors import BartizanError, ChangeRefused, Conflict
 from bartizan.policy import check_all
 
@@ -130,6 +130,6 @@ def take_over(place: Place, history: History, *, who: str, at: datetime, allowed
         return None
     if not there:
         return None
-    compiled = check_all(list(there.items())).compiled
+    compiled = check_all(texts_of(there)).compiled
     digest = compiled.digest if compiled else ""
     return history.record(there, note, who, digest=digest, at=at, kind=kind, state=State.WRITTEN)

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bartizan.config.files import read_file
-from bartizan.config.policy_files import TESTS, policy_files
+from bartizan.config.policy_files import TESTS, expectation_files, policy_files
 from bartizan.errors import ConfigurationError
 from bartizan.pki.files import sync_directory, write_durably
 from bartizan.policy.payload import is_schema, schema_files
@@ -22,6 +22,7 @@ class Place:
     """Files, directories and patterns that together name a policy.
 
     Its files are told apart by their names; a schema by its way from the file that names it: `schemas/press.json`.
+    The expectations beside a policy belong to it.
     """
 
     named: tuple[Path, ...]
@@ -43,7 +44,11 @@ class Place:
                     raise _two(file.name, found[file.name], file)
                 if not file.exists():
                     del found[file.name]
-        for file in list(found.values()):
+        policies = tuple(found.values())
+        for file in expectation_files(policies):
+            if found.setdefault(file.name, file) != file:
+                raise _two(file.name, found[file.name], file)
+        for file in policies:
             for name in schema_files([(file.name, read_file(file, "the policy file"))]):
                 path = file.parent / name
                 if path.is_file() and found.setdefault(name, path) != path:
@@ -59,10 +64,10 @@ class Place:
 
         A single file in the place of a single file takes its name.
         """
-        policies = [name for name in contents if not is_schema(name)]
+        policies = [name for name in contents if not is_schema(name) and not is_expectations(name)]
         if len(policies) == len(self.named) == 1 and not _takes_many(self.named[0]):
-            schemas = {name: content for name, content in contents.items() if is_schema(name)}
-            return {self.named[0].name: contents[policies[0]]} | schemas
+            others = {name: content for name, content in contents.items() if name != policies[0]}
+            return {self.named[0].name: contents[policies[0]]} | others
         paths, there = self._paths(contents), self.files()
         for name in there.keys() - paths.keys():
             if there[name] in self.named:
@@ -90,7 +95,7 @@ class Place:
 
     def _room_for(self, name: str) -> Path:
         rooms = list(dict.fromkeys(room for each in self.named if (room := _room(each, name)) is not None))
-        if len(rooms) == 1:
+        if len(rooms) == 1 or (rooms and is_expectations(name)):
             return rooms[0]
         where = ", ".join(map(str, self.named))
         if not rooms:
@@ -101,15 +106,25 @@ class Place:
         )
 
 
+def is_expectations(name: str) -> bool:
+    """Whether a file of this name says what a policy is expected to decide, and is no part of it."""
+    return name.endswith(TESTS)
+
+
+def texts_of(contents: Mapping[str, bytes], before: str = "") -> list[tuple[str, bytes]]:
+    """The policy among the files of a place: without what is expected of it. `before` stands before each name."""
+    return [(f"{before}{name}", content) for name, content in contents.items() if not is_expectations(name)]
+
+
 def _takes_many(named: Path) -> bool:
     return named.is_dir() or (bool(set("*?[") & set(named.name)) and not named.exists())
 
 
 def _room(named: Path, name: str) -> Path | None:
     """Where a file of this name would lie in a directory or pattern; None where it has no place."""
-    if is_schema(name):
+    if is_schema(name) or is_expectations(name):
         return (named if named.is_dir() else named.parent) / name
-    if name.endswith(TESTS) or not name.endswith(".toml") or not _takes_many(named):
+    if not name.endswith(".toml") or not _takes_many(named):
         return None
     if named.is_dir():
         return named / name

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from bartizan.broker.log import Journal
+from bartizan.broker.place import is_expectations
 from bartizan.broker.ports import EnginePort
 from bartizan.errors import InvalidValue, StoreUnavailable
 from bartizan.model.observation import Watched
@@ -29,7 +30,7 @@ class Staged:
     """A policy that is asked beside the one in force. Times are those of `datetime.isoformat`."""
 
     texts: tuple[tuple[str, str], ...]
-    """Name and text of each of its files."""
+    """Name and text of each of its files, and of what is expected of it."""
     digest: str
     since: str
     until: str | None = None
@@ -41,7 +42,7 @@ class Staged:
 
     def compiled(self) -> CompiledPolicy:
         """The policy; `InvalidValue` if it is none."""
-        result = check_all(self.texts)
+        result = check_all([(name, text) for name, text in self.texts if not is_expectations(name)])
         if result.compiled is None:
             raise InvalidValue(str(result.errors[0]))
         return result.compiled

@@ -170,12 +170,19 @@ def test_a_new_file_of_a_directory_is_as_its_neighbours(place):
     assert (folder / "c.toml").stat().st_mode & 0o777 == 0o644
 
 
-def test_tests_and_other_files_beside_a_policy_stay(place):
+def test_the_tests_beside_a_policy_are_its_own_and_other_files_stay(place, history):
     folder = place.named[0]
     for name in ("a.test.toml", "README.md"):
-        (folder / name).write_text("x")
-    place.write(policy("c"))
-    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "a.test.toml", "c.toml"]
+        (folder / name).write_bytes(b"x")
+    assert place.read() == policy("a", "b") | {"a.test.toml": b"x"}
+    taken = take_over(place, history, who="anna", at=AT, allowed=False)
+    assert taken is not None
+    assert taken.digest == digest(policy("a", "b"))
+    place.write(policy("c") | {"c.test.toml": b"y"})
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "c.test.toml", "c.toml"]
+    assert by_hand(place, history) == ("a.test.toml", "a.toml", "b.toml", "c.test.toml", "c.toml")
+    place.write(history.read(taken.number))
+    assert by_hand(place, history) == ()
 
 
 def test_what_has_no_place_is_refused(tmp_path, place):
@@ -186,8 +193,8 @@ def test_what_has_no_place_is_refused(tmp_path, place):
     assert pattern.fit(policy("press-1", "press-2"))
     with pytest.raises(ConfigurationError, match=r"no place for c\.toml"):
         pattern.fit(policy("press-1", "c"))
-    with pytest.raises(ConfigurationError, match=r"no place for x\.test\.toml"):
-        place.fit({"x.test.toml": b"", "a.toml": b""})
+    with pytest.raises(ConfigurationError, match=r"no place for x\.tests"):
+        place.fit({"x.tests": b"", "a.toml": b""})
     named = Place((tmp_path / "policy" / "a.toml", tmp_path / "more.toml"))
     (tmp_path / "more.toml").write_bytes(b"")
     assert named.fit({"a.toml": b"", "more.toml": b""})

@@ -96,6 +96,16 @@ async def test_what_is_no_policy_is_not_staged(engine, store, journal):
     assert store.fact("staged") is None
 
 
+async def test_what_is_expected_of_a_staged_policy_is_kept_with_it_and_is_no_part_of_it(engine, store, journal):
+    made = await watching(engine, store, journal)
+    tested = (*POLICY, ("p.test.toml", "[tests.a]\n"))
+    staged = await made.stage(tested, None)
+    kept = Staged.kept(store.fact("staged"))
+    assert kept is not None
+    assert (kept.texts, kept.digest) == (tested, (await made.stage(POLICY, None)).digest)
+    assert kept.digest == staged.digest
+
+
 async def test_both_outlive_a_restart(engine, store, journal):
     made = await watching(engine, store, journal)
     staged = await made.stage(POLICY, None)

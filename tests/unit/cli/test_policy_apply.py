@@ -103,6 +103,44 @@ def test_tests_beside_the_new_policy_or_else_beside_the_old_one_hold_it_back(dat
     assert verb("apply", wider, "--yes", data=data) == 0
 
 
+def test_the_tests_of_a_policy_are_on_record_with_it_and_come_back_with_it(data, wider, tmp_path, capsys):
+    own, new = data / "own.test.toml", data / "new.test.toml"
+    own.write_text(TESTS)
+    (wider.parent / "new.test.toml").write_text(TESTS.replace("deny ", "allow"))
+    assert verb("apply", wider, "--yes", data=data) == 0
+    assert not own.exists()
+    assert new.read_text() == TESTS.replace("deny ", "allow")
+    assert verb("rollback", "--yes", data=data) == 0
+    assert ((data / "policy.toml").read_text(), own.read_text(), new.exists()) == (PLANT, TESTS, False)
+    assert [sorted(each["files"]) for each in told(data, capsys)["versions"]] == [
+        ["own.test.toml", "policy.toml"],
+        ["new.test.toml", "policy.toml"],
+        ["own.test.toml", "policy.toml"],
+    ]
+    # A policy that brings none is held to those that are there, and they stay with it.
+    plain = tmp_path / "plain" / "other.toml"
+    plain.parent.mkdir()
+    plain.write_text(PLANT + "# as before\n")
+    assert verb("apply", plain, "--yes", data=data) == 0
+    assert own.read_text() == TESTS
+    assert sorted(told(data, capsys)["versions"][0]["files"]) == ["own.test.toml", "policy.toml"]
+
+
+def test_tests_changed_by_hand_are_not_overwritten_and_tests_alone_are_a_version(data, wider, tmp_path, capsys):
+    assert verb("apply", wider, "--yes", data=data) == 0
+    more = tmp_path / "more.toml"
+    more.write_text(TESTS.replace("deny ", "allow"))
+    assert verb("apply", "--tests", more, "--yes", data=data) == 0
+    assert "could be put in force" not in capsys.readouterr().out
+    assert (data / "more.test.toml").read_text() == more.read_text()
+    (data / "more.test.toml").write_text("by hand")
+    assert told(data, capsys)["changed_by_hand"] == ["more.test.toml"]
+    assert verb("rollback", "1", "--yes", data=data) == 1
+    assert "changed by hand since the last version: more.test.toml" in capsys.readouterr().err
+    assert verb("rollback", "--yes", "--take-over", data=data) == 0
+    assert (data / "more.test.toml").read_text() == more.read_text()
+
+
 def test_tests_that_are_none_end_with_2(data, wider, capsys):
     (wider.parent / "new.test.toml").write_text(TESTS.replace('"press"', '"pres"'))
     assert verb("apply", wider, "--yes", data=data) == 2

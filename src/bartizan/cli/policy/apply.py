@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from bartizan.broker.change import Change, by_hand, put_in_force, take_over, undo_interrupted
 from bartizan.broker.history import Kind, Version
+from bartizan.broker.place import is_expectations, texts_of
 from bartizan.cli.opening import DEFAULT_DATA
 from bartizan.cli.policy.files import Flag, Json
 from bartizan.cli.policy.preflight import Preflight, Site, looked_at, preflight
@@ -49,7 +50,7 @@ _PLAIN = Manner()
 def apply(*new: Path, tests: Tests = (), strict: Flag = False, manner: Manner = _PLAIN) -> int:
     """Put a policy in force: check, lint, test and compare it, record it, write it, have the broker load it.
 
-    If the broker does not take it, all is as before. Without a running broker it is only written. Exit code 1 if it
+    The tests that were run go with it: they are on record, and lie beside it from then on. If the broker does not take it, all is as before. Without a running broker it is only written. Exit code 1 if it
     was not put in force, 2 if it is no policy.
 
     For example:
@@ -71,7 +72,7 @@ def apply(*new: Path, tests: Tests = (), strict: Flag = False, manner: Manner = 
     with site.history.changing():
         _undo_interrupted(site, manner)
         _refuse_by_hand(site, manner)
-        named = new or tuple(site.place.files().values())
+        named = new or tuple(path for name, path in site.place.files().items() if not is_expectations(name))
         if not named:
             raise ConfigurationError("there is no policy yet", str(site.place.named[0]), "name the new one")
         found = preflight(site, named, tests)
@@ -101,11 +102,12 @@ def rollback(number: int | None = None, /, *, manner: Manner = _PLAIN) -> int:
         _undo_interrupted(site, manner)
         _refuse_by_hand(site, manner)
         version = _earlier(site, number)
-        contents = list(site.history.read(version.number).items())
-        result = check_all([(f"version {version.number}/{name}", content) for name, content in contents])
+        contents = site.history.read(version.number)
+        result = check_all(texts_of(contents, f"version {version.number}/"))
         if not result.ok:
             raise InvalidValue(f"version {version.number} is no policy (any more): {result.errors[0]}")
-        return _put(site, looked_at(site, result, contents), manner, Kind.ROLLBACK, of=version.number)
+        found = looked_at(site, result, list(contents.items()))
+        return _put(site, found, manner, Kind.ROLLBACK, of=version.number)
 
 
 def _earlier(site: Site, number: int | None) -> Version:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bartizan.broker.history import History
-from bartizan.broker.place import Place
+from bartizan.broker.place import Place, is_expectations, texts_of
 from bartizan.broker.reading import read_files, refusal
 from bartizan.cli.control import RunningBroker
 from bartizan.cli.opening import existing, settings_of
@@ -13,7 +13,8 @@ from bartizan.cli.policy.check import plain as plain_problems
 from bartizan.cli.policy.diff import Differences, differences
 from bartizan.cli.policy.testing import outcomes_of
 from bartizan.cli.policy.testing import plain as plain_outcomes
-from bartizan.config.policy_files import expectation_files
+from bartizan.config.load import read_file
+from bartizan.config.policy_files import TESTS, expectation_files
 from bartizan.errors import InvalidValue
 from bartizan.policy import CheckResult, Problem, check_all
 from bartizan.policy.advice import advise
@@ -101,7 +102,7 @@ def preflight(site: Site, new: Sequence[Path], tests: Sequence[Path] = ()) -> Pr
     outcomes = outcomes_of(Explainer(result), beside)
     if outcomes is None:
         return None
-    return looked_at(site, result, _named(texts), outcomes)
+    return looked_at(site, result, [*_named(texts), *_expectations(beside)], outcomes)
 
 
 def looked_at(
@@ -119,14 +120,12 @@ def looked_at(
 
 def _before(site: Site, contents: Mapping[str, bytes]) -> CheckResult | None:
     """The policy to compare with: that which the broker has, be it in the files or on record; None if none is good."""
-    there = {str(path): path.read_bytes() for path in site.place.files().values()}
+    there = texts_of({str(path): path.read_bytes() for path in site.place.files().values()})
     current = site.history.current()
-    recorded: dict[str, bytes] = {}
-    if current is not None:
-        contents_then = site.history.read(current.number)
-        recorded = {f"version {current.number}/{name}": content for name, content in contents_then.items()}
-    both = [there, recorded] if site.place.read() != contents else [recorded, there]
-    good = [result for texts in both if texts and (result := check_all(list(texts.items()))).ok]
+    recorded = texts_of(site.history.read(current.number), f"version {current.number}/") if current else None
+    is_other = dict(texts_of(site.place.read())) != dict(texts_of(contents))
+    both = [there, recorded] if is_other else [recorded, there]
+    good = [result for texts in both if texts and (result := check_all(texts)).ok]
     in_force = site.running.digest() if site.running else None
     return next((each for each in good if each.compiled and each.compiled.digest == in_force), next(iter(good), None))
 
@@ -142,6 +141,13 @@ def _named(texts: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
             if place in schemas:
                 found.append((name, schemas[place]))
     return list(dict.fromkeys(found))
+
+
+def _expectations(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
+    """What the policy was tested by, by the names under which that lies beside it."""
+    for file in dict.fromkeys(files):
+        name = file.name if is_expectations(file.name) else file.stem + TESTS
+        yield name, read_file(file, "the file of expectations")
 
 
 def _each_once(contents: Sequence[tuple[str, bytes]]) -> dict[str, bytes]:

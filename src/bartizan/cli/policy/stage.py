@@ -16,7 +16,7 @@ from bartizan.cli.listing import Data, Json
 from bartizan.cli.observed import observations_of, record, seconds_text, told_to
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.policy.reading import counted
-from bartizan.config.policy_files import policy_files
+from bartizan.config.policy_files import expectation_files, policy_files
 from bartizan.errors import InvalidValue
 from bartizan.model.observation import Observation, Watched
 
@@ -31,7 +31,8 @@ def stage(
 ) -> int:
     """Ask a new policy beside the one in force, for every real decision. It decides nothing.
 
-    What it would refuse or newly allow, `bartizan policy staged` tells. A policy staged before gives way.
+    What it would refuse or newly allow, `bartizan policy staged` tells. A policy staged before gives way. The
+    *.test.toml beside it are kept with it, for `bartizan policy promote`.
 
     For example:
 
@@ -90,7 +91,7 @@ def staged(*, data: Data = DEFAULT_DATA, json_output: Json = False) -> int:
 
 def _texts(named: Sequence[Path]) -> list[tuple[str, str]]:
     texts: dict[str, str] = {}
-    for file in policy_files(named):
+    for file in (*policy_files(named), *expectation_files(named)):
         if file.name in texts:
             raise InvalidValue(f"two of the files are called {file.name}: in the policy's place there is room for one")
         texts[file.name] = file.read_bytes().decode("utf-8")
