@@ -352,6 +352,24 @@ def _from(address: str, port: int) -> Any:
     return socket.create_connection((HOST, port), timeout=5, source_address=(address, 0))
 
 
+def test_a_policy_that_shortens_the_age_of_a_password_ends_the_connections_that_are_there(tmp_path: Path):
+    role = "\n[roles.guest]\ncredentials = {{ password_days_max = {0} }}\n"
+    with party(PLANT + role.format(30), "credentials.ages=enforce", directory=tmp_path) as plant:
+        wires: list[Wire] = []
+        for name, days in (("guest", 10), ("fresh", 1)):
+            secret = password_credential("correct horse battery", at=datetime.now(UTC) - timedelta(days=days))
+            guest = replace(new_identity(name, at=now(), roles=["guest"]), credentials=(secret,))
+            call(plant, Register(plant.broker._running._store).add(guest))
+            wires.append(Wire(tls_stream(plant)))
+            wires[-1].send(v5.connect(name, username=name, password=b"correct horse battery"))
+            wires[-1].expect(Connack, reason=0, within_s=5)
+        broker = plant.broker._running.broker
+        broker.data.policy.write_text(PLANT + role.format(7))
+        assert call(plant, broker.reload()).applied
+        wires[0].expect_refusal(Disconnect, MAXIMUM_CONNECT_TIME, within_s=5)
+        wires[1].expect_alive()
+
+
 def test_a_password_that_becomes_too_old_ends_its_connection_and_proves_nothing_more(tmp_path: Path):
     policy = PLANT + "\n[roles.guest]\ncredentials = { password_days_max = 7 }\n"
     with party(policy, "credentials.ages=enforce", directory=tmp_path) as plant:

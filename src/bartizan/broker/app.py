@@ -15,6 +15,7 @@ from typing import Any, Self
 from bartizan import _engine
 from bartizan.authn import Authenticator, Certificate, ConnectRequest, default_chain
 from bartizan.authn.binding import Names
+from bartizan.broker.aged import AgedOut
 from bartizan.broker.ages import AgeWatch
 from bartizan.broker.apply import InForce
 from bartizan.broker.authenticate import Desk
@@ -76,6 +77,7 @@ class Broker:
     watching: Watching
     chores: Chores
     ages: AgeWatch
+    aged: AgedOut
     hashes: HashWriter
     _pump: Pump
 
@@ -137,7 +139,9 @@ class Broker:
             self._pump = Pump(self.engine, desk, self._take_events)
             credentials = self.settings.credentials
             limits = AgeLimits(credentials.days_max, PolicyNames(self).credential_days_max)
-            self.ages = AgeWatch(self.directory, limits, self.journal, enforced=credentials.ages == "enforce")
+            enforced = credentials.ages == "enforce"
+            self.ages = AgeWatch(self.directory, limits, self.journal, enforced=enforced)
+            self.aged = AgedOut(self.engine, self.directory, self.usage, credentials.days_max, enforced=enforced)
             self.chores = Chores(self)
             self._stack = stack.pop_all()
         self._tell_start()
@@ -188,7 +192,9 @@ class Broker:
                 return ReloadReport(refused=(str(error),), epoch=self.in_force.epoch)
             self.journal.level = settings.log.level
             refused = await self._replace(material)
+            before = self.in_force.policy
             epoch = await self.in_force.put(policy)
+            self.aged.changed(before)
             later = needs_restart(self.settings, settings)
             for setting in later:
                 self.journal.note("needs_restart", setting=setting)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from bartizan.broker.aged import DUE_INTERVAL_S
 from bartizan.broker.ages import FIRST_LOOK_S, LOOK_INTERVAL_S
 from bartizan.broker.certificates import CARE_INTERVAL
 from bartizan.broker.crls import LOOK_INTERVAL_S as CRL_INTERVAL_S
@@ -56,6 +57,7 @@ class Chores:
         self._spawn(self._every(SCHEDULE_INTERVAL_S, self._tell_windows))
         self._spawn(self._every(CRL_INTERVAL_S, self._broker.care_for_crls))
         self._spawn(self._watch_ages())
+        self._spawn(self._every(DUE_INTERVAL_S, self._end_aged))
         self._spawn(self._every(interval_s or SAMPLE_INTERVAL_S, self._sample))
         if interval_s:
             self._publish_status()
@@ -114,6 +116,9 @@ class Chores:
         with self._told():
             await self._broker.ages.look()
         await self._every(LOOK_INTERVAL_S, self._broker.ages.look)
+
+    async def _end_aged(self) -> None:
+        await self._broker.aged.look(self._broker.in_force.policy)
 
     async def _tell_windows(self) -> None:
         if self._broker.in_force.policy.windows:
