@@ -1,16 +1,22 @@
 """A credential found good is not looked up again for a while; whatever changes who may connect ends that at once."""
 
 import asyncio
+import base64
+import hashlib
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from bartizan.identity.register import Register
+from bartizan.identity.register import Register, new_identity
+from bartizan.model.credential import PasswordCredential
 from bartizan.model.principal import IdentityState
+from tests.conformance.packets import v5
 from tests.conformance.received import Connack
-from tests.security.party import PLANT, SUCCESS, Party, eventually, party
+from tests.conformance.wire import Wire
+from tests.security.party import PLANT, SUCCESS, Party, eventually, party, tls_stream
 
 NOT_AUTHORIZED = 0x87
 BAD_PASSWORD = 0x86
@@ -85,6 +91,32 @@ def test_a_new_password_ends_the_old_one_though_it_was_remembered(plant: Party):
     assert recalled(plant, "dash", expect=BAD_PASSWORD) == 0
     remembered(plant, "dash", password=b"another one entirely")
     assert recalled(plant, "dash", expect=BAD_PASSWORD) == 0
+
+
+def test_a_password_that_is_hashed_anew_costs_nobody_what_is_remembered(plant: Party):
+    salt, password = b"twelve bytes", b"correct horse"
+    hashed = hashlib.sha512(password + salt).digest()
+    stored = f"$6${base64.b64encode(salt).decode()}${base64.b64encode(hashed).decode()}"
+    taken_over = replace(
+        new_identity("old", at=datetime.now(UTC), roles=["dashboard"]),
+        credentials=(PasswordCredential("p", stored, datetime.now(UTC)),),
+    )
+    change(plant, lambda register: register.add(taken_over))
+    remembered(plant, "dash")
+    wire = Wire(tls_stream(plant))
+    wire.send(v5.connect("old", username="old", password=password))
+    wire.expect(Connack, reason=SUCCESS, within_s=5)
+
+    async def kept() -> str:
+        identity = await Register(plant.broker._running._store).get("old")
+        return identity.credentials[0].hash  # pyrefly: ignore[missing-attribute]  it has one password
+
+    def is_ours() -> bool:
+        return asyncio.run_coroutine_threadsafe(kept(), plant.broker._loop).result(5).startswith("$argon2id$")
+
+    eventually(is_ours)
+    in_force(plant)
+    assert recalled(plant, "dash") == 1
 
 
 @pytest.mark.parametrize("name", ["press-01", "dash"])

@@ -5,7 +5,7 @@ policy the clients are looked through once; whose end has come nearer is remembe
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -50,7 +50,9 @@ class AgedOut:
         usual: Mapping[str, int],
         *,
         enforced: bool,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._now = now
         self._engine = engine
         self._directory = directory
         self._usage = usage
@@ -75,7 +77,7 @@ class AgedOut:
                 # Whoever it came by is looked at again.
                 self._before = before
                 raise
-        now = datetime.now(UTC)
+        now = self._now()
         over = {client: due for client, due in self._due.items() if due.at <= now}
         for client in over:
             del self._due[client]

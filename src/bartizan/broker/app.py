@@ -111,7 +111,7 @@ class Broker:
             policy = await asyncio.to_thread(read_policy, self.policy_named(self.settings))
             self.directory = LiveDirectory(self.store)
             await self.directory.load()
-            self.hashes = HashWriter(self.store)
+            self.hashes = HashWriter(self.store, self.directory.expect_rehashed)
             chain = await asyncio.to_thread(
                 default_chain,
                 self.settings,

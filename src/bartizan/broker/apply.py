@@ -39,8 +39,8 @@ class InForce:
             return self.epoch
 
     async def settled(self) -> None:
-        """Returns once the engine knows every identity that the directory knows now."""
-        wanted = self._directory.revision
+        """Returns once the engine knows of every identity what the directory knows now."""
+        wanted = self._directory.engine_revision
         while self._revision < wanted:
             self._level.clear()
             await self._level.wait()

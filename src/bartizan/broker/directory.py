@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from bartizan.broker.ended import Ended
 from bartizan.broker.packed import entry_of, pack, unpack
-from bartizan.model.credential import CertificateCredential
+from bartizan.model.credential import CertificateCredential, PasswordCredential
 from bartizan.model.group import Group, effective_roles
 from bartizan.model.principal import Identity, IdentityState
 from bartizan.store.ports import FUTURE, Delta, IdentityDirectory, IdentityStore
@@ -54,9 +54,13 @@ class LiveDirectory(IdentityDirectory):
         self._refreshing = asyncio.Lock()
         self._looked_at = float("-inf")
         self._decoy_key = b""
+        self._rehashed: dict[str, Identity] = {}
+        """What this broker writes by itself, and the engine need not know."""
         self.revision = 0
+        self.engine_revision = 0
+        """The last one in which there was something that the engine has to know."""
         self.changed = asyncio.Event()
-        """Set whenever identities changed; who acts on it clears it."""
+        """Set whenever identities changed in a way that the engine has to know; who acts on it clears it."""
 
     async def load(self) -> None:
         """Reads every identity."""
@@ -67,19 +71,25 @@ class LiveDirectory(IdentityDirectory):
         while page := await self._store.page(after, PAGE_IDENTITIES):
             self._take(page)
             after = page[-1].name
-        self.revision = revision
+        self.revision = self.engine_revision = revision
+
+    def expect_rehashed(self, identity: Identity) -> None:
+        """It is about to be written with the same passwords, hashed anew: what they proved stays good."""
+        self._rehashed[str(identity.name)] = identity
 
     async def refresh(self) -> bool:
         """Takes over what changed in the store, and quarantines that ended; whether anything did."""
         async with self._refreshing:
             self._looked_at = asyncio.get_running_loop().time()
-            released = self._end_quarantines(datetime.now(UTC))
+            matters = released = self._end_quarantines(datetime.now(UTC))
             delta = await self._store.changes_since(self.revision)
             if delta.revision != self.revision:
-                await self._follow(delta)
+                matters |= await self._follow(delta)
             elif not released:
                 return False
-            self.changed.set()
+            if matters:
+                self.engine_revision = self.revision
+                self.changed.set()
             return True
 
     async def get(self, name: str) -> Identity | None:
@@ -132,7 +142,9 @@ class LiveDirectory(IdentityDirectory):
     def __len__(self) -> int:
         return len(self._records)
 
-    async def _follow(self, delta: Delta) -> None:
+    async def _follow(self, delta: Delta) -> bool:
+        """Takes over what changed; whether the engine has to know."""
+        matters = delta.groups_changed or bool(delta.removed)
         if delta.groups_changed:
             await self._read_groups()
         names = sorted(delta.written)
@@ -140,13 +152,17 @@ class LiveDirectory(IdentityDirectory):
             part = names[at : at + REFRESH_IDENTITIES]
             found = await self._store.get_many(part)
             self._forget(set(part) - {identity.name for identity in found})
-            self._take(found)
+            matters |= self._take(found) or len(found) < len(part)
         self._forget(delta.removed)
         self.revision = delta.revision
+        return matters
 
-    def _take(self, identities: Iterable[Identity]) -> None:
+    def _take(self, identities: Iterable[Identity]) -> bool:
+        """Takes these over; whether the engine has to know."""
+        matters = False
         for identity in identities:
             before = self._records.get(identity.name)
+            matters |= not self._is_rehashed(before, identity)
             for is_certificate, id_ in () if before is None else _unrevoked(unpack(before)) - _unrevoked(identity):
                 key = (str(identity.name), is_certificate)
                 self._ended[key] = self._ended.get(key, frozenset()) | {id_}
@@ -159,6 +175,15 @@ class LiveDirectory(IdentityDirectory):
                 self._revoked[identity.name] = revoked
             if identity.state is IdentityState.QUARANTINED and identity.quarantined_until is not None:
                 self._quarantines[identity.name] = identity.quarantined_until
+        return matters
+
+    def _is_rehashed(self, before: bytes | None, identity: Identity) -> bool:
+        """Whether nothing is new in it but hashes that this broker wrote."""
+        own = self._rehashed.pop(identity.name, None)
+        if before is None or own is None or replace(own, revision=identity.revision) != identity:
+            return False
+        # What somebody else changed just before is in it as well.
+        return _but_for_hashes(unpack(before)) == _but_for_hashes(identity)
 
     def _forget(self, names: Iterable[str]) -> None:
         for name in names:
@@ -186,6 +211,13 @@ class LiveDirectory(IdentityDirectory):
         if asyncio.get_running_loop().time() - self._looked_at < UNKNOWN_INTERVAL_S:
             return False
         return await self.refresh()
+
+
+def _but_for_hashes(identity: Identity) -> Identity:
+    credentials = tuple(
+        replace(item, hash="") if isinstance(item, PasswordCredential) else item for item in identity.credentials
+    )
+    return replace(identity, revision=0, credentials=credentials)
 
 
 def _unrevoked(identity: Identity) -> frozenset[tuple[bool, str]]:

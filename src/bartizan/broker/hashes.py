@@ -1,5 +1,6 @@
 """Passwords hashed anew at a login -> the identity store: together, every few seconds, and only over the old hash."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from bartizan.model.principal import Identity
 from bartizan.store.ports import IdentityStore, Replace
 
 HASHES_INTERVAL_S = 2.0
-"""Each write is a revision, which the engine takes over: thousands of first logins are a few of them."""
+"""Each write is a revision, which every broker of the store looks at: thousands of first logins are a few of them."""
 
 WAITING_MAX = 10_000
 """Hashes that wait to be written; beyond it the next login hashes anew."""
@@ -21,10 +22,16 @@ class _Renewed(NamedTuple):
 
 
 class HashWriter:
-    """`HashKeeper` on an identity store. A password that was changed meanwhile stays as it is."""
+    """`HashKeeper` on an identity store. A password that was changed meanwhile stays as it is.
 
-    def __init__(self, store: IdentityStore) -> None:
+    `about_to_write` is told of each identity before that is written: nothing has changed but how a password is kept.
+    """
+
+    def __init__(
+        self, store: IdentityStore, about_to_write: Callable[[Identity], None] = lambda _identity: None
+    ) -> None:
         self._store = store
+        self._about_to_write = about_to_write
         self._waiting: dict[tuple[str, str], _Renewed] = {}
 
     def rehashed(self, identity: str, credential_id: str, stored: str, renewed: str) -> None:
@@ -53,7 +60,10 @@ class HashWriter:
     async def _change(self, name: str, waiting: dict[tuple[str, str], _Renewed]) -> Replace | None:
         identity = await self._store.get(name)
         renewed = None if identity is None else _with(identity, waiting)
-        return None if renewed is None or renewed == identity else Replace(renewed)
+        if renewed is None or renewed == identity:
+            return None
+        self._about_to_write(renewed)
+        return Replace(renewed)
 
     async def _one_by_one(self, changes: list[Replace]) -> None:
         for change in changes:

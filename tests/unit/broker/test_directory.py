@@ -12,9 +12,10 @@ import pytest
 from bartizan.authn import ConnectRequest, Denied, PasswordAuthenticator
 from bartizan.broker.apply import InForce
 from bartizan.broker.directory import UNKNOWN_INTERVAL_S, LiveDirectory, Snapshot, enabled_json
+from bartizan.broker.hashes import HashWriter
 from bartizan.broker.packed import pack
 from bartizan.identity.register import Register, new_identity, password_credential
-from bartizan.model.credential import CertificateCredential
+from bartizan.model.credential import CertificateCredential, PasswordCredential
 from bartizan.model.group import Group
 from bartizan.model.ids import GroupName, RoleName
 from bartizan.model.principal import Identity, IdentityState
@@ -140,6 +141,66 @@ async def test_the_roles_of_groups_reach_authenticators_and_engine_and_a_change_
     await store.commit([ReplaceGroup(replace(group, roles=(RoleName("writer"),), revision=revision))])
     assert await directory.refresh()
     assert json.loads(enabled_json(directory.snapshot(), NOW))[0]["roles"] == ["press", "writer"]
+
+
+SEVEN = PasswordCredential("p", "$7$101$x8s9c0RZ3VYVyPzW$0b7yl5cnGVMq5fOqkkfyAA==", NOW)
+ANEW = "$argon2id$anew"
+
+
+async def rehashing() -> tuple[MemoryIdentityStore, LiveDirectory, HashWriter, InForce, FakeEngine]:
+    """A broker whose identities were taken over from another one, and who of them has just logged in."""
+    store = MemoryIdentityStore()
+    for name in ("press-01", "press-02"):
+        await Register(store).add(replace(new_identity(name, at=NOW), credentials=(SEVEN,)))
+    directory = await loaded(store)
+    engine = FakeEngine()
+    assert POLICY is not None
+    in_force = InForce(engine, directory, POLICY)
+    await in_force.begin()
+    hashes = HashWriter(store, directory.expect_rehashed)
+    for name in ("press-01", "press-02"):
+        hashes.rehashed(name, "p", SEVEN.hash, ANEW)
+    return store, directory, hashes, in_force, engine
+
+
+async def test_hashes_made_anew_are_nothing_to_the_engine_and_cost_nobody_a_remembered_success():
+    _, directory, hashes, in_force, engine = await rehashing()
+    await hashes.write()
+    assert await directory.refresh()
+    assert not directory.changed.is_set()
+    found = await directory.get("press-02")
+    assert found is not None
+    assert found.credentials == (replace(SEVEN, hash=ANEW),)
+    # Nobody waits for what the engine is not told.
+    await asyncio.wait_for(in_force.settled(), 1)
+    engine.close()
+
+
+@pytest.mark.parametrize("when", ["before", "after", "beside"])
+async def test_what_somebody_else_changes_around_hashes_made_anew_is_told_all_the_same(when):
+    store, directory, hashes, _, engine = await rehashing()
+    register = Register(store)
+    other = "press-01" if when != "beside" else "press-03"
+    if when == "beside":
+        await register.add(new_identity("press-03", at=NOW))
+    if when != "after":
+        await register.change(other, lambda now: replace(now, roles=(RoleName("reader"),)))
+    await hashes.write()
+    if when == "after":
+        await register.change(other, lambda now: replace(now, roles=(RoleName("reader"),)))
+    assert await directory.refresh()
+    assert directory.changed.is_set()
+    assert directory.engine_revision == directory.revision
+    engine.close()
+
+
+async def test_a_password_that_somebody_else_replaces_under_its_id_is_told():
+    store, directory, _, _, engine = await rehashing()
+    another = replace(SEVEN, hash="$argon2id$another")
+    await Register(store).change("press-01", lambda now: replace(now, credentials=(another,)))
+    assert await directory.refresh()
+    assert directory.changed.is_set()
+    engine.close()
 
 
 async def test_a_quarantine_ends_by_itself():

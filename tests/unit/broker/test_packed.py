@@ -25,11 +25,21 @@ CREDENTIALS = st.one_of(
     st.builds(
         CertificateCredential,
         id=st.text(max_size=9),
-        fingerprint_sha256=HEX,
+        fingerprint_sha256=HEX.filter(bool),
         serial_hex=HEX,
         created_at=TIMES,
         not_after=TIMES,
         issuer=st.text(max_size=9),
+        **ENDS,
+    ),
+    st.builds(
+        CertificateCredential,
+        id=HEX,
+        fingerprint_sha256=st.just(""),
+        serial_hex=HEX.filter(bool),
+        created_at=TIMES,
+        not_after=st.none() | TIMES,
+        issuer=st.text(min_size=1, max_size=9),
         **ENDS,
     ),
     st.builds(

@@ -111,6 +111,9 @@ def test_a_header_that_is_wrong_is_told(header, says):
         '[{"kind":"password","id":"a"}]',
         '[{"kind":"password","id":"a","created_at":"2026-11-20","hash":7}]',
         '[{"kind":"certificate","id":"a","created_at":"2026-11-20","fingerprint_sha256":"ab","serial_hex":"0f","not_after":"2027-01-01"}]',
+        '[{"kind":"certificate","id":"a","created_at":"2026-11-20","fingerprint_sha256":"","serial_hex":"0f","not_after":null}]',
+        '[{"kind":"certificate","id":"a","created_at":"2026-11-20","fingerprint_sha256":"","serial_hex":"","issuer":"CN=x","not_after":null}]',
+        f'[{{"kind":"certificate","id":"a","created_at":"2026-11-20","fingerprint_sha256":"{"ab" * 32}","serial_hex":"0f","not_after":null}}]',
         '[{"kind":"scram","id":"a","created_at":"x","mechanism":"PLAIN"}]',
     ],
 )
@@ -210,8 +213,8 @@ async def test_an_update_takes_no_credential_away_unless_it_says_so(store):
     text = "name,password_hash\na,$6$c2FsdA==$aGFzaA==\n"
     assert await bring(store, text, update=True) == (0, 1)
     after = (await store.page())[0].credentials
-    assert [item.kind for item in after] == ["certificate", "scram", "password"]
-    assert after[:2] == before[1:]
+    assert [item.kind for item in after] == ["certificate", "scram", "certificate", "password"]
+    assert after[:3] == before[1:]
     assert await bring(store, text, update=True) == (0, 0), "the same hash is the same password"
     assert await bring(store, "name,credentials\na,[]\n", update=True) == (0, 1)
     assert (await store.page())[0].credentials == ()
@@ -235,6 +238,7 @@ def rich(name: str) -> Identity:
             PasswordCredential("p", "$argon2id$x", AT, must_change=True, expires_at=later, note="n"),
             CertificateCredential("c", "ab" * 32, "0f", AT, later, revoked_at=AT, issuer="CN=x"),
             ScramCredential("s", "SCRAM-SHA-256", 4096, b"salt", b"stored", b"server", AT),
+            CertificateCredential("d", "", "0f", AT, None, issuer="CN=x"),
         ),
         groups=(GroupName("line-3"),),
         owner="me@x",

@@ -69,9 +69,12 @@ def test_what_ended_long_ago_is_forgotten_but_a_revoked_certificate_stays_on_the
         password("lately", expires_at=later - timedelta(1)),
         certificate("ended", days=10),
         certificate("on-the-crl", revoked_at=long_ago),
+        # Of these nobody knows when they end, so the record of the revoked one is all that refuses it.
+        CertificateCredential("by-serial", "", "0f", AT, None, revoked_at=long_ago, issuer="CN=x"),
+        CertificateCredential("another", "", "10", AT, None, expires_at=long_ago, issuer="CN=x"),
     )
     after = rotated(before, password("new"), at=later, overlap=DAYS_14)
-    assert [item.id for item in after.credentials] == ["lately", "on-the-crl", "new"]
+    assert [item.id for item in after.credentials] == ["lately", "on-the-crl", "by-serial", "new"]
 
 
 def test_live_credentials_are_bounded():
