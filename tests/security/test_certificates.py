@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from bartizan.authn.ocsp import OcspGuard
 from bartizan.identity.register import Register, new_identity, password_credential
 from bartizan.model.credential import CertificateCredential
 from bartizan.testing import Bundle
@@ -319,6 +320,46 @@ def test_without_an_answer_nobody_is_let_in_where_one_is_required(tmp_path: Path
         assert connects(plant, bundle(plant, tmp_path, root.issue("press-01"), "press-01"))[1] == reason
         assert plant.wait_for("provider_unavailable")["authenticator"] == "ocsp of mqtt"
         plant.connect("dash")
+
+
+def test_a_revocation_that_a_responder_tells_of_ends_live_connections_and_no_others(tmp_path: Path, served: Site):
+    root = Issuer.root()
+    lost, kept = root.issue("press-01"), root.issue("press-02")
+    responder = Responder(root, lasts=None)
+    served.posts["/ocsp"] = responder.answer
+    with fleet(tmp_path, root, *asks(served, "soft")) as plant:
+        dash = plant.enrol("dash", "dashboard", password=True)
+        gone, stays = bundle(plant, tmp_path, lost, "press-01"), bundle(plant, tmp_path, kept, "press-02")
+        company, password = bundle(plant, tmp_path, lost, "dash"), (dash.password or "").encode()
+        live = connects(plant, gone)[0]
+        # Whom a password proved came with the same certificate.
+        beside, reason = connects(plant, company, username="dash", password=password)
+        assert reason == 0
+        other = connects(plant, stays)[0]
+        responder.revoked.add(lost.certificate.serial_number)
+        assert connects(plant, gone, "press-01-b")[1] == NOT_AUTHORIZED
+        for wire in (live, beside):
+            wire.expect_refusal(Disconnect, NOT_AUTHORIZED, within_s=5)
+        other.expect_alive()
+        # A name that begins as nobody's does is as free as before.
+        assert connects(plant, stays, "press-02-b")[1] == 0
+
+
+def test_a_responder_is_asked_again_about_who_stays_connected(tmp_path: Path, served: Site):
+    root = Issuer.root()
+    lost = root.issue("press-01")
+    responder = Responder(root, lasts=None)
+    served.posts["/ocsp"] = responder.answer
+    with fleet(tmp_path, root, *asks(served, "soft")) as plant:
+        live = connects(plant, bundle(plant, tmp_path, lost, "press-01"))[0]
+        responder.revoked.add(lost.certificate.serial_number)
+        broker = plant.broker._running.broker
+        guard = broker._chain._guards["mqtt"]
+        assert isinstance(guard, OcspGuard)
+        for known in guard._known.values():
+            known.asked_at -= timedelta(minutes=5)
+        call(plant, broker.look_at_responders())
+        live.expect_refusal(Disconnect, NOT_AUTHORIZED, within_s=5)
 
 
 def test_the_responder_is_asked_about_a_device_of_an_intermediate_too(tmp_path: Path, served: Site):

@@ -3,7 +3,7 @@
 Which entries a listener has is `authn/kinds.py`'s to build from its settings; what an entry is, `authn/entry.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -35,11 +35,19 @@ def name_of(authenticator: Authenticator) -> str:
     return getattr(authenticator, "name", None) or type(authenticator).__name__.lower()
 
 
+Connected = Callable[[], Awaitable[Collection[str]]]
+"""The Client Identifiers of those who are connected now."""
+
+
 class Guard(Protocol):
     """Looks at what came with a CONNECT before any authenticator does."""
 
     async def check(self, request: ConnectRequest) -> float:
         """For how many seconds its consent counts; `Denied`, or `ProviderUnavailable`."""
+        ...
+
+    async def look_again(self, connected: Connected) -> None:
+        """Looks again at what it consented to, as far as that is still connected."""
         ...
 
     async def aclose(self) -> None:
@@ -106,6 +114,11 @@ class Chain:
         except Exception as error:  # noqa: BLE001  an authenticator's own bug must not let anyone in
             return Verdict.deny(ReasonCode.SERVER_UNAVAILABLE, f"an authenticator failed: {type(error).__name__}")
         return Verdict.allow(proof, prefix)
+
+    async def look_again(self, connected: Connected) -> None:
+        """Has guards look again at who is connected."""
+        for guard in self._guards.values():
+            await guard.look_again(connected)
 
     async def aclose(self) -> None:
         """Lets go of what authenticators hold open."""

@@ -16,7 +16,7 @@ from bartizan.authn.entry import Entry, Part
 from bartizan.authn.introspection import introspection_authenticators
 from bartizan.authn.jwt import jwt_authenticators
 from bartizan.authn.ldap import ldap_authenticators
-from bartizan.authn.ocsp import OcspGuard
+from bartizan.authn.ocsp import OcspGuard, Revoked
 from bartizan.authn.outside import Tell
 from bartizan.authn.password import HashKeeper, PasswordAuthenticator
 from bartizan.authn.scram import ScramSurroundings, scram_authenticators
@@ -62,18 +62,20 @@ BUILDERS: Mapping[type, Builder] = {
 }
 
 
-def default_chain(
+def default_chain(  # noqa: PLR0913  what a composition root has to give
     settings: Settings,
     directory: IdentityDirectory,
     authenticators: Sequence[Authenticator] = (),
     keeper: HashKeeper | None = None,
     names: Names | None = None,
     tell: Tell = lambda _name, _wrong: None,
+    *,
+    revoked: Revoked | None = None,
 ) -> Chain:
     """The chain of a configuration: each listener's entries, then anonymous where it says so.
 
     `authenticators` are the embedder's own; `names`, what the policy says about names; `tell` is told of
-    providers that are of no use. Reads the files that the settings name; raises `ConfigurationError`.
+    providers that are of no use, `revoked` of certificates that a responder says to be so. Reads the files that the settings name; raises `ConfigurationError`.
     """
     names = names or OwnNames()
     backoff = Backoff(settings.passwords)
@@ -89,7 +91,11 @@ def default_chain(
         rows = listener.proofs
         entries = usual if rows is None else [entry for row in rows for entry in _entries(row, parts, where)]
         listeners[name] = (*entries, *each_alone([anonymous]))
-    guards = {name: OcspGuard(name, one, tell) for name, one in settings.listeners.items() if one.ocsp != "off"}
+    guards = {
+        name: OcspGuard(name, one, tell, revoked=revoked)
+        for name, one in settings.listeners.items()
+        if one.ocsp != "off"
+    }
     judge = None
     if settings.credentials.ages == "enforce":
         judge = AgeGuard(directory, AgeLimits(settings.credentials.days_max, names.credential_days_max)).judge

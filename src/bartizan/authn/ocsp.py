@@ -1,13 +1,15 @@
 """Asks the CA's responder whether a client certificate still counts (OCSP), before anything else is looked at.
 
-An answer counts until it says; revoked is revoked whatever else proves the client. TLS libraries know stapling only
-from server to client: a client that staples finds nobody here who reads it.
+An answer counts until it says; revoked is revoked whatever else proves the client. Of clients that stay connected the
+responder is asked again when its answer is over. TLS libraries know stapling only from server to client: a client that
+staples finds nobody here who reads it.
 """
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,11 +20,13 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from bartizan.authn.base import Certificate, ConnectRequest, Denied, ProviderUnavailable
+from bartizan.authn.chain import Connected
 from bartizan.authn.fetch import Fetcher
-from bartizan.authn.ocsp_answer import Answer, NoAnswer, question, read
-from bartizan.authn.outside import Gate, Tell, Trouble
+from bartizan.authn.ocsp_answer import Answer, Named, NoAnswer, question, read
+from bartizan.authn.outside import Provider, Tell
 from bartizan.config.files import read_file
 from bartizan.config.listener import Listener
+from bartizan.config.outside import Outside
 from bartizan.errors import ConfigurationError
 from bartizan.model.reason import ReasonCode
 
@@ -31,14 +35,61 @@ ANSWERS_MAX = 65_536
 
 ANSWER_BYTES_MAX = 65_536
 NONCE_BYTES = 32
-DEADLINE_S = 3.0
-CONCURRENT_MAX = 16
-WAITING_MAX = 128
 
 SOFT_S = 30.0
 """As long as nobody is asked again about a certificate on which there was no answer, where none is required."""
 
+AGAIN = timedelta(minutes=5)
+"""So long nobody is asked again about a client that stays connected, however short answers count."""
+
+CLIENTS_MAX = 16
+"""Clients of one certificate that are remembered; with more of them it counts as in use."""
+
 _PORTS = {"http": 80, "https": 443}
+
+FAILURES_MAX = 3
+"""So many certificates without an answer end one look at those that are in use."""
+
+
+class Revoked:
+    """Certificates that a responder has said to be revoked, by fingerprint. `found` is called at each new one."""
+
+    def __init__(self, found: Callable[[], None] = lambda: None) -> None:
+        self._found = found
+        self._known: set[tuple[str, str]] = set()
+
+    def note(self, listener: str, fingerprint: str, *, is_revoked: bool) -> None:
+        """What was answered last."""
+        key = (listener, fingerprint)
+        if not is_revoked:
+            self._known.discard(key)
+        elif key not in self._known:
+            self._known.add(key)
+            self._found()
+
+    def fingerprints(self) -> Collection[str]:
+        """Of all of them."""
+        return {fingerprint for _, fingerprint in self._known}
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was answered about a certificate, and what it takes to ask again without it."""
+
+    url: str
+    issuer: x509.Certificate
+    named: Named
+    answer: Answer
+    asked_at: datetime
+    clients: set[str] = field(default_factory=set)
+
+    def is_due(self, at: datetime) -> bool:
+        """Whether a client that is still connected is to be asked about again."""
+        return max(self.answer.until, self.asked_at + AGAIN) <= at
+
+    def may_be_in_use(self, connected: Collection[str]) -> bool:
+        """Whether one of its clients is connected; one without a Client Identifier of its own may be."""
+        return len(self.clients) > CLIENTS_MAX or "" in self.clients or not self.clients.isdisjoint(connected)
 
 
 class OcspGuard:
@@ -50,20 +101,22 @@ class OcspGuard:
         settings: Listener,
         tell: Tell,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        revoked: Revoked | None = None,
     ) -> None:
+        self._listener = listener
         self._settings = settings
         self._now = now
-        name = f"ocsp of {listener}"
-        self._trouble = Trouble(name, tell)
-        self._gate = Gate(name, concurrent_max=CONCURRENT_MAX, waiting_max=WAITING_MAX, deadline_s=DEADLINE_S)
+        self._revoked = revoked or Revoked()
+        name, outside = f"ocsp of {listener}", Outside()
+        self._provider = Provider(name, outside, tell)
         self._fetcher = Fetcher(
             name,
             ca_file=None,
-            deadline_s=DEADLINE_S,
+            deadline_s=outside.deadline_s,
             bytes_max=ANSWER_BYTES_MAX,
             accept="application/ocsp-response",
         )
-        self._answers: OrderedDict[str, Answer] = OrderedDict()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
         self._cas = _Cas(settings.client_ca_file)
 
     async def check(self, request: ConnectRequest) -> float:
@@ -71,43 +124,74 @@ class OcspGuard:
         certificate = request.certificate
         if certificate is None:
             return float("inf")
-        answer = self._answers.get(certificate.fingerprint_sha256)
-        if answer is None or answer.until <= self._now():
+        known = self._known.get(certificate.fingerprint_sha256)
+        if known is None or known.answer.until <= self._now():
             try:
-                answer = await self._gate.ask(lambda: self._ask(certificate))
+                fresh = await self._provider.ask(lambda: self._first(certificate))
             except (ProviderUnavailable, Denied):
                 if self._settings.ocsp == "required":
                     raise
                 return SOFT_S
-            self._keep(certificate.fingerprint_sha256, answer)
-        match answer.status:
+            fresh.clients |= set() if known is None else known.clients
+            known = fresh
+            self._keep(certificate.fingerprint_sha256, known)
+        if len(known.clients) <= CLIENTS_MAX:
+            known.clients.add(request.client_id)
+        match known.answer.status:
             case ocsp.OCSPCertStatus.REVOKED:
                 raise Denied(ReasonCode.NOT_AUTHORIZED, "the certificate is revoked, its CA's responder says")
             case ocsp.OCSPCertStatus.UNKNOWN if self._settings.ocsp == "required":
                 raise Denied(ReasonCode.NOT_AUTHORIZED, "the CA's responder does not know the certificate")
-        return max(0.0, (answer.until - self._now()).total_seconds())
+        return max(0.0, (known.answer.until - self._now()).total_seconds())
+
+    async def look_again(self, connected: Connected) -> None:
+        """Asks again about certificates in use whose answer is over; those of nobody are forgotten.
+
+        Without an answer nobody is disconnected: who stays away from its responder does not end what is there.
+        """
+        now = self._now()
+        due = [fingerprint for fingerprint, known in self._known.items() if known.is_due(now)]
+        there, failures = await connected() if due else (), 0
+        for fingerprint in due:
+            if failures >= FAILURES_MAX:
+                break  # the others' turn comes with the next look
+            known = self._known.get(fingerprint)
+            if known is None or not known.is_due(now):
+                continue
+            if not known.may_be_in_use(there):
+                self._forget(fingerprint)
+                continue
+            # One after the other: whoever connects finds the gate open.
+            known.asked_at = now
+            try:
+                answer = await self._provider.ask(lambda known=known: self._ask(known.url, known.issuer, known.named))
+            except (ProviderUnavailable, Denied):
+                failures += 1
+                continue
+            known.answer = answer
+            self._note(fingerprint, known)
 
     async def aclose(self) -> None:
         """Closes connections."""
         await self._fetcher.aclose()
 
-    async def _ask(self, certificate: Certificate) -> Answer:
+    async def _first(self, certificate: Certificate) -> _Known:
         try:
             leaf, issuer = self._pair(certificate)
-            url = self._url(leaf)
-            asked = question(leaf, issuer, os.urandom(NONCE_BYTES))
-            reply = await self._fetcher.send(
-                url, asked.public_bytes(Encoding.DER), {"content-type": "application/ocsp-request"}
-            )
-            answer = read(reply.content, asked, issuer, at=self._now())
+            url, named = self._url(leaf), Named.of(leaf, issuer)
         except NoAnswer as error:
-            self._trouble.met(str(error))
             raise ProviderUnavailable(str(error)) from None
-        except ProviderUnavailable as error:
-            self._trouble.met(str(error))
-            raise
-        self._trouble.over()
-        return answer
+        return _Known(url, issuer, named, await self._ask(url, issuer, named), self._now())
+
+    async def _ask(self, url: str, issuer: x509.Certificate, named: Named) -> Answer:
+        asked = question(named, os.urandom(NONCE_BYTES))
+        reply = await self._fetcher.send(
+            url, asked.public_bytes(Encoding.DER), {"content-type": "application/ocsp-request"}
+        )
+        try:
+            return read(reply.content, asked, issuer, at=self._now())
+        except NoAnswer as error:
+            raise ProviderUnavailable(str(error)) from None
 
     def _pair(self, certificate: Certificate) -> tuple[x509.Certificate, x509.Certificate]:
         """The certificate and its issuer: who signed it, whatever else was sent."""
@@ -133,11 +217,20 @@ class OcspGuard:
         usual = f":{_PORTS[scheme]}"
         return place in self._settings.ocsp_hosts or place.removesuffix(usual) in self._settings.ocsp_hosts
 
-    def _keep(self, fingerprint: str, answer: Answer) -> None:
-        self._answers[fingerprint] = answer
-        self._answers.move_to_end(fingerprint)
-        if len(self._answers) > ANSWERS_MAX:
-            self._answers.popitem(last=False)
+    def _keep(self, fingerprint: str, known: _Known) -> None:
+        self._known[fingerprint] = known
+        self._known.move_to_end(fingerprint)
+        self._note(fingerprint, known)
+        if len(self._known) > ANSWERS_MAX:
+            self._forget(next(iter(self._known)))
+
+    def _note(self, fingerprint: str, known: _Known) -> None:
+        is_revoked = known.answer.status is ocsp.OCSPCertStatus.REVOKED
+        self._revoked.note(self._listener, fingerprint, is_revoked=is_revoked)
+
+    def _forget(self, fingerprint: str) -> None:
+        del self._known[fingerprint]
+        self._revoked.note(self._listener, fingerprint, is_revoked=False)
 
 
 class _Cas:

@@ -32,9 +32,29 @@ class Answer:
     until: datetime
 
 
-def question(leaf: x509.Certificate, issuer: x509.Certificate, nonce: bytes) -> ocsp.OCSPRequest:
-    """A request about one certificate. SHA-1 only names it here, and is what every responder knows (RFC 5019)."""
-    builder = ocsp.OCSPRequestBuilder().add_certificate(leaf, issuer, hashes.SHA1())  # noqa: S303
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A certificate as a request names it. SHA-1 only names its issuer here, and is what every responder knows (RFC 5019)."""
+
+    issuer_name_sha1: bytes
+    issuer_key_sha1: bytes
+    serial_number: int
+
+    @classmethod
+    def of(cls, leaf: x509.Certificate, issuer: x509.Certificate) -> "Named":
+        """This one."""
+        told = ocsp.OCSPRequestBuilder().add_certificate(leaf, issuer, hashes.SHA1()).build()  # noqa: S303
+        return cls(told.issuer_name_hash, told.issuer_key_hash, told.serial_number)
+
+
+def question(about: Named, nonce: bytes) -> ocsp.OCSPRequest:
+    """A request about one certificate."""
+    builder = ocsp.OCSPRequestBuilder().add_certificate_by_hash(
+        about.issuer_name_sha1,
+        about.issuer_key_sha1,
+        about.serial_number,
+        hashes.SHA1(),  # noqa: S303
+    )
     return builder.add_extension(x509.OCSPNonce(nonce), critical=False).build()
 
 

@@ -13,8 +13,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from bartizan import _engine
-from bartizan.authn import Authenticator, Certificate, ConnectRequest, default_chain
+from bartizan.authn import Authenticator, Certificate, Chain, ConnectRequest, default_chain
 from bartizan.authn.binding import Names
+from bartizan.authn.ocsp import Revoked
 from bartizan.broker.aged import AgedOut
 from bartizan.broker.ages import AgeWatch
 from bartizan.broker.apply import InForce
@@ -23,6 +24,7 @@ from bartizan.broker.certificates import Certificates, read_material
 from bartizan.broker.chores import Chores
 from bartizan.broker.crls import RevocationLists
 from bartizan.broker.directory import LiveDirectory
+from bartizan.broker.ended import every_client
 from bartizan.broker.hashes import HashWriter
 from bartizan.broker.lock import DirectoryLock
 from bartizan.broker.log import Journal
@@ -79,6 +81,7 @@ class Broker:
     ages: AgeWatch
     aged: AgedOut
     hashes: HashWriter
+    _chain: Chain
     _pump: Pump
 
     def __init__(  # noqa: PLR0913  what a composition root is given
@@ -112,7 +115,9 @@ class Broker:
             self.directory = LiveDirectory(self.store)
             await self.directory.load()
             self.hashes = HashWriter(self.store, self.directory.expect_rehashed)
-            chain = await asyncio.to_thread(
+            # The engine ends connections of certificates that it is told of with the identities.
+            revoked = Revoked(self.directory.changed.set)
+            self._chain = chain = await asyncio.to_thread(
                 default_chain,
                 self.settings,
                 self.directory,
@@ -120,6 +125,7 @@ class Broker:
                 self.hashes,
                 PolicyNames(self),
                 self._tell_provider,
+                revoked=revoked,
             )
             stack.push_async_callback(chain.aclose)
             self.crls = RevocationLists(self.settings, self.data, self.journal)
@@ -128,7 +134,7 @@ class Broker:
             self.engine = self._make_engine(json.dumps(engine_config(self.settings, self.data, self.crls.of)).encode())
             self.certificates = Certificates(self.engine, self.data, self.directory)
             self.certificates.assume(self.settings, self.crls.of)
-            self.in_force = InForce(self.engine, self.directory, policy)
+            self.in_force = InForce(self.engine, self.directory, policy, revoked.fingerprints)
             await tell_recovery(self.in_force.begin(), self.engine, self.journal)
             stack.push_async_callback(asyncio.to_thread, self.engine.stop, self.settings.broker.drain_timeout_s)
             self.usage = UsageBook(self.store)
@@ -216,6 +222,12 @@ class Broker:
         await self.crls.refresh()
         if self.crls.take_changed():
             await self._replace(await asyncio.to_thread(read_material, self.settings, self.data, self.crls.of))
+
+    async def look_at_responders(self) -> None:
+        """Asks OCSP responders again about certificates of clients that stay connected."""
+        await self._chain.look_again(
+            lambda: asyncio.to_thread(lambda: {one["client_id"] for one in every_client(self.engine)})
+        )
 
     def policy_named(self, settings: Settings) -> Path | Sequence[Path]:
         """What names the policy in force: a file, a directory, a pattern, or several."""

@@ -1,6 +1,7 @@
 """Policy and identities -> the engine: whole or not at all, one at a time, newest last."""
 
 import asyncio
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 from bartizan.broker.directory import LiveDirectory, Snapshot, enabled_json
@@ -11,7 +12,15 @@ from bartizan.policy import CompiledPolicy
 class InForce:
     """What the engine decides by: one policy, one state of the identities."""
 
-    def __init__(self, engine: EnginePort, directory: LiveDirectory, policy: CompiledPolicy) -> None:
+    def __init__(
+        self,
+        engine: EnginePort,
+        directory: LiveDirectory,
+        policy: CompiledPolicy,
+        revoked: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        self._revoked = revoked
+        """Fingerprints of certificates that a responder says to be revoked."""
         self._engine = engine
         self._directory = directory
         self._turn = asyncio.Lock()
@@ -33,7 +42,7 @@ class InForce:
         async with self._turn:
             chosen = policy or self.policy
             identities = self._directory.snapshot()
-            self.epoch = await asyncio.to_thread(self._apply, chosen, identities)
+            self.epoch = await asyncio.to_thread(self._apply, chosen, identities, self._revoked())
             self.policy = chosen
             self._reached(identities.revision)
             return self.epoch
@@ -48,8 +57,8 @@ class InForce:
     def _start(self, identities: Snapshot) -> None:
         self._engine.start(self.policy, enabled_json(identities, datetime.now(UTC)))
 
-    def _apply(self, policy: CompiledPolicy, identities: Snapshot) -> int:
-        return self._engine.apply(policy, enabled_json(identities, datetime.now(UTC)))
+    def _apply(self, policy: CompiledPolicy, identities: Snapshot, revoked: Collection[str]) -> int:
+        return self._engine.apply(policy, enabled_json(identities, datetime.now(UTC), revoked))
 
     def _reached(self, revision: int) -> None:
         self._revision = revision

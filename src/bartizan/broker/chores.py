@@ -27,6 +27,9 @@ SAMPLE_INTERVAL_S = 10.0
 SCHEDULE_INTERVAL_S = 6 * 3600.0
 """How often the engine is told how time windows go on: long before what it knows ends."""
 
+RESPONDERS_INTERVAL_S = 60.0
+"""How often it is looked whose OCSP answer is over while it stays connected."""
+
 APPLY_PAUSE_S = 0.1
 """Identities enrolled one after the other are applied together, at most this often."""
 
@@ -56,6 +59,7 @@ class Chores:
         self._spawn(self._every(CARE_INTERVAL.total_seconds(), self._broker.care_for_certificates))
         self._spawn(self._every(SCHEDULE_INTERVAL_S, self._tell_windows))
         self._spawn(self._every(CRL_INTERVAL_S, self._broker.care_for_crls))
+        self._spawn(self._every(RESPONDERS_INTERVAL_S, self._broker.look_at_responders))
         self._spawn(self._watch_ages())
         self._spawn(self._every(DUE_INTERVAL_S, self._end_aged))
         self._spawn(self._every(interval_s or SAMPLE_INTERVAL_S, self._sample))

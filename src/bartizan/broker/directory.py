@@ -6,7 +6,8 @@ does not hold.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+import json
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -229,9 +230,16 @@ def _unrevoked(identity: Identity) -> frozenset[tuple[bool, str]]:
     return frozenset((is_it, item.id) for is_it, item in kept if not getattr(item, "fingerprint_sha256", ""))
 
 
-def enabled_json(snapshot: Snapshot, at: datetime) -> bytes:
-    """The identities that may connect, as the engine takes them: sorted, so that equal ones give equal bytes."""
-    entries: Sequence[bytes | None] = [
+def enabled_json(snapshot: Snapshot, at: datetime, revoked: Collection[str] = ()) -> bytes:
+    """The identities that may connect, as the engine takes them: sorted, so that equal ones give equal bytes.
+
+    `revoked`: fingerprints of certificates that somebody else than the identity store says to be revoked.
+    """
+    entries: list[bytes | None] = [
         entry_of(record, snapshot.groups, at) for _, record in sorted(snapshot.records.items())
     ]
+    if revoked:
+        # Of nobody: no name of MQTT holds U+0000 (1.5.4), so that no client is it, or in its namespace.
+        nobody: dict[str, object] = {"id": "\0", "roles": [], "attributes": {}, "revoked": sorted(revoked)}
+        entries.append(json.dumps(nobody).encode())
     return b"[" + b",".join(entry for entry in entries if entry is not None) + b"]"

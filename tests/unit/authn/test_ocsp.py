@@ -1,5 +1,6 @@
 """Whom an OCSP responder's answer is believed, for how long, and what becomes of a client without one."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -10,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bartizan.authn import Certificate, ConnectRequest, Denied, ProviderUnavailable
-from bartizan.authn.ocsp import SOFT_S, OcspGuard
-from bartizan.authn.ocsp_answer import question
+from bartizan.authn.ocsp import FAILURES_MAX, SOFT_S, OcspGuard, Revoked
+from bartizan.authn.ocsp_answer import Named, question
 from bartizan.config.listener import Listener
 from bartizan.model.reason import ReasonCode
 from tests.authority import OCSP_SIGNING, Issued, Issuer, Responder, Site, now, site
@@ -34,12 +35,12 @@ class Bench:
     directory: Path
     at: datetime
 
-    def guard(self, **more: Any) -> OcspGuard:
+    def guard(self, *, revoked: Revoked | None = None, **more: Any) -> OcspGuard:
         file = self.directory / "ca.pem"
         file.write_bytes(self.ca.pem)
         wanted = {"ocsp": "required", "ocsp_url": self.site.url("/ocsp"), **more}
         listener = Listener.model_validate({"bind": "127.0.0.1:0", "client_ca_file": file, **wanted})
-        return OcspGuard("mqtts", listener, lambda _name, wrong: self.told.append(wrong), lambda: self.at)
+        return OcspGuard("mqtts", listener, lambda _name, wrong: self.told.append(wrong), lambda: self.at, revoked)
 
     def request(self, leaf: Issued | None = None, *chain: Issued) -> ConnectRequest:
         leaf = leaf or self.leaf
@@ -79,6 +80,91 @@ async def test_a_good_answer_counts_until_it_ends_and_nobody_is_asked_meanwhile(
     with pytest.raises(ProviderUnavailable, match="out of date"):
         await guard.check(bench.request())
     assert len(bench.responder.asked) == 2
+
+
+async def test_revoked_is_told_once_and_until_it_is_good_again(bench, closing):
+    told: list[str] = []
+    revoked = Revoked(lambda: told.append("found"))
+    bench.responder.lasts = None
+    closing.append(guard := bench.guard(revoked=revoked))
+    await guard.check(bench.request())
+    assert (told, revoked.fingerprints()) == ([], set())
+    bench.responder.revoked.add(bench.leaf.certificate.serial_number)
+    for _ in range(2):
+        with pytest.raises(Denied):
+            await guard.check(bench.request())
+    assert (told, revoked.fingerprints()) == (["found"], {bench.leaf.fingerprint})
+    # A CA may take "on hold" back.
+    bench.responder.revoked.clear()
+    await guard.check(bench.request())
+    assert revoked.fingerprints() == set()
+
+
+async def connected() -> set[str]:
+    return {"a"}
+
+
+async def test_about_who_stays_connected_the_responder_is_asked_again_when_its_answer_is_over(bench, closing):
+    revoked = Revoked()
+    closing.append(guard := bench.guard(revoked=revoked))
+    await guard.check(bench.request())
+    bench.responder.revoked.add(bench.leaf.certificate.serial_number)
+    bench.at += timedelta(minutes=50)
+    await guard.look_again(connected)
+    assert revoked.fingerprints() == set()
+    bench.at += timedelta(minutes=10)
+    await guard.look_again(connected)
+    assert revoked.fingerprints() == {bench.leaf.fingerprint}
+    assert len(bench.responder.asked) == 2
+
+
+async def test_short_answers_are_not_asked_for_at_every_look(bench, closing):
+    bench.responder.lasts = None
+    closing.append(guard := bench.guard())
+    await guard.check(bench.request())
+    for _ in range(10):
+        bench.at += timedelta(minutes=1)
+        await guard.look_again(connected)
+    assert len(bench.responder.asked) == 3
+
+
+async def test_about_who_has_gone_nobody_is_asked(bench, closing):
+    closing.append(guard := bench.guard())
+    await guard.check(bench.request())
+    await guard.check(replace(bench.request(bench.ca.issue("b")), client_id="b"))
+    await guard.check(replace(bench.request(bench.ca.issue("c")), client_id=""))
+    bench.at += timedelta(hours=1)
+    asked = len(bench.responder.asked)
+    await guard.look_again(connected)
+    # Whose Client Identifier the broker chose may be there still.
+    assert len(bench.responder.asked) == asked + 2
+
+
+async def test_where_the_responder_is_away_those_who_are_there_stay(bench, closing):
+    revoked = Revoked()
+    closing.append(guard := bench.guard(revoked=revoked))
+    for number in range(9):
+        await guard.check(bench.request(bench.ca.issue(f"press-{number}")))
+    bench.site.is_down = True
+    bench.at += timedelta(hours=1)
+    asked = len(bench.site.asked)
+    await guard.look_again(connected)
+    assert len(bench.site.asked) == asked + FAILURES_MAX
+    assert revoked.fingerprints() == set()
+    assert bench.told[-1]
+
+
+async def test_a_slow_responder_is_told_as_one_that_is_of_no_use(bench, closing, monkeypatch):
+    closing.append(guard := bench.guard())
+
+    async def slow(*_words: object) -> None:
+        await asyncio.sleep(9)
+
+    monkeypatch.setattr(guard._fetcher, "send", slow)
+    monkeypatch.setattr(guard._provider._gate, "_deadline_s", 0.05)
+    with pytest.raises(ProviderUnavailable, match="did not answer within"):
+        await guard.check(bench.request())
+    assert bench.told == ["ocsp of mqtts did not answer within 0.05 s"]
 
 
 async def test_who_has_no_certificate_is_not_asked_about(bench, closing):
@@ -147,7 +233,8 @@ def _old_without_end(bench: Bench) -> None:
 
 
 def _about_another(bench: Bench) -> None:
-    asked = question(bench.ca.issue("press-02").certificate, bench.ca.certificate, b"x").public_bytes(Encoding.DER)
+    other = Named.of(bench.ca.issue("press-02").certificate, bench.ca.certificate)
+    asked = question(other, b"x").public_bytes(Encoding.DER)
     bench.responder.nonce = without_nonce
     bench.site.posts["/ocsp"] = lambda _octets: bench.responder.answer(asked)
 

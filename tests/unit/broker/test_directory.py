@@ -143,6 +143,12 @@ async def test_the_roles_of_groups_reach_authenticators_and_engine_and_a_change_
     assert json.loads(enabled_json(directory.snapshot(), NOW))[0]["roles"] == ["press", "writer"]
 
 
+def test_certificates_that_somebody_else_revoked_are_nobodys():
+    told = json.loads(enabled_json(snapshot([PRESS]), NOW, {"cd" * 32, "ab" * 32}))
+    assert [each["id"] for each in told] == ["press-01", "\0"]
+    assert told[1] == {"id": "\0", "roles": [], "attributes": {}, "revoked": ["ab" * 32, "cd" * 32]}
+
+
 SEVEN = PasswordCredential("p", "$7$101$x8s9c0RZ3VYVyPzW$0b7yl5cnGVMq5fOqkkfyAA==", NOW)
 ANEW = "$argon2id$anew"
 
