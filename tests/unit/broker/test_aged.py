@@ -16,7 +16,7 @@ from bartizan.identity.register import Register, new_identity
 from bartizan.model.credential import CertificateCredential, Credential, PasswordCredential
 from bartizan.model.principal import Principal
 from bartizan.policy import CompiledPolicy, check
-from bartizan.store import MemoryIdentityStore
+from bartizan.store.memory import MemoryIdentityStore
 from tests.unit.broker.fake import FakeEngine
 
 NOW = datetime.now(UTC)

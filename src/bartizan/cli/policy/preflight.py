@@ -13,7 +13,7 @@ from bartizan.cli.policy.check import plain as plain_problems
 from bartizan.cli.policy.diff import Differences, differences
 from bartizan.cli.policy.testing import outcomes_of
 from bartizan.cli.policy.testing import plain as plain_outcomes
-from bartizan.config.load import read_file
+from bartizan.config.files import read_file
 from bartizan.config.policy_files import TESTS, expectation_files
 from bartizan.errors import InvalidValue
 from bartizan.policy import CheckResult, Problem, check_all
