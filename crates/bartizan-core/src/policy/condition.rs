@@ -140,11 +140,10 @@ impl Counts {
 
     fn and(self, other: Counts) -> Counts {
         match (self, other) {
-            (Counts::No, _) | (_, Counts::No) => Counts::No,
             (Counts::Yes, other) => other,
             (this, Counts::Yes) => this,
             (this, other) if this == other => this,
-            // Something missing, and nobody there: neither permits nor forbids.
+            // One of them never counts; or something is missing, and nobody there: neither permits nor forbids.
             _ => Counts::No,
         }
     }
@@ -230,6 +229,8 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
+    use crate::wire::PropertyWriter;
+
     const NOBODY: &dyn Fn(&str) -> Option<Arc<str>> = &|_| None;
 
     fn there() -> Circumstances<'static> {
@@ -284,6 +285,16 @@ mod tests {
     }
 
     #[test]
+    fn two_attributes_that_are_missing_are_no_way_around_a_forbid() {
+        let wanted = |name: &str| (name.into(), vec!["a".into()]);
+        let both = Condition { attributes: vec![wanted("site"), wanted("area")], ..Condition::default() };
+        let missing = both.counts(NOBODY, Some(&there()), &OpenWindows::default());
+        assert!(missing.holds(true) && !missing.holds(false));
+        let one = |name: &str| (name == "site").then(|| Arc::from("b"));
+        assert_eq!(both.counts(&one, Some(&there()), &OpenWindows::default()), Counts::No);
+    }
+
+    #[test]
     fn circumstances_are_open_while_nobody_is_connected() {
         let away = |condition: &Condition| condition.counts(NOBODY, None, &OpenWindows::default());
         assert!(away(&listeners(&["wss"])).holds(false) && !away(&listeners(&["wss"])).holds(true));
@@ -291,6 +302,21 @@ mod tests {
         assert_eq!(away(&Condition { windows: Some(vec![0]), ..listeners(&["wss"]) }), Counts::No);
         let both = Condition { attributes: vec![("site".into(), vec![])], ..listeners(&["wss"]) };
         assert!(!away(&both).holds(true) && !away(&both).holds(false));
+    }
+
+    #[test]
+    fn what_a_message_says_of_its_content_is_in_its_properties() {
+        let plain = Asked::plain(QoS::AtMostOnce, false, 1);
+        for (indicator, is_utf8) in [(0, false), (1, true)] {
+            let mut raw = Vec::new();
+            PropertyWriter::new(&mut raw)
+                .put(Property::PayloadFormatIndicator(indicator))
+                .put(Property::ContentType("text/plain"))
+                .put(Property::UserProperty(("k", "v")));
+            let asked = plain.with(Properties { raw: &raw });
+            assert_eq!(asked, Asked { content_type: Some("text/plain"), is_utf8, ..plain });
+        }
+        assert_eq!(plain.with(Properties { raw: &[] }), plain);
     }
 
     #[test]
