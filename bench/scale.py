@@ -19,8 +19,8 @@ import httpx2
 
 from bartizan.api.socket import reachable
 from bench.identities import bring, write_file
-from bench.logins import LISTENER, asked, command
 from bench.process import Running, running
+from bench.proofs import LISTENER, asked, command
 
 WITHIN_S = 1_800.0
 POLL_S = 0.01

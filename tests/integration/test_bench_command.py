@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from bartizan.model.credential import SCRAM_MECHANISMS
 from bartizan.testing import Broker
+from tests.scram import SETTING, accepts, give_keys
 
 OPEN = {"danger_plaintext": "a test on loopback", "danger_anonymous": "a test on loopback"}
 ANYBODY = '[roles.anonymous]\npermit = [{ action = "all", filter = "#" }]\n'
@@ -102,6 +104,23 @@ def test_retained_messages_and_lasting_sessions_of_a_broker_are_measured():
         assert found["setup"]["count"] == 300
         assert found["delivered"] >= 400
         assert report("durable --messages 500 --publishers 2", port=broker.port)["ack_latency_us"]["count"] >= 500
+
+
+@pytest.mark.parametrize("mechanism", SCRAM_MECHANISMS)
+def test_clients_prove_themselves_by_scram_one_after_the_other_and_in_a_crowd(mechanism, tmp_path: Path):
+    settings = [SETTING, accepts("keys"), "limits.connections_per_identity_max=1000"]
+    with Broker(BENCH, settings=settings, danger_plaintext=OPEN["danger_plaintext"]) as broker:
+        broker.enrol("bench", role="bench")
+        password_file = tmp_path / "password"
+        password_file.write_text(give_keys(broker, "bench", mechanism))
+        door = f"--mqtt 5 --user bench --password-file {password_file} --auth-method {mechanism}"
+        found = report(f"connects {door} --messages 40 --connections 4", port=broker.port)
+        assert found["ok"]
+        assert found["delivered"] >= 40
+        assert report(f"idle_sub {door} --connections 20", port=broker.port)["delivered"] == 20
+        password_file.write_text("another password")
+        wrong = report(f"connects {door} --messages 1 --connections 1", port=broker.port, code=1)
+        assert "NotAuthorized" in wrong["error"]
 
 
 def test_a_broker_that_is_not_there_and_a_mistake_are_told_in_one_line(tmp_path: Path):

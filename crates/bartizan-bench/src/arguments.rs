@@ -10,7 +10,8 @@ use lexopt::prelude::*;
 use crate::failure::Failure;
 use crate::fault::{Fault, FaultKind};
 use crate::scenario::Overrides;
-use crate::target::{Login, TargetOptions, TlsOptions};
+use crate::scram::Mechanism;
+use crate::target::{Login, SOURCES_IN_TURN, TargetOptions, TlsOptions};
 
 /// What is to be done.
 #[derive(Clone, Debug)]
@@ -57,9 +58,9 @@ bartizan-bench: drives an MQTT broker, verifies every message, counts the broker
   bartizan-bench run SCENARIO [--host 127.0.0.1] [--port 1883] [--mqtt 3.1.1|5] [--pid PID]...
       [--seconds 10] [--warmup 2] [--messages N] [--stall 10] [--label TEXT] [--quiet]
       [--tls --ca FILE] [--cert FILE --key FILE] [--danger-tls-unverified] [--post-quantum]
-      [--user U --password-file F] [--client-id bench] [--topic bench]
+      [--user U --password-file F [--auth-method SCRAM-SHA-256|SCRAM-SHA-512]] [--client-id bench] [--topic bench]
       [--qos 0|1|2] [--size N] [--publishers N] [--subscribers N] [--window N] [--rate N]
-      [--connections N] [--subscriptions N] [--retained N]
+      [--connections N] [--at-once N] [--sources 100] [--subscriptions N] [--retained N]
   bartizan-bench list
   bartizan-bench relay [--host 127.0.0.1] [--port 1883] [--cert FILE --key FILE]
   bartizan-bench faulty --fault lose|duplicate|reorder|corrupt|wrong_qos [--every 1000] [as relay]
@@ -133,8 +134,10 @@ fn run(words: &mut lexopt::Parser) -> Result<Command, Wrong> {
             version: Version::V311,
             tls: None,
             login: None,
+            mechanism: None,
             client_id: "bench".into(),
             topic: "bench".into(),
+            sources: SOURCES_IN_TURN,
         },
         overrides: Overrides::default(),
         pids: Vec::new(),
@@ -182,6 +185,8 @@ fn target(
         "mqtt" => target.version = version(&words.value()?.string()?)?,
         "client-id" => target.client_id = words.value()?.string()?,
         "topic" => target.topic = words.value()?.string()?,
+        "auth-method" => target.mechanism = Some(mechanism(&words.value()?.string()?)?),
+        "sources" => target.sources = sources(&words.value()?.string()?)?,
         "user" => draft.user = Some(words.value()?.string()?),
         "password-file" => draft.password_file = Some(words.value()?.into()),
         "tls" => drop(draft.tls()),
@@ -206,6 +211,7 @@ fn overrides(name: &str, words: &mut lexopt::Parser, over: &mut Overrides) -> Re
         "subscriptions" => over.subscriptions = Some(words.value()?.parse()?),
         "retained" => over.retained = Some(words.value()?.parse()?),
         "connections" => over.connections = Some(words.value()?.parse()?),
+        "at-once" => over.at_once = Some(words.value()?.parse()?),
         _ => return Ok(false),
     }
     Ok(true)
@@ -266,6 +272,18 @@ fn version(text: &str) -> Result<Version, Failure> {
     }
 }
 
+fn mechanism(text: &str) -> Result<Mechanism, Failure> {
+    let known = || Mechanism::ALL.map(Mechanism::name).join(" or ");
+    let found = Mechanism::ALL.into_iter().find(|mechanism| mechanism.name() == text);
+    found.ok_or_else(|| Failure::Usage(format!("--auth-method is {}, not {text}", known())))
+}
+
+/// They are 127.0.2.1 and those that follow.
+fn sources(text: &str) -> Result<u8, Failure> {
+    let found = text.parse().ok().filter(|count| (1..=250).contains(count));
+    found.ok_or_else(|| Failure::Usage(format!("--sources is 1 to 250, not {text}")))
+}
+
 fn seconds(text: &str) -> Result<Duration, Failure> {
     let wrong = || Failure::Usage(format!("{text} are no seconds"));
     text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(wrong)
@@ -324,6 +342,9 @@ mod tests {
             "faulty --fault hunger",
             "relay --fault lose",
             "run a --password-file x",
+            "run a --auth-method PLAIN",
+            "run a --sources 0",
+            "run a --sources 251",
         ] {
             assert_eq!(of(words).unwrap_err().exit_code(), 2, "{words}");
         }

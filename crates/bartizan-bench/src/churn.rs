@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use mio::{Events, Interest, Poll, Token};
 use rustls::HandshakeKind;
 
-use crate::client::{self, Client, Introduction};
+use crate::client::{Client, Introduction};
 use crate::conditions::Conditions;
 use crate::crowd::{Buffers, PACKET_BYTES_MAX, lost, not_expected, not_mqtt};
 use crate::failure::Failure;
@@ -128,7 +128,7 @@ impl Turnstile<'_> {
         };
         let mut client = Client::new(link);
         let client_id = format!("{}-{place}", self.target.client_id);
-        client::connect(&mut client.out, &self.target, &Introduction { client_id, ..Introduction::default() });
+        client.connect(&self.target, &Introduction { client_id, ..Introduction::default() })?;
         self.poll
             .registry()
             .register(client.link.source(), Token(place), Interest::READABLE | Interest::WRITABLE)
@@ -158,12 +158,16 @@ impl Turnstile<'_> {
                 client.keep(bytes);
                 continue;
             };
-            return match decode(found, Role::Client, Some(self.target.version)).map_err(|error| not_mqtt(&error))? {
-                Packet::Connack(connack) if connack.reason == ReasonCode::Success => Ok(true),
-                other => Err(not_expected(&other)),
-            };
+            match decode(found, Role::Client, Some(self.target.version)).map_err(|error| not_mqtt(&error))? {
+                Packet::Connack(connack) if connack.reason == ReasonCode::Success => {
+                    return client.admitted(&connack).map(|()| true);
+                }
+                Packet::Auth(auth) => client.proceed(&auth)?,
+                other => return Err(not_expected(&other)),
+            }
+            client.keep(bytes.get(found.len..).unwrap_or_default());
         }
-        // TLS may have had to answer before it could pass on CONNECT.
+        // An exchange may go on, and TLS may have had to answer before it could pass on CONNECT.
         client.flush().map_err(lost(place))?;
         Ok(false)
     }

@@ -2,9 +2,14 @@
 
 use std::io;
 
-use bartizan_core::wire::{Connect, PacketId, Properties, Property, PropertyWriter, QoS, SubscriptionOptions, encode};
+use bartizan_core::wire::encode::{self, AuthTail};
+use bartizan_core::wire::{
+    Auth, Connack, Connect, PacketId, Properties, Property, PropertyWriter, QoS, ReasonCode, SubscriptionOptions,
+};
 
+use crate::failure::Failure;
 use crate::link::{Got, Link};
+use crate::scram::Exchange;
 use crate::target::Target;
 
 /// Longer than any run, so that nobody has to ping; not 0, which some brokers refuse.
@@ -43,6 +48,7 @@ pub struct Client {
     pub out: Vec<u8>,
     sent: usize,
     partial: Vec<u8>,
+    exchange: Option<Exchange>,
 }
 
 /// Octets of sent packets that are cut off while the rest waits.
@@ -52,7 +58,7 @@ impl Client {
     /// Over a link that is being opened.
     #[must_use]
     pub fn new(link: Link) -> Client {
-        Client { link, stage: Stage::Connecting, out: Vec::new(), sent: 0, partial: Vec::new() }
+        Client { link, stage: Stage::Connecting, out: Vec::new(), sent: 0, partial: Vec::new(), exchange: None }
     }
 
     /// Receives behind what was left over. Filled so far, and whether there may be more; `None`: nothing there.
@@ -96,6 +102,57 @@ impl Client {
         self.link.push()
     }
 
+    /// Appends the CONNECT of this client, and with it the begin of an exchange where one is to prove who it is.
+    pub fn connect(&mut self, target: &Target, who: &Introduction) -> Result<(), Failure> {
+        self.exchange = target.scram.clone().map(Exchange::begin).transpose()?;
+        let mut raw = Vec::new();
+        let mut properties = PropertyWriter::new(&mut raw);
+        if who.durable && target.version.is_v5() {
+            properties.put(Property::SessionExpiryInterval(3600));
+        }
+        if let Some(exchange) = &self.exchange {
+            properties
+                .put(Property::AuthenticationMethod(exchange.method()))
+                .put(Property::AuthenticationData(exchange.first().as_bytes()));
+        }
+        encode::connect(
+            &mut self.out,
+            &Connect {
+                version: target.version,
+                clean_start: !who.durable,
+                keep_alive_s: KEEP_ALIVE_S,
+                properties: Properties { raw: &raw },
+                client_id: &who.client_id,
+                will: None,
+                user_name: target.login.as_ref().map(|login| login.user.as_str()),
+                password: target.login.as_ref().map(|login| login.password.as_slice()),
+            },
+        );
+        Ok(())
+    }
+
+    /// Appends the answer to an AUTH of the broker, which goes on with the exchange that CONNECT began.
+    pub fn proceed(&mut self, auth: &Auth<'_>) -> Result<(), Failure> {
+        let Some(exchange) = self.exchange.as_mut().filter(|_| auth.reason == ReasonCode::ContinueAuthentication)
+        else {
+            return Err(Failure::Broker(format!("the broker sent {auth:?}")));
+        };
+        let last = exchange.last(authentication_data(auth.properties).unwrap_or_default())?;
+        let tail = AuthTail { method: exchange.method(), payload: Some(last.as_bytes()), reason_string: None };
+        encode::auth(&mut self.out, ReasonCode::ContinueAuthentication, &tail);
+        Ok(())
+    }
+
+    /// Takes a CONNACK that lets this client in: where there was an exchange, it has to prove the broker too.
+    pub fn admitted(&self, connack: &Connack<'_>) -> Result<(), Failure> {
+        match &self.exchange {
+            Some(exchange) if !exchange.is_proved_by(authentication_data(connack.properties)) => {
+                Err(Failure::Broker(format!("the broker did not prove itself by {}", exchange.method())))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Octets that wait to be sent.
     #[inline]
     #[must_use]
@@ -108,25 +165,11 @@ fn too_large() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a packet is larger than any that was asked for")
 }
 
-/// Appends the CONNECT of this client.
-pub fn connect(out: &mut Vec<u8>, target: &Target, who: &Introduction) {
-    let mut raw = Vec::new();
-    if who.durable && target.version.is_v5() {
-        PropertyWriter::new(&mut raw).put(Property::SessionExpiryInterval(3600));
-    }
-    encode::connect(
-        out,
-        &Connect {
-            version: target.version,
-            clean_start: !who.durable,
-            keep_alive_s: KEEP_ALIVE_S,
-            properties: Properties { raw: &raw },
-            client_id: &who.client_id,
-            will: None,
-            user_name: target.login.as_ref().map(|login| login.user.as_str()),
-            password: target.login.as_ref().map(|login| login.password.as_slice()),
-        },
-    );
+fn authentication_data(properties: Properties<'_>) -> Option<&[u8]> {
+    properties.iter().find_map(|property| match property {
+        Property::AuthenticationData(octets) => Some(octets),
+        _ => None,
+    })
 }
 
 /// Appends the SUBSCRIBE to these filters.

@@ -15,7 +15,7 @@ use crate::link::Link;
 use crate::progress::Progress;
 use crate::target::Target;
 
-/// Clients that may be on their way in at once: below any sensible listen backlog.
+/// Clients that may be on their way in at once, where nobody asks for more: below any sensible listen backlog.
 const ENTERING_MAX: usize = 64;
 /// Largest packet read.
 pub const PACKET_BYTES_MAX: u32 = 268_435_460;
@@ -53,6 +53,8 @@ pub struct Crowd {
     pub clients: Vec<Client>,
     /// The smallest Receive Maximum that the broker told any of them.
     pub receive_maximum: u16,
+    /// How many clients may be on their way in at once.
+    pub entering_max: usize,
 }
 
 /// Says which client a failure is about.
@@ -77,7 +79,7 @@ impl Crowd {
     /// Nobody yet.
     pub fn new(target: Target) -> Result<Crowd, Failure> {
         let poll = Poll::new().map_err(Failure::system("epoll"))?;
-        Ok(Crowd { poll, target, clients: Vec::new(), receive_maximum: u16::MAX })
+        Ok(Crowd { poll, target, clients: Vec::new(), receive_maximum: u16::MAX, entering_max: ENTERING_MAX })
     }
 
     /// Lets all of them in, in this order; returns when each is `Ready`. An error if for so long nobody is let in:
@@ -95,7 +97,7 @@ impl Crowd {
         let (mut events, mut buffers) = (Events::with_capacity(1024), Buffers::new(0));
         let (mut entering, mut ready, mut moved) = (0_usize, first, Instant::now());
         while ready < wanted {
-            while entering < ENTERING_MAX {
+            while entering < self.entering_max {
                 let Some(mut next) = waiting.pop_front() else { break };
                 filters.push(std::mem::take(&mut next.filters));
                 self.enter(&next)?;
@@ -175,7 +177,7 @@ impl Crowd {
         let link = Link::open(&self.target, self.target.source(index))
             .map_err(Failure::system(format!("connection {index} to {} cannot be opened", self.target.address)))?;
         let mut client = Client::new(link);
-        client::connect(&mut client.out, &self.target, who);
+        client.connect(&self.target, who)?;
         self.poll
             .registry()
             .register(client.link.source(), Token(index), Interest::READABLE | Interest::WRITABLE)
@@ -232,6 +234,7 @@ fn answer(
 ) -> Result<Option<u16>, Failure> {
     match (client.stage, packet) {
         (Stage::Connecting, Packet::Connack(connack)) if connack.reason == ReasonCode::Success => {
+            client.admitted(connack)?;
             client.stage = if filters.is_empty() { Stage::Ready } else { Stage::Subscribing };
             if !filters.is_empty() {
                 client::subscribe(&mut client.out, target, PacketId::MIN, filters);
@@ -244,6 +247,7 @@ fn answer(
         (Stage::Connecting, Packet::Connack(connack)) => {
             Err(Failure::Broker(format!("connection {index} was refused: {:?}", connack.reason)))
         }
+        (Stage::Connecting, Packet::Auth(auth)) => client.proceed(auth).map(|()| None),
         (Stage::Subscribing, Packet::Suback(suback)) => {
             granted(index, suback.codes, filters)?;
             client.stage = Stage::Ready;

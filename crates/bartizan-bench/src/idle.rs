@@ -23,6 +23,7 @@ const IDLE: Duration = Duration::from_secs(4);
 /// Runs it. Memory may settle for [`IDLE`] before each look, or for the warm-up, whichever is longer.
 pub fn run(plan: &Idle, conditions: &Conditions, progress: &mut Progress) -> Result<Report, Failure> {
     let mut crowd = Crowd::new(conditions.target.clone())?;
+    crowd.entering_max = plan.at_once.unwrap_or(crowd.entering_max);
     let mut report = Report {
         connections: plan.connections,
         subscribers: if plan.subscribed { plan.connections } else { 0 },

@@ -6,7 +6,7 @@
 //! | `arguments`  | the command line                                                                |
 //! | `scenario`   | the scenarios by name                                                           |
 //! | `conditions` | what holds for a run whatever its scenario                                      |
-//! | `target`     | which broker, over what, as whom (`trust`, `tickets`: TLS)                      |
+//! | `target`     | which broker, over what, as whom (`trust`, `tickets`: TLS; `scram`)             |
 //! | `link`       | one connection's octets, plain or TLS                                           |
 //! | `client`     | one MQTT client; `crowd`: all of them, and how they are let in                  |
 //! | `stamp`      | what a message carries so that it can be verified                               |
@@ -38,6 +38,7 @@ mod relay;
 mod report;
 mod retained;
 mod scenario;
+mod scram;
 mod stamp;
 mod subscriptions;
 mod target;

@@ -46,6 +46,8 @@ pub struct Idle {
     pub connections: usize,
     /// Each has one Subscription.
     pub subscribed: bool,
+    /// How many may be on their way in at once. `None`: as few as in any load.
+    pub at_once: Option<usize>,
 }
 
 /// Retained Messages.
@@ -120,6 +122,8 @@ pub struct Overrides {
     pub rate: Option<f64>,
     /// `--connections`
     pub connections: Option<usize>,
+    /// `--at-once`
+    pub at_once: Option<usize>,
     /// `--subscriptions`
     pub subscriptions: Option<usize>,
     /// `--retained`
@@ -178,7 +182,7 @@ fn messages() -> Vec<Scenario> {
 fn others() -> Vec<Scenario> {
     let scenario = |name, about, load| Scenario { name, about, load };
     let churn = |resumed| Load::Churn(Churn { connections: 50, resumed });
-    let idle = |subscribed| Load::Idle(Idle { connections: 10_000, subscribed });
+    let idle = |subscribed| Load::Idle(Idle { connections: 10_000, subscribed, at_once: None });
     vec![
         scenario("connects", "TCP, CONNECT, DISCONNECT, 50 at once", churn(None)),
         scenario("tls_handshakes_full", "the same with TLS, always a full handshake", churn(Some(false))),
@@ -217,7 +221,8 @@ impl Idle {
     /// With what the command line says.
     pub fn with(self, over: &Overrides) -> Result<Idle, Failure> {
         let connections = at_least_one("--connections", over.connections, self.connections)?;
-        Ok(Idle { connections, ..self })
+        let at_once = over.at_once.map(|count| at_least_one("--at-once", Some(count), count)).transpose()?;
+        Ok(Idle { connections, at_once, ..self })
     }
 }
 

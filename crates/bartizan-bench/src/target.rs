@@ -10,12 +10,13 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use crate::failure::Failure;
+use crate::scram::{Mechanism, Scram};
 use crate::trust;
 
 /// Connections from one loopback address: fewer than it has ephemeral ports.
 const CONNECTIONS_PER_SOURCE: usize = 20_000;
-/// Local addresses of connections that come and go.
-const SOURCES_IN_TURN: u64 = 100;
+/// Local addresses of connections that come and go, unless the command line says how many.
+pub const SOURCES_IN_TURN: u8 = 100;
 
 /// As the command line says it.
 #[derive(Clone, Debug)]
@@ -30,10 +31,14 @@ pub struct TargetOptions {
     pub tls: Option<TlsOptions>,
     /// Who to be.
     pub login: Option<Login>,
+    /// By what that is proved, if not by Password.
+    pub mechanism: Option<Mechanism>,
     /// Client Identifiers are this, a `-`, and a number.
     pub client_id: String,
     /// Topics begin with this.
     pub topic: String,
+    /// Local addresses of connections that come and go.
+    pub sources: u8,
 }
 
 /// TLS, as the command line says it.
@@ -76,12 +81,15 @@ pub struct Target {
     pub version: Version,
     /// TLS, and the name its certificate must have.
     pub tls: Option<Tls>,
-    /// Who to be.
+    /// Whose User Name and Password CONNECT carries.
     pub login: Option<Login>,
+    /// Who is proved by an exchange instead.
+    pub scram: Option<Arc<Scram>>,
     /// Client Identifiers are this, a `-`, and a number.
     pub client_id: String,
     /// Topics begin with this.
     pub topic: String,
+    sources: u8,
 }
 
 /// TLS, ready to be used.
@@ -112,13 +120,16 @@ impl Target {
                 name: ServerName::try_from(options.host.clone()).map_err(|_| unknown())?,
             }),
         };
+        let (login, scram) = proofs(options)?;
         Ok(Target {
             address,
             version: options.version,
             tls,
-            login: options.login.clone(),
+            login,
+            scram,
             client_id: options.client_id.clone(),
             topic: options.topic.clone(),
+            sources: options.sources.max(1),
         })
     }
 
@@ -132,7 +143,7 @@ impl Target {
     /// Local addresses in turn, for connections that come and go: each leaves its port unusable for a while.
     #[must_use]
     pub fn source_in_turn(&self, count: u64) -> Option<SocketAddr> {
-        let alias = (count % SOURCES_IN_TURN) as u8 + 1;
+        let alias = (count % u64::from(self.sources)) as u8 + 1;
         self.is_on_loopback().then(|| SocketAddr::from((Ipv4Addr::new(127, 0, 2, alias), 0)))
     }
 
@@ -157,5 +168,15 @@ impl Target {
             Version::V311 => "3.1.1",
             Version::V5 => "5",
         }
+    }
+}
+
+/// What CONNECT carries: User Name and Password, or the begin of an exchange.
+fn proofs(options: &TargetOptions) -> Result<(Option<Login>, Option<Arc<Scram>>), Failure> {
+    match (options.mechanism, &options.login) {
+        (None, login) => Ok((login.clone(), None)),
+        (Some(_), _) if !options.version.is_v5() => Err(Failure::Usage("--auth-method needs --mqtt 5".into())),
+        (Some(_), None) => Err(Failure::Usage("--auth-method needs --user and --password-file".into())),
+        (Some(mechanism), Some(login)) => Ok((None, Some(Arc::new(Scram::new(mechanism, login.clone())?)))),
     }
 }

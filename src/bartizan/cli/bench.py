@@ -46,6 +46,8 @@ class Door:
     """User Name, with --password-file."""
     password_file: Path | None = None
     """File whose first line is the password."""
+    auth_method: Literal["SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    """Prove the password by AUTH instead of sending it; with --mqtt 5."""
     client_id: str | None = None
     """Client Identifiers are this, a '-' and a number. Default: bench."""
     topic: str | None = None
@@ -92,6 +94,10 @@ class Load:
     """Deliveries per second, sent on time: an open loop."""
     connections: int | None = None
     """Connections at once: connects, tls_handshakes_*, idle, idle_sub."""
+    sources: int | None = None
+    """Loopback addresses from which connects and tls_handshakes_* leave, 1 to 250. Default: 100."""
+    at_once: int | None = None
+    """Connections of idle and idle_sub on their way in at once. Default: 64."""
     subscriptions: int | None = None
     """Subscriptions of subs_1m."""
     retained: int | None = None
