@@ -190,16 +190,16 @@ def declared_kinds(template: str) -> list[int]:
     return [2 if part == "#" else 1 if part[:1] == "{" else 0 for part in template.split("/")]
 
 
-def enforced(policy: dict[str, Any], topic: str) -> str:
-    """What becomes of a message to this topic that is not as declared."""
-    everywhere = policy.get("contract", {}).get("enforce", "off")
+def enforced(policy: dict[str, Any], topic: str) -> str | None:
+    """What becomes of a message to this topic that is not as declared; None: nobody looks."""
+    everywhere = policy.get("contract", {}).get("enforce")
     declared = declaration(policy, topic)
-    return everywhere if declared is None else policy["topics"][declared].get("enforce", everywhere)
+    return everywhere if declared is None else policy["topics"][declared].get("enforce", everywhere or "off")
 
 
 def broken(policy: dict[str, Any], topic: str, payload: bytes) -> str | None:
     """How a message is not as declared, where anybody looks: `topic`, `payload`, or not at all."""
-    if topic.startswith("$") or enforced(policy, topic) == "off":
+    if topic.startswith("$") or enforced(policy, topic) is None:
         return None
     declared = declaration(policy, topic)
     if declared is None:

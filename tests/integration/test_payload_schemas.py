@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bartizan.api.metrics import exposition
 from bartizan.testing import Broker, Bundle
 from tests.integration.conftest import run
 from tests.integration.recorder import Place, Proof, Recorder
@@ -92,6 +93,31 @@ def test_mqtt_3_1_1_is_closed(plant):
         writer.send(topic, payload, 1)
         writer.wait_end()
         writer.close()
+
+
+def metrics(broker: Broker) -> dict[str, float]:
+    lines = exposition(broker._running.broker, "")[0].decode().splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[:1] != "#")}
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+@pytest.mark.parametrize(("contract", "undeclared"), [('[contract]\nenforce = "off"', 1), ("", 0)])
+def test_off_counts_what_is_not_as_declared_and_refuses_nothing(version: str, contract: str, undeclared: int):
+    policy = POLICY.replace('enforce   = "warn"\n', "").replace('[contract]\nenforce = "reject"', contract)
+    with Broker(policy) as broker:
+        writer = client(broker, broker.enrol("press-01", "press"), version)
+        for topic, payload in MISFITS + FITS:
+            assert writer.publish(f"data/press-01/{topic}", payload) < 0x80
+        assert writer.publish("scratch/x", b"") < 0x80
+        assert writer.ended is None
+        writer.close()
+        told = metrics(broker)
+    misfits = len(MISFITS) + 1  # and the note of FITS that `warn` lets pass
+    assert told["bartizan_payload_misfits_total"] == misfits
+    assert told["bartizan_topics_undeclared_total"] == undeclared
+    effects = [told[f"bartizan_contract_{effect}_total"] for effect in ("counted", "warned", "refused")]
+    assert effects == [misfits + undeclared, 0, 0]
+    assert told["broker_contract_counted"] <= misfits + undeclared
 
 
 def test_another_policy_holds_for_the_next_message():

@@ -149,6 +149,37 @@ def test_the_tests_of_a_staged_policy_hold_it_back_and_go_with_it(plant, tmp_pat
     assert plant.policy.with_name("new.test.toml").read_text() == expected.format("allow")
 
 
+def test_a_staged_contract_is_compared_message_by_message_and_promoted_with_its_schema(plant, tmp_path):
+    new, schema = tmp_path / "new/plant.toml", tmp_path / "new/schemas/t.json"
+    schema.parent.mkdir(parents=True)
+    asks = 'enforce = "reject"\npayload = { format = "json", schema = "schemas/t.json" }\n'
+    new.write_text(POLICY.replace('publish = ["press"]\n', f'publish = ["press"]\n{asks}'))
+    schema.write_text('{"type": "object"}')
+    assert plant.verb("policy", "stage", new).returncode == 0
+    for topic in ("data/press-09/temperature", "log/press-09/boot"):
+        plant.publish(topic, qos=1)
+    key = 'topics."data/{asset}/temperature".payload'
+    (difference,) = plant.told("policy", "staged")["differences"]
+    assert (difference["topic"], difference["why"], difference["staged_why"], difference["staged_rule"]) == (
+        "data/press-09/temperature", "permitted", "payload_misfit", key,
+    )  # fmt: skip
+    assert f"staged payload_misfit by {key}" in plant.verb("policy", "staged").stdout
+    assert plant.verb("policy", "promote", "--yes").returncode == 1
+    plant.restart()
+    plant.publish("data/press-09/temperature")
+    assert [each["count"] for each in plant.told("policy", "staged")["differences"]] == [2]
+    schema.write_text('{"type": "number"}')
+    assert plant.verb("policy", "stage", new).returncode == 0
+    plant.publish("data/press-09/temperature", qos=1)
+    assert plant.told("policy", "staged")["differences"] == []
+    done = plant.verb("policy", "promote", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (plant.policy.read_text(), (tmp_path / "schemas/t.json").read_text()) == (
+        new.read_text(),
+        schema.read_text(),
+    )
+
+
 def test_what_is_no_policy_is_not_staged(plant, tmp_path):
     bad = tmp_path / "bad.toml"
     bad.write_text("[roles.x]\npermits = []\n")

@@ -1,4 +1,5 @@
-//! Messages held to what the policy declares of their topic: told, or refused with the code that says why; Wills too.
+//! Messages held to what the policy declares of their topic: counted, told, or refused with the code that says why;
+//! Wills too. And what a staged policy would make of them.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says what failed by failing")]
 
@@ -6,10 +7,12 @@ mod server_world;
 
 use std::sync::Arc;
 
+use bartizan_core::event::What;
 use bartizan_core::policy::{
     Broken, Duty, Enforce, Image, ImageError, Misfit, PayloadCheck, PayloadCompiler, PayloadSpec,
 };
 use bartizan_core::server::apply::Change;
+use bartizan_core::server::observations::{Action, Row};
 use bartizan_core::topic::TopicName;
 use bartizan_core::wire::{QoS, ReasonCode, Version};
 use server_world::client::{self, Client, Will};
@@ -39,15 +42,16 @@ const ROLES: &str = r#""roles":[{"name":"all","limits":{},"rules":[{"name":"r","
 const TOPICS: &str = r#"
   {"name":"any/#","pattern":[{"lit":"any"},"many"]},
   {"name":"brief","pattern":[{"lit":"brief"}],"retention_s":60},
+  {"name":"c","pattern":[{"lit":"c"}],"payload":0,"rate_per_s":1000},
   {"name":"rare","pattern":[{"lit":"rare"}],"enforce":"reject","rate_per_s":1},
   {"name":"t/{x}","pattern":[{"lit":"t"},"one"],"enforce":"reject","payload":0},
   {"name":"t/free","pattern":[{"lit":"t"},{"lit":"free"}]},
   {"name":"w","pattern":[{"lit":"w"}],"enforce":"warn","payload":0}"#;
 
+/// Of undeclared topics it says this; nothing, where that is "unsaid".
 fn text(undeclared: &str, topics: &str) -> String {
-    format!(
-        r#"{{"format":3,{ROLES},"undeclared":"{undeclared}","topics":[{topics}],"payloads":[{{"format":"text"}}]}}"#
-    )
+    let said = if undeclared == "unsaid" { String::new() } else { format!(r#""undeclared":"{undeclared}","#) };
+    format!(r#"{{"format":3,{ROLES},{said}"topics":[{topics}],"payloads":[{{"format":"text"}}]}}"#)
 }
 
 fn load(text: &str) -> Result<Image, ImageError> {
@@ -98,38 +102,206 @@ fn passed(world: &mut World, writer: &mut Client, reader: &mut Client, sent: &[(
     reader.got.iter().map(|got| got.topic.clone()).collect()
 }
 
-const SENT: [(&str, &str); 6] =
-    [("t/1", "ok"), ("t/1", "no"), ("t/free", "no"), ("w", "no"), ("any/x", "no"), ("other", "no")];
+const SENT: [(&str, &str); 7] =
+    [("t/1", "ok"), ("t/1", "no"), ("t/free", "no"), ("w", "no"), ("c", "no"), ("any/x", "no"), ("other", "no")];
+
+const EFFECTS: [&str; 3] = ["contract_counted", "contract_warned", "contract_refused"];
+
+/// What was told of messages that are not as declared.
+fn told(world: &World) -> Vec<(&str, &'static str)> {
+    let told = world.events.iter().filter_map(|what| match what {
+        What::ContractBroken { topic, effect, .. } => Some((topic.as_str(), *effect)),
+        _ => None,
+    });
+    told.collect()
+}
 
 #[test]
-fn what_is_not_as_declared_is_refused_told_or_nobody_looks() {
+fn what_is_not_as_declared_is_refused_told_or_counted() {
     for shards in [1, 2] {
         for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
             let mut world = world("reject", shards);
             let mut reader = reader(&mut world);
             let mut writer = joined(&mut world, "writer", Version::V5);
             let got = passed(&mut world, &mut writer, &mut reader, &SENT, qos);
-            assert_eq!(got, ["t/1", "t/free", "w", "any/x"], "{qos:?}");
+            assert_eq!(got, ["t/1", "t/free", "w", "c", "any/x"], "{qos:?}");
             assert!(writer.is_connected);
             assert_eq!(writer.under_way(), 0, "what is refused is answered");
             let acknowledged: Vec<&str> = writer.acknowledged.iter().map(|(topic, _, _)| &**topic).collect();
-            let wanted: &[&str] = if qos == QoS::AtMostOnce { &[] } else { &["t/1", "t/free", "w", "any/x"] };
+            let wanted: &[&str] = if qos == QoS::AtMostOnce { &[] } else { &["t/1", "t/free", "w", "c", "any/x"] };
             assert_eq!(acknowledged, wanted);
-            let counts = ["topics_undeclared", "payload_misfits", "contract_refused", "denied"];
-            assert_eq!(counts.map(|name| counted(&world, name)), [1, 2, 2, 0]);
+            let counts = ["topics_undeclared", "payload_misfits", "denied"];
+            assert_eq!(counts.map(|name| counted(&world, name)), [1, 3, 0]);
+            assert_eq!(EFFECTS.map(|name| counted(&world, name)), [1, 1, 2]);
+            assert_eq!(told(&world), [("t/1", "refused"), ("w", "warned"), ("other", "refused")]);
         }
     }
 }
 
 #[test]
-fn an_undeclared_topic_goes_on_where_it_is_told_or_nobody_looks() {
-    for (undeclared, told) in [("off", 0), ("warn", 1)] {
+fn an_undeclared_topic_goes_on_where_it_is_told_or_counted_or_the_policy_says_nothing_of_it() {
+    for (undeclared, effects) in [("unsaid", [0, 0, 0]), ("off", [1, 0, 0]), ("warn", [0, 1, 0])] {
         let mut world = world(undeclared, 1);
         let mut reader = reader(&mut world);
         let mut writer = joined(&mut world, "writer", Version::V5);
         let got = passed(&mut world, &mut writer, &mut reader, &[("other", "x")], QoS::AtLeastOnce);
-        assert_eq!((got.len(), counted(&world, "topics_undeclared")), (1, told), "{undeclared}");
+        assert_eq!((got.len(), counted(&world, "topics_undeclared")), (1, effects.iter().sum()), "{undeclared}");
+        assert_eq!(EFFECTS.map(|name| counted(&world, name)), effects, "{undeclared}");
+        assert_eq!(told(&world).len() as u64, effects[1], "{undeclared}");
     }
+}
+
+#[test]
+fn what_is_faster_than_declared_is_counted_where_enforce_is_off() {
+    let mut world = world("off", 1);
+    let topics = TOPICS.replace(r#""rate_per_s":1000"#, r#""rate_per_s":1"#);
+    let image = Arc::new(load(&text("unsaid", &topics)).unwrap());
+    world.apply(Change { image, epoch: 3, ..world.change.clone() });
+    let mut reader = reader(&mut world);
+    let mut writer = joined(&mut world, "writer", Version::V5);
+    for _ in 0..25 {
+        writer.publish(&mut world, "c", "ok", QoS::AtMostOnce, false);
+    }
+    rest(&mut world, &mut [&mut writer, &mut reader]);
+    assert_eq!(reader.got.len(), 25);
+    assert_eq!(counted(&world, "topic_rates_exceeded"), 15);
+    assert_eq!(EFFECTS.map(|name| counted(&world, name)), [15, 0, 0]);
+    assert_eq!(told(&world), []);
+}
+
+#[test]
+fn a_policy_that_asks_nothing_of_messages_holds_none_to_anything() {
+    let image =
+        load(&text("unsaid", r#"{"name":"any/#","pattern":[{"lit":"any"},"many"],"enforce":"reject"}"#)).unwrap();
+    assert!(!image.asks_of_messages());
+    for name in ["any/x", "other"] {
+        assert_eq!(image.duty(&TopicName::parse(name).unwrap()), None);
+    }
+    assert!(load(&text("off", "")).unwrap().asks_of_messages());
+    assert!(load(&text("unsaid", TOPICS)).unwrap().asks_of_messages());
+}
+
+/// Who was refused what by which policy: action, topic, why now, why by the staged one, and by which of its keys.
+fn differences(world: &mut World) -> Vec<(Action, String, &'static str, &'static str, String)> {
+    let told = |row: Row| {
+        let by = row.staged_rule.as_deref().unwrap_or_default().to_owned();
+        (row.action, row.topic.to_string(), row.why, row.staged_why, by)
+    };
+    world.observed().differences.into_iter().map(told).collect()
+}
+
+fn stage(world: &mut World, undeclared: &str, topics: &str) {
+    world.watch_image(Some(Arc::new(load(&text(undeclared, topics)).unwrap())), false);
+}
+
+#[test]
+fn a_staged_contract_decides_nothing_and_tells_what_it_would_refuse() {
+    for shards in [1, 2] {
+        let mut world = world("unsaid", shards);
+        let open = Arc::new(load(&text("unsaid", "")).unwrap());
+        world.apply(Change { image: open, epoch: 3, ..world.change.clone() });
+        let mut reader = reader(&mut world);
+        let mut writer = joined(&mut world, "writer", Version::V5);
+        stage(&mut world, "reject", TOPICS);
+        // The first is as declared, the second is not: in one read of the socket, and of one decision.
+        for payload in ["ok", "no", "no"] {
+            writer.publish(&mut world, "t/1", payload, QoS::AtLeastOnce, false);
+        }
+        rest(&mut world, &mut [&mut writer, &mut reader]);
+        let got = passed(&mut world, &mut writer, &mut reader, &SENT, QoS::AtLeastOnce);
+        assert_eq!(got.len(), SENT.len());
+        let wanted = [
+            (Action::Publish, "other".into(), "permitted", "topic_undeclared", "contract.enforce".into()),
+            (Action::Publish, "t/1".into(), "permitted", "payload_misfit", "topics.\"t/{x}\".payload".into()),
+        ];
+        assert_eq!(differences(&mut world), wanted, "{shards} shards");
+        assert_eq!((told(&world), EFFECTS.map(|name| counted(&world, name))), (vec![], [0, 0, 0]));
+        // Whoever goes on is noted again; whoever does not, is not.
+        passed(&mut world, &mut writer, &mut reader, &[("t/1", "no"), ("t/2", "ok")], QoS::AtMostOnce);
+        assert_eq!(differences(&mut world), wanted[1..]);
+        world.look_away();
+        passed(&mut world, &mut writer, &mut reader, &SENT, QoS::AtMostOnce);
+        assert_eq!(differences(&mut world), []);
+    }
+}
+
+#[test]
+fn a_staged_contract_that_asks_less_tells_what_it_would_let_pass() {
+    let mut world = world("reject", 1);
+    let mut reader = reader(&mut world);
+    let mut writer = joined(&mut world, "writer", Version::V5);
+    let lenient = TOPICS.replace(r#""reject""#, r#""warn""#);
+    for (undeclared, topics) in [("warn", &*lenient), ("unsaid", "")] {
+        stage(&mut world, undeclared, topics);
+        let got = passed(&mut world, &mut writer, &mut reader, &SENT, QoS::AtLeastOnce);
+        assert_eq!(got, ["t/1", "t/free", "w", "c", "any/x"]);
+        let wanted = [
+            (Action::Publish, "other".into(), "topic_undeclared", "permitted", "r".into()),
+            (Action::Publish, "t/1".into(), "payload_misfit", "permitted", "r".into()),
+        ];
+        assert_eq!(differences(&mut world), wanted, "{undeclared}");
+    }
+    // The same contract differs in nothing.
+    stage(&mut world, "reject", TOPICS);
+    passed(&mut world, &mut writer, &mut reader, &SENT, QoS::AtLeastOnce);
+    assert_eq!(differences(&mut world), []);
+}
+
+#[test]
+fn what_the_staged_rules_permit_and_its_contract_refuses_is_not_newly_allowed() {
+    let mut world = World::under(
+        r#"{"format":3,"roles":[{"name":"all","limits":{},"rules":[{"name":"n","effect":"permit",
+        "actions":["publish"],"pattern":[{"lit":"any"}],"qos_max":2,"retain":true}]}]}"#,
+        1,
+        wide(),
+        &[("i", &["all"])],
+    );
+    stage(&mut world, "reject", TOPICS);
+    let mut writer = joined(&mut world, "writer", Version::V5);
+    for (topic, payload) in [("t/1", "no"), ("other", "x"), ("t/2", "ok")] {
+        writer.publish(&mut world, topic, payload, QoS::AtLeastOnce, false);
+        rest(&mut world, &mut [&mut writer]);
+    }
+    assert_eq!(differences(&mut world), [(Action::Publish, "t/2".into(), "no_permit", "permitted", "r".into())]);
+}
+
+#[test]
+fn a_staged_rate_counts_what_is_really_sent() {
+    let mut world = world("unsaid", 1);
+    let mut reader = reader(&mut world);
+    let mut writer = joined(&mut world, "writer", Version::V5);
+    stage(
+        &mut world,
+        "unsaid",
+        &TOPICS.replace(r#""payload":0,"rate_per_s":1000"#, r#""enforce":"reject","rate_per_s":1"#),
+    );
+    for sent in [9, 9] {
+        for _ in 0..sent {
+            writer.publish(&mut world, "c", "ok", QoS::AtMostOnce, false);
+        }
+        rest(&mut world, &mut [&mut writer, &mut reader]);
+    }
+    assert_eq!(reader.got.len(), 18);
+    let wanted = (Action::Publish, "c".into(), "permitted", "rate_exceeded", "topics.\"c\".rate_per_s".into());
+    assert_eq!(differences(&mut world), [wanted]);
+}
+
+#[test]
+fn a_will_that_the_staged_contract_would_refuse_is_told_at_connect_and_when_it_fires() {
+    let mut world = world("unsaid", 1);
+    let open = Arc::new(load(&text("unsaid", "")).unwrap());
+    world.apply(Change { image: open, epoch: 3, ..world.change.clone() });
+    stage(&mut world, "unsaid", TOPICS);
+    let mut client = Client::new("w", "i", Version::V5);
+    client.will = Some(Will { topic: "t/1".into(), payload: "no".into(), delay_s: 0 });
+    client.connect(&mut world, 0);
+    rest(&mut world, &mut [&mut client]);
+    assert!(client.is_connected);
+    let wanted = (Action::Will, "t/1".into(), "permitted", "payload_misfit", "topics.\"t/{x}\".payload".into());
+    assert_eq!(differences(&mut world), std::slice::from_ref(&wanted));
+    client.drop_connection(&mut world);
+    rest(&mut world, &mut []);
+    assert_eq!(differences(&mut world), [wanted]);
 }
 
 #[test]
@@ -260,6 +432,8 @@ fn the_most_specific_declaration_holds_alone() {
     let image = load(&text("warn", TOPICS)).unwrap();
     let topic = |text| TopicName::parse(text).unwrap();
     let duty = |text| image.duty(&topic(text));
+    let breach = image.breach(duty("c").unwrap(), b"no").unwrap();
+    assert_eq!((breach.broken, breach.enforce, breach.refuses()), (Broken::Payload, Enforce::Off, false));
     assert_eq!(duty("other"), Some(Duty::Undeclared(Enforce::Warn)));
     assert_eq!((duty("any"), duty("any/x/y"), duty("t/free")), (None, None, None));
     assert_eq!(image.declaration(&topic("t/free")).unwrap().name.as_ref(), "t/free");

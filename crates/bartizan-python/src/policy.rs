@@ -143,7 +143,7 @@ impl CompiledPolicy {
             declared.map(|declared| declared.name.as_ref().to_owned()),
             enforce.unwrap_or(Enforce::Off).as_str(),
             breach.as_ref().map(|breach| breach.broken.as_str()),
-            breach.map_or_else(String::new, |breach| breach.why),
+            breach.map_or_else(String::new, |breach| breach.why.into_owned()),
         ))
     }
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from bartizan.config.files import read_file
 from bartizan.config.policy_files import policy_files
-from bartizan.errors import ConfigurationError
+from bartizan.errors import ConfigurationError, InvalidValue
 from bartizan.policy import CheckResult, CompiledPolicy, check_all
-from bartizan.policy.payload import schema_files
+from bartizan.policy.payload import is_schema, schema_files, schema_place
 
 
 def check_files(named: Path | Sequence[Path]) -> CheckResult:
@@ -23,6 +23,27 @@ def read_files(named: Path | Sequence[Path]) -> list[tuple[str, bytes]]:
     texts = [(str(file), read_file(file, "the policy file")) for file in policy_files(named)]
     schemas = [place for place in schema_files(texts) if Path(place).is_file()]
     return texts + [(place, read_file(Path(place), "the schema")) for place in schemas]
+
+
+def by_name(texts: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """These files by their names; a schema by its way from the file that names it."""
+    schemas = {origin: content for origin, content in texts if is_schema(origin)}
+    policies = [(origin, content) for origin, content in texts if origin not in schemas]
+    found = [(Path(origin).name, content) for origin, content in policies]
+    for origin, content in policies:
+        for name in schema_files([("", content)]):
+            place = schema_place(origin, name)
+            if place in schemas:
+                found.append((name, schemas[place]))
+    return list(dict.fromkeys(found))
+
+
+def each_once(contents: Sequence[tuple[str, bytes]]) -> dict[str, bytes]:
+    """The same; `InvalidValue` if a name is there twice."""
+    found = dict(contents)
+    if len(found) < len(contents):
+        raise InvalidValue("two of the files have the same name: in the policy's place there is room for one")
+    return found
 
 
 def read_policy(named: Path | Sequence[Path]) -> CompiledPolicy:

@@ -1,4 +1,4 @@
-"""Counters -> `$SYS/broker/...` in Mosquitto's names, with its moving averages.
+"""Counters -> `$SYS/broker/...` in Mosquitto's names, with its moving averages; `contract/...` is a name of our own.
 
 One table serves `$SYS` and `/metrics`, so the two never disagree. Pure: time comes in as an argument.
 """
@@ -35,6 +35,9 @@ TOTALS: Mapping[str, str] = {
     "publish/messages/dropped": "publish_dropped",
     "publish/bytes/received": "publish_bytes_received",
     "publish/bytes/sent": "publish_bytes_sent",
+    "contract/counted": "contract_counted",
+    "contract/warned": "contract_warned",
+    "contract/refused": "contract_refused",
 }
 """What was counted since the start."""
 

@@ -18,6 +18,7 @@ from bartizan.broker.ports import EnginePort
 from bartizan.errors import InvalidValue, StoreUnavailable
 from bartizan.model.observation import Watched
 from bartizan.policy import CompiledPolicy, check_all
+from bartizan.policy.payload import is_schema, schema_place
 from bartizan.store.observations import ObservationStore
 
 WRITE_INTERVAL_S = 10.0
@@ -30,7 +31,7 @@ class Staged:
     """A policy that is asked beside the one in force. Times are those of `datetime.isoformat`."""
 
     texts: tuple[tuple[str, str], ...]
-    """Name and text of each of its files, and of what is expected of it."""
+    """Name and text of each of its files, and of what is expected of it; of a schema its way from the policy."""
     digest: str
     since: str
     until: str | None = None
@@ -111,8 +112,8 @@ class Watching:
     async def stage(self, texts: Sequence[tuple[str, str]], until: datetime | None) -> Staged:
         """Asks this policy beside the one in force from now on; `InvalidValue` if it is none."""
         now = datetime.now(UTC)
-        if wrong := [name for name, _ in texts if Path(name).name != name]:
-            raise InvalidValue(f"a file of a staged policy has a name and no path: {', '.join(wrong)}")
+        if wrong := [name for name, _ in texts if not _has_room(name)]:
+            raise InvalidValue(f"no file of a staged policy can have such a name: {', '.join(wrong)}")
         staged = Staged(tuple(texts), "", now.isoformat(), None if until is None else until.isoformat())
         compiled = await asyncio.to_thread(staged.compiled)
         staged = Staged(staged.texts, compiled.digest, staged.since, staged.until)
@@ -191,6 +192,11 @@ class Watching:
 
     async def _keep(self, name: str, value: object) -> None:
         await asyncio.to_thread(self._store.keep, name, value)
+
+
+def _has_room(name: str) -> bool:
+    """True if it is promoted into the policy's place and nowhere else."""
+    return schema_place("", name) == name if is_schema(name) else Path(name).name == name
 
 
 def _is_past(until: str | None, now: datetime) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 from bartizan.model.principal import Identity
 from bartizan.policy.check import CheckResult
 from bartizan.policy.lint_identities import identities_beside_roles, identities_beside_tenants
-from bartizan.policy.lint_messages import messages_that_nobody_looks_at
+from bartizan.policy.lint_messages import misfits_that_nobody_is_told
 from bartizan.policy.lint_reach import Found, rules_beside_rules, rules_beside_topics, topics_beside_topics
 from bartizan.policy.lint_roles import roles_that_reach_too_far
 from bartizan.policy.places import Places
@@ -57,7 +57,7 @@ def _all(places: Places, identities: Iterable[Identity] | None) -> Iterator[Foun
     yield from topics_beside_topics(places)
     yield from rules_beside_topics(places)
     yield from roles_that_reach_too_far(places)
-    yield from messages_that_nobody_looks_at(places)
+    yield from misfits_that_nobody_is_told(places)
     if identities is not None:
         them = list(identities)
         yield from identities_beside_roles(places, them)

@@ -168,6 +168,11 @@ class Topic:
         """True if it asks something of messages, beside who may send them."""
         return any(said is not None for said in (self.payload, self.enforce, self.rate_per_s, self.retention_s))
 
+    @property
+    def is_enforced(self) -> bool:
+        """True if a message may be other than it declares: then `enforce` says what becomes of it."""
+        return self.rate_per_s is not None or (self.payload is not None and self.payload.asks_anything)
+
     def roles(self, action: Action) -> tuple[str, ...]:
         """The roles that may do this."""
         return self.publish if action is Action.PUBLISH else self.subscribe
@@ -243,12 +248,15 @@ class Policy:
     """In ascending order of name."""
     tenants: tuple[Tenant, ...] = ()
     """In ascending order of name."""
-    enforce: Enforce = Enforce.OFF
-    """What becomes of messages to undeclared topics, and of those that are not as a topic declares that says nothing."""
+    enforce: Enforce | None = None
+    """What becomes of messages to undeclared topics, and of those that are not as a topic declares that says nothing.
+
+    None: it does not say. Then nobody looks at undeclared topics, and of declared ones it is `off`.
+    """
 
     def enforced(self, topic: Topic) -> Enforce:
         """What becomes of a message that is not as this topic declares."""
-        return self.enforce if topic.enforce is None else topic.enforce
+        return topic.enforce or self.enforce or Enforce.OFF
 
     def topics_by_role(self) -> Mapping[str, Sequence[tuple[Topic, Action]]]:
         """What the topics grant to each role that they name, in the order of the text."""

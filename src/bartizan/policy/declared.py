@@ -8,7 +8,7 @@ from bartizan.policy.payload import Enforce
 
 def declared(policy: Policy) -> dict[str, object]:
     """The declared topics; nothing where nobody is held to them, so that such a policy is as small as it was."""
-    if policy.enforce is Enforce.OFF and not any(_asks(policy, topic) for topic in policy.topics):
+    if policy.enforce is None and not any(map(_asks, policy.topics)):
         return {}
     # Of those that a message cannot tell apart one says what messages are, or none.
     topics: dict[str, Topic] = {}
@@ -19,14 +19,13 @@ def declared(policy: Policy) -> dict[str, object]:
     image: dict[str, object] = {"topics": images}
     if payloads:
         image["payloads"] = [json.loads(text) for text in payloads]
-    if policy.enforce is not Enforce.OFF:
+    if policy.enforce is not None:
         image["undeclared"] = policy.enforce.value
     return image
 
 
-def _asks(policy: Policy, topic: Topic) -> bool:
-    looks = policy.enforced(topic) is not Enforce.OFF
-    return topic.retention_s is not None or (looks and (topic.payload is not None or topic.rate_per_s is not None))
+def _asks(topic: Topic) -> bool:
+    return topic.is_enforced or topic.retention_s is not None
 
 
 def _image(policy: Policy, topic: Topic, payloads: dict[str, int]) -> dict[str, object]:
@@ -34,11 +33,11 @@ def _image(policy: Policy, topic: Topic, payloads: dict[str, int]) -> dict[str, 
     image: dict[str, object] = {"name": topic.template.text, "pattern": _pattern(topic)}
     if enforce is not Enforce.OFF:
         image["enforce"] = enforce.value
-        if topic.payload is not None:
-            text = json.dumps(topic.payload.as_image(), sort_keys=True)
-            image["payload"] = payloads.setdefault(text, len(payloads))
-        if topic.rate_per_s is not None:
-            image["rate_per_s"] = topic.rate_per_s
+    if topic.payload is not None and topic.payload.asks_anything:
+        text = json.dumps(topic.payload.as_image(), sort_keys=True)
+        image["payload"] = payloads.setdefault(text, len(payloads))
+    if topic.rate_per_s is not None:
+        image["rate_per_s"] = topic.rate_per_s
     if topic.retention_s is not None:
         image["retention_s"] = topic.retention_s
     return image

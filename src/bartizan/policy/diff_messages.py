@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from bartizan.policy.contract import Policy, Topic
 from bartizan.policy.diff import NOTHING, Term
-from bartizan.policy.payload import ENFORCE_WORDS, Enforce
+from bartizan.policy.payload import ENFORCE_WORDS
 
 UNDECLARED = "undeclared topics"
 
@@ -23,24 +23,22 @@ def message_terms(old: Policy, new: Policy) -> tuple[Term, ...]:
 
 
 def _told(policy: Policy) -> Iterator[tuple[str, str]]:
-    if policy.enforce is not Enforce.OFF:
+    if policy.enforce is not None:
         yield UNDECLARED, ENFORCE_WORDS[policy.enforce]
     for topic in policy.topics:
         words = ", ".join(_words(policy, topic))
-        declares = policy.enforce is not Enforce.OFF
+        declares = policy.enforce is not None
         yield topic.template.text, words or ("declared, any message" if declares else "")
 
 
 def _words(policy: Policy, topic: Topic) -> Iterator[str]:
-    enforce = policy.enforced(topic)
-    if enforce is not Enforce.OFF:
-        if topic.payload:
-            schema = topic.payload.schema
-            version = f" ({hashlib.sha256(schema.encode()).hexdigest()[:8]})" if schema else ""
-            yield f"{topic.payload}{version}"
-        if topic.rate_per_s:
-            yield f"at most {topic.rate_per_s} per second"
-        if topic.payload or topic.rate_per_s:
-            yield f"else {ENFORCE_WORDS[enforce]}"
+    if topic.payload and topic.payload.asks_anything:
+        schema = topic.payload.schema
+        version = f" ({hashlib.sha256(schema.encode()).hexdigest()[:8]})" if schema else ""
+        yield f"{topic.payload}{version}"
+    if topic.rate_per_s:
+        yield f"at most {topic.rate_per_s} per second"
+    if topic.is_enforced:
+        yield f"else {ENFORCE_WORDS[policy.enforced(topic)]}"
     if topic.retention_s:
         yield f"of no use after {topic.retention_s} s"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from bartizan.policy.page import Page, Party, RoleEntry, TopicEntry, party_words
-from bartizan.policy.payload import ENFORCE_WORDS, Enforce
+from bartizan.policy.payload import ENFORCE_WORDS
 from bartizan.policy.words import LIMIT_WORDS, TENANTS, condition_words, tenant_words, window_words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|])")
@@ -17,7 +17,7 @@ def markdown(page: Page) -> str:
         "",
         f"Topic contract{f' of {page.dated}' if page.dated else ''}: {len(page.topics)} topics, {len(page.roles)} roles.",
         f"Policy `{page.digest}`. What no line of this page permits is refused.",
-        *([] if page.undeclared is Enforce.OFF else [f"Messages to other topics: {ENFORCE_WORDS[page.undeclared]}."]),
+        *([] if page.undeclared is None else [f"Messages to other topics: {ENFORCE_WORDS[page.undeclared]}."]),
         "",
         *_glance(page),
         "## Topics",

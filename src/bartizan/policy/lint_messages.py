@@ -1,4 +1,4 @@
-"""What topics say about messages, and what of it comes to nothing."""
+"""What topics say about messages, and what of it comes to little or nothing."""
 
 from collections.abc import Iterator
 
@@ -10,14 +10,14 @@ from bartizan.policy.payload import Enforce
 from bartizan.policy.places import Places
 
 
-def messages_that_nobody_looks_at(places: Places) -> Iterator[Found]:
-    """A payload or a rate that is described only; a topic that takes messages out of a wider one's care."""
+def misfits_that_nobody_is_told(places: Places) -> Iterator[Found]:
+    """A payload or a rate of which misfits are counted only; a topic that takes messages out of a wider one's care."""
     policy = places.policy
     filters = [topic.template.widest_filter for topic in policy.topics]
     near = Filters(filters)
     for number, topic in enumerate(policy.topics):
-        if policy.enforced(topic) is Enforce.OFF and (topic.payload or topic.rate_per_s):
-            message = f"nobody looks whether messages to {topic.template.text} are as it declares"
+        if policy.enforced(topic) is Enforce.OFF and topic.is_enforced:
+            message = f"messages to {topic.template.text} that are not as it declares are counted, and nobody is told"
             hint = 'write enforce = "warn" here, or in [contract] for all topics'
             yield Found("declared-not-enforced", places.at(topic.at), message, hint)
         if topic.says_what_messages_are:

@@ -80,8 +80,7 @@ class TopicEntry:
         facts = [("Payload", str(topic.payload))] if topic.payload else []
         facts += [("At most", f"{topic.rate_per_s:,} per second and client")] if topic.rate_per_s else []
         facts += [("Of no use after", f"{topic.retention_s:,} s")] if topic.retention_s else []
-        asks = self.enforce is not Enforce.OFF and (topic.payload or topic.rate_per_s)
-        return tuple(facts + ([("What is not so", ENFORCE_WORDS[self.enforce])] if asks else []))
+        return tuple(facts + ([("What is not so", ENFORCE_WORDS[self.enforce])] if topic.is_enforced else []))
 
     @property
     def name(self) -> str:
@@ -130,7 +129,7 @@ class Page:
     roles: tuple[RoleEntry, ...]
     windows: tuple[Window, ...] = ()
     tenants: tuple[Tenant, ...] = ()
-    undeclared: Enforce = Enforce.OFF
+    undeclared: Enforce | None = None
     """What becomes of messages to topics that are not on it."""
 
     @property

@@ -20,7 +20,7 @@ class Enforce(StrEnum):
     """What becomes of a message that is not as declared."""
 
     OFF = "off"
-    """Nobody looks."""
+    """It is counted, and goes on."""
     WARN = "warn"
     """It is told and counted, and goes on."""
     REJECT = "reject"
@@ -57,6 +57,11 @@ class Payload:
     pattern: str = ""
     bytes_max: int | None = None
 
+    @property
+    def asks_anything(self) -> bool:
+        """False if every payload fits."""
+        return self.format is not PayloadFormat.BYTES or self.bytes_max is not None
+
     def as_image(self) -> dict[str, object]:
         """Its form in a policy image (`policy/contract.rs`, `PayloadSpec`): what it does not say is not there."""
         image: dict[str, object] = {"format": self.format.value}
@@ -82,7 +87,7 @@ FORMAT_WORDS: Final[Mapping[PayloadFormat, str]] = {
 """Formats as people name them."""
 
 ENFORCE_WORDS: Final[Mapping[Enforce, str]] = {
-    Enforce.OFF: "nobody looks",
+    Enforce.OFF: "counted, and passed on",
     Enforce.WARN: "told, and passed on",
     Enforce.REJECT: "refused",
 }

@@ -67,11 +67,11 @@ def messages(reader: Reader, path: Path, body: Mapping[str, object]) -> Messages
     )
 
 
-def contract(reader: Reader, body: object) -> Enforce:
+def contract(reader: Reader, body: object) -> Enforce | None:
     """The `[contract]` table: what holds for topics that are not declared, and for those that say nothing of their own."""
     table = reader.table(("contract",), body)
     reader.refuse_unknown(("contract",), table, _CONTRACT_KEYS)
-    return enforcement(reader, ("contract", "enforce"), table) or Enforce.OFF
+    return enforcement(reader, ("contract", "enforce"), table)
 
 
 def enforcement(reader: Reader, path: Path, body: Mapping[str, object]) -> Enforce | None:

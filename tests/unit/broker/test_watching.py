@@ -106,6 +106,18 @@ async def test_what_is_expected_of_a_staged_policy_is_kept_with_it_and_is_no_par
     assert kept.digest == staged.digest
 
 
+async def test_schemas_are_staged_with_their_policy_and_lead_nowhere_else(engine, store, journal):
+    text = '[topics.a]\npublish = ["r"]\npayload = { format = "json", schema = "s/x.json" }\n[roles.r]\n'
+    made = await watching(engine, store, journal)
+    staged = await made.stage((("p.toml", text), ("s/x.json", '{"type": "number"}')), None)
+    assert Staged.kept(store.fact("staged")) == staged
+    with pytest.raises(InvalidValue, match=r"there is no file s/x\.json"):
+        await made.stage((("p.toml", text),), None)
+    for name in ("../x.json", "/x.json", "s/../x.json", "s/p.toml", "../p.toml", "s/x.proto/"):
+        with pytest.raises(InvalidValue, match="such a name"):
+            await made.stage((*POLICY, (name, "{}")), None)
+
+
 async def test_both_outlive_a_restart(engine, store, journal):
     made = await watching(engine, store, journal)
     staged = await made.stage(POLICY, None)

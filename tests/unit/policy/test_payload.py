@@ -93,16 +93,28 @@ def test_the_same_schema_is_the_same_policy_however_it_is_laid_out():
     assert by_file != digest(said % '"x.json"', SCHEMA.replace("number", "integer"))
 
 
-def test_a_policy_that_asks_nothing_of_messages_is_as_small_as_before():
-    def image(said: str) -> dict[str, object]:
-        result = check(TOPIC + said, "p.toml")
-        assert result.compiled is not None, result.errors
-        return json.loads(result.compiled.image)
+def image(said: str, before: str = "") -> dict[str, object]:
+    result = check(before + TOPIC + said, "p.toml")
+    assert result.compiled is not None, result.errors
+    return json.loads(result.compiled.image)
 
-    assert image("").keys() == image('payload = "json"\nrate_per_s = 1').keys() == {"format", "roles"}
+
+def test_a_policy_that_asks_nothing_of_messages_is_as_small_as_before():
+    assert image("").keys() == image('payload = "bytes"\nenforce = "reject"').keys() == {"format", "roles"}
     assert image("retention_s = 60")["topics"] == [
         {"name": "a/{x}", "pattern": [{"lit": "a"}, "one"], "retention_s": 60}
     ]
+
+
+def test_what_a_topic_declares_is_looked_at_where_it_is_only_counted():
+    asked = {"name": "a/{x}", "pattern": [{"lit": "a"}, "one"], "payload": 0, "rate_per_s": 1}
+    for enforce in ("", '\nenforce = "off"'):
+        told = image('payload = "json"\nrate_per_s = 1' + enforce)
+        assert (told["topics"], told["payloads"]) == ([asked], [{"format": "json"}])
+        assert "undeclared" not in told
+    # Of undeclared topics only [contract] speaks, and `off` is a word too.
+    assert image("", '[contract]\nenforce = "off"\n')["undeclared"] == "off"
+    assert image("", "[contract]\n").keys() == {"format", "roles"}
 
 
 def test_of_topics_that_a_message_cannot_tell_apart_one_says_what_messages_are():

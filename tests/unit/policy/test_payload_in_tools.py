@@ -10,6 +10,7 @@ from bartizan.policy.docs_markdown import markdown
 from bartizan.policy.explain import Explainer
 from bartizan.policy.format import formatted
 from bartizan.policy.page import page_of
+from bartizan.policy.payload import Enforce
 from bartizan.policy.subject import Ask, Subject
 from tests.unit.policy.plant import good
 
@@ -70,6 +71,17 @@ def test_what_is_only_told_passes():
     assert (told.held.declared, told.held.broken, told.passes) == (None, "topic", True)
 
 
+def test_what_is_counted_passes_and_says_so():
+    said_off = TEXT.replace('"warn"', '"off"').replace('"reject"', '"off"')
+    for text in (said_off, said_off.replace('[contract]\nenforce = "off"', "")):
+        told = Explainer(good(text)).explain(PRESS, Ask.parse("publish data/press-01/t"), b'"hot"')
+        assert told.held is not None
+        assert (told.held.enforce, told.held.broken, told.passes) == (Enforce.OFF, "payload", True)
+        undeclared = Explainer(good(text)).explain(PRESS, Ask.parse("publish other/x"), b"")
+        assert undeclared.held is not None
+        assert undeclared.held.broken == ("topic" if text == said_off else None)
+
+
 def test_what_is_denied_is_not_held_to_anything():
     assert explained("data/press-02/t", b"21.5").held is None
     assert Explainer(good(TEXT)).explain(PRESS, Ask.parse("subscribe data/press-01/t")).held is None
@@ -88,13 +100,23 @@ def test_diff_tells_what_topics_ask_anew():
     assert after is not None
     assert message_terms(before, before) == ()
     told = {term.of: (term.before, term.after) for term in message_terms(before, after)}
-    assert told.keys() == {"undeclared topics", "data/{asset}/t", "data/{asset}/#", "data/{asset}/free"}
-    assert told["undeclared topics"] == ("told, and passed on", "nothing")
-    assert told["data/{asset}/#"] == ("text that matches [a-z]+, else told, and passed on", "nothing")
+    assert told.keys() == {"undeclared topics", "data/{asset}/t", "data/{asset}/#"}
+    assert told["undeclared topics"] == ("told, and passed on", "counted, and passed on")
+    matching = "text that matches [a-z]+, else"
+    assert told["data/{asset}/#"] == (f"{matching} told, and passed on", f"{matching} counted, and passed on")
     assert told["data/{asset}/t"][0].endswith(", at most 2 per second, else refused, of no use after 3600 s")
 
 
-def test_lint_tells_what_nobody_looks_at():
+def test_diff_tells_that_nobody_looks_at_undeclared_topics_any_more():
+    before, after = good(TEXT).policy, good(TEXT.replace('[contract]\nenforce = "warn"', "")).policy
+    assert before is not None
+    assert after is not None
+    told = {term.of: (term.before, term.after) for term in message_terms(before, after)}
+    assert told["undeclared topics"] == ("told, and passed on", "nothing")
+    assert told["data/{asset}/free"] == ("declared, any message", "nothing")
+
+
+def test_lint_tells_what_is_counted_only():
     codes = [(found.code, found.line) for found in advise(good(TEXT)) if found.code.startswith("declar")]
     assert codes == [("declaration-hidden", 19)]
     codes = {(found.code, found.line) for found in advise(good(TEXT.replace('"warn"', '"off"')))}

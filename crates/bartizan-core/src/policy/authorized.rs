@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::bind::Grants;
 use super::condition::Asked;
-use super::contract::Duty;
+use super::contract::{Held, StagedDuty};
 use super::decide::Decision;
 use crate::message::Message;
 use crate::parcel::{Carried, Parcel};
@@ -129,7 +129,7 @@ pub struct Admissions {
     last: Option<(QoS, bool)>,
     topic: String,
     /// What is left to be looked at in messages to the topic that was asked for last.
-    duty: Option<Duty>,
+    held: Option<Held>,
     /// A decision that admitted, until somebody asks for it.
     taken: Option<Decision>,
 }
@@ -156,8 +156,14 @@ impl Admissions {
     /// What is left to be looked at in what was admitted last: nothing, where its topic asks for nothing.
     #[inline]
     #[must_use]
-    pub fn duty(&self) -> Option<Duty> {
-        self.duty
+    pub fn held(&self) -> Option<Held> {
+        self.held
+    }
+
+    /// Has messages to the topic that was asked for last looked at by a staged policy as well.
+    pub fn hold_to_staged(&mut self, staged: StagedDuty) {
+        let duty = self.held.and_then(|held| held.duty);
+        self.held = Some(Held { duty, staged: Some(staged) });
     }
 
     /// The decision by which the last `authorize` admitted, if it took one: none where it knew the answer.
@@ -184,7 +190,7 @@ impl Admissions {
         let decision = grants.decide(&publish, &topic);
         let admitted = Grants::proof(publish, topic, decision)?;
         self.taken = Some(decision);
-        self.duty = grants.duty(&topic);
+        self.held = grants.duty(&topic).map(|duty| Held { duty: Some(duty), staged: None });
         if grants.is_about_content() {
             return Ok(admitted);
         }

@@ -3,6 +3,7 @@
 //! Of the declarations that mean a topic the most specific holds, and it alone. What payloads are made of core does
 //! not know: `PayloadCheck` is a port, and whoever loads an image hands in who can make one.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -19,7 +20,7 @@ use crate::topic::TopicName;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Enforce {
-    /// Nobody looks.
+    /// It is counted, and goes on.
     #[default]
     Off,
     /// It is told and counted, and goes on.
@@ -134,6 +135,19 @@ pub enum Duty {
     Declared(TopicId),
 }
 
+/// What is left to be looked at in messages to a topic that rules admit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// By the policy in force.
+    pub duty: Option<Duty>,
+    /// By a staged one.
+    pub staged: Option<StagedDuty>,
+}
+
+/// A staged policy whose rules permit the message too, and what it asks of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StagedDuty(pub Option<Duty>);
+
 /// How a message is not as declared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
@@ -146,6 +160,16 @@ pub enum Broken {
 }
 
 impl Broken {
+    /// Why a policy refuses such a message, beside the words of `Why`.
+    #[must_use]
+    pub const fn as_why(self) -> &'static str {
+        match self {
+            Broken::Topic => "topic_undeclared",
+            Broken::Payload => "payload_misfit",
+            Broken::Rate => "rate_exceeded",
+        }
+    }
+
     /// Its name, as events spell it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -162,18 +186,21 @@ impl Broken {
 pub struct Breach {
     /// How.
     pub broken: Broken,
-    /// What becomes of it; never `Off`.
+    /// What becomes of it.
     pub enforce: Enforce,
     /// The declaration, if there is one.
     pub declared: Option<TopicId>,
     /// In words, without anything of the payload.
-    pub why: String,
+    pub why: Cow<'static, str>,
 }
 
 /// The declared topics of an image.
 #[derive(Debug, Default)]
 pub(super) struct Contract {
-    undeclared: Enforce,
+    /// What becomes of messages to topics that are not declared; `None`: nobody looks.
+    undeclared: Option<Enforce>,
+    /// False where no message is looked at.
+    asks: bool,
     topics: Box<[Declared]>,
     payloads: Box<[Box<dyn PayloadCheck>]>,
     tree: RuleTree,
@@ -181,7 +208,7 @@ pub(super) struct Contract {
 
 impl Contract {
     pub(super) fn load(
-        undeclared: Enforce,
+        undeclared: Option<Enforce>,
         topics: Vec<TopicText>,
         payloads: Vec<PayloadSpec>,
         compiler: &dyn PayloadCompiler,
@@ -221,7 +248,8 @@ impl Contract {
         // At most `TOPICS_MAX`.
         let entry = |at: usize| Entry { rule: RuleId(at as u32), is_forbid: false, condition: None };
         let tree = RuleTree::new(patterns.iter().enumerate().map(|(at, pattern)| (entry(at), &pattern[..])));
-        Ok(Contract { undeclared, topics: declared.into(), payloads, tree })
+        let asks = undeclared.is_some() || declared.iter().any(|declared| !declared.asks_nothing());
+        Ok(Contract { undeclared, asks, topics: declared.into(), payloads, tree })
     }
 }
 
@@ -235,8 +263,7 @@ fn compile(at: usize, spec: &PayloadSpec, compiler: &dyn PayloadCompiler) -> Res
 
 impl Declared {
     fn asks_nothing(&self) -> bool {
-        let looks = self.enforce != Enforce::Off && (self.payload.is_some() || self.rate_per_s.is_some());
-        !looks && self.retention_s.is_none()
+        self.payload.is_none() && self.rate_per_s.is_none() && self.retention_s.is_none()
     }
 }
 
@@ -248,18 +275,52 @@ impl Grants {
     }
 }
 
+impl Breach {
+    /// True if the message is refused for it.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        self.enforce == Enforce::Reject
+    }
+}
+
 impl Image {
+    /// True if it asks anything of any message.
+    #[must_use]
+    pub fn asks_of_messages(&self) -> bool {
+        self.contract.asks
+    }
+
+    /// True if a message with this duty can be refused.
+    #[must_use]
+    pub fn may_refuse(&self, duty: Duty) -> bool {
+        let enforce = match duty {
+            Duty::Undeclared(enforce) => enforce,
+            Duty::Declared(id) => self.declared(id).map_or(Enforce::Off, |declared| declared.enforce),
+        };
+        enforce == Enforce::Reject
+    }
+
+    /// The key of the policy by which such a message is refused, as its author would look for it.
+    #[must_use]
+    pub fn breached_key(&self, breach: &Breach) -> String {
+        let name = breach.declared.and_then(|id| self.declared(id)).map(|declared| &declared.name);
+        match (name, breach.broken) {
+            (Some(name), Broken::Rate) => format!("topics.\"{name}\".rate_per_s"),
+            (Some(name), _) => format!("topics.\"{name}\".payload"),
+            (None, _) => "contract.enforce".to_owned(),
+        }
+    }
+
     /// What a message to this topic is to be looked at for; `None` where there is nothing.
     #[must_use]
     pub fn duty(&self, topic: &TopicName<'_>) -> Option<Duty> {
         let contract = &self.contract;
-        let asks_nothing = contract.topics.is_empty() && contract.undeclared == Enforce::Off;
         // Topics that begin with `$` are the server's own.
-        if asks_nothing || topic.is_dollar() {
+        if !contract.asks || topic.is_dollar() {
             return None;
         }
         let Some(found) = contract.tree.most_specific(topic.as_str()) else {
-            return (contract.undeclared != Enforce::Off).then_some(Duty::Undeclared(contract.undeclared));
+            return contract.undeclared.map(Duty::Undeclared);
         };
         let id = TopicId(found.0);
         self.declared(id).is_some_and(|declared| !declared.asks_nothing()).then_some(Duty::Declared(id))
@@ -283,14 +344,14 @@ impl Image {
     pub fn breach(&self, duty: Duty, payload: &[u8]) -> Option<Breach> {
         let id = match duty {
             Duty::Undeclared(enforce) => {
-                let why = "the policy declares no such topic".to_owned();
+                let why = "the policy declares no such topic".into();
                 return Some(Breach { broken: Broken::Topic, enforce, declared: None, why });
             }
             Duty::Declared(id) => id,
         };
-        let declared = self.declared(id).filter(|declared| declared.enforce != Enforce::Off)?;
+        let declared = self.declared(id)?;
         let check = declared.payload.and_then(|at| self.contract.payloads.get(at as usize))?;
         let Misfit(why) = check.check(payload).err()?;
-        Some(Breach { broken: Broken::Payload, enforce: declared.enforce, declared: Some(id), why })
+        Some(Breach { broken: Broken::Payload, enforce: declared.enforce, declared: Some(id), why: why.into() })
     }
 }

@@ -109,9 +109,9 @@ pub(super) struct ImageText {
     /// In ascending order of name.
     #[serde(default)]
     pub tenants: Vec<TenantText>,
-    /// What becomes of messages to topics that are not declared.
+    /// What becomes of messages to topics that are not declared; nobody looks where it does not say.
     #[serde(default)]
-    pub undeclared: Enforce,
+    pub undeclared: Option<Enforce>,
     /// The topics that the policy declares; none where it holds nobody to them.
     #[serde(default)]
     pub topics: Vec<TopicText>,

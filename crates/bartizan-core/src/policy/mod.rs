@@ -40,7 +40,8 @@ pub use authorized::{Admissions, Authorized, Denied};
 pub use bind::{Grants, Identity, RoleSet};
 pub use condition::{Asked, Circumstances, OpenWindows, Strength};
 pub use contract::{
-    Breach, Broken, Declared, Duty, Enforce, Misfit, PayloadCheck, PayloadCompiler, PayloadFormat, PayloadSpec, TopicId,
+    Breach, Broken, Declared, Duty, Enforce, Held, Misfit, PayloadCheck, PayloadCompiler, PayloadFormat, PayloadSpec,
+    StagedDuty, TopicId,
 };
 pub use decide::{Decision, Why};
 pub use format::ImageError;

@@ -219,7 +219,11 @@ counters! {
     payload_misfits,
     /// Messages beyond the rate that their topic declares.
     topic_rates_exceeded,
-    /// Messages refused for one of these three.
+    /// Times that one of these three was counted, and nobody told.
+    contract_counted,
+    /// Times that one of them was told, and the message went on.
+    contract_warned,
+    /// Messages refused for one of them.
     contract_refused,
     /// Messages waiting in queues.
     queued_messages,

@@ -55,6 +55,7 @@ pub mod listing;
 pub mod met;
 pub mod observations;
 pub mod observe;
+mod observe_contract;
 pub mod open;
 pub mod pressure;
 pub mod publish;

@@ -3,14 +3,17 @@
 //! in tables of `observations`, which are taken away every few seconds.
 //!
 //! A staged policy is asked beside the one in force, and decides nothing: what it would decide otherwise is noted.
+//! What both ask of a message that their rules permit is compared in `observe_contract`, message by message.
 
 use std::sync::Arc;
 
 use slotmap::{Key, SparseSecondaryMap};
 
+use super::contract::TopicRates;
 use super::observations::{
     Action, DENIALS_MAX, DIFFERENCES_MAX, Instance, Kind, LEARNED_MAX, Lost, Observations, Recent, Table, Uses,
 };
+use super::observe_contract::Verdict;
 use super::route::Outgoing;
 use super::shared::{Shared, circumstances};
 use super::{Effects, Server};
@@ -45,8 +48,8 @@ pub struct Staged {
 pub(crate) struct Observer {
     /// By listener: whether its clients are learned from.
     learns: Box<[bool]>,
-    staged: Option<Beside>,
-    recent: Recent,
+    pub(super) staged: Option<Beside>,
+    pub(super) recent: Recent,
     uses: Uses,
     denials: Table,
     differences: Table,
@@ -57,29 +60,40 @@ pub(crate) struct Observer {
 
 /// The staged policy, and what it would grant.
 #[derive(Debug)]
-struct Beside {
-    policy: Staged,
+pub(super) struct Beside {
+    pub policy: Staged,
     windows: OpenWindows,
     shared: Shared,
     /// To those who were asked about; resolved when they are.
-    grants: SparseSecondaryMap<SessionKey, Arc<Grants>>,
+    pub grants: SparseSecondaryMap<SessionKey, Arc<Grants>>,
+    /// What is left of the rates that its declarations have.
+    pub rates: SparseSecondaryMap<SessionKey, TopicRates>,
 }
 
 /// Who asks.
-struct Asker {
+pub(super) struct Asker {
     session: Option<SessionKey>,
     connection: Option<ConnectionKey>,
     principal: Arc<Principal>,
     client_id: Arc<str>,
-    grants: Arc<Grants>,
+    pub grants: Arc<Grants>,
 }
 
 /// A decision and what it is about.
-struct Taken<'a> {
-    action: Action,
-    topic: &'a str,
-    asked: Asked<'a>,
-    decision: Decision,
+pub(super) struct Taken<'a> {
+    pub action: Action,
+    pub topic: &'a str,
+    pub asked: Asked<'a>,
+    /// Of a message: what a policy may ask something of.
+    pub payload: Option<&'a [u8]>,
+    pub decision: Decision,
+}
+
+impl<'a> Taken<'a> {
+    fn will(will: &'a Message, topic: &'a str, decision: Decision) -> Taken<'a> {
+        let (asked, payload) = (Asked::from(will), Some(will.payload()));
+        Taken { action: Action::Will, topic, asked, payload, decision }
+    }
 }
 
 impl Observer {
@@ -96,7 +110,8 @@ impl Observer {
 impl Beside {
     fn new(policy: Staged, now: Time) -> Beside {
         let windows = policy.schedule.at(now);
-        Beside { policy, windows, shared: Shared::default(), grants: SparseSecondaryMap::new() }
+        let (grants, rates) = (SparseSecondaryMap::new(), SparseSecondaryMap::new());
+        Beside { policy, windows, shared: Shared::default(), grants, rates }
     }
 
     /// Its time windows may have changed: then everything is resolved anew.
@@ -156,6 +171,7 @@ impl Server {
             beside.look_at_windows(now);
             let sessions = &self.sessions;
             beside.grants.retain(|key, _| sessions.contains_key(key));
+            beside.rates.retain(|key, _| sessions.contains_key(key));
         }
         let (uses, lost_uses) = if with_uses { observer.uses.take() } else { (Vec::new(), 0) };
         let (denials, lost_denials) = observer.denials.take();
@@ -201,7 +217,9 @@ impl Server {
 
     /// What the staged policy would grant to a Session; none where no policy is staged.
     pub(super) fn staged_grants(&mut self, key: SessionKey) -> Option<Arc<Grants>> {
-        self.observer.as_ref()?.staged.as_ref()?;
+        if let Some(known) = self.observer.as_ref()?.staged.as_ref()?.grants.get(key) {
+            return Some(Arc::clone(known));
+        }
         let asker = self.asker(key)?;
         self.staged_for(&asker)
     }
@@ -230,7 +248,9 @@ impl Server {
             return;
         }
         let (session, asked) = (open.session, asked.with(publish.properties));
-        self.observe_session(session, &Taken { action: Action::Publish, topic, asked, decision }, now);
+        // Where both permit it each message is compared by itself, whatever was decided before.
+        let payload = (!decision.allow).then_some(publish.payload);
+        self.observe_session(session, &Taken { action: Action::Publish, topic, asked, payload, decision }, now);
     }
 
     /// True where the staged policy would decide each delivery by itself.
@@ -245,7 +265,7 @@ impl Server {
             return false;
         }
         let asked = Asked::plain(QoS::AtMostOnce, false, 0);
-        let taken = Taken { action: Action::Subscribe, topic: filter.as_str(), asked, decision };
+        let taken = Taken { action: Action::Subscribe, topic: filter.as_str(), asked, payload: None, decision };
         self.observe_session(key, &taken, now).is_some_and(|staged| staged.per_delivery)
     }
 
@@ -256,7 +276,7 @@ impl Server {
         if decision.allow && !observer.recent.is_news(who, (Action::Receive, topic), &asked, false) {
             return;
         }
-        self.observe_session(key, &Taken { action: Action::Receive, topic, asked, decision }, now);
+        self.observe_session(key, &Taken { action: Action::Receive, topic, asked, payload: None, decision }, now);
     }
 
     /// A Will that is left with CONNECT, before there is a Session.
@@ -278,20 +298,17 @@ impl Server {
             client_id: Arc::from(client_id),
             grants: Arc::clone(grants),
         };
-        let topic = will.topic();
-        let taken = Taken { action: Action::Will, topic: topic.as_str(), asked: Asked::from(will), decision };
-        self.observe_as(&asker, &taken, now);
+        self.observe_as(&asker, &Taken::will(will, will.topic().as_str(), decision), now);
     }
 
     /// A Will that is about to be published, and decided again.
     pub(super) fn observe_will_due(&mut self, key: SessionKey, will: &Message, grants: &Grants, now: Time) {
         let topic = will.topic();
-        let asked = Asked::from(will);
-        let decision = grants.publish(&topic, &asked);
-        self.observe_session(key, &Taken { action: Action::Will, topic: topic.as_str(), asked, decision }, now);
+        let decision = grants.publish(&topic, &Asked::from(will));
+        self.observe_session(key, &Taken::will(will, topic.as_str(), decision), now);
     }
 
-    fn asker(&self, key: SessionKey) -> Option<Asker> {
+    pub(super) fn asker(&self, key: SessionKey) -> Option<Asker> {
         let session = self.sessions.get(key)?;
         Some(Asker {
             session: Some(key),
@@ -311,10 +328,12 @@ impl Server {
     /// Notes a decision. Gives back that of the staged policy.
     fn observe_as(&mut self, asker: &Asker, taken: &Taken<'_>, now: Time) -> Option<Decision> {
         let staged_grants = self.staged_for(asker);
-        let staged = staged_grants.as_ref().and_then(|grants| decide(grants, taken));
-        let at = asker.connection.and_then(|key| self.connections.get(key)).map(|connection| connection.peer.listener);
-        let listener =
-            at.and_then(|at| self.listeners.get(at)).map_or_else(|| Arc::from(""), |rules| Arc::clone(&rules.name));
+        let asked = &taken.asked;
+        let staged = staged_grants.as_ref().and_then(|grants| decide(grants, taken.action, taken.topic, asked));
+        if let (Some(grants), Some(staged)) = (&staged_grants, staged) {
+            self.compare(asker, taken, grants, staged, now);
+        }
+        let (at, listener) = self.listener_of(asker);
         let observer = self.observer.as_mut()?;
         let Decision { allow, rule, why, .. } = taken.decision;
         // As its client knows them: without its tenant's root and name.
@@ -323,53 +342,79 @@ impl Server {
             observer.uses.note(&asker.principal.id, asker.grants.image(), rule, topic);
         }
         let learns = at.and_then(|at| observer.learns.get(at)).copied().unwrap_or_default();
-        let differs = staged.filter(|staged| staged.allow != allow);
-        if allow && !learns && differs.is_none() {
+        if allow && !learns {
             return staged;
         }
-        let name = |grants: &Arc<Grants>, decision: &Decision| {
-            decision.rule.map(|rule| Arc::<str>::from(grants.image().rule_name(rule)))
-        };
         let kind = Kind {
             identity: Arc::clone(&asker.principal.id),
             client_id: Arc::from(""),
             action: taken.action,
             topic: Arc::from(topic),
-            rule: name(&asker.grants, &taken.decision),
+            rule: rule.map(|rule| Arc::from(asker.grants.image().rule_name(rule))),
             staged_rule: None,
         };
-        let mut seen = Instance {
-            client_id: &client_id,
-            listener: &listener,
-            why: why.as_str(),
-            staged_why: "",
-            asked: &taken.asked,
-            now,
-        };
+        let (client_id, listener, why) = (&client_id, &listener, why.as_str());
+        let seen = Instance { client_id, listener, why, staged_why: "", asked, now };
         if !allow {
-            observer.denials.note(DENIALS_MAX, kind.clone(), &seen);
-        } else if learns && taken.action != Action::Receive {
+            observer.denials.note(DENIALS_MAX, kind, &seen);
+        } else if taken.action != Action::Receive {
             // Of clients that share an identity, each is its own teacher.
-            let kind = Kind { client_id: Arc::clone(&client_id), rule: None, ..kind.clone() };
+            let kind = Kind { client_id: Arc::clone(client_id), rule: None, ..kind };
             observer.learned.note(LEARNED_MAX, kind, &seen);
-        }
-        if let Some(staged) = differs {
-            seen.staged_why = staged.why.as_str();
-            let staged_rule = staged_grants.as_ref().and_then(|grants| name(grants, &staged));
-            observer.differences.note(DIFFERENCES_MAX, Kind { staged_rule, ..kind }, &seen);
         }
         staged
     }
 
+    /// Compares what comes of a request under both policies.
+    fn compare(&mut self, asker: &Asker, taken: &Taken<'_>, grants: &Grants, staged: Decision, now: Time) {
+        let live = Verdict::of(&asker.grants, taken.decision, taken.topic, taken.payload);
+        let staged = Verdict::of(grants, staged, taken.topic, taken.payload);
+        if live.passes() != staged.passes() {
+            self.note_difference(asker, taken, (&live, &asker.grants), (&staged, grants), now);
+        }
+    }
+
+    /// Notes that one policy lets pass what the other does not.
+    pub(super) fn note_difference(
+        &mut self,
+        asker: &Asker,
+        taken: &Taken<'_>,
+        (live, grants): (&Verdict, &Grants),
+        (staged, staged_grants): (&Verdict, &Grants),
+        now: Time,
+    ) {
+        let (_, listener) = self.listener_of(asker);
+        let Some(observer) = &mut self.observer else { return };
+        let client_id = scope::known(&asker.client_id);
+        let kind = Kind {
+            identity: Arc::clone(&asker.principal.id),
+            client_id: Arc::from(""),
+            action: taken.action,
+            topic: Arc::from(grants.shown(taken.topic)),
+            rule: live.by(grants.image()),
+            staged_rule: staged.by(staged_grants.image()),
+        };
+        let (client_id, listener, asked) = (&client_id, &listener, &taken.asked);
+        let seen = Instance { client_id, listener, why: live.why(), staged_why: staged.why(), asked, now };
+        observer.differences.note(DIFFERENCES_MAX, kind, &seen);
+    }
+
+    /// Where its client came in, and the name of that; no name where nobody is connected.
+    fn listener_of(&self, asker: &Asker) -> (Option<usize>, Arc<str>) {
+        let at = asker.connection.and_then(|key| self.connections.get(key)).map(|connection| connection.peer.listener);
+        let rules = at.and_then(|at| self.listeners.get(at));
+        (at, rules.map_or_else(|| Arc::from(""), |rules| Arc::clone(&rules.name)))
+    }
+
     /// What the staged policy would grant.
-    fn staged_for(&mut self, asker: &Asker) -> Option<Arc<Grants>> {
+    pub(super) fn staged_for(&mut self, asker: &Asker) -> Option<Arc<Grants>> {
         let beside = self.observer.as_mut()?.staged.as_mut()?;
         if let Some(known) = asker.session.and_then(|key| beside.grants.get(key)) {
             return Some(Arc::clone(known));
         }
         let peer = asker.connection.and_then(|key| self.connections.get(key)).map(|connection| &connection.peer);
         let circumstances = peer.map(|peer| circumstances(peer, &asker.principal, &self.listeners));
-        let Beside { policy, windows, shared, grants } = beside;
+        let Beside { policy, windows, shared, grants, .. } = beside;
         let bound = shared.bind(&policy.image, windows, &asker.principal, &asker.client_id, circumstances);
         if let Some(key) = asker.session {
             grants.insert(key, Arc::clone(&bound));
@@ -379,10 +424,12 @@ impl Server {
 }
 
 /// The same asked of other grants. `None` where the topic is none, which the one in force has told already.
-fn decide(grants: &Grants, taken: &Taken<'_>) -> Option<Decision> {
-    Some(match taken.action {
-        Action::Publish | Action::Will => grants.publish(&TopicName::parse(taken.topic).ok()?, &taken.asked),
-        Action::Subscribe => grants.subscribe(&TopicFilter::parse(taken.topic).ok()?),
-        Action::Receive => grants.receive(&TopicName::parse(taken.topic).ok()?),
+#[cold]
+#[inline(never)]
+pub(super) fn decide(grants: &Grants, action: Action, topic: &str, asked: &Asked<'_>) -> Option<Decision> {
+    Some(match action {
+        Action::Publish | Action::Will => grants.publish(&TopicName::parse(topic).ok()?, asked),
+        Action::Subscribe => grants.subscribe(&TopicFilter::parse(topic).ok()?),
+        Action::Receive => grants.receive(&TopicName::parse(topic).ok()?),
     })
 }

@@ -283,12 +283,13 @@ impl Server {
             Ok(admitted) => {
                 if let Some(decision) = speech.admissions.take_decision() {
                     self.observe_publish(key, publish, topic.as_str(), decision, now);
+                    self.hold_to_staged(key, &admitted, &mut speech.admissions);
                 }
-                let held;
-                let properties = match speech.admissions.duty() {
-                    Some(duty) => {
-                        held = self.held_to(duty, key, &admitted, &speech, properties, now, fx);
-                        held.as_ref()
+                let changed;
+                let properties = match speech.admissions.held() {
+                    Some(held) => {
+                        changed = self.held_to(held, key, &admitted, &speech, properties, now, fx);
+                        changed.as_ref()
                     }
                     None => Some(properties),
                 };

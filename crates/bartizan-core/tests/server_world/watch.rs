@@ -11,9 +11,13 @@ use super::World;
 impl World {
     /// Watches decisions on all shards, beside a staged policy if there is one, and learns from listeners if told so.
     pub fn watch(&mut self, staged: Option<&str>, learns: bool) {
+        self.watch_image(staged.map(|text| Arc::new(Image::load(text.as_bytes()).unwrap())), learns);
+    }
+
+    /// The same, beside a policy that is loaded.
+    pub fn watch_image(&mut self, staged: Option<Arc<Image>>, learns: bool) {
         self.flush_all();
-        let image = |text: &str| Arc::new(Image::load(text.as_bytes()).unwrap());
-        let staged = staged.map(|text| Staged { image: image(text), schedule: Arc::default() });
+        let staged = staged.map(|image| Staged { image, schedule: Arc::default() });
         let learn = if learns { vec![Arc::clone(&self.rules.name)] } else { Vec::new() };
         self.put_watch(Some(Watch { learn, staged }));
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bartizan.broker.history import History
 from bartizan.broker.place import Place, is_expectations, texts_of
-from bartizan.broker.reading import read_files, refusal
+from bartizan.broker.reading import by_name, each_once, read_files, refusal
 from bartizan.cli.control import RunningBroker
 from bartizan.cli.opening import existing, settings_of
 from bartizan.cli.policy.check import plain as plain_problems
@@ -15,11 +15,9 @@ from bartizan.cli.policy.testing import outcomes_of
 from bartizan.cli.policy.testing import plain as plain_outcomes
 from bartizan.config.files import read_file
 from bartizan.config.policy_files import TESTS, expectation_files
-from bartizan.errors import InvalidValue
 from bartizan.policy import CheckResult, Problem, check_all
 from bartizan.policy.advice import advise
 from bartizan.policy.explain import Explainer
-from bartizan.policy.payload import is_schema, schema_files, schema_place
 from bartizan.policy.testing import Outcome, report
 
 
@@ -102,7 +100,7 @@ def preflight(site: Site, new: Sequence[Path], tests: Sequence[Path] = ()) -> Pr
     outcomes = outcomes_of(Explainer(result), beside)
     if outcomes is None:
         return None
-    return looked_at(site, result, [*_named(texts), *_expectations(beside)], outcomes)
+    return looked_at(site, result, [*by_name(texts), *_expectations(beside)], outcomes)
 
 
 def looked_at(
@@ -110,7 +108,7 @@ def looked_at(
 ) -> Preflight:
     """What there is to say about a policy that was found good."""
     explainer = Explainer(result)
-    fitting = site.place.fit(_each_once(contents))
+    fitting = site.place.fit(each_once(contents))
     before, changes = _before(site, fitting), None
     if before is not None:
         live = site.running is not None
@@ -130,28 +128,8 @@ def _before(site: Site, contents: Mapping[str, bytes]) -> CheckResult | None:
     return next((each for each in good if each.compiled and each.compiled.digest == in_force), next(iter(good), None))
 
 
-def _named(texts: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
-    """These files by their names; a schema by its way from the file that names it."""
-    schemas = {origin: content for origin, content in texts if is_schema(origin)}
-    policies = [(origin, content) for origin, content in texts if origin not in schemas]
-    found = [(Path(origin).name, content) for origin, content in policies]
-    for origin, content in policies:
-        for name in schema_files([("", content)]):
-            place = schema_place(origin, name)
-            if place in schemas:
-                found.append((name, schemas[place]))
-    return list(dict.fromkeys(found))
-
-
 def _expectations(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
     """What the policy was tested by, by the names under which that lies beside it."""
     for file in dict.fromkeys(files):
         name = file.name if is_expectations(file.name) else file.stem + TESTS
         yield name, read_file(file, "the file of expectations")
-
-
-def _each_once(contents: Sequence[tuple[str, bytes]]) -> dict[str, bytes]:
-    found = dict(contents)
-    if len(found) < len(contents):
-        raise InvalidValue("two of the files have the same name: in the policy's place there is room for one")
-    return found

@@ -15,6 +15,7 @@ from bartizan.cli.policy.apply import Manner, apply
 from bartizan.cli.policy.reading import counted
 from bartizan.errors import Conflict, EngineUnavailable, NotFound
 from bartizan.model.observation import Watched
+from bartizan.policy.payload import is_schema
 
 _PLAIN = Manner()
 
@@ -44,9 +45,11 @@ def promote(
     with TemporaryDirectory(prefix="bartizan-staged-") as room:
         files = [Path(room) / name for name, _ in policy.texts]
         for file, (_, text) in zip(files, policy.texts, strict=True):
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8", newline="")
-        # Its tests lie beside it there.
-        code = apply(*(file for file in files if not is_expectations(file.name)), manner=manner)
+        # Its tests and its schemas lie beside it there.
+        own = [file for file in files if not is_expectations(file.name) and not is_schema(file.name)]
+        code = apply(*own, manner=manner)
     if code == 0 and not manner.dry_run:
         try:
             told_to(existing(Path.cwd() / manner.data).root, "/v1/policy/unstage")

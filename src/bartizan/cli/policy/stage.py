@@ -9,16 +9,17 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from bartizan.broker.log import escaped
-from bartizan.broker.reading import check_files, refusal
+from bartizan.broker.reading import by_name, each_once, read_files, refusal
 from bartizan.broker.watching import Staged
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Data, Json
 from bartizan.cli.observed import observations_of, record, seconds_text, told_to
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.policy.reading import counted
-from bartizan.config.policy_files import expectation_files, policy_files
+from bartizan.config.policy_files import expectation_files
 from bartizan.errors import InvalidValue
 from bartizan.model.observation import Observation, Watched
+from bartizan.policy import check_all
 
 SHOWN_MAX = 100
 
@@ -45,11 +46,12 @@ def stage(
     """
     if not new:
         raise InvalidValue("name the new policy: a file, a directory or a pattern")
-    result = check_files(new)
+    texts = read_files(new)
+    result = check_all(texts)
     if result.policy is None:
         raise refusal(result, new)
     until = None if for_ is None else (datetime.now(UTC) + parse_duration(for_)).isoformat()
-    told = told_to(existing(Path.cwd() / data).root, "/v1/policy/stage", {"texts": _texts(new), "until": until})
+    told = told_to(existing(Path.cwd() / data).root, "/v1/policy/stage", {"texts": _named(texts, new), "until": until})
     if json_output:
         print(json.dumps(told))
     else:
@@ -89,13 +91,9 @@ def staged(*, data: Data = DEFAULT_DATA, json_output: Json = False) -> int:
     return 1 if found or lost else 0
 
 
-def _texts(named: Sequence[Path]) -> list[tuple[str, str]]:
-    texts: dict[str, str] = {}
-    for file in (*policy_files(named), *expectation_files(named)):
-        if file.name in texts:
-            raise InvalidValue(f"two of the files are called {file.name}: in the policy's place there is room for one")
-        texts[file.name] = file.read_bytes().decode("utf-8")
-    return list(texts.items())
+def _named(texts: Sequence[tuple[str, bytes]], new: Sequence[Path]) -> list[tuple[str, str]]:
+    tests = [(file.name, file.read_bytes()) for file in expectation_files(new)]
+    return [(name, content.decode("utf-8")) for name, content in each_once([*by_name(texts), *tests]).items()]
 
 
 def _lines(policy: Staged | None, found: Sequence[Observation], lost: int) -> Iterator[str]:

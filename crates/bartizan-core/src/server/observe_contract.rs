@@ -1,0 +1,135 @@
+//! A staged policy's contract beside that of the one in force: a message that the rules of both permit, and that one
+//! of them would refuse for its topic, its payload or its rate. Payloads differ, so each message is looked at; only
+//! while a policy is staged that asks something, or the one in force does.
+
+use std::sync::Arc;
+
+use slotmap::Key;
+
+use super::Server;
+use super::contract::rate_breach;
+use super::observations::Action;
+use super::observe::{Taken, decide};
+use crate::message::Time;
+use crate::policy::{Admissions, Asked, Breach, Decision, Duty, Grants, Image, StagedDuty};
+use crate::session::{ConnectionKey, SessionKey};
+use crate::topic::TopicName;
+use crate::wire::Publish;
+
+/// What comes of a request under one policy.
+pub(super) struct Verdict {
+    /// By its rules.
+    decision: Decision,
+    /// Where they permit it: what its contract refuses it for.
+    refusal: Option<Breach>,
+}
+
+impl Verdict {
+    /// A message with this payload is held to what its topic declares, but for the rate.
+    pub(super) fn of(grants: &Grants, decision: Decision, topic: &str, payload: Option<&[u8]>) -> Verdict {
+        let look = |payload| {
+            let duty = grants.duty(&TopicName::parse(topic).ok()?)?;
+            grants.image().breach(duty, payload).filter(Breach::refuses)
+        };
+        Verdict { decision, refusal: payload.filter(|_| decision.allow).and_then(look) }
+    }
+
+    pub(super) fn passes(&self) -> bool {
+        self.decision.allow && self.refusal.is_none()
+    }
+
+    pub(super) fn why(&self) -> &'static str {
+        self.refusal.as_ref().map_or(self.decision.why.as_str(), |breach| breach.broken.as_why())
+    }
+
+    /// The rule, or the key of the contract, by which it is so.
+    pub(super) fn by(&self, image: &Image) -> Option<Arc<str>> {
+        match &self.refusal {
+            Some(breach) => Some(Arc::from(image.breached_key(breach))),
+            None => self.decision.rule.map(|rule| Arc::from(image.rule_name(rule))),
+        }
+    }
+}
+
+fn asked<'a>(publish: &Publish<'a>) -> Asked<'a> {
+    Asked::plain(publish.qos, publish.retain, publish.payload.len()).with(publish.properties)
+}
+
+impl Server {
+    /// Has messages to a topic that was just decided looked at by the staged policy as well, if one is staged.
+    #[inline]
+    pub(super) fn hold_to_staged(&mut self, key: ConnectionKey, admitted: &Publish<'_>, admissions: &mut Admissions) {
+        if self.observer.as_ref().is_some_and(|observer| observer.staged.is_some())
+            && let Some(duty) = self.staged_duty(key, admitted, admissions)
+        {
+            admissions.hold_to_staged(duty);
+        }
+    }
+
+    /// What the staged policy would refuse messages for, where its rules permit them; `None` where neither policy can.
+    #[cold]
+    fn staged_duty(
+        &mut self,
+        key: ConnectionKey,
+        admitted: &Publish<'_>,
+        admissions: &Admissions,
+    ) -> Option<StagedDuty> {
+        let staged = &self.observer.as_ref()?.staged.as_ref()?.policy;
+        if !staged.image.asks_of_messages() && admissions.held().is_none() {
+            return None;
+        }
+        let (session, _) = self.speaker(key)?;
+        let grants = self.staged_grants(session)?;
+        if !decide(&grants, Action::Publish, admitted.topic, &asked(admitted))?.allow {
+            return None;
+        }
+        let duty =
+            grants.duty(&TopicName::assume_parsed(admitted.topic)).filter(|duty| grants.image().may_refuse(*duty));
+        (duty.is_some() || admissions.held().is_some()).then_some(StagedDuty(duty))
+    }
+
+    /// Notes where one of both policies refuses a message for its contract and the other does not.
+    pub(super) fn compare_contracts(
+        &mut self,
+        StagedDuty(duty): StagedDuty,
+        key: ConnectionKey,
+        admitted: &Publish<'_>,
+        refused: Option<&Breach>,
+        now: Time,
+    ) {
+        let Some((session, _)) = self.speaker(key) else { return };
+        let staged = duty.and_then(|duty| self.staged_refusal(duty, session, admitted.payload, now));
+        let ((None, Some(one)) | (Some(one), None)) = (refused, staged.as_ref()) else { return };
+        let asked = asked(admitted);
+        let what = (Action::Publish, admitted.topic);
+        // Told apart from what rules decide of the same client and topic.
+        let who = key.data().as_ffi() ^ ((1 + one.broken as u64) << 62);
+        let Some(observer) = &mut self.observer else { return };
+        if !observer.recent.is_news(who, what, &asked, false) {
+            return;
+        }
+        let Some(asker) = self.asker(session) else { return };
+        let Some(grants) = self.staged_for(&asker) else { return };
+        let Some(decision) = decide(&asker.grants, what.0, what.1, &asked) else { return };
+        let live = Verdict { decision, refusal: refused.cloned() };
+        let Some(decision) = decide(&grants, what.0, what.1, &asked) else { return };
+        let staged = Verdict { decision, refusal: staged };
+        let taken = Taken { action: what.0, topic: what.1, asked, payload: None, decision: live.decision };
+        self.note_difference(&asker, &taken, (&live, &asker.grants), (&staged, &grants), now);
+    }
+
+    /// What the staged policy would refuse a message for. It counts messages against its own rates.
+    fn staged_refusal(&mut self, duty: Duty, session: SessionKey, payload: &[u8], now: Time) -> Option<Breach> {
+        let beside = self.observer.as_mut()?.staged.as_mut()?;
+        let image = &beside.policy.image;
+        if let Duty::Declared(id) = duty
+            && image.declared(id)?.rate_per_s.is_some()
+        {
+            let counted = beside.rates.entry(session)?.or_default();
+            if let Some(breach) = rate_breach(image, id, Some(counted), now).filter(Breach::refuses) {
+                return Some(breach);
+            }
+        }
+        image.breach(duty, payload).filter(Breach::refuses)
+    }
+}
