@@ -40,7 +40,8 @@ def demo(
 
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_tells_v5_clients_closes_the_others_and_exits_0(tmp_path: Path, stack: ExitStack, by: signal.Signals):
-    with running(tmp_path / "data") as broker:
+    # Longer than the test waits: nobody waits for a connection that is silent.
+    with running(tmp_path / "data", "broker.drain_timeout_s=300") as broker:
         new, _ = demo(stack, broker, "dash-01", "dash-01")
         old, _ = demo(stack, broker, "dash-01", "dash-01-old", v311)
         silent = stack.enter_context(plain(broker.port("mqtts")))

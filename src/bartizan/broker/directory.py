@@ -81,17 +81,7 @@ class LiveDirectory(IdentityDirectory):
     async def refresh(self) -> bool:
         """Takes over what changed in the store, and quarantines that ended; whether anything did."""
         async with self._refreshing:
-            self._looked_at = asyncio.get_running_loop().time()
-            matters = released = self._end_quarantines(datetime.now(UTC))
-            delta = await self._store.changes_since(self.revision)
-            if delta.revision != self.revision:
-                matters |= await self._follow(delta)
-            elif not released:
-                return False
-            if matters:
-                self.engine_revision = self.revision
-                self.changed.set()
-            return True
+            return await self._take_over(await self._store.changes_since(self.revision))
 
     async def get(self, name: str) -> Identity | None:
         """The identity of exactly this name, as it acts: with the roles of its groups."""
@@ -105,9 +95,12 @@ class LiveDirectory(IdentityDirectory):
         return frozenset(name for name in names if name in self._records)
 
     async def renewed(self, identity: Identity) -> Identity | None:
-        """See `IdentityDirectory`. Costs a look at the store, at most one in `UNKNOWN_INTERVAL_S`."""
-        if not await self._look_again():
-            return None
+        """See `IdentityDirectory`. Waits for a look at the store that begins after the question."""
+        asked_at = _now()
+        await asyncio.sleep(self._looked_at + UNKNOWN_INTERVAL_S - asked_at)
+        async with self._refreshing:
+            if self._looked_at <= asked_at:
+                await self._look()
         record = self._records.get(identity.name)
         now = None if record is None else self._acting(unpack(record))
         return now if now != identity else None
@@ -209,9 +202,29 @@ class LiveDirectory(IdentityDirectory):
         if self._refreshing.locked():
             async with self._refreshing:
                 return True  # another's look is ours as well
-        if asyncio.get_running_loop().time() - self._looked_at < UNKNOWN_INTERVAL_S:
+        if _now() - self._looked_at < UNKNOWN_INTERVAL_S:
             return False
-        return await self.refresh()
+        async with self._refreshing:
+            return await self._look()
+
+    async def _look(self) -> bool:
+        self._looked_at = _now()
+        return await self._take_over(await self._store.look_for_changes(self.revision))
+
+    async def _take_over(self, delta: Delta) -> bool:
+        matters = released = self._end_quarantines(datetime.now(UTC))
+        if delta.revision != self.revision:
+            matters |= await self._follow(delta)
+        elif not released:
+            return False
+        if matters:
+            self.engine_revision = self.revision
+            self.changed.set()
+        return True
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _but_for_hashes(identity: Identity) -> Identity:

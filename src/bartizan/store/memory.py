@@ -112,6 +112,10 @@ class MemoryIdentityStore(MemoryOperators):
 
     async def changes_since(self, revision: int) -> Delta:
         """What changed after `revision`."""
+        return await self.look_for_changes(revision)
+
+    async def look_for_changes(self, revision: int) -> Delta:
+        """What changed after `revision`."""
         state = self._state
         if revision >= state.revision:
             return Delta(revision=state.revision, written=frozenset(), removed=frozenset())

@@ -143,6 +143,10 @@ class IdentityStore(IdentityDirectory, Protocol):
         """The identities of these names, as far as there are any, in order of name."""
         ...
 
+    async def look_for_changes(self, revision: int) -> Delta:
+        """`changes_since`, asked of what is stored, also where the store would be told of a change: that may be late."""
+        ...
+
     async def revoked_certificates(self) -> Sequence[CertificateCredential]:
         """Every certificate on record that was revoked."""
         ...

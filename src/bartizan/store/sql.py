@@ -61,7 +61,7 @@ class SqlIdentityStore(SqlOperators):
         return found if found != identity else None
 
     async def look_for_changes(self, revision: int) -> Delta:
-        """What any process changed after `revision`: what `changes_since` says where it cannot know better."""
+        """What any process changed after `revision`, from the tables."""
         async with self.reading() as connection:
             now, groups_at = (await connection.execute(select(REVISION.c.value, REVISION.c.groups_value))).one()
             if now <= revision:

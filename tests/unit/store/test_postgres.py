@@ -63,6 +63,7 @@ async def test_what_another_broker_writes_is_heard_and_silence_costs_no_query(st
     assert (await store.changes_since(0)).revision == 0
     assert statements == []
     revision = await other.commit([Create(identity("from-outside"))])
+    assert (await store.look_for_changes(0)).revision == revision, "whether or not the notice has come"
     await other.close()
     async with asyncio.timeout(5):
         while (delta := await store.changes_since(0)).revision == 0:  # noqa: ASYNC110  what it waits for has no event

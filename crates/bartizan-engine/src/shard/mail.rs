@@ -101,6 +101,7 @@ impl Shard {
             }
             Mail::Drain(grace_ms, done) => {
                 self.server.drain(now, &mut self.fx);
+                self.drop_strangers();
                 self.drain = Some((now.plus_ms(grace_ms), done));
             }
             Mail::Stop => self.is_running = false,
