@@ -166,7 +166,7 @@ def test_a_staged_contract_is_compared_message_by_message_and_promoted_with_its_
     assert f"staged payload_misfit by {key}" in plant.verb("policy", "staged").stdout
     assert plant.verb("policy", "promote", "--yes").returncode == 1
     plant.restart()
-    plant.publish("data/press-09/temperature")
+    plant.publish("data/press-09/temperature", qos=1)
     assert [each["count"] for each in plant.told("policy", "staged")["differences"]] == [2]
     schema.write_text('{"type": "number"}')
     assert plant.verb("policy", "stage", new).returncode == 0

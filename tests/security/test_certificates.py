@@ -414,14 +414,14 @@ def test_a_policy_that_shortens_the_age_of_a_password_ends_the_connections_that_
 def test_a_password_that_becomes_too_old_ends_its_connection_and_proves_nothing_more(tmp_path: Path):
     policy = PLANT + "\n[roles.guest]\ncredentials = { password_days_max = 7 }\n"
     with party(policy, "credentials.ages=enforce", directory=tmp_path) as plant:
-        age = timedelta(days=7) - timedelta(seconds=3)
+        age = timedelta(days=7) - timedelta(seconds=8)
         secret = password_credential("correct horse battery", at=datetime.now(UTC) - age)
         guest = replace(new_identity("guest", at=now(), roles=["guest"]), credentials=(secret,))
         call(plant, Register(plant.broker._running._store).add(guest))
         wire = Wire(tls_stream(plant))
         wire.send(v5.connect("guest", username="guest", password=b"correct horse battery"))
         wire.expect(Connack, reason=0, within_s=5)
-        wire.expect_refusal(Disconnect, MAXIMUM_CONNECT_TIME, within_s=10)
+        wire.expect_refusal(Disconnect, MAXIMUM_CONNECT_TIME, within_s=30)
         again = Wire(tls_stream(plant))
         again.send(v5.connect("guest", username="guest", password=b"correct horse battery"))
         again.expect_refusal(Connack, NOT_AUTHORIZED, within_s=5)

@@ -18,13 +18,13 @@ use bartizan_core::wire::{QoS, ReasonCode, Version};
 use server_world::client::{self, Client, Will};
 use server_world::{World, wide};
 
-/// Payloads that begin with `ok`.
+/// Payloads that begin with this.
 #[derive(Debug)]
-struct Begins;
+struct Begins(String);
 
 impl PayloadCheck for Begins {
     fn check(&self, payload: &[u8]) -> Result<(), Misfit> {
-        if payload.starts_with(b"ok") { Ok(()) } else { Err(Misfit("it does not begin so".into())) }
+        if payload.starts_with(self.0.as_bytes()) { Ok(()) } else { Err(Misfit("it does not begin so".into())) }
     }
 }
 
@@ -32,7 +32,8 @@ struct Compiler;
 
 impl PayloadCompiler for Compiler {
     fn compile(&self, spec: &PayloadSpec) -> Result<Box<dyn PayloadCheck>, String> {
-        if spec.pattern.is_some() { Err("no patterns".into()) } else { Ok(Box::new(Begins)) }
+        let begins = spec.schema.clone().unwrap_or_else(|| "ok".into());
+        if spec.pattern.is_some() { Err("no patterns".into()) } else { Ok(Box::new(Begins(begins))) }
     }
 }
 
@@ -245,6 +246,39 @@ fn a_staged_contract_that_asks_less_tells_what_it_would_let_pass() {
     stage(&mut world, "reject", TOPICS);
     passed(&mut world, &mut writer, &mut reader, &SENT, QoS::AtLeastOnce);
     assert_eq!(differences(&mut world), []);
+}
+
+#[test]
+fn what_would_be_refused_is_told_beside_what_would_pass_of_the_same_topic() {
+    let mut world = world("unsaid", 1);
+    let mut reader = reader(&mut world);
+    let mut writer = joined(&mut world, "writer", Version::V5);
+    let other = text("unsaid", TOPICS).replace(r#"{"format":"text"}"#, r#"{"format":"text","schema":"no"}"#);
+    world.watch_image(Some(Arc::new(load(&other).unwrap())), false);
+    passed(&mut world, &mut writer, &mut reader, &[("t/1", "no"), ("t/1", "ok"), ("t/1", "no")], QoS::AtLeastOnce);
+    let key = "topics.\"t/{x}\".payload";
+    let wanted = [
+        (Action::Publish, "t/1".into(), "payload_misfit", "permitted", "r".into()),
+        (Action::Publish, "t/1".into(), "permitted", "payload_misfit", key.into()),
+    ];
+    let mut noted = differences(&mut world);
+    noted.sort_by_key(|(_, _, why, ..)| *why);
+    assert_eq!(noted, wanted);
+}
+
+#[test]
+fn what_the_contract_refuses_and_the_staged_rules_deny_is_not_newly_refused() {
+    let mut world = world("reject", 1);
+    let mut reader = reader(&mut world);
+    let mut writer = joined(&mut world, "writer", Version::V5);
+    let nothing = Image::load(br#"{"format":3,"roles":[{"name":"all","limits":{},"rules":[]}]}"#).unwrap();
+    world.watch_image(Some(Arc::new(nothing)), false);
+    let got =
+        passed(&mut world, &mut writer, &mut reader, &[("other", "x"), ("t/1", "no"), ("w", "ok")], QoS::AtLeastOnce);
+    assert_eq!(got, ["w"]);
+    let of_messages = |row: &(Action, String, &str, &str, String)| row.0 == Action::Publish;
+    let noted: Vec<_> = differences(&mut world).into_iter().filter(of_messages).collect();
+    assert_eq!(noted, [(Action::Publish, "w".into(), "permitted", "no_permit", String::new())]);
 }
 
 #[test]

@@ -212,6 +212,7 @@ impl Server {
     pub(super) fn forget_staged(&mut self, key: SessionKey) {
         if let Some(beside) = self.observer.as_mut().and_then(|observer| observer.staged.as_mut()) {
             beside.grants.remove(key);
+            beside.rates.remove(key);
         }
     }
 
@@ -248,8 +249,7 @@ impl Server {
             return;
         }
         let (session, asked) = (open.session, asked.with(publish.properties));
-        // Where both permit it each message is compared by itself, whatever was decided before.
-        let payload = (!decision.allow).then_some(publish.payload);
+        let payload = Some(publish.payload);
         self.observe_session(session, &Taken { action: Action::Publish, topic, asked, payload, decision }, now);
     }
 
@@ -367,8 +367,11 @@ impl Server {
 
     /// Compares what comes of a request under both policies.
     fn compare(&mut self, asker: &Asker, taken: &Taken<'_>, grants: &Grants, staged: Decision, now: Time) {
-        let live = Verdict::of(&asker.grants, taken.decision, taken.topic, taken.payload);
-        let staged = Verdict::of(grants, staged, taken.topic, taken.payload);
+        // Where the rules of both permit a PUBLISH each message is compared by itself, whatever was decided before.
+        let is_compared = taken.action == Action::Publish && taken.decision.allow && staged.allow;
+        let payload = taken.payload.filter(|_| !is_compared);
+        let live = Verdict::of(&asker.grants, taken.decision, taken.topic, payload);
+        let staged = Verdict::of(grants, staged, taken.topic, payload);
         if live.passes() != staged.passes() {
             self.note_difference(asker, taken, (&live, &asker.grants), (&staged, grants), now);
         }

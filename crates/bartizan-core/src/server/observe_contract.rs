@@ -102,8 +102,8 @@ impl Server {
         let ((None, Some(one)) | (Some(one), None)) = (refused, staged.as_ref()) else { return };
         let asked = asked(admitted);
         let what = (Action::Publish, admitted.topic);
-        // Told apart from what rules decide of the same client and topic.
-        let who = key.data().as_ffi() ^ ((1 + one.broken as u64) << 62);
+        // Told apart from what rules decide of the same client and topic, and each of the two directions.
+        let who = key.data().as_ffi() ^ ((1 + one.broken as u64) << 62) ^ (u64::from(refused.is_some()) << 61);
         let Some(observer) = &mut self.observer else { return };
         if !observer.recent.is_news(who, what, &asked, false) {
             return;
@@ -114,6 +114,10 @@ impl Server {
         let live = Verdict { decision, refusal: refused.cloned() };
         let Some(decision) = decide(&grants, what.0, what.1, &asked) else { return };
         let staged = Verdict { decision, refusal: staged };
+        // The staged rules may be about content: what they permitted was another message to this topic.
+        if live.passes() == staged.passes() {
+            return;
+        }
         let taken = Taken { action: what.0, topic: what.1, asked, payload: None, decision: live.decision };
         self.note_difference(&asker, &taken, (&live, &asker.grants), (&staged, &grants), now);
     }

@@ -173,7 +173,6 @@ impl Shard {
         self.drop_driver(key);
     }
 
-    /// Closes the socket.
     /// Ends what core does not know yet: whoever has not said CONNECT is told nothing, and waited for no longer.
     pub(super) fn drop_strangers(&mut self) {
         let strangers = self.drivers.iter().filter(|(_, driver)| matches!(driver.stage, Stage::Handshaking));
@@ -182,6 +181,7 @@ impl Shard {
         }
     }
 
+    /// Closes the socket.
     pub(super) fn drop_driver(&mut self, key: DriverKey) {
         // Nobody else holds the descriptor, so closing it takes it out of the poll too.
         if let Some(driver) = self.drivers.remove(key)
