@@ -63,7 +63,7 @@ class CertificateAuthenticator:
             raise _refuse(f"the certificate names {name!r}, which is no identity")
         now = datetime.now(UTC)
         credential = _on_record(identity, certificate)
-        if credential is None and self._pinned and (renewed := await self._directory.renewed(identity)):
+        if credential is None and self._pinned and (renewed := await self._directory.renewed(name, identity)):
             identity, credential = renewed, _on_record(renewed, certificate)
         principal = identity.principal(METHOD, factor=Factor.CERTIFICATE, credential=credential)
         if not _may_be_called(request, principal, certificate, self._names):

@@ -49,9 +49,9 @@ class PasswordAuthenticator:
         """A proof, or `Denied` 0x86; the two kinds of wrong look alike."""
         if request.user_name is None or request.password is None:
             return None
-        identity = await self._directory.get(request.user_name)
+        identity = await self._directory.held(request.user_name)
         credential = await self._matching(identity, request.password)
-        if identity is not None and credential is None and (changed := await self._directory.renewed(identity)):
+        if credential is None and (changed := await self._directory.renewed(request.user_name, identity)):
             identity, credential = changed, await self._matching(changed, request.password)
         if identity is None or credential is None:
             why = "wrong password" if identity is not None else "no such identity"

@@ -8,11 +8,13 @@ does not hold.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from bartizan.broker.ended import Ended
 from bartizan.broker.packed import entry_of, pack, unpack
+from bartizan.errors import StoreUnavailable
 from bartizan.model.credential import CertificateCredential, PasswordCredential
 from bartizan.model.group import Group, effective_roles
 from bartizan.model.principal import Identity, IdentityState
@@ -30,6 +32,9 @@ SLICE_PAUSE_S = 0.01
 
 UNKNOWN_INTERVAL_S = 0.05
 """Unknown names and wrong proofs cause at most one query per this time, however many of them come."""
+
+LOOK_MAX_S = 1.0
+"""A refusal waits no longer for a look: well within the time in which a CONNECT is answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,25 +90,28 @@ class LiveDirectory(IdentityDirectory):
 
     async def get(self, name: str) -> Identity | None:
         """The identity of exactly this name, as it acts: with the roles of its groups."""
-        record = self._records.get(name)
-        if record is None and await self._look_again():
-            record = self._records.get(name)
-        return None if record is None else self._acting(unpack(record))
+        found = self._held(name)
+        return self._held(name) if found is None and await self._look_again() else found
+
+    async def held(self, name: str) -> Identity | None:
+        """See `IdentityDirectory`."""
+        return self._held(name)
 
     async def known(self, names: Collection[str]) -> frozenset[str]:
         """Those of `names` that are identities."""
         return frozenset(name for name in names if name in self._records)
 
-    async def renewed(self, identity: Identity) -> Identity | None:
+    async def renewed(self, name: str, identity: Identity | None) -> Identity | None:
         """See `IdentityDirectory`. Waits for a look at the store that begins after the question."""
         asked_at = _now()
         await asyncio.sleep(self._looked_at + UNKNOWN_INTERVAL_S - asked_at)
-        async with self._refreshing:
-            if self._looked_at <= asked_at:
-                await self._look()
-        record = self._records.get(identity.name)
-        now = None if record is None else self._acting(unpack(record))
-        return now if now != identity else None
+        # A store that cannot be asked makes no refusal another one, or guesses would go uncounted: memory stands.
+        with suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(LOOK_MAX_S), self._refreshing:
+                if self._looked_at <= asked_at:
+                    await self._look()
+        found = self._held(name)
+        return found if found != identity else None
 
     async def changes_since(self, revision: int) -> Delta:
         """What the store says."""
@@ -193,6 +201,10 @@ class LiveDirectory(IdentityDirectory):
 
     async def _read_groups(self) -> None:
         self._groups = {str(group.name): group for group in await self._store.groups()}
+
+    def _held(self, name: str) -> Identity | None:
+        record = self._records.get(name)
+        return None if record is None else self._acting(unpack(record))
 
     def _acting(self, identity: Identity) -> Identity:
         roles = effective_roles(identity.roles, identity.groups, self._groups)

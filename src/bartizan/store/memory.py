@@ -105,9 +105,13 @@ class MemoryIdentityStore(MemoryOperators):
         """Those of `names` that are identities."""
         return frozenset(name for name in names if name in self._state.identities)
 
-    async def renewed(self, identity: Identity) -> Identity | None:
+    async def held(self, name: str) -> Identity | None:
         """See `IdentityDirectory`."""
-        found = await self.get(identity.name)
+        return await self.get(name)
+
+    async def renewed(self, name: str, identity: Identity | None) -> Identity | None:
+        """See `IdentityDirectory`."""
+        found = await self.get(name)
         return found if found != identity else None
 
     async def changes_since(self, revision: int) -> Delta:

@@ -90,10 +90,15 @@ class IdentityDirectory(Protocol):
         """Those of `names` that are identities, enabled or not."""
         ...
 
-    async def renewed(self, identity: Identity) -> Identity | None:
-        """The identity of this name, if another process has changed it a moment ago; None if it is as `identity` is.
+    async def held(self, name: str) -> Identity | None:
+        """The identity of exactly this name, without a look at what another process may just have written."""
+        ...
+
+    async def renewed(self, name: str, identity: Identity | None) -> Identity | None:
+        """The identity of this name if it is not, or not any more, as `identity` is; None if nothing has changed.
 
         For whoever is about to refuse: a password is good from the moment that `bartizan credential rotate` shows it.
+        Takes as long for a name that is not there. Where the store cannot be asked, nothing has changed.
         """
         ...
 

@@ -55,9 +55,13 @@ class SqlIdentityStore(SqlOperators):
         async with self.reading() as connection:
             return frozenset(await queries.names_in(connection, IDENTITY, names))
 
-    async def renewed(self, identity: Identity) -> Identity | None:
+    async def held(self, name: str) -> Identity | None:
         """See `IdentityDirectory`."""
-        found = await self.get(identity.name)
+        return await self.get(name)
+
+    async def renewed(self, name: str, identity: Identity | None) -> Identity | None:
+        """See `IdentityDirectory`."""
+        found = await self.get(name)
         return found if found != identity else None
 
     async def look_for_changes(self, revision: int) -> Delta:

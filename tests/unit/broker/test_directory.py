@@ -14,14 +14,16 @@ from bartizan.broker.apply import InForce
 from bartizan.broker.directory import LiveDirectory, Snapshot, enabled_json
 from bartizan.broker.hashes import HashWriter
 from bartizan.broker.packed import pack
+from bartizan.errors import StoreUnavailable
 from bartizan.identity.register import Register, new_identity, password_credential
 from bartizan.model.credential import CertificateCredential, PasswordCredential
 from bartizan.model.group import Group
 from bartizan.model.ids import GroupName, RoleName
 from bartizan.model.principal import Identity, IdentityState
+from bartizan.model.reason import ReasonCode
 from bartizan.policy import check
 from bartizan.store.memory import MemoryIdentityStore
-from bartizan.store.ports import Create, CreateGroup, ReplaceGroup
+from bartizan.store.ports import FUTURE, Create, CreateGroup, ReplaceGroup
 from tests.unit.broker.fake import FakeEngine
 
 NOW = datetime.now(UTC)
@@ -99,8 +101,28 @@ async def test_a_flood_of_wrong_proofs_is_not_a_flood_of_queries():
     assert known is not None
     before = store.looks
     for _ in range(3):
-        assert await asyncio.gather(*(directory.renewed(known) for _ in range(1_000))) == [None] * 1_000
+        assert await asyncio.gather(*(directory.renewed(known.name, known) for _ in range(1_000))) == [None] * 1_000
     assert store.looks - before <= 4
+
+
+async def test_where_the_store_cannot_be_asked_a_wrong_password_stays_one_for_any_name():
+    class Gone(MemoryIdentityStore):
+        # pyrefly: ignore[missing-override-decorator]  Python 3.11 has none
+        async def look_for_changes(self, revision):
+            if revision != FUTURE:
+                raise StoreUnavailable("gone")
+            return await super().look_for_changes(revision)
+
+    store = Gone()
+    await Register(store).add(PRESS)
+    authenticator = PasswordAuthenticator(await loaded(store))
+    for name in ("press-01", "nobody"):
+        asked = ConnectRequest(
+            client_id=name, listener="mqtts", address="192.0.2.1", user_name=name, password=b"a wrong one"
+        )
+        with pytest.raises(Denied) as refused:
+            await authenticator.authenticate(asked)
+        assert refused.value.reason is ReasonCode.BAD_USER_NAME_OR_PASSWORD
 
 
 def test_only_enabled_identities_reach_the_engine():
