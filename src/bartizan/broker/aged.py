@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bartizan.broker.directory import REFRESH_IDENTITIES, SLICE_PAUSE_S, LiveDirectory
-from bartizan.broker.ended import CERTIFICATE, every_client
+from bartizan.broker.ended import every_client
 from bartizan.broker.ports import EnginePort
 from bartizan.broker.usage import UsageBook
 from bartizan.identity.ages import AgeLimits
-from bartizan.model.credential import CertificateCredential, Credential
+from bartizan.model.credential import Credential
 from bartizan.model.principal import Identity
 from bartizan.model.reason import ReasonCode
 from bartizan.policy import CompiledPolicy
@@ -79,8 +79,6 @@ class AgedOut:
                 raise
         now = self._now()
         over = {client: due for client, due in self._due.items() if due.at <= now}
-        for client in over:
-            del self._due[client]
         if over:
             await asyncio.to_thread(self._disconnect, over)
 
@@ -90,6 +88,7 @@ class AgedOut:
     async def _look_at_all(self, before: AgeLimits, now: AgeLimits) -> None:
         due = dict[Client, _Due]()
         clients = await asyncio.to_thread(lambda: [_seen(client) for client in every_client(self._engine)])
+        today = self._now()
         known = await self._directory.known({identity for _, identity, _ in clients})
         for at, (client, name, method) in enumerate(clients, 1):
             if at % REFRESH_IDENTITIES == 0:
@@ -102,7 +101,7 @@ class AgedOut:
             is_remembered = client in self._due
             ends = [
                 end
-                for item in _possible(identity, proof, method)
+                for item in _possible(identity, proof, method, today)
                 if (end := now.end(item, identity.roles)) is not None
                 and (is_remembered or _is_nearer(end, before.end(item, identity.roles)))
             ]
@@ -116,6 +115,8 @@ class AgedOut:
             # Whoever came back by another credential has the end of that one.
             if self._usage.proof_of(due.identity, client_id) == due.proof:
                 self._engine.disconnect(client_id, int(ReasonCode.MAXIMUM_CONNECT_TIME), tenant)
+            # Not before: whom the engine did not reach is due at the next look as well.
+            del self._due[client_id, tenant]
 
 
 def _seen(client: Mapping[str, Any]) -> tuple[Client, str, str]:
@@ -126,11 +127,15 @@ def _is_nearer(end: datetime, before: datetime | None) -> bool:
     return before is None or end < before
 
 
-def _possible(identity: Identity, proof: str | None, method: str) -> Iterator[Credential]:
-    """The credential by which a client proved itself; those that it may have been, where that is not remembered."""
+def _possible(identity: Identity, proof: str | None, method: str, at: datetime) -> Iterator[Credential]:
+    """The credentials by which a client proved itself; those that it may have been, where that is not remembered.
+
+    A method that is no kind of credential (a token, somebody outside) rests on none that could grow old here.
+    """
+    methods = method.split("+")
+    # Where several proofs were asked for, one of them is remembered: it says nothing about the others.
+    others = set(methods) if proof is None or len(methods) > 1 else set[str]()
+    others -= {item.kind for item in identity.credentials if item.id == proof}
     for item in identity.credentials:
-        is_certificate = isinstance(item, CertificateCredential)
-        if item.id == proof or (
-            proof is None and item.revoked_at is None and is_certificate == (method == CERTIFICATE)
-        ):
+        if item.id == proof or (item.kind in others and item.is_live(at)):
             yield item

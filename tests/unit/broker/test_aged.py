@@ -13,7 +13,7 @@ from bartizan.broker.aged import AgedOut
 from bartizan.broker.directory import LiveDirectory
 from bartizan.broker.usage import UsageBook
 from bartizan.identity.register import Register, new_identity
-from bartizan.model.credential import CertificateCredential, Credential, PasswordCredential
+from bartizan.model.credential import CertificateCredential, Credential, PasswordCredential, ScramCredential
 from bartizan.model.principal import Principal
 from bartizan.policy import CompiledPolicy, check
 from bartizan.store.memory import MemoryIdentityStore
@@ -31,6 +31,7 @@ class Crowd(FakeEngine):
         super().__init__()
         self.there: list[tuple[str, str, str]] = []
         self.gone: list[str] = []
+        self.unreachable = ""
 
     # pyrefly: ignore[missing-override-decorator]  Python 3.11 has none
     def clients(self, after: str, limit: int) -> bytes:
@@ -41,6 +42,8 @@ class Crowd(FakeEngine):
     # pyrefly: ignore[missing-override-decorator]  as above
     def disconnect(self, client_id: str, reason: int, tenant: str | None = None) -> bool:
         assert (reason, tenant) == (0xA0, None)
+        if client_id == self.unreachable:
+            raise OSError("not now")
         self.gone.append(client_id)
         return True
 
@@ -142,6 +145,54 @@ async def test_of_a_client_whose_proof_is_not_remembered_every_possible_one_coun
     bench.aged.changed(policy(None))
     await bench.aged.look(policy(30))
     assert bench.engine.gone == ["dash"]
+
+
+def paper(days_old: float, id_: str = "p") -> CertificateCredential:
+    return CertificateCredential(id_, "ab" * 32, "0f", NOW - timedelta(days=days_old), NOW + timedelta(days=900))
+
+
+@pytest.mark.parametrize("proof", ["p", "c", ""], ids=["certificate", "password", "none"])
+@pytest.mark.parametrize("kind", ["certificate", "password"])
+async def test_of_several_proofs_each_one_grows_old_whichever_is_remembered(bench, kind, proof):
+    for name, days_old in (("old", 40), ("young", 10)):
+        of_kind = {"certificate": paper(1), "password": password(1)}
+        of_kind[kind] = {"certificate": paper, "password": password}[kind](days_old)
+        await bench.let_in(name, *of_kind.values(), method="certificate+password", proof=proof)
+    bench.aged.changed(policy(None, kind))
+    await bench.aged.look(policy(30, kind))
+    assert bench.engine.gone == ["old"]
+
+
+async def test_of_several_proofs_none_counts_that_the_login_does_not_judge(bench):
+    scram = ScramCredential("s", "SCRAM-SHA-256", 4096, b"x", b"x", b"x", NOW - timedelta(40))
+    dead = (
+        replace(password(40, "revoked"), revoked_at=NOW - timedelta(1)),
+        replace(password(40, "replaced"), expires_at=NOW - timedelta(1)),
+    )
+    await bench.let_in("both", paper(1), password(1), scram, *dead, method="certificate+password", proof="p")
+    await bench.let_in(
+        "of-the-proved-kind", paper(1), password(1), password(40, "spare"), method="certificate+password"
+    )
+    await bench.let_in("token", paper(1), password(40), method="certificate+OAUTH2-JWT", proof="p")
+    await bench.let_in("token-alone", password(40), method="OAUTH2-JWT", proof="")
+    bench.aged.changed(policy(None))
+    await bench.aged.look(policy(30))
+    bench.aged.changed(policy(None, "scram"))
+    await bench.aged.look(policy(30, "scram"))
+    assert bench.engine.gone == []
+
+
+async def test_whom_the_engine_does_not_reach_is_disconnected_at_the_next_look(bench):
+    for name in ("a", "b", "c"):
+        await bench.let_in(name, password(40))
+    bench.engine.unreachable = "b"
+    bench.aged.changed(policy(None))
+    with pytest.raises(OSError, match="not now"):
+        await bench.aged.look(policy(30))
+    bench.engine.unreachable = ""
+    await bench.aged.look(policy(30))
+    assert sorted(bench.engine.gone) == ["a", "b", "c"]
+    assert not bench.aged._due
 
 
 async def test_where_there_is_no_room_to_remember_somebody_he_is_disconnected_at_once(bench, monkeypatch):
