@@ -20,6 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
+from bartizan.broker.place import is_expectations
 from bartizan.errors import Conflict, NotFound, StoreUnavailable
 from bartizan.pki.files import PRIVATE, make_directory, write_durably
 
@@ -76,6 +77,15 @@ class Version:
     def stood(self) -> bool:
         """True if it came to be in force, or would have with a broker."""
         return self.state in _STOOD
+
+    def decides_as(self, other: "Version") -> bool:
+        """True if the other is the same policy: other comments or tests make no other one of it."""
+        # A later release may give the same text another name.
+        return self.digest == other.digest or self.policy_files() == other.policy_files()
+
+    def policy_files(self) -> tuple[tuple[str, str], ...]:
+        """Name and SHA-256 of the files without those of tests."""
+        return tuple(each for each in self.files if not is_expectations(each[0]))
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`, and for the file."""
@@ -164,9 +174,10 @@ class History:
         return next((version for version in reversed(self.versions()) if version.stood), None)
 
     def before(self, version: Version) -> Version:
-        """The version in force before this one that is another policy; `NotFound` if there is none."""
+        """The version before this one that put another policy in force; `NotFound` if there is none."""
         for earlier in reversed(self.versions()):
-            if earlier.number < version.number and earlier.stood and earlier.files != version.files:
+            # What was put on record with mistakes in it, no broker ever took.
+            if earlier.number < version.number and earlier.stood and earlier.digest and not earlier.decides_as(version):
                 return earlier
         raise NotFound("no earlier policy is on record: see `bartizan policy history`")
 

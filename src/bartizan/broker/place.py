@@ -45,9 +45,8 @@ class Place:
                 if not file.exists():
                     del found[file.name]
         policies = tuple(found.values())
-        for file in expectation_files(policies):
-            if found.setdefault(file.name, file) != file:
-                raise _two(file.name, found[file.name], file)
+        for name, file in tests_by_name(expectation_files(policies)).items():
+            found.setdefault(name, file)
         for file in policies:
             for name in schema_files([(file.name, read_file(file, "the policy file"))]):
                 path = file.parent / name
@@ -111,6 +110,16 @@ def is_expectations(name: str) -> bool:
     return name.endswith(TESTS)
 
 
+def tests_by_name(files: Iterable[Path]) -> dict[str, Path]:
+    """Files of expectations by the names under which they are kept with a policy; raises if two have the same."""
+    found: dict[str, Path] = {}
+    for file in files:
+        name = file.name if is_expectations(file.name) else file.stem + TESTS
+        if found.setdefault(name, file) != file:
+            raise _two(name, found[name], file, "files of tests are kept with the policy as")
+    return found
+
+
 def texts_of(contents: Mapping[str, bytes], before: str = "") -> list[tuple[str, bytes]]:
     """The policy among the files of a place: without what is expected of it. `before` stands before each name."""
     return [(f"{before}{name}", content) for name, content in contents.items() if not is_expectations(name)]
@@ -143,5 +152,6 @@ def _replace(path: Path, content: bytes, like: Path | None) -> None:
         write_durably(path, content, stat.S_IMODE(before.st_mode), (before.st_uid, before.st_gid))
 
 
-def _two(name: str, first: Path, second: Path) -> ConfigurationError:
-    return ConfigurationError(f"two files of the policy are called {name}", f"{first}, {second}", "rename one of them")
+def _two(name: str, first: Path, second: Path, what: str = "files of the policy are called") -> ConfigurationError:
+    fix = "rename one of them: a policy, its versions too, has one file of a name"
+    return ConfigurationError(f"two {what} {name}", f"{first}, {second}", fix)

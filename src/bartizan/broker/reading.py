@@ -1,5 +1,6 @@
 """The files of a policy -> what they say. Of the broker this needs nothing: `bartizan policy check` starts with it alone."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,10 +41,12 @@ def by_name(texts: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
 
 def each_once(contents: Sequence[tuple[str, bytes]]) -> dict[str, bytes]:
     """The same; `InvalidValue` if a name is there twice."""
-    found = dict(contents)
-    if len(found) < len(contents):
-        raise InvalidValue("two of the files have the same name: in the policy's place there is room for one")
-    return found
+    times = Counter(name for name, _ in contents)
+    if twice := [name for name in times if times[name] > 1]:
+        raise InvalidValue(
+            f"two of the files have the same name ({', '.join(twice)}): in the policy's place there is room for one"
+        )
+    return dict(contents)
 
 
 def read_policy(named: Path | Sequence[Path]) -> CompiledPolicy:

@@ -204,3 +204,18 @@ def test_what_has_no_place_is_refused(tmp_path, place):
     (tmp_path / "second" / "a.toml").write_bytes(b"")
     with pytest.raises(ConfigurationError, match=r"two files of the policy are called a\.toml"):
         Place((place.named[0], tmp_path / "second")).files()
+
+
+def test_tests_of_the_same_name_in_two_directories_are_both_told(tmp_path, place):
+    first, second = place.named[0] / "own.test.toml", tmp_path / "second" / "own.test.toml"
+    second.parent.mkdir()
+    second.with_name("c.toml").write_bytes(b"")
+    for file in (first, second):
+        file.write_bytes(b"")
+    with pytest.raises(ConfigurationError, match=r"two files of tests .* own\.test\.toml") as refused:
+        Place((first.parent, second.parent)).files()
+    assert refused.value.where == f"{first}, {second}"
+    second.rename(second.with_name("more.test.toml"))
+    assert Place((first.parent, second.parent)).files().keys() == {
+        *("a.toml", "b.toml", "own.test.toml", "c.toml", "more.test.toml")
+    }

@@ -38,12 +38,34 @@ def test_what_is_in_force_is_the_last_that_was_not_refused_or_interrupted(tmp_pa
 
 def test_the_policy_before_is_another_one(tmp_path):
     history = History(tmp_path)
-    first = put(history, {"a": b"1"})
+    first = put(history, {"a": b"1"}, "good")
     with pytest.raises(NotFound):
         history.before(first)
-    put(history, {"a": b"2"})
-    put(history, {"a": b"2"})
-    assert history.before(put(history, {"a": b"2"})) == first
+    put(history, {"a": b"2"}, "bad")
+    put(history, {"a": b"2"}, "bad")
+    assert history.before(put(history, {"a": b"2"}, "bad")) == first
+
+
+@pytest.mark.parametrize(
+    ("files", "digest"),
+    [
+        ({"a": b"2", "own.test.toml": b"other tests"}, "bad"),
+        ({"a": b"2 # another comment", "own.test.toml": b"tests"}, "bad"),
+        ({"a": b"2", "own.test.toml": b"other tests"}, "bad, as a later release names it"),
+    ],
+)
+def test_other_tests_or_comments_make_no_other_policy(tmp_path, files, digest):
+    history = History(tmp_path)
+    first = put(history, {"a": b"1", "own.test.toml": b"tests"}, "good")
+    put(history, {"a": b"2", "own.test.toml": b"tests"}, "bad")
+    assert history.before(put(history, files, digest)) == first
+
+
+def test_what_was_no_policy_is_not_the_policy_before(tmp_path):
+    history = History(tmp_path)
+    first = put(history, {"a": b"1"}, "good")
+    put(history, {"a": b"mistaken"}, "")
+    assert history.before(put(history, {"a": b"2"}, "bad")) == first
 
 
 def test_the_oldest_give_way_but_never_the_one_in_force(tmp_path):

@@ -199,6 +199,52 @@ def test_rollback_brings_the_policy_before_back_and_is_a_version_itself(data, wi
     assert verb("rollback", "9", "--yes", data=data) == 1
 
 
+def test_rollback_leaves_a_policy_whose_tests_alone_were_changed_since(data, wider, tmp_path):
+    assert verb("apply", wider, "--yes", data=data) == 0
+    more = tmp_path / "more.toml"
+    more.write_text(TESTS.replace("deny ", "allow"))
+    assert verb("apply", "--tests", more, "--yes", data=data) == 0
+    assert verb("rollback", "--yes", data=data) == 0
+    assert (data / "policy.toml").read_text() == PLANT
+
+
+def test_two_files_of_the_same_name_are_both_told(data, tmp_path, capsys):
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder, text in zip(folders, PLANT.split("[roles.press]"), strict=True):
+        folder.mkdir()
+        head = "[roles.press]" if folder == folders[1] else ""
+        (folder / f"{folder.name}.toml").write_text(head + text)
+        (folder / "own.test.toml").write_text(TESTS)
+    both = ", ".join(str(folder / "own.test.toml") for folder in folders)
+    # Of the new policy, and then of the one that is there.
+    assert verb("apply", *folders, "--yes", data=data) == 2
+    assert both in capsys.readouterr().err
+    (folders[1] / "own.test.toml").rename(folders[1] / "more.test.toml")
+    (data / "bartizan.toml").write_text(f"[policy]\nfile = {json.dumps(list(map(str, folders)))}\n")
+    assert verb("apply", "--yes", data=data) == 0
+    (folders[1] / "more.test.toml").rename(folders[1] / "own.test.toml")
+    for words in (("apply", "--yes"), ("rollback", "--yes"), ("history",)):
+        assert verb(*words, data=data) == 2
+        assert both in capsys.readouterr().err
+
+
+def test_two_files_of_a_new_policy_that_are_called_alike_are_named(data, wider, tmp_path, capsys):
+    again = tmp_path / "again" / wider.name
+    again.parent.mkdir()
+    again.write_text("[roles.more]\n")
+    assert verb("apply", wider, again, "--yes", data=data) == 2
+    assert f"the same name ({wider.name})" in capsys.readouterr().err
+
+
+def test_tests_that_cannot_be_read_are_not_staged(data, wider, capsys):
+    (wider.parent / "new.test.toml").write_bytes(TESTS.encode() + b'# "\xff"\n')
+    assert verb("stage", wider, data=data) == 2
+    assert "new.test.toml:4:4: this is not UTF-8" in capsys.readouterr().err
+    (wider.parent / "new.test.toml").write_text(TESTS.replace('"press"', '"pres"'))
+    assert verb("stage", wider, data=data) == 2
+    assert "did you mean press?" in capsys.readouterr().err
+
+
 def test_rollback_undoes_what_was_changed_by_hand(data, wider):
     assert verb("apply", wider, "--yes", data=data) == 0
     (data / "policy.toml").write_text("not a policy")

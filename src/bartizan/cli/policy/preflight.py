@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bartizan.broker.history import History
-from bartizan.broker.place import Place, is_expectations, texts_of
+from bartizan.broker.place import Place, texts_of
 from bartizan.broker.reading import by_name, each_once, read_files, refusal
 from bartizan.cli.control import RunningBroker
 from bartizan.cli.opening import existing, settings_of
 from bartizan.cli.policy.check import plain as plain_problems
 from bartizan.cli.policy.diff import Differences, differences
-from bartizan.cli.policy.testing import outcomes_of
+from bartizan.cli.policy.testing import outcomes_of, read_tests
 from bartizan.cli.policy.testing import plain as plain_outcomes
-from bartizan.config.files import read_file
-from bartizan.config.policy_files import TESTS, expectation_files
+from bartizan.config.policy_files import expectation_files
 from bartizan.policy import CheckResult, Problem, check_all
 from bartizan.policy.advice import advise
 from bartizan.policy.explain import Explainer
@@ -100,7 +99,7 @@ def preflight(site: Site, new: Sequence[Path], tests: Sequence[Path] = ()) -> Pr
     outcomes = outcomes_of(Explainer(result), beside)
     if outcomes is None:
         return None
-    return looked_at(site, result, [*by_name(texts), *_expectations(beside)], outcomes)
+    return looked_at(site, result, [*by_name(texts), *read_tests(beside)], outcomes)
 
 
 def looked_at(
@@ -126,10 +125,3 @@ def _before(site: Site, contents: Mapping[str, bytes]) -> CheckResult | None:
     good = [result for texts in both if texts and (result := check_all(texts)).ok]
     in_force = site.running.digest() if site.running else None
     return next((each for each in good if each.compiled and each.compiled.digest == in_force), next(iter(good), None))
-
-
-def _expectations(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
-    """What the policy was tested by, by the names under which that lies beside it."""
-    for file in dict.fromkeys(files):
-        name = file.name if is_expectations(file.name) else file.stem + TESTS
-        yield name, read_file(file, "the file of expectations")

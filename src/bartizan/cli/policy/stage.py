@@ -16,10 +16,12 @@ from bartizan.cli.listing import Data, Json
 from bartizan.cli.observed import observations_of, record, seconds_text, told_to
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.policy.reading import counted
+from bartizan.cli.policy.testing import expectations_of, read_tests
 from bartizan.config.policy_files import expectation_files
 from bartizan.errors import InvalidValue
 from bartizan.model.observation import Observation, Watched
 from bartizan.policy import check_all
+from bartizan.policy.explain import Explainer
 
 SHOWN_MAX = 100
 
@@ -33,7 +35,8 @@ def stage(
     """Ask a new policy beside the one in force, for every real decision. It decides nothing.
 
     What it would refuse or newly allow, `bartizan policy staged` tells. A policy staged before gives way. The
-    *.test.toml beside it are kept with it, for `bartizan policy promote`.
+    *.test.toml beside it are kept with it, for `bartizan policy promote`. Exit code 2 if it is no policy, or they
+    are no tests.
 
     For example:
 
@@ -50,8 +53,12 @@ def stage(
     result = check_all(texts)
     if result.policy is None:
         raise refusal(result, new)
+    tests = expectation_files(new)
+    if expectations_of(Explainer(result), tests) is None:
+        return 2
+    named = _named([*by_name(texts), *read_tests(tests)])
     until = None if for_ is None else (datetime.now(UTC) + parse_duration(for_)).isoformat()
-    told = told_to(existing(Path.cwd() / data).root, "/v1/policy/stage", {"texts": _named(texts, new), "until": until})
+    told = told_to(existing(Path.cwd() / data).root, "/v1/policy/stage", {"texts": named, "until": until})
     if json_output:
         print(json.dumps(told))
     else:
@@ -91,9 +98,9 @@ def staged(*, data: Data = DEFAULT_DATA, json_output: Json = False) -> int:
     return 1 if found or lost else 0
 
 
-def _named(texts: Sequence[tuple[str, bytes]], new: Sequence[Path]) -> list[tuple[str, str]]:
-    tests = [(file.name, file.read_bytes()) for file in expectation_files(new)]
-    return [(name, content.decode("utf-8")) for name, content in each_once([*by_name(texts), *tests]).items()]
+def _named(contents: Sequence[tuple[str, bytes]]) -> list[tuple[str, str]]:
+    # All of it was read as TOML or as a schema, so it is UTF-8.
+    return [(name, content.decode("utf-8")) for name, content in each_once(contents).items()]
 
 
 def _lines(policy: Staged | None, found: Sequence[Observation], lost: int) -> Iterator[str]:

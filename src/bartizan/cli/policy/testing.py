@@ -2,12 +2,13 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from bartizan.broker.place import tests_by_name
 from bartizan.cli.policy.files import Json, good
 from bartizan.config.files import read_file
 from bartizan.config.policy_files import expectation_files
@@ -60,11 +61,23 @@ def run_tests(
 
 def outcomes_of(explainer: Explainer, files: Sequence[Path]) -> list[Outcome] | None:
     """What becomes of the expectations in these files; None, and the mistakes on standard error, if one is wrong."""
+    read = expectations_of(explainer, files)
+    return None if read is None else run_expectations(explainer, [each for file in read for each in file.expected])
+
+
+def expectations_of(explainer: Explainer, files: Sequence[Path]) -> list[Expectations] | None:
+    """The expectations in these files; None, and the mistakes on standard error, if one is wrong."""
     read = [_read(explainer, file) for file in files]
     problems = [problem for each in read for problem in each.problems]
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
-    return None if problems else run_expectations(explainer, [each for file in read for each in file.expected])
+    return None if problems else read
+
+
+def read_tests(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
+    """These files of expectations, by the names under which they are kept with the policy."""
+    for name, file in tests_by_name(files).items():
+        yield name, read_file(file, "the file of expectations")
 
 
 def _read(explainer: Explainer, file: Path) -> Expectations:
