@@ -203,6 +203,20 @@ def test_pinned_by_serial_number_and_issuer_it_proves_and_revoked_it_ends_what_i
         assert connects(plant, bundle(plant, tmp_path, own, "gear"))[1] == NOT_AUTHORIZED
 
 
+def test_a_serial_number_on_record_that_has_ended_lets_nobody_in_where_nothing_looks_into_certificates(tmp_path: Path):
+    root = Issuer.root()
+    ended, other = root.issue("gear", serial=0x4F2A), root.issue("gear", serial=0x4F2B)
+    record = CertificateCredential(
+        "by-serial", "", "4f2a", now() - timedelta(days=2), None, issuer="CN=test root", expires_at=now()
+    )
+    with fleet(tmp_path, root) as plant:
+        known(plant, "gear", record)
+        room = tmp_path / "other"
+        room.mkdir()
+        assert connects(plant, bundle(plant, tmp_path, ended, "gear"))[1] == NOT_AUTHORIZED
+        assert connects(plant, bundle(plant, room, other, "gear"))[1] == 0
+
+
 # ---- lists --------------------------------------------------------------------------------------
 
 
@@ -353,13 +367,37 @@ def test_a_responder_is_asked_again_about_who_stays_connected(tmp_path: Path, se
     with fleet(tmp_path, root, *asks(served, "soft")) as plant:
         live = connects(plant, bundle(plant, tmp_path, lost, "press-01"))[0]
         responder.revoked.add(lost.certificate.serial_number)
-        broker = plant.broker._running.broker
-        guard = broker._chain._guards["mqtt"]
-        assert isinstance(guard, OcspGuard)
-        for known in guard._known.values():
-            known.asked_at -= timedelta(minutes=5)
-        call(plant, broker.look_at_responders())
+        look_later(plant)
         live.expect_refusal(Disconnect, NOT_AUTHORIZED, within_s=5)
+
+
+def look_later(to: Party) -> None:
+    """What the clock does, five minutes later."""
+    broker = to.broker._running.broker
+    guard = broker._chain._guards["mqtt"]
+    assert isinstance(guard, OcspGuard)
+    for known in guard._known.values():
+        known.asked_at -= timedelta(minutes=5)
+    call(to, broker.look_at_responders())
+
+
+def test_who_came_in_without_an_answer_goes_when_the_responder_is_back_and_says_revoked(tmp_path: Path, served: Site):
+    root = Issuer.root()
+    lost, kept = root.issue("press-01"), root.issue("press-02")
+    responder = Responder(root, lasts=None, revoked={lost.certificate.serial_number})
+    served.posts["/ocsp"], served.is_down = responder.answer, True
+    with fleet(tmp_path, root, *asks(served, "soft")) as plant:
+        gone, stays = bundle(plant, tmp_path, lost, "press-01"), bundle(plant, tmp_path, kept, "press-02")
+        live, other = connects(plant, gone)[0], connects(plant, stays)[0]
+        served.is_down = False
+        look_later(plant)
+        live.expect_refusal(Disconnect, NOT_AUTHORIZED, within_s=5)
+        other.expect_alive()
+        # The responder is away again, and what it said is over.
+        served.is_down = True
+        look_later(plant)
+        assert connects(plant, gone)[1] == NOT_AUTHORIZED
+        assert connects(plant, stays, "press-02-b")[1] == 0
 
 
 def test_the_responder_is_asked_about_a_device_of_an_intermediate_too(tmp_path: Path, served: Site):

@@ -62,19 +62,19 @@ class CertificateAuthenticator:
         if identity is None:
             raise _refuse(f"the certificate names {name!r}, which is no identity")
         now = datetime.now(UTC)
-        credential = _on_record(identity, certificate)
-        if credential is None and self._pinned and (renewed := await self._directory.renewed(name, identity)):
-            identity, credential = renewed, _on_record(renewed, certificate)
-        principal = identity.principal(METHOD, factor=Factor.CERTIFICATE, credential=credential)
+        record, proof = _on_record(identity, certificate, now)
+        if proof is None and self._pinned and (renewed := await self._directory.renewed(name, identity)):
+            identity, (record, proof) = renewed, _on_record(renewed, certificate, now)
+        principal = identity.principal(METHOD, factor=Factor.CERTIFICATE, credential=proof)
         if not _may_be_called(request, principal, certificate, self._names):
             return None
         if refusal := identity.refusal(now):
             raise _refuse(refusal)
-        if credential is None and self._pinned:
+        if proof is None and self._pinned:
             raise _refuse(f"the certificate is none of those on record for {name!r}")
-        if credential is not None and credential.revoked_at is not None:
+        if record is not None and record.revoked_at is not None:
             raise _refuse("the certificate is revoked")
-        ends = [certificate.not_after, credential.expires_at if credential else None]
+        ends = [certificate.not_after, record.expires_at if record else None]
         ends_at = min((end for end in ends if end is not None), default=None)
         if ends_at is not None and ends_at <= now:
             raise _refuse("the certificate has expired")
@@ -156,13 +156,20 @@ def _refuse(why: str) -> Denied:
     return Denied(ReasonCode.NOT_AUTHORIZED, why)
 
 
-def _on_record(identity: Identity, certificate: Certificate) -> CertificateCredential | None:
-    """The record of this very certificate; one that another CA of the listener signed may have none."""
+def _on_record(
+    identity: Identity, certificate: Certificate, at: datetime
+) -> tuple[CertificateCredential | None, CertificateCredential | None]:
+    """The record of this very certificate, and again if it proves it; one that another CA signed may have none."""
     of_it = [
         item for item in identity.credentials if isinstance(item, CertificateCredential) and _is_of(item, certificate)
     ]
-    # Of two records of one certificate the one that was revoked counts.
-    return next((item for item in of_it if item.revoked_at is not None), of_it[0] if of_it else None)
+    # Of several records of one certificate one that was revoked counts; or else one that still lives.
+    record = min(
+        of_it,
+        key=lambda item: (item.revoked_at is None, not item.is_live(at), not _is_told(item, certificate)),
+        default=None,
+    )
+    return record, record if record is not None and _is_told(record, certificate) else None
 
 
 def _is_of(record: CertificateCredential, certificate: Certificate) -> bool:
@@ -170,10 +177,15 @@ def _is_of(record: CertificateCredential, certificate: Certificate) -> bool:
         return hmac.compare_digest(record.fingerprint_sha256, certificate.fingerprint_sha256)
     if int(record.serial_hex, 16) != int(certificate.serial_hex, 16):
         return False
-    if not certificate.chain:
-        # Whose serial number it is cannot be told: so it proves nothing, and revoked it is refused.
-        return record.revoked_at is not None
+    if not _is_told(record, certificate):
+        # Whose serial number it is cannot be told: so it proves nothing, and revoked or ended it is refused.
+        return record.revoked_at is not None or record.expires_at is not None
     return record.issuer == issuer_of(certificate)
+
+
+def _is_told(record: CertificateCredential, certificate: Certificate) -> bool:
+    """Whether a record that fits is this certificate's for sure."""
+    return bool(record.fingerprint_sha256 or certificate.chain)
 
 
 def issuer_of(certificate: Certificate) -> str:

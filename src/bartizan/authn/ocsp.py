@@ -1,15 +1,16 @@
 """Asks the CA's responder whether a client certificate still counts (OCSP), before anything else is looked at.
 
 An answer counts until it says; revoked is revoked whatever else proves the client. Of clients that stay connected the
-responder is asked again when its answer is over. TLS libraries know stapling only from server to client: a client that
-staples finds nobody here who reads it.
+responder is asked again when its answer is over, and of those that were let in without one. TLS libraries know stapling
+only from server to client: a client that staples finds nobody here who reads it.
 """
 
 import os
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,7 +32,7 @@ from bartizan.errors import ConfigurationError
 from bartizan.model.reason import ReasonCode
 
 ANSWERS_MAX = 65_536
-"""Answers kept; further ones push out the oldest."""
+"""Certificates of which something is kept; further ones push out the oldest that is not revoked."""
 
 ANSWER_BYTES_MAX = 65_536
 NONCE_BYTES = 32
@@ -48,7 +49,10 @@ CLIENTS_MAX = 16
 _PORTS = {"http": 80, "https": 443}
 
 FAILURES_MAX = 3
-"""So many certificates without an answer end one look at those that are in use."""
+"""So many certificates without an answer end one look at those in use that have the same responder."""
+
+FAILURES_IN_ALL_MAX = 16 * FAILURES_MAX
+"""So many end it for all of them: a CA may name as many responders as it likes."""
 
 
 class Revoked:
@@ -72,24 +76,50 @@ class Revoked:
         return {fingerprint for _, fingerprint in self._known}
 
 
-@dataclass(slots=True)
-class _Known:
-    """What was answered about a certificate, and what it takes to ask again without it."""
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What it takes to ask about a certificate without it."""
 
     url: str
     issuer: x509.Certificate
     named: Named
-    answer: Answer
+    ends_at: datetime
+    """From then on TLS refuses the certificate."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was answered about a certificate, if anything was, and who came with it."""
+
+    about: _About
     asked_at: datetime
+    """When it was last asked about, or found that nobody has to be."""
+    answer: Answer | None = None
+    number: int = -1
+    """Of the question that it is the answer to: that to a later one stands, whichever comes first."""
     clients: set[str] = field(default_factory=set)
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether that is what was said last, however long ago."""
+        return self.answer is not None and self.answer.status is ocsp.OCSPCertStatus.REVOKED
+
+    def left_s(self, at: datetime) -> float:
+        """For how many seconds the answer still counts."""
+        return 0.0 if self.answer is None else max(0.0, (self.answer.until - at).total_seconds())
 
     def is_due(self, at: datetime) -> bool:
         """Whether a client that is still connected is to be asked about again."""
-        return max(self.answer.until, self.asked_at + AGAIN) <= at
+        return self.left_s(at) == 0 and self.asked_at + AGAIN <= at
 
     def may_be_in_use(self, connected: Collection[str]) -> bool:
         """Whether one of its clients is connected; one without a Client Identifier of its own may be."""
         return len(self.clients) > CLIENTS_MAX or "" in self.clients or not self.clients.isdisjoint(connected)
+
+    def came(self, client_id: str) -> None:
+        """Remembers a client that shows the certificate."""
+        if len(self.clients) <= CLIENTS_MAX:
+            self.clients.add(client_id)
 
 
 class OcspGuard:
@@ -117,6 +147,7 @@ class OcspGuard:
             accept="application/ocsp-response",
         )
         self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._numbers = count()
         self._cas = _Cas(settings.client_ca_file)
 
     async def check(self, request: ConnectRequest) -> float:
@@ -124,52 +155,55 @@ class OcspGuard:
         certificate = request.certificate
         if certificate is None:
             return float("inf")
-        known = self._known.get(certificate.fingerprint_sha256)
-        if known is None or known.answer.until <= self._now():
+        fingerprint, least_s = certificate.fingerprint_sha256, 0.0
+        known = self._known.get(fingerprint)
+        if known is None or known.left_s(self._now()) == 0:
             try:
-                fresh = await self._provider.ask(lambda: self._first(certificate))
+                known = await self._provider.ask(lambda: self._first(certificate))
             except (ProviderUnavailable, Denied):
                 if self._settings.ocsp == "required":
                     raise
-                return SOFT_S
-            fresh.clients |= set() if known is None else known.clients
-            known = fresh
-            self._keep(certificate.fingerprint_sha256, known)
-        if len(known.clients) <= CLIENTS_MAX:
-            known.clients.add(request.client_id)
-        match known.answer.status:
-            case ocsp.OCSPCertStatus.REVOKED:
-                raise Denied(ReasonCode.NOT_AUTHORIZED, "the certificate is revoked, its CA's responder says")
-            case ocsp.OCSPCertStatus.UNKNOWN if self._settings.ocsp == "required":
-                raise Denied(ReasonCode.NOT_AUTHORIZED, "the CA's responder does not know the certificate")
-        return max(0.0, (known.answer.until - self._now()).total_seconds())
+                known, least_s = self._known.get(fingerprint) or self._unanswered(certificate), SOFT_S
+                if known is None:
+                    return SOFT_S  # there is nobody to ask, now or later
+                known.asked_at = self._now()  # a look meanwhile would not find the client connected yet
+        known.came(request.client_id)
+        if known.is_revoked:
+            # Also where that is over: an answer held back takes no revocation back.
+            raise Denied(ReasonCode.NOT_AUTHORIZED, "the certificate is revoked, its CA's responder says")
+        is_unknown = known.answer is not None and known.answer.status is ocsp.OCSPCertStatus.UNKNOWN
+        if is_unknown and self._settings.ocsp == "required":
+            raise Denied(ReasonCode.NOT_AUTHORIZED, "the CA's responder does not know the certificate")
+        return known.left_s(self._now()) or least_s
 
     async def look_again(self, connected: Connected) -> None:
-        """Asks again about certificates in use whose answer is over; those of nobody are forgotten.
+        """Asks again about certificates in use of which no answer counts any more; those of nobody are forgotten.
 
         Without an answer nobody is disconnected: who stays away from its responder does not end what is there.
         """
         now = self._now()
         due = [fingerprint for fingerprint, known in self._known.items() if known.is_due(now)]
-        there, failures = await connected() if due else (), 0
+        # Who has waited longest first: what failures leave over is not the same ones every time.
+        due.sort(key=lambda fingerprint: self._known[fingerprint].asked_at)
+        there, failures = await connected() if due else (), Counter[str]()
         for fingerprint in due:
-            if failures >= FAILURES_MAX:
-                break  # the others' turn comes with the next look
             known = self._known.get(fingerprint)
             if known is None or not known.is_due(now):
                 continue
             if not known.may_be_in_use(there):
-                self._forget(fingerprint)
+                self._leave(fingerprint, known, now)
                 continue
+            url = known.about.url
+            if failures[url] >= FAILURES_MAX or failures.total() >= FAILURES_IN_ALL_MAX:
+                continue  # its turn comes with a next look
             # One after the other: whoever connects finds the gate open.
-            known.asked_at = now
             try:
-                answer = await self._provider.ask(lambda known=known: self._ask(known.url, known.issuer, known.named))
-            except (ProviderUnavailable, Denied):
-                failures += 1
-                continue
-            known.answer = answer
-            self._note(fingerprint, known)
+                await self._provider.ask(lambda known=known, of=fingerprint: self._again(of, known))
+            except Denied:
+                return  # the gate is full: nobody was asked
+            except ProviderUnavailable:
+                known.asked_at = now
+                failures[url] += 1
 
     async def aclose(self) -> None:
         """Closes connections."""
@@ -177,19 +211,43 @@ class OcspGuard:
 
     async def _first(self, certificate: Certificate) -> _Known:
         try:
-            leaf, issuer = self._pair(certificate)
-            url, named = self._url(leaf), Named.of(leaf, issuer)
+            about = self._about(certificate)
         except NoAnswer as error:
             raise ProviderUnavailable(str(error)) from None
-        return _Known(url, issuer, named, await self._ask(url, issuer, named), self._now())
+        number = next(self._numbers)
+        answer = await self._ask(about)
+        known = self._known.get(certificate.fingerprint_sha256) or _Known(about, self._now())
+        known.about = about
+        self._take(certificate.fingerprint_sha256, known, answer, number)
+        return known
 
-    async def _ask(self, url: str, issuer: x509.Certificate, named: Named) -> Answer:
-        asked = question(named, os.urandom(NONCE_BYTES))
+    async def _again(self, fingerprint: str, known: _Known) -> None:
+        number = next(self._numbers)
+        answer = await self._ask(known.about)
+        # Forgotten meanwhile, nothing would ever take back what is noted of it now.
+        if self._known.get(fingerprint) is known:
+            self._take(fingerprint, known, answer, number)
+
+    def _unanswered(self, certificate: Certificate) -> _Known | None:
+        """Remembers whom to ask later; None if there is nobody."""
+        try:
+            known = _Known(self._about(certificate), self._now())
+        except NoAnswer:
+            return None
+        self._keep(certificate.fingerprint_sha256, known)
+        return known
+
+    def _about(self, certificate: Certificate) -> _About:
+        leaf, issuer = self._pair(certificate)
+        return _About(self._url(leaf), issuer, Named.of(leaf, issuer), leaf.not_valid_after_utc)
+
+    async def _ask(self, about: _About) -> Answer:
+        asked = question(about.named, os.urandom(NONCE_BYTES))
         reply = await self._fetcher.send(
-            url, asked.public_bytes(Encoding.DER), {"content-type": "application/ocsp-request"}
+            about.url, asked.public_bytes(Encoding.DER), {"content-type": "application/ocsp-request"}
         )
         try:
-            return read(reply.content, asked, issuer, at=self._now())
+            return read(reply.content, asked, about.issuer, at=self._now())
         except NoAnswer as error:
             raise ProviderUnavailable(str(error)) from None
 
@@ -217,16 +275,26 @@ class OcspGuard:
         usual = f":{_PORTS[scheme]}"
         return place in self._settings.ocsp_hosts or place.removesuffix(usual) in self._settings.ocsp_hosts
 
+    def _take(self, fingerprint: str, known: _Known, answer: Answer, number: int) -> None:
+        known.asked_at = self._now()
+        if number > known.number:
+            known.answer, known.number = answer, number
+        self._keep(fingerprint, known)
+
     def _keep(self, fingerprint: str, known: _Known) -> None:
         self._known[fingerprint] = known
         self._known.move_to_end(fingerprint)
-        self._note(fingerprint, known)
+        self._revoked.note(self._listener, fingerprint, is_revoked=known.is_revoked)
         if len(self._known) > ANSWERS_MAX:
-            self._forget(next(iter(self._known)))
+            oldest = next(iter(self._known))
+            self._forget(next((of for of, each in self._known.items() if not each.is_revoked), oldest))
 
-    def _note(self, fingerprint: str, known: _Known) -> None:
-        is_revoked = known.answer.status is ocsp.OCSPCertStatus.REVOKED
-        self._revoked.note(self._listener, fingerprint, is_revoked=is_revoked)
+    def _leave(self, fingerprint: str, known: _Known, at: datetime) -> None:
+        """Forgets a certificate that nobody uses; a revoked one once it has ended by itself."""
+        if known.is_revoked and at < known.about.ends_at:
+            known.asked_at = at
+        else:
+            self._forget(fingerprint)
 
     def _forget(self, fingerprint: str) -> None:
         del self._known[fingerprint]

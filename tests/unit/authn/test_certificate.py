@@ -219,6 +219,43 @@ async def test_where_certificates_are_not_handed_over_whole_a_serial_number_prov
         await proved(register, shown, {})
 
 
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_serial_number_on_record_that_has_ended_is_refused_however_certificates_come(register, whole):
+    shown = shown_by(Issuer.root("plant CA"), whole=whole)
+    await register.add_credential("press-01", by_serial(expires_at=AT - timedelta(seconds=1)))
+    for settings in ({"pinned": True}, {}):
+        with pytest.raises(Denied, match=r"has expired|none of those on record"):
+            await proved(register, shown, settings)
+    other = shown_by(Issuer.root("plant CA"), SERIAL + 1, whole=whole)
+    assert await proved(register, other, {})
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_connection_ends_with_the_serial_number_on_record(register, whole):
+    ends_at = AT + timedelta(days=1)
+    await register.add_credential("press-01", by_serial(expires_at=ends_at))
+    shown = shown_by(Issuer.root("plant CA"), whole=whole)
+    proof = await proved(register, shown, {})
+    assert proof is not None
+    assert (proof.expires_at, proof.principal.credential_id) == (ends_at, "by-serial" if whole else "")
+    if not whole:
+        with pytest.raises(Denied, match="none of those on record"):
+            await proved(register, shown, {"pinned": True})
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_certificate_on_record_again_proves_after_its_first_record_has_ended(register, whole):
+    shown = shown_by(Issuer.root("plant CA"), whole=whole)
+    await register.add_credential("press-01", by_serial(expires_at=AT - timedelta(seconds=1)))
+    again = certificate_credential(
+        fingerprint_sha256=shown.fingerprint_sha256, serial_hex="4f2a", not_after=AT + timedelta(days=9), at=AT
+    )
+    await register.add_credential("press-01", again)
+    proof = await proved(register, shown, {"pinned": True})
+    assert proof is not None
+    assert proof.principal.credential_id == again.id
+
+
 async def test_the_user_name_beside_it_is_its_own(register):
     shown = certificate(common_name="press-01")
     assert await proved(register, shown, {"rules": [{"from": "cn"}]}, user_name="press-01")

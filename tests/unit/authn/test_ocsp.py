@@ -1,7 +1,8 @@
 """Whom an OCSP responder's answer is believed, for how long, and what becomes of a client without one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
 
 from bartizan.authn import Certificate, ConnectRequest, Denied, ProviderUnavailable
 from bartizan.authn.ocsp import FAILURES_MAX, SOFT_S, OcspGuard, Revoked
@@ -152,6 +154,221 @@ async def test_where_the_responder_is_away_those_who_are_there_stay(bench, closi
     assert len(bench.site.asked) == asked + FAILURES_MAX
     assert revoked.fingerprints() == set()
     assert bench.told[-1]
+
+
+def dead(asked: list[int]) -> Callable[[bytes], bytes]:
+    """A responder that says nothing of use."""
+
+    def answer(octets: bytes) -> bytes:
+        asked.append(ocsp.load_der_ocsp_request(octets).serial_number)
+        return b"0"
+
+    return answer
+
+
+async def test_a_dead_responder_keeps_nobody_from_those_of_another_one(bench, closing):
+    revoked, asked = Revoked(), list[int]()
+    bench.responder.lasts = None
+    bench.site.posts["/dead"] = bench.responder.answer
+    named = [f"127.0.0.1:{bench.site.port}"]
+    closing.append(guard := bench.guard(revoked=revoked, ocsp_url=None, ocsp_hosts=named))
+    for number in range(5 * FAILURES_MAX):
+        leaf = bench.ca.issue(f"press-{number}", responder=bench.site.url("/dead"))
+        await guard.check(bench.request(leaf))
+    behind = bench.ca.issue("behind", responder=bench.site.url("/ocsp"))
+    await guard.check(bench.request(behind))
+    bench.site.posts["/dead"] = dead(asked)
+    bench.responder.revoked.add(behind.certificate.serial_number)
+    bench.at += timedelta(minutes=5)
+    await guard.look_again(connected)
+    assert (revoked.fingerprints(), len(asked)) == ({behind.fingerprint}, FAILURES_MAX)
+
+
+async def test_however_many_responders_are_dead_one_look_ends(bench, closing, monkeypatch):
+    monkeypatch.setattr("bartizan.authn.ocsp.FAILURES_IN_ALL_MAX", 4)
+    asked = list[int]()
+    named = [f"127.0.0.1:{bench.site.port}"]
+    closing.append(guard := bench.guard(ocsp="soft", ocsp_url=None, ocsp_hosts=named))
+    for number in range(6):
+        bench.site.posts[f"/{number}"] = dead(asked)
+        await guard.check(bench.request(bench.ca.issue("press", responder=bench.site.url(f"/{number}"))))
+    asked.clear()
+    bench.at += timedelta(minutes=5)
+    await guard.look_again(connected)
+    assert len(asked) == 4
+
+
+async def test_of_one_responder_those_are_asked_about_first_that_have_waited_longest(bench, closing):
+    asked = list[int]()
+    bench.responder.lasts = None
+    closing.append(guard := bench.guard())
+    for number in range(3 * FAILURES_MAX):
+        await guard.check(bench.request(bench.ca.issue(f"press-{number}")))
+    bench.site.posts["/ocsp"] = dead(asked)
+    for _ in range(3):
+        bench.at += timedelta(minutes=5)
+        await guard.look_again(connected)
+    assert set(Counter(asked).values()) == {1}
+    assert len(asked) == 3 * FAILURES_MAX
+
+
+async def test_where_the_gate_is_full_a_look_ends_and_the_next_one_asks(bench, closing, monkeypatch):
+    bench.responder.lasts = None
+    closing.append(guard := bench.guard())
+    await guard.check(bench.request())
+    bench.at += timedelta(minutes=5)
+    monkeypatch.setattr(guard._provider._gate, "_room", 0)
+    await guard.look_again(connected)
+    monkeypatch.undo()
+    bench.at += timedelta(minutes=1)
+    await guard.look_again(connected)
+    assert len(bench.responder.asked) == 2
+
+
+async def nobody() -> set[str]:
+    return set()
+
+
+async def test_revoked_stays_revoked_where_no_answer_is_required_until_another_one_comes(bench, closing):
+    revoked = Revoked()
+    bench.responder.lasts = None
+    bench.responder.revoked.add(bench.leaf.certificate.serial_number)
+    closing.append(guard := bench.guard(ocsp="soft", revoked=revoked))
+    with pytest.raises(Denied, match="revoked"):
+        await guard.check(bench.request())
+    bench.site.is_down = True
+    for _ in range(3):
+        bench.at += timedelta(minutes=6)
+        await guard.look_again(nobody)
+        with pytest.raises(Denied, match="revoked"):
+            await guard.check(bench.request())
+        assert revoked.fingerprints() == {bench.leaf.fingerprint}
+    bench.site.is_down = False
+    bench.responder.revoked.clear()
+    await guard.check(bench.request())
+    assert revoked.fingerprints() == set()
+
+
+async def test_a_revoked_certificate_is_forgotten_when_it_has_ended_by_itself(bench, closing):
+    revoked = Revoked()
+    bench.responder.lasts = None
+    bench.responder.revoked.add(bench.leaf.certificate.serial_number)
+    closing.append(guard := bench.guard(revoked=revoked))
+    with pytest.raises(Denied):
+        await guard.check(bench.request())
+    bench.at = bench.leaf.certificate.not_valid_after_utc - timedelta(minutes=6)
+    await guard.look_again(nobody)
+    assert revoked.fingerprints() == {bench.leaf.fingerprint}
+    bench.at += timedelta(minutes=6)
+    await guard.look_again(nobody)
+    assert (revoked.fingerprints(), len(guard._known)) == (set(), 0)
+
+
+async def test_others_push_out_no_revoked_certificate_while_there_is_another(bench, closing, monkeypatch):
+    monkeypatch.setattr("bartizan.authn.ocsp.ANSWERS_MAX", 2)
+    revoked = Revoked()
+    closing.append(guard := bench.guard(revoked=revoked))
+    lost = [bench.leaf, bench.ca.issue("b"), bench.ca.issue("c")]
+    bench.responder.revoked.update(one.certificate.serial_number for one in lost)
+    with pytest.raises(Denied):
+        await guard.check(bench.request())
+    for _ in range(3):
+        await guard.check(bench.request(bench.ca.issue("good")))
+    assert revoked.fingerprints() == {bench.leaf.fingerprint}
+    for one in lost[1:]:
+        with pytest.raises(Denied):
+            await guard.check(bench.request(one))
+    assert (revoked.fingerprints(), len(guard._known)) == ({one.fingerprint for one in lost[1:]}, 2)
+
+
+async def test_who_was_let_in_without_an_answer_is_asked_about_as_long_as_it_is_there(bench, closing):
+    revoked = Revoked()
+    bench.site.is_down = True
+    closing.append(guard := bench.guard(ocsp="soft", revoked=revoked))
+    assert await guard.check(bench.request()) == SOFT_S
+    bench.at += timedelta(minutes=5)
+    await guard.look_again(connected)
+    bench.site.is_down = False
+    bench.responder.revoked.add(bench.leaf.certificate.serial_number)
+    bench.at += timedelta(minutes=5)
+    await guard.look_again(connected)
+    assert revoked.fingerprints() == {bench.leaf.fingerprint}
+
+
+async def test_who_found_the_gate_full_is_asked_about_later_too(bench, closing, monkeypatch):
+    closing.append(guard := bench.guard(ocsp="soft"))
+    monkeypatch.setattr(guard._provider._gate, "_room", 0)
+    assert await guard.check(bench.request()) == SOFT_S
+    monkeypatch.undo()
+    bench.at += timedelta(minutes=5)
+    await guard.look_again(connected)
+    assert len(bench.responder.asked) == 1
+
+
+async def test_who_comes_without_an_answer_beside_one_that_is_over_is_asked_about_too(bench, closing):
+    bench.responder.lasts = None
+    closing.append(guard := bench.guard(ocsp="soft"))
+    await guard.check(replace(bench.request(), client_id="gone"))
+    bench.site.is_down = True
+    bench.at += timedelta(minutes=5)
+    assert await guard.check(bench.request()) == SOFT_S
+    await guard.look_again(nobody)  # it is not connected yet
+    bench.site.is_down = False
+    bench.at += timedelta(minutes=5)
+    asked = len(bench.site.asked)
+    await guard.look_again(connected)
+    assert len(bench.site.asked) == asked + 1
+
+
+def hold(guard: OcspGuard, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """Keeps back the next answer: the first event says that it is there, the second one lets it through."""
+    there, onwards, send = asyncio.Event(), asyncio.Event(), guard._fetcher.send
+
+    async def held(*words: Any) -> Any:
+        monkeypatch.setattr(guard._fetcher, "send", send)
+        reply = await send(*words)
+        there.set()
+        await onwards.wait()
+        return reply
+
+    monkeypatch.setattr(guard._fetcher, "send", held)
+    return there, onwards
+
+
+@pytest.mark.parametrize("late", ["look", "connect"])
+async def test_a_late_answer_takes_no_later_one_back(bench, closing, monkeypatch, late):
+    revoked = Revoked()
+    bench.responder.lasts = None
+    closing.append(guard := bench.guard(revoked=revoked))
+    await guard.check(bench.request())
+    bench.at += timedelta(minutes=5)
+    there, onwards = hold(guard, monkeypatch)
+    under_way = asyncio.ensure_future(guard.look_again(connected) if late == "look" else guard.check(bench.request()))
+    await there.wait()
+    bench.responder.revoked.add(bench.leaf.certificate.serial_number)
+    with pytest.raises(Denied):
+        await guard.check(bench.request())
+    onwards.set()
+    [ended] = await asyncio.gather(under_way, return_exceptions=True)
+    assert isinstance(ended, Denied) is (late == "connect")
+    assert revoked.fingerprints() == {bench.leaf.fingerprint}
+
+
+async def test_an_answer_about_who_was_forgotten_meanwhile_is_not_noted(bench, closing, monkeypatch):
+    monkeypatch.setattr("bartizan.authn.ocsp.ANSWERS_MAX", 1)
+    revoked = Revoked()
+    bench.responder.lasts = None
+    closing.append(guard := bench.guard(revoked=revoked))
+    await guard.check(bench.request())
+    bench.at += timedelta(minutes=5)
+    bench.responder.revoked.add(bench.leaf.certificate.serial_number)
+    there, onwards = hold(guard, monkeypatch)
+    under_way = asyncio.ensure_future(guard.look_again(connected))
+    await there.wait()
+    await guard.check(bench.request(bench.ca.issue("b")))
+    onwards.set()
+    await under_way
+    assert (revoked.fingerprints(), len(guard._known)) == (set(), 1)
 
 
 async def test_a_slow_responder_is_told_as_one_that_is_of_no_use(bench, closing, monkeypatch):
