@@ -137,7 +137,7 @@ async def test_all_changes_or_none(store):
             [Create(identity("b")), Remove(IdentityName("a")), Create(identity("c")), Create(identity("c"))]
         )
     assert [one.name for one in await store.page()] == ["a"]
-    assert (await store.changes_since(before)).revision == before
+    assert (await store.look_for_changes(before)).revision == before
 
 
 async def test_a_replacement_replaces_everything(store):
@@ -160,15 +160,23 @@ async def test_what_is_not_there_can_neither_be_replaced_nor_removed(store):
             await store.commit([change])
 
 
+async def test_a_change_is_told_of_sooner_or_later_without_asking_what_is_stored(store):
+    revision = await store.commit([Create(identity("a"))])
+    async with asyncio.timeout(30):
+        while (told := await store.changes_since(0)).revision != revision:  # noqa: ASYNC110  a database tells in its time
+            await asyncio.sleep(0.01)
+    assert told == await store.look_for_changes(0)
+
+
 async def test_changes_since_a_revision_name_what_was_written_and_removed(store):
     first = await store.commit([Create(identity("a")), Create(identity("b")), Create(identity("c"))])
-    everything = await store.changes_since(0)
+    everything = await store.look_for_changes(0)
     assert (everything.written, everything.removed) == ({"a", "b", "c"}, set())
     await store.commit([Remove(IdentityName("a"))])
     last = await store.commit([Replace(replace(identity("b"), revision=first))])
-    delta = await store.changes_since(first)
+    delta = await store.look_for_changes(first)
     assert (delta.revision, delta.written, delta.removed) == (last, {"b"}, {"a"})
-    nothing = await store.changes_since(last)
+    nothing = await store.look_for_changes(last)
     assert (nothing.revision, nothing.written, nothing.removed) == (last, set(), set())
 
 
@@ -176,7 +184,7 @@ async def test_a_name_that_comes_back_is_written_not_removed(store):
     first = await store.commit([Create(identity("a"))])
     await store.commit([Remove(IdentityName("a"))])
     await store.commit([Create(identity("a"))])
-    delta = await store.changes_since(first)
+    delta = await store.look_for_changes(first)
     assert (delta.written, delta.removed) == ({"a"}, set())
 
 
@@ -209,7 +217,7 @@ async def test_many_are_written_at_once_and_progress_is_told(store):
     revision = await store.commit(many, told.append)
     assert told == sorted(told)
     assert told[-1] == 1_234
-    assert (await store.changes_since(0)).written == {f"n{at:04}" for at in range(1_234)}
+    assert (await store.look_for_changes(0)).written == {f"n{at:04}" for at in range(1_234)}
     assert [one.revision for one in await store.page("n1232", 10)] == [revision]
     read = await store.get_many([f"n{at:04}" for at in range(0, 1_234, 2)])
     assert [one.name for one in read] == [f"n{at:04}" for at in range(0, 1_234, 2)]
@@ -226,7 +234,7 @@ async def test_a_late_mistake_among_many_undoes_all(store):
 
 async def test_the_revision_alone_can_be_asked_for(store):
     revision = await store.commit([Create(identity())])
-    assert await store.changes_since(FUTURE) == Delta(revision, frozenset(), frozenset())
+    assert await store.look_for_changes(FUTURE) == Delta(revision, frozenset(), frozenset())
 
 
 async def test_revoked_certificates_are_found_and_nothing_else(store):
@@ -241,14 +249,14 @@ async def test_a_group_comes_back_and_its_change_is_told(store):
     first = await store.commit([CreateGroup(group("line-3", "press", "auditor"))])
     stored = replace(group("line-3", "press", "auditor"), revision=first)
     assert await store.groups() == [stored]
-    assert (await store.changes_since(0)).groups_changed
-    assert not (await store.changes_since(first)).groups_changed
+    assert (await store.look_for_changes(0)).groups_changed
+    assert not (await store.look_for_changes(first)).groups_changed
     second = await store.commit([ReplaceGroup(replace(stored, roles=(RoleName("reader"),)))])
     assert [one.roles for one in await store.groups()] == [("reader",)]
-    assert (await store.changes_since(first)).groups_changed
+    assert (await store.look_for_changes(first)).groups_changed
     await store.commit([RemoveGroup(GroupName("line-3"))])
     assert await store.groups() == []
-    assert (await store.changes_since(second)).groups_changed
+    assert (await store.look_for_changes(second)).groups_changed
 
 
 async def test_a_group_that_is_wrong_is_refused(store):
@@ -262,7 +270,7 @@ async def test_a_group_that_is_wrong_is_refused(store):
             await store.commit([change])
     with pytest.raises(NotFound, match="no group 'other'"):
         await store.commit([Create(replace(identity(), groups=(GroupName("other"),)))])
-    assert (await store.changes_since(FUTURE)).revision == revision
+    assert (await store.look_for_changes(FUTURE)).revision == revision
     assert await store.get("press-01") is None
 
 
@@ -286,7 +294,7 @@ async def test_the_last_use_of_each_credential_is_kept_and_raises_no_revision(st
     await store.note_usage([])
     assert await store.usage() == [use("a", 5, address="10.0.0.8"), use("a", 2, "c2"), use("b", 3)]
     assert await store.usage(["b", "nobody"]) == [use("b", 3)]
-    assert (await store.changes_since(FUTURE)).revision == revision
+    assert (await store.look_for_changes(FUTURE)).revision == revision
 
 
 async def test_the_usage_of_a_removed_identity_goes_with_it(store):

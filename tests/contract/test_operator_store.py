@@ -105,8 +105,8 @@ async def test_who_was_removed_is_gone_with_all_that_proved_it(store):
 
 
 async def test_operators_move_no_revision_of_identities(store):
-    before = (await store.changes_since(0)).revision
+    before = (await store.look_for_changes(0)).revision
     read = await store.add_operator(BOB)
     await store.replace_operator(read)
     await store.remove_operator(BOB.name)
-    assert (await store.changes_since(0)).revision == before
+    assert (await store.look_for_changes(0)).revision == before

@@ -103,7 +103,9 @@ class IdentityDirectory(Protocol):
         ...
 
     async def changes_since(self, revision: int) -> Delta:
-        """What any process changed after `revision`; 0 asks for everything."""
+        """What any process changed after `revision`; 0 asks for everything. What another process has just written a
+        store that is told of changes may say a moment later.
+        """
         ...
 
     async def decoy_key(self) -> bytes:
