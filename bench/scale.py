@@ -23,21 +23,25 @@ from bench.process import Running, running
 from bench.proofs import LISTENER, asked, command
 
 WITHIN_S = 1_800.0
+ROLES_PER_FILE = 2_000
+POLICY = '[policy]\nfile = "{}"\n'
 POLL_S = 0.01
 
 
-def write_policy(path: Path, roles: int, note: str = "") -> None:
-    """One role after the other; `press` is that of the file of identities where it names no other."""
-    lines = [f"# {note}"]
-    for at in range(roles):
-        lines += [
-            f"[roles.press-{at:05}]",
-            'binds = { press = "client_id" }',
-            f'permit = [{{ action = "publish", filter = "data/{at:05}/{{press}}/#" }},',
-            f'  {{ action = "subscribe", filter = "orders/{at:05}/{{press}}" }}]',
-            f'forbid = [{{ action = "publish", filter = "data/{at:05}/+/raw" }}]',
-        ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def write_policy(directory: Path, roles: int, qos_max: int = 2) -> None:
+    """One role after the other, in files of a size that a file of a policy may have."""
+    directory.mkdir(exist_ok=True)
+    for first in range(0, roles, ROLES_PER_FILE):
+        lines: list[str] = []
+        for at in range(first, min(first + ROLES_PER_FILE, roles)):
+            lines += [
+                f"[roles.press-{at:05}]",
+                'binds = { press = "client_id" }',
+                f'permit = [{{ action = "publish", filter = "data/{at:05}/{{press}}/#", qos_max = {qos_max} }},',
+                f'  {{ action = "subscribe", filter = "orders/{at:05}/{{press}}" }}]',
+                f'forbid = [{{ action = "publish", filter = "data/{at:05}/+/raw" }}]',
+            ]
+        (directory / f"presses-{first:05}.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def told(data: Path, method: str, path: str) -> dict[str, Any]:
@@ -97,13 +101,13 @@ def changed(one: Running, data: Path, change: Callable[[], object]) -> float:
 
 def measured(data: Path, roles: int) -> dict[str, float]:
     """A broker on what is there: its start, its memory, a change of one identity, a change of the policy."""
-    policy = data / "policy.toml"
+    policy = data.parent / "policy"
     with running(command(data), core=0, directory=data.parent) as one:
         start_s = waited(one, lambda: is_ready(data))
         memory = resident_mib(one)
         words = ("identity", "set", "press-0000000", "--note", "changed", "--data", str(data))
         identity_s = changed(one, data, lambda: asked(*words))
-        write_policy(policy, roles, "changed")
+        write_policy(policy, roles, qos_max=1)
         policy_s = changed(one, data, lambda: told(data, "POST", "/v1/reload"))
         return {
             "start_s": start_s,
@@ -123,8 +127,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bartizan-scale-") as made_in:
         data = Path(made_in) / "data"
         data.mkdir(mode=0o700)
-        write_policy(data / "policy.toml", words.roles)
-        (data / "bartizan.toml").write_text(LISTENER.format(kind="mqtts", port=0), encoding="utf-8")
+        policy = data.parent / "policy"
+        write_policy(policy, words.roles)
+        (data / "bartizan.toml").write_text(
+            LISTENER.format(kind="mqtts", port=0) + POLICY.format(policy), encoding="utf-8"
+        )
         with running(command(data), core=0, directory=data.parent) as one:
             waited(one, lambda: is_ready(data))
         file = Path(made_in) / "identities.csv"
