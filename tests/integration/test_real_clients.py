@@ -192,14 +192,18 @@ def test_the_members_of_a_group_share_each_message_once(aboard, topic, version):
     writer = aboard("paho", "writer", proof="password")
     for number in range(50):
         writer.publish(f"{topic}/{number}", b"%d" % number, 1)
-    writer.publish(f"{topic}/end/of/it", b"end", 1)
     got: list[int] = []
-    for kind, client in crew.items():
-        mine: list[bytes] = []
-        while (payload := client.receive()[0].payload) != b"end":
-            mine.append(payload)
-        assert mine, f"{kind} got nothing"
-        got += map(int, mine)
+    shares = set[str]()
+    # Order is promised within a topic, not between two: the last of them may come behind the first end.
+    for _ in range(5):
+        writer.publish(f"{topic}/end/of/it", b"end", 1)
+        for kind, client in crew.items():
+            while (payload := client.receive()[0].payload) != b"end":
+                shares.add(kind)
+                got.append(int(payload))
+        if len(got) >= 50:
+            break
+    assert shares == set(crew), "each of them got some"
     assert sorted(got) == list(range(50))
 
 
