@@ -141,15 +141,18 @@ def test_each_message_goes_to_one_member_and_every_member_gets_some(client, topi
         member.subscribe(f"$share/group/{topic}/#")
     for number in range(30):
         one.publish(f"{topic}/{number}", str(number), 1)
-    counts: list[int] = []
-    got: list[int] = []
     for member in members:
         member.subscribe(f"{topic}-mark")
-        mine = member.received_until(one, f"{topic}-mark")
-        counts.append(len(mine))
-        got += [int(message.payload) for message in mine]
-    assert sorted(got) == list(range(30))
-    assert min(counts) > 0
+    got: list[list[int]] = [[] for _ in members]
+    # Order is promised within a topic, not between two: the last of them may come behind the first mark.
+    for _ in range(5):
+        for mine, member in zip(got, members, strict=True):
+            came = member.received_until(one, f"{topic}-mark")
+            mine += [int(message.payload) for message in came if message.payload.isdigit()]
+        if sum(map(len, got)) >= 30:
+            break
+    assert sorted(number for mine in got for number in mine) == list(range(30))
+    assert all(got), "each of them got some"
 
 
 def test_groups_are_apart_from_each_other_and_from_others(client, topic):
