@@ -25,9 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2
-
-from bartizan.api.socket import reachable
+from bartizan.cli.control import asking
 from bartizan.pki.bundle import Bundle
 from bench.generator import door_words
 from bench.judges import NAME, WITHIN_S, wait_listening
@@ -62,10 +60,7 @@ class Served:
 
     def recalled(self) -> int:
         """CONNECTs that it answered from memory so far, by its own count."""
-        with (
-            reachable(self.data) as socket,
-            httpx2.Client(transport=httpx2.HTTPTransport(uds=socket), base_url="http://control") as client,
-        ):
+        with asking(self.data) as client:
             found = RECALLED.search(client.get("/metrics").raise_for_status().text)
         return int(found[1]) if found else 0
 

@@ -167,7 +167,7 @@ def asked(*words: str) -> str:
 def made(place: Path, core: int) -> Iterator[Made]:
     """Everything that the ways need; programs run on this core."""
     data, unknown, bundle = place / "data", place / "unknown", place / "bundle"
-    _first_run(place, data)
+    _first_run(place, data, core)
     shutil.copytree(data, unknown)
     password = secrets.token_urlsafe(18)
     asked("enrol", NAME, "--role", NAME, "--out", str(bundle), "--port", "1", "--data", str(data))
@@ -194,11 +194,11 @@ def made(place: Path, core: int) -> Iterator[Made]:
         yield Made(data, unknown, bundle, {"password": password, "token": token}, known)
 
 
-def _first_run(place: Path, data: Path) -> None:
+def _first_run(place: Path, data: Path, core: int) -> None:
     data.mkdir(mode=0o700)
     (data / "policy.toml").write_text(POLICY, encoding="utf-8")
     (data / "bartizan.toml").write_text(LISTENER.format(kind="mqtts", port=0) + open_limits(), encoding="utf-8")
-    with running(command(data), core=0, directory=place) as one:
+    with running(command(data), core=core, directory=place) as one:
         deadline = time.monotonic() + WITHIN_S
         while not (data / "control.sock").exists():
             if not one.is_alive() or time.monotonic() > deadline:

@@ -15,9 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx2
-
-from bartizan.api.socket import reachable
+from bartizan.cli.control import asking
+from bartizan.errors import EngineUnavailable
 from bench.identities import bring, write_file
 from bench.process import Running, running
 from bench.proofs import LISTENER, asked, command
@@ -46,13 +45,8 @@ def write_policy(directory: Path, roles: int, qos_max: int = 2) -> None:
 
 def told(data: Path, method: str, path: str) -> dict[str, Any]:
     """What the running broker answers on its own machine."""
-    with (
-        reachable(data) as socket,
-        httpx2.Client(
-            transport=httpx2.HTTPTransport(uds=socket), base_url="http://control", timeout=WITHIN_S
-        ) as client,
-    ):
-        answer = client.request(method, path)
+    with asking(data) as client:
+        answer = client.request(method, path, timeout=WITHIN_S)
         answer.raise_for_status()
         return dict(answer.json())
 
@@ -82,7 +76,7 @@ def is_ready(data: Path) -> bool:
     """Whether it answers."""
     try:
         return told(data, "GET", "/v1/status")["state"] == "ready"
-    except (OSError, httpx2.TransportError):
+    except (OSError, EngineUnavailable):
         return False
 
 

@@ -19,16 +19,16 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from bartizan.model.token_grant import TokenGrant
-from bartizan.policy import Asked, Circumstances, CompiledPolicy, Request, Strength, check
+from bartizan.policy import Asked, CompiledPolicy, check
 from tests.oracle import Identity, decide
-from tests.unit.policy.strategies import as_toml, asked_filters, bearers, contents, names, policies
+from tests.unit.policy.strategies import as_toml, asked_filters, asked_of, bearers, contents, names, policies
 
 FILE = Path(__file__).parents[1] / "crates/bartizan-core/tests/policy_oracle/cases.jsonl"
 DRAWN = 2_500
 OF_A_KIND = 6
 """Most requests are denied by any policy: of each kind so many are kept."""
 
+CONTENT = ("qos", "retain", "payload_bytes", "content_type", "utf8")
 Row = list[Any]
 """Action, topic, QoS, RETAIN, octets of the payload, Content Type, whether it is UTF-8; the answer."""
 
@@ -40,7 +40,7 @@ def rows(policy: dict[str, Any], who: Identity, random: Random) -> Iterator[Row]
         if set(topic) & set("+#"):
             continue
         content = contents(random) | {"qos": random.randint(0, 2), "retain": random.random() < 0.5}
-        said = [content[key] for key in ("qos", "retain", "payload_bytes", "content_type", "utf8")]
+        said = [content[key] for key in CONTENT]
         yield ["publish", topic, *said, decide(policy, who, "publish", topic, **content)]
         yield ["receive", topic, 0, False, 0, None, False, decide(policy, who, "receive", topic)]
     for asked in [*own, *asked_filters(random, 25)]:
@@ -62,7 +62,9 @@ def spelt(policy: dict[str, Any], who: Identity, random: Random) -> Iterator[str
 
 def features(policy: dict[str, Any], native: CompiledPolicy, who: Identity, row: Row) -> tuple[Any, ...]:
     """What a request touches: the action, its answer and why, and the conditions of the rule that decided."""
-    decision = native.decide(asked_of(who, row))
+    action, topic, *said, _ = row
+    content = dict(zip(CONTENT, said, strict=True))
+    decision = native.decide(asked_of(who, Asked(action), topic, **content))
     found: Any = policy
     for part in re.findall(r"[^.\[\]\"]+|\"[^\"]*\"", decision.rule or ""):
         step = int(part) if part.isdigit() and isinstance(found, list) else part.strip('"')
@@ -70,18 +72,6 @@ def features(policy: dict[str, Any], native: CompiledPolicy, who: Identity, row:
     when = sorted(found.get("when", {})) if isinstance(found, dict) else []
     missing = who.there is None, not who.attributes, bool(who.tokens)
     return row[0], row[-1], decision.why, *when, *(missing if when or decision.why != "permitted" else ())
-
-
-def asked_of(who: Identity, row: Row) -> Request:
-    """The request of a row, to the engine."""
-    action, topic, qos, retain, payload_bytes, content_type, utf8, _ = row
-    at = who.there
-    return Request(
-        Asked(action), topic, identity=who.id, client_id=who.client_id, roles=who.roles, attributes=who.attributes,
-        qos=qos, retain=retain, payload_bytes=payload_bytes, content_type=content_type, utf8=utf8,
-        there=Circumstances(at.listener, at.address, at.method, tuple(map(Strength, at.strengths))) if at else None,
-        windows=who.windows, narrowed_to=tuple(tuple(TokenGrant.parse(*grant) for grant in each) for each in who.tokens),
-    )  # fmt: skip
 
 
 def cases() -> list[str]:

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bartizan.model.token_grant import TokenGrant
-from bartizan.policy import Asked, Circumstances, CompiledPolicy, Request, Strength, check
+from bartizan.policy import Asked, CompiledPolicy, check
 from bartizan.policy.compiled import filter_covers
 from tests.oracle import Identity, decide
-from tests.unit.policy.strategies import as_toml, asked_filters, bearers, contents, names, tenanted
+from tests.unit.policy.strategies import as_toml, asked_filters, asked_of, bearers, contents, names, tenanted
 
 # Drawing a policy costs more than a hundred decisions, so each is asked many things; a seed draws those.
 seeds = st.integers(0, 2**32).map(Random)
@@ -31,14 +30,7 @@ def compiled(policy: dict[str, Any]) -> CompiledPolicy:
 def engine(
     policy: CompiledPolicy, who: Identity, action: Asked, topic: str, qos: int, retain: bool, **content: Any
 ) -> str:
-    at = who.there
-    there = Circumstances(at.listener, at.address, at.method, tuple(map(Strength, at.strengths))) if at else None
-    request = Request(
-        action, topic, identity=who.id, client_id=who.client_id, roles=who.roles,
-        attributes=who.attributes, qos=qos, retain=retain, there=there, windows=who.windows,
-        narrowed_to=tuple(tuple(TokenGrant.parse(*grant) for grant in token) for token in who.tokens), **content,
-    )  # fmt: skip
-    decision = policy.decide(request)
+    decision = policy.decide(asked_of(who, action, topic, qos=qos, retain=retain, **content))
     assert decision.allow or not decision.per_delivery
     assert not decision.allow or decision.rule is not None, "who allowed it?"
     return "per_delivery" if decision.per_delivery else "allow" if decision.allow else "deny"

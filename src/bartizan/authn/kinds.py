@@ -75,7 +75,8 @@ def default_chain(  # noqa: PLR0913  what a composition root has to give
     """The chain of a configuration: each listener's entries, then anonymous where it says so.
 
     `authenticators` are the embedder's own; `names`, what the policy says about names; `tell` is told of
-    providers that are of no use, `revoked` of certificates that a responder says to be so. Reads the files that the settings name; raises `ConfigurationError`.
+    providers that are of no use, `revoked` of certificates that a responder says to be so. Reads the files that
+    the settings name; raises `ConfigurationError`.
     """
     names = names or OwnNames()
     backoff = Backoff(settings.passwords)

@@ -89,11 +89,10 @@ class AgedOut:
         due = dict[Client, _Due]()
         clients = await asyncio.to_thread(lambda: [_seen(client) for client in every_client(self._engine)])
         today = self._now()
-        known = await self._directory.known({identity for _, identity, _ in clients})
         for at, (client, name, method) in enumerate(clients, 1):
             if at % REFRESH_IDENTITIES == 0:
                 await asyncio.sleep(SLICE_PAUSE_S)
-            identity = await self._directory.get(name) if name in known else None
+            identity = await self._directory.held(name)
             if identity is None:
                 continue
             proof = self._usage.proof_of(name, client[0])

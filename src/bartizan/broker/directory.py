@@ -113,10 +113,6 @@ class LiveDirectory(IdentityDirectory):
         found = self._held(name)
         return found if found != identity else None
 
-    async def changes_since(self, revision: int) -> Delta:
-        """What the store says."""
-        return await self._store.changes_since(revision)
-
     async def decoy_key(self) -> bytes:
         """What the store says."""
         return self._decoy_key

@@ -9,14 +9,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bartizan.authn.certificate import METHOD
 from bartizan.broker.ports import EnginePort
 from bartizan.broker.usage import UsageBook
 from bartizan.model.reason import ReasonCode
 
 CLIENTS_PER_LOOK = 1_000
-CERTIFICATE = "certificate"
-"""The method of whoever a certificate proved."""
-
 
 Ended = Mapping[tuple[str, bool], frozenset[str]]
 """Ids of credentials by identity, those that are certificates apart."""
@@ -36,7 +34,7 @@ def disconnect_ended(engine: EnginePort, usage: UsageBook, ended: Ended) -> int:
 
 def _may_rest_on(client: Mapping[str, Any], proof: str | None, ended: Ended) -> bool:
     methods = client["method"].split("+")
-    kinds = {method == CERTIFICATE for method in methods}
+    kinds = {method == METHOD for method in methods}
     gone = {one for is_certificate in kinds for one in ended.get((client["identity"], is_certificate), ())}
     # Where several proofs were asked for, one of them is remembered.
     return bool(gone) and (len(methods) > 1 or proof is None or proof in gone)

@@ -102,12 +102,6 @@ class IdentityDirectory(Protocol):
         """
         ...
 
-    async def changes_since(self, revision: int) -> Delta:
-        """What any process changed after `revision`; 0 asks for everything. What another process has just written a
-        store that is told of changes may say a moment later.
-        """
-        ...
-
     async def decoy_key(self) -> bytes:
         """A secret of this store, always the same: what is told about names that are not there is derived from it,
         so that it does not change with a restart either, nor from broker to broker. Proves nothing.
@@ -148,6 +142,12 @@ class IdentityStore(IdentityDirectory, Protocol):
 
     async def get_many(self, names: Collection[str]) -> Sequence[Identity]:
         """The identities of these names, as far as there are any, in order of name."""
+        ...
+
+    async def changes_since(self, revision: int) -> Delta:
+        """What any process changed after `revision`; 0 asks for everything. What another process has just written a
+        store that is told of changes may say a moment later.
+        """
         ...
 
     async def look_for_changes(self, revision: int) -> Delta:

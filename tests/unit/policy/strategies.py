@@ -7,6 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from bartizan.model.token_grant import TokenGrant
+from bartizan.policy import Asked, Circumstances, Request, Strength
 from tests.oracle import Identity, There
 
 ROLES = ("reader", "writer", "both")
@@ -229,3 +231,16 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_value(each) for each in value) + "]"
     return json.dumps(value, ensure_ascii=False)
+
+
+def asked_of(
+    who: Identity, action: Asked, topic: str, *, qos: int = 0, retain: bool = False, **content: Any
+) -> Request:
+    """The request to the engine that the oracle is asked by the same words."""
+    at = who.there
+    return Request(
+        action, topic, identity=who.id, client_id=who.client_id, roles=who.roles,
+        attributes=who.attributes, qos=qos, retain=retain, windows=who.windows,
+        there=Circumstances(at.listener, at.address, at.method, tuple(map(Strength, at.strengths))) if at else None,
+        narrowed_to=tuple(tuple(TokenGrant.parse(*grant) for grant in token) for token in who.tokens), **content,
+    )  # fmt: skip

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::network::Network;
 use crate::message::Message;
-use crate::wire::{Properties, Property, QoS};
+use crate::wire::{Properties, Property, Publish, QoS};
 
 /// How a client is connected.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +74,12 @@ impl<'a> Asked<'a> {
             }
         }
         asked
+    }
+}
+
+impl<'a> From<&Publish<'a>> for Asked<'a> {
+    fn from(publish: &Publish<'a>) -> Asked<'a> {
+        Asked::plain(publish.qos, publish.retain, publish.payload.len()).with(publish.properties)
     }
 }
 

@@ -51,10 +51,6 @@ impl Verdict {
     }
 }
 
-fn asked<'a>(publish: &Publish<'a>) -> Asked<'a> {
-    Asked::plain(publish.qos, publish.retain, publish.payload.len()).with(publish.properties)
-}
-
 impl Server {
     /// Has messages to a topic that was just decided looked at by the staged policy as well, if one is staged.
     #[inline]
@@ -80,7 +76,7 @@ impl Server {
         }
         let (session, _) = self.speaker(key)?;
         let grants = self.staged_grants(session)?;
-        if !decide(&grants, Action::Publish, admitted.topic, &asked(admitted))?.allow {
+        if !decide(&grants, Action::Publish, admitted.topic, &Asked::from(admitted))?.allow {
             return None;
         }
         let duty =
@@ -100,7 +96,7 @@ impl Server {
         let Some((session, _)) = self.speaker(key) else { return };
         let staged = duty.and_then(|duty| self.staged_refusal(duty, session, admitted.payload, now));
         let ((None, Some(one)) | (Some(one), None)) = (refused, staged.as_ref()) else { return };
-        let asked = asked(admitted);
+        let asked = Asked::from(admitted);
         let what = (Action::Publish, admitted.topic);
         // Told apart from what rules decide of the same client and topic, and each of the two directions.
         let who = key.data().as_ffi() ^ ((1 + one.broken as u64) << 62) ^ (u64::from(refused.is_some()) << 61);
