@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bartizan.authn import Authenticator
     from bartizan.broker.loopback import Loopback
     from bartizan.config.schema import Settings
+    from bartizan.detect import Detector
 
 # ruff: noqa: PLC0415  imports inside functions, as said above
 
@@ -63,13 +64,13 @@ class Broker:
     `policy` is a policy's text; by default the one that `bartizan up` writes at its first run.
     `directory` keeps identities, Sessions and messages for a second broker on it; by default all is
     in memory and gone at the end. `danger_plaintext` and `danger_anonymous` take a reason, as in the
-    configuration. `settings` are further settings, as `--set` takes them. `authenticators` are your own,
-    asked beside the built-in ones.
+    configuration. `settings` are further settings, as `--set` takes them. `authenticators` and `detectors` are
+    your own, asked beside the built-in ones.
     """
 
     _loop: asyncio.AbstractEventLoop
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what its `with` line says
         self,
         policy: str | None = None,
         *,
@@ -78,12 +79,14 @@ class Broker:
         danger_anonymous: str | None = None,
         settings: Sequence[str] = (),
         authenticators: Sequence["Authenticator"] = (),
+        detectors: Sequence["Detector"] = (),
     ) -> None:
         self._policy = policy
         self._directory = directory
         self._dangers = {"danger_plaintext": danger_plaintext, "danger_anonymous": danger_anonymous}
         self._overrides = tuple(settings)
         self._authenticators = tuple(authenticators)
+        self._detectors = tuple(detectors)
         self._stack = ExitStack()
         self._loopback: Loopback | None = None
 
@@ -105,7 +108,15 @@ class Broker:
             stack.callback(self._loop.call_soon_threadsafe, self._loop.stop)
             policy = default_policy_text() if self._policy is None else self._policy
             durable = self._directory is not None
-            loopback = Loopback(root, settings, policy, journal, durable=durable, authenticators=self._authenticators)
+            loopback = Loopback(
+                root,
+                settings,
+                policy,
+                journal,
+                durable=durable,
+                authenticators=self._authenticators,
+                detectors=self._detectors,
+            )
             self._loopback = self._call(loopback.__aenter__())
             stack.callback(lambda: self._call(loopback.__aexit__(None, None, None)))
             self._stack = stack.pop_all()

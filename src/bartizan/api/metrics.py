@@ -101,10 +101,21 @@ class BrokerCollector(Collector):
         for days, count in sorted(broker.ages.counts.items()):
             expiring.add_metric([str(days)], count)
         yield expiring
+        yield from self._findings()
         yield from self._lists()
         for (certificate, listener), at in sorted(expiries(broker.settings, broker.data).items()):
             ends.add_metric([certificate, listener], _unix(at))
         yield ends
+
+    def _findings(self) -> Iterator[Metric]:
+        detection = self._broker.detection
+        is_open = GaugeMetricFamily("bartizan_findings_open", "Findings that nobody has seen to.", labels=["severity"])
+        for severity, count in detection.open.items():
+            is_open.add_metric([str(severity)], count)
+        yield is_open
+        yield CounterMetricFamily("bartizan_findings", "Findings that were told.", value=detection.told)
+        skipped = "Events of a flood that no detector has looked at."
+        yield CounterMetricFamily("bartizan_detection_skipped", skipped, value=detection.skipped)
 
     def _lists(self) -> Iterator[Metric]:
         made, ends = (

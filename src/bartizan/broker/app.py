@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import signal
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,7 +14,6 @@ from typing import Any, Self
 
 from bartizan import _engine
 from bartizan.authn import Authenticator, Certificate, Chain, ConnectRequest, default_chain
-from bartizan.authn.binding import Names
 from bartizan.authn.ocsp import Revoked
 from bartizan.broker.aged import AgedOut
 from bartizan.broker.ages import AgeWatch
@@ -23,11 +22,13 @@ from bartizan.broker.authenticate import Desk
 from bartizan.broker.certificates import Certificates, read_material
 from bartizan.broker.chores import Chores
 from bartizan.broker.crls import RevocationLists
+from bartizan.broker.detection import Detection
 from bartizan.broker.directory import LiveDirectory
 from bartizan.broker.ended import every_client
 from bartizan.broker.hashes import HashWriter
 from bartizan.broker.lock import DirectoryLock
 from bartizan.broker.log import Journal
+from bartizan.broker.names import PolicyNames
 from bartizan.broker.places import Places
 from bartizan.broker.ports import Allow, Answer, Bound, Deny, EnginePort, Proceed, Question
 from bartizan.broker.pump import Pump
@@ -41,10 +42,12 @@ from bartizan.config.danger import dangers
 from bartizan.config.engine import engine_config
 from bartizan.config.layout import DataDirectory
 from bartizan.config.schema import Settings
+from bartizan.detect import Detector
 from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationError, EngineUnavailable, StartRefused
 from bartizan.identity.ages import AgeLimits
 from bartizan.model.reason import ReasonCode
 from bartizan.policy import CompiledPolicy, schedule
+from bartizan.store.findings import FindingStore
 from bartizan.store.observations import ObservationStore
 from bartizan.store.ports import IdentityStore
 
@@ -65,8 +68,8 @@ class Broker:
     """One broker: `async with Broker(...) as broker: await broker.run()`.
 
     Entering checks everything, then binds everything, or raises with nothing left behind. The caller
-    keeps `store` and `journal`; the broker opens and closes the rest. `authenticators` are asked beside
-    the built-in ones.
+    keeps `store` and `journal`; the broker opens and closes the rest. `authenticators` and `detectors` are
+    asked beside the built-in ones.
     """
 
     engine: EnginePort
@@ -77,6 +80,7 @@ class Broker:
     usage: UsageBook
     places: Places
     watching: Watching
+    detection: Detection
     chores: Chores
     ages: AgeWatch
     aged: AgedOut
@@ -94,6 +98,7 @@ class Broker:
         reread: Callable[[], Settings] | None = None,
         make_engine: Callable[[bytes], EnginePort] | None = None,
         authenticators: Sequence[Authenticator] = (),
+        detectors: Sequence[Detector] = (),
     ) -> None:
         self.settings = settings
         self.data = data
@@ -104,6 +109,7 @@ class Broker:
         self._reread = reread or (lambda: settings)
         self._make_engine = make_engine or NativeEngine
         self._authenticators = tuple(authenticators)
+        self._detectors = tuple(detectors)
         self._stack = AsyncExitStack()
         self._reloading = asyncio.Lock()
         self._ended = asyncio.Event()
@@ -141,7 +147,16 @@ class Broker:
             self.places = Places(self.journal)
             self.watching = Watching(self.engine, ObservationStore(self.data.observations), self.journal)
             await self.watching.begin()
-            desk = Desk(chain, self.in_force.settled, proved=self.usage.proved, admitted=self.places.proved)
+            findings = FindingStore(self.data.findings, self.settings.detect.findings_max)
+            self.detection = Detection(self.settings.detect, findings, self.journal, self.directory, self._detectors)
+            await self.detection.begin()
+            desk = Desk(
+                chain,
+                self.in_force.settled,
+                proved=self.usage.proved,
+                admitted=self.places.proved,
+                refused=self.detection.refused,
+            )
             self._pump = Pump(self.engine, desk, self._take_events)
             credentials = self.settings.credentials
             limits = AgeLimits(credentials.days_max, PolicyNames(self).credential_days_max)
@@ -291,25 +306,6 @@ class Broker:
         for danger in dangers(self.settings):
             self.journal.note("danger", setting=danger.setting, reason=danger.reason, effect=danger.effect)
         self.journal.note("started", listeners=listeners, policy=self.in_force.policy.digest)
-
-
-class PolicyNames(Names):
-    """What the policy in force says about names, whichever that is by then."""
-
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
-
-    def client_ids(self, roles: Iterable[str], /) -> tuple[str, ...]:
-        """See `Names`."""
-        return self._broker.in_force.policy.client_ids(roles)
-
-    def user_names(self, roles: Iterable[str], /) -> tuple[str, ...]:
-        """See `Names`."""
-        return self._broker.in_force.policy.user_names(roles)
-
-    def credential_days_max(self, roles: Iterable[str], /) -> Mapping[str, int]:
-        """See `Names`."""
-        return self._broker.in_force.policy.credential_days_max(roles)
 
 
 class NativeEngine(EnginePort):

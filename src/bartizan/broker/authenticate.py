@@ -15,6 +15,7 @@ DEADLINE_S = 5.0
 
 ASSIGNED_BYTES = 8
 REFUSALS = frozenset(code for code in ReasonCode if code >= 0x80)  # noqa: PLR2004  the standard's line (2.4)
+NOT_THE_CLIENTS_FAULT = frozenset({ReasonCode.SERVER_UNAVAILABLE})
 
 
 class Decider(Protocol):
@@ -30,7 +31,7 @@ class Desk:
 
     `settled` waits until the engine knows the identities that the chain decides by: a client that was
     enrolled a moment ago is not let in before the engine has its roles. `admitted` is told who was let in, `proved`
-    which of them the identity store keeps.
+    which of them the identity store keeps, `refused` whose credential proved nobody.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class Desk:
         deadline_s: float = DEADLINE_S,
         proved: Callable[[ConnectRequest, Principal], None] | None = None,
         admitted: Callable[[ConnectRequest, Principal], None] | None = None,
+        refused: Callable[[ConnectRequest], None] | None = None,
     ) -> None:
         self._chain = chain
         self._settled = settled
         self._deadline_s = deadline_s
         self._proved = proved
         self._admitted = admitted
+        self._refused = refused
 
     async def answer(self, question: Question) -> Answer:
         """The answer. Whatever goes wrong on the way is a refusal."""
@@ -58,11 +61,17 @@ class Desk:
                     self._proved(question.request, verdict.principal)
                 if self._admitted is not None and verdict.principal is not None:
                     self._admitted(question.request, verdict.principal)
+                if self._refused is not None and _proved_nobody(verdict):
+                    self._refused(question.request)
         except TimeoutError:
             return Deny(question.token, ReasonCode.SERVER_UNAVAILABLE, "authentication took too long")
         except Exception as error:  # noqa: BLE001  a bug in an authenticator must not let anyone in
             return Deny(question.token, ReasonCode.SERVER_UNAVAILABLE, f"authentication failed: {type(error).__name__}")
         return _answer(question, verdict)
+
+
+def _proved_nobody(verdict: Verdict) -> bool:
+    return verdict.principal is None and verdict.challenge is None and verdict.reason not in NOT_THE_CLIENTS_FAULT
 
 
 def _answer(question: Question, verdict: Verdict) -> Answer:

@@ -10,6 +10,8 @@ from bartizan.broker.aged import DUE_INTERVAL_S
 from bartizan.broker.ages import FIRST_LOOK_S, LOOK_INTERVAL_S
 from bartizan.broker.certificates import CARE_INTERVAL
 from bartizan.broker.crls import LOOK_INTERVAL_S as CRL_INTERVAL_S
+from bartizan.broker.detection import LOOK_INTERVAL_S as DETECTION_INTERVAL_S
+from bartizan.broker.detection import MEMORY_INTERVAL_S
 from bartizan.broker.directory import POLL_INTERVAL_S
 from bartizan.broker.ended import disconnect_ended
 from bartizan.broker.hashes import HASHES_INTERVAL_S
@@ -55,6 +57,8 @@ class Chores:
         self._spawn(self._apply_identities())
         self._spawn(self._every(WRITE_INTERVAL_S, self._broker.usage.write))
         self._spawn(self._every(OBSERVATIONS_INTERVAL_S, self._broker.watching.write_some))
+        self._spawn(self._every(DETECTION_INTERVAL_S, self._broker.detection.look))
+        self._spawn(self._every(MEMORY_INTERVAL_S, self._broker.detection.write))
         self._spawn(self._every(HASHES_INTERVAL_S, self._broker.hashes.write))
         self._spawn(self._every(CARE_INTERVAL.total_seconds(), self._broker.care_for_certificates))
         self._spawn(self._every(SCHEDULE_INTERVAL_S, self._tell_windows))
@@ -77,9 +81,11 @@ class Chores:
         self._spawn(self._broker.reload())
 
     async def write_usage(self) -> None:
-        """Writes the last uses: what the end of a broker does."""
+        """Writes the last uses, and what was found last: what the end of a broker does."""
         with self._told():
             await self._broker.usage.write()
+        with self._told():
+            await self._broker.detection.end()
 
     async def write_observations(self) -> None:
         """Writes what was observed last, while the engine can still tell it: what the end of a broker begins with."""

@@ -10,7 +10,7 @@ import queue
 import re
 import threading
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -44,6 +44,8 @@ LEVELS: Mapping[str, Level] = {
     "credential_expiring": "warning",
     "crl_unavailable": "warning",
     "certificate_in_two_places": "warning",
+    "finding": "warning",
+    "detection_behind": "warning",
     "store_failed": "error",
 }
 """The severity of each kind of event; `info` for the rest."""
@@ -132,6 +134,7 @@ class Journal:
         self.level: Level = settings.level
         self._lines: queue.Queue[str | None] = queue.Queue(LINES_MAX)
         self._lost = 0
+        self._watchers: tuple[Callable[[Sequence[Mapping[str, Any]]], None], ...] = ()
         self._released = threading.Event()
         if not held:
             self._released.set()
@@ -145,9 +148,20 @@ class Journal:
 
     def events(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Events as the engine tells them: `event`, `at_ms` and their fields."""
+        for watcher in self._watchers:
+            watcher(events)
         rendered = [line for event in events if (line := self._render(event))]
         if rendered:
             self._put("".join(rendered))
+
+    def watch(self, watcher: Callable[[Sequence[Mapping[str, Any]]], None]) -> Callable[[], None]:
+        """Shows all that is told from now on, whatever the level, to somebody who is quick; what ends it."""
+        self._watchers = (*self._watchers, watcher)
+
+        def unwatch() -> None:
+            self._watchers = tuple(each for each in self._watchers if each is not watcher)
+
+        return unwatch
 
     def release(self) -> None:
         """Begins to write."""

@@ -18,6 +18,7 @@ from bartizan.broker.log import Journal
 from bartizan.broker.reading import read_policy
 from bartizan.config.layout import DataDirectory
 from bartizan.config.schema import Settings
+from bartizan.detect import Detector
 from bartizan.errors import AlreadyExists
 from bartizan.identity.register import Register, new_identity
 from bartizan.pki.ca import Authority
@@ -40,7 +41,7 @@ class Loopback:
     _store: IdentityStore
     _authority: Authority
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what a composition root is given
         self,
         root: Path,
         settings: Settings,
@@ -49,6 +50,7 @@ class Loopback:
         *,
         durable: bool,
         authenticators: Sequence[Authenticator] = (),
+        detectors: Sequence[Detector] = (),
     ) -> None:
         self.data = DataDirectory(root)
         self._settings = settings
@@ -56,6 +58,7 @@ class Loopback:
         self._journal = journal
         self._durable = durable
         self._authenticators = tuple(authenticators)
+        self._detectors = tuple(detectors)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -70,6 +73,7 @@ class Loopback:
                 store=self._store,
                 journal=self._journal,
                 authenticators=self._authenticators,
+                detectors=self._detectors,
             )
             self.broker = await stack.enter_async_context(broker)
             self._stack = stack.pop_all()

@@ -4,7 +4,6 @@ Known from what passes here anyway: the desk tells which certificate proved a cl
 from where each client connects and goes. Told, never acted upon: a device that moves looks the same for a moment.
 """
 
-import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
@@ -12,6 +11,7 @@ from typing import Any
 
 from bartizan.authn.base import ConnectRequest
 from bartizan.broker.log import Journal
+from bartizan.model.network import network_of
 from bartizan.model.principal import Factor, Principal
 
 CERTIFICATES_MAX = 100_000
@@ -24,7 +24,6 @@ TELL_MAX_PER_S = 10
 """Certificates told in one second at most."""
 
 IPV4_BITS = 24
-IPV6_BITS = 64
 """Addresses of one network are one place."""
 
 TAKEN_OVER = "Session taken over"
@@ -81,7 +80,8 @@ class Places:
         while len(self._uses) > CERTIFICATES_MAX:
             del self._uses[next(iter(self._uses))]
         address = event.get("address") or ""
-        elsewhere = [(other, at) for other, at in uses.there.items() if _network(at) != _network(address)]
+        network = network_of(address, IPV4_BITS)
+        elsewhere = [(other, at) for other, at in uses.there.items() if network_of(at, IPV4_BITS) != network]
         uses.there[client] = address
         if elsewhere and self._may_tell(uses):
             (_, other_id), other_address = elsewhere[-1]
@@ -117,11 +117,3 @@ class Places:
         self._told += 1
         uses.told_at = now
         return True
-
-
-def _network(address: str) -> str:
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return str(ipaddress.ip_network((ip, IPV4_BITS if ip.version == 4 else IPV6_BITS), strict=False))  # noqa: PLR2004

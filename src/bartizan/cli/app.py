@@ -46,6 +46,7 @@ VERBS: tuple[Verb | Family, ...] = (
         "Carry the policy and the identities of another broker over, and tell what changes.",
     ),
     Verb("denials", "bartizan.cli.denials:app", "Show what the policy refused, and propose the smallest grant for it."),
+    Verb("findings", "bartizan.cli.findings:app", "Show what detectors found; acknowledge it, or mute it for a while."),
     Verb("clients", "bartizan.cli.clients:clients", "Show who is connected, with rates over one second."),
     Verb(
         "doctor",

@@ -71,6 +71,11 @@ class DataDirectory:
         return self.root / "observations.sqlite"
 
     @property
+    def findings(self) -> Path:
+        """What detectors found, what people made of it, and what detectors remember (SQLite, 0600)."""
+        return self.root / "findings.sqlite"
+
+    @property
     def store(self) -> Path:
         """The engine's durable store: Sessions, queues, Retained Messages."""
         return self.root / "store"

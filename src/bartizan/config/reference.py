@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from bartizan.config.authenticators import KINDS, PasswordSettings
 from bartizan.config.credentials import CredentialSettings
+from bartizan.config.detect import DetectSettings
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Listener
 from bartizan.config.schema import BrokerSettings, HttpSettings, LogSettings, PolicySettings, StoreSettings
@@ -39,6 +40,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[limits]", Limits),
     ("[policy]", PolicySettings),
     ("[store]", StoreSettings),
+    ("[detect]", DetectSettings),
     ("[http]", HttpSettings),
     ("[log]", LogSettings),
 )

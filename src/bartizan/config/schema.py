@@ -10,6 +10,7 @@ from bartizan.config.authenticators import AuthenticatorName, AuthenticatorSetti
 from bartizan.config.certificate import CertificateRules
 from bartizan.config.credentials import CredentialSettings
 from bartizan.config.database import parse_database_url
+from bartizan.config.detect import DetectSettings
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Bind, Listener, is_local
 from bartizan.config.proofs import check_proofs
@@ -188,6 +189,7 @@ class Settings(BaseModel):
     limits: Limits = Field(default_factory=Limits, description="Bounds for all listeners.")
     policy: PolicySettings = Field(default_factory=PolicySettings, description="Who may do what.")
     store: StoreSettings = Field(default_factory=StoreSettings, description="What survives a crash.")
+    detect: DetectSettings = Field(default_factory=DetectSettings, description="What is more than usual.")
     http: HttpSettings = Field(default_factory=HttpSettings, description="Metrics and health.")
     log: LogSettings = Field(default_factory=LogSettings, description="What is written to standard error.")
 

@@ -1,8 +1,6 @@
 """`bartizan policy apply` and `rollback`: another policy in force, after a look at what it changes."""
 
 import json
-import os
-import pwd
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +13,7 @@ from bartizan.broker.change import Change, by_hand, put_in_force, take_over, und
 from bartizan.broker.history import Kind, Version
 from bartizan.broker.place import is_expectations, texts_of
 from bartizan.cli.opening import DEFAULT_DATA
+from bartizan.cli.person import operator
 from bartizan.cli.policy.files import Flag, Json
 from bartizan.cli.policy.preflight import Preflight, Site, looked_at, preflight
 from bartizan.errors import ConfigurationError, Conflict, InvalidValue
@@ -179,13 +178,3 @@ def _refuse_by_hand(site: Site, manner: Manner) -> None:
         raise Conflict(
             f"changed by hand since the last version: {', '.join(changed)}. --take-over puts that on record and goes on"
         )
-
-
-def operator() -> str:
-    """Who works here: the user of the system, and behind sudo the one who called it."""
-    try:
-        own = pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        own = str(os.geteuid())
-    caller = os.environ.get("SUDO_USER", "") if os.geteuid() == 0 else ""
-    return f"{caller} (sudo)" if caller else own

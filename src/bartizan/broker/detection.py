@@ -1,0 +1,205 @@
+"""Shows detectors what happens, keeps what they find, and tells it. Looked at in a thread, a second late at most.
+
+What waits to be looked at is bounded: under a flood, which the engine tells by numbers, some signals may be passed
+over, and that is told. Nothing here holds up a client.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import islice
+from time import monotonic
+from typing import Any, Protocol
+
+from bartizan.authn.base import ConnectRequest
+from bartizan.broker.log import Journal
+from bartizan.config.detect import DetectSettings
+from bartizan.detect.base import Detector
+from bartizan.detect.builtin import builtin_detectors
+from bartizan.detect.signals import signal_of
+from bartizan.detect.watch import Watch
+from bartizan.errors import ConfigurationError, InvalidValue, StoreUnavailable
+from bartizan.model.finding import Kept, Severity
+from bartizan.model.ids import NAME_CHARS_MAX
+from bartizan.model.signal import LoginFailed, Signal
+from bartizan.store.findings import FindingStore
+
+LOOK_INTERVAL_S = 1.0
+MEMORY_INTERVAL_S = 60.0
+"""A broker that is killed forgets the last minute of what is usual."""
+
+COUNT_INTERVAL_S = 10.0
+"""The command line acknowledges in the file itself: so late the metrics know."""
+
+WAITING_MAX = 65_536
+"""Events that wait to be looked at; further ones are passed over, and counted."""
+
+SIGNALS_PER_LOOK_MAX = 10_000
+
+PSEUDONYM_BYTES = 8
+
+Waiting = Mapping[str, Any] | LoginFailed
+
+
+class Known(Protocol):
+    """Who exists."""
+
+    async def known(self, names: Collection[str]) -> frozenset[str]:
+        """Those of `names` that are identities."""
+        ...
+
+
+class Detection:
+    """The detectors of one broker."""
+
+    def __init__(
+        self,
+        settings: DetectSettings,
+        store: FindingStore,
+        journal: Journal,
+        directory: Known,
+        detectors: Sequence[Detector] = (),
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._journal = journal
+        self._directory = directory
+        self._watch = Watch(_detectors(settings, detectors))
+        self._waiting: deque[Waiting] = deque()
+        self._key = secrets.token_bytes(PSEUDONYM_BYTES)
+        self._turn = asyncio.Lock()
+        self._passed_over = 0
+        self._count_due = 0.0
+        self._unwatch: Callable[[], None] = lambda: None
+        self.skipped = 0
+        """Signals that were passed over since the start."""
+        self.told = 0
+        """Findings that were told since the start."""
+        self.open: Mapping[Severity, int] = dict.fromkeys(Severity, 0)
+        """How many findings are open."""
+
+    async def begin(self) -> None:
+        """Remembers what it knew, and watches from now on."""
+        if not self._settings.enabled:
+            return
+        try:
+            for name, detector in self._watch.remembering:
+                detector.remember(await asyncio.to_thread(self._store.remembered, name))
+            self.open = await asyncio.to_thread(self._store.counts)
+        except StoreUnavailable as error:
+            # A broker that has forgotten what is usual learns it anew, and serves its clients all the same.
+            self._journal.note("chore_failed", reason=f"what detectors remember: {error}")
+        self._unwatch = self._journal.watch(self._see)
+
+    def refused(self, request: ConnectRequest) -> None:
+        """A credential proved nobody."""
+        if not self._settings.enabled:
+            return
+        name = request.user_name
+        if name is None:
+            name = "" if request.certificate is None else request.certificate.common_name or ""
+        # Longer than any identity's name it is none's, and what waits stays small.
+        name = name[: NAME_CHARS_MAX + 1]
+        self._wait((LoginFailed(at_s=_now(), name=name, is_known=False, address=request.address),))
+
+    async def look(self) -> None:
+        """Looks at what has happened since the last time, keeps what is found, and tells it."""
+        async with self._turn:
+            waiting = list(islice(self._waiting, SIGNALS_PER_LOOK_MAX))
+            for _ in waiting:
+                self._waiting.popleft()
+            if waiting:
+                names = {each.name for each in waiting if isinstance(each, LoginFailed)}
+                known = await self._directory.known(names)
+                for kept in await asyncio.to_thread(self._found, waiting, known):
+                    self._tell(kept)
+            await self._tell_failures()
+
+    async def write(self) -> None:
+        """Writes what detectors have to remember."""
+        for name, detector in self._watch.remembering:
+            async with self._turn:
+                changed = detector.changed()
+                if changed:
+                    await asyncio.to_thread(self._store.remember, name, changed)
+
+    async def end(self) -> None:
+        """Looks at the last of it."""
+        self._unwatch()
+        while self._waiting:
+            await self.look()
+        await self.write()
+
+    def _see(self, events: Sequence[Mapping[str, Any]]) -> None:
+        self._wait(events)
+
+    def _wait(self, more: Sequence[Waiting]) -> None:
+        room = WAITING_MAX - len(self._waiting)
+        self._waiting.extend(more[:room])
+        if len(more) > room:
+            self.skipped += len(more) - room
+            self._passed_over += len(more) - room
+
+    def _found(self, waiting: Sequence[Waiting], known: frozenset[str]) -> list[Kept]:
+        """In a thread of its own: detectors compute, and the store waits for the disk."""
+        signals = [signal for each in waiting if (signal := self._signal(each, known)) is not None]
+        findings = self._watch.look(signals)
+        if not findings:
+            return []
+        told = self._store.put(findings)
+        self._count_due = 0.0
+        return told
+
+    def _signal(self, waiting: Waiting, known: frozenset[str]) -> Signal | None:
+        if not isinstance(waiting, LoginFailed):
+            return signal_of(waiting)
+        if waiting.name in known:
+            return replace(waiting, is_known=True)
+        if waiting.name in self._settings.decoy_identities or not waiting.name:
+            return waiting
+        # People type passwords where a name belongs: of what is no identity's, only that it is the same again counts.
+        digest = hashlib.blake2b(waiting.name.encode(errors="replace"), digest_size=PSEUDONYM_BYTES, key=self._key)
+        return replace(waiting, name=f"?{digest.hexdigest()}")
+
+    def _tell(self, kept: Kept) -> None:
+        finding = kept.finding
+        self.told += 1
+        self._journal.note(
+            "finding",
+            number=kept.number,
+            detector=finding.detector,
+            about=str(finding.about),
+            name=finding.name,
+            score=finding.score,
+            severity=str(finding.severity),
+            technique=finding.technique,
+            count=kept.count,
+            text=finding.text,
+        )
+
+    async def _tell_failures(self) -> None:
+        for reason in sorted(self._watch.take_failures()):
+            self._journal.note("chore_failed", reason=reason)
+        passed_over, self._passed_over = self._passed_over, 0
+        if passed_over:
+            self._journal.note("detection_behind", passed_over=passed_over)
+        if monotonic() >= self._count_due:
+            self._count_due = monotonic() + COUNT_INTERVAL_S
+            self.open = await asyncio.to_thread(self._store.counts)
+
+
+def _detectors(settings: DetectSettings, more: Sequence[Detector]) -> tuple[Detector, ...]:
+    if not settings.enabled:
+        return ()
+    try:
+        return (*builtin_detectors(settings), *more)
+    except InvalidValue as error:
+        raise ConfigurationError(str(error), "detect.decoy_topics", "correct the Topic Filter") from None
+
+
+def _now() -> float:
+    return datetime.now(UTC).timestamp()

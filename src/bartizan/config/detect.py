@@ -1,0 +1,92 @@
+"""Settings of detection: what is usual, so that what is more than that is a finding."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Most = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+
+DetectorName = Literal[
+    "broken_contract",
+    "connect_flood",
+    "credential_ending",
+    "decoy",
+    "denial_burst",
+    "failed_handshakes",
+    "limits_met",
+    "malformed_packets",
+    "novelty",
+    "password_guessing",
+    "password_spraying",
+    "reconnects",
+    "slow_connects",
+    "take_overs",
+    "topic_scan",
+    "two_places",
+    "wide_subscription",
+]
+
+
+class DetectSettings(BaseModel):
+    """`[detect]`: what is more than usual. Every detector is on; what each finds, and when it is wrong, is in detectors.md."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(default=True, description="Whether anything is looked for.")
+    off: tuple[DetectorName, ...] = Field((), description="Detectors that are not asked.")
+    findings_max: Annotated[int, Field(strict=True, ge=100, le=1_000_000)] = Field(
+        10_000,
+        description=(
+            "Findings that are kept. Acknowledged ones give way first, then those of the lowest score, the oldest first."
+        ),
+    )
+    failed_logins_per_10min_max: Most = Field(
+        20,
+        description="Credentials that prove nobody, from one address, or for one identity. More: `password_guessing`.",
+    )
+    failed_names_per_hour_max: Most = Field(
+        8, description="Different names whose passwords are wrong, from one address. More: `password_spraying`."
+    )
+    failed_networks_per_hour_max: Most = Field(
+        8, description="Different addresses from which passwords of one identity are wrong. More: `password_spraying`."
+    )
+    failed_handshakes_per_10min_max: Most = Field(
+        30, description="TLS handshakes that fail, of one address. More: `failed_handshakes`."
+    )
+    connections_per_min_max: Most = Field(
+        600,
+        description=(
+            "Connections of one address that are accepted in a crowd, refused, or over a limit. More: `connect_flood`."
+        ),
+    )
+    slow_connects_per_10min_max: Most = Field(
+        20, description="Connections of one address that never finish handshake or CONNECT. More: `slow_connects`."
+    )
+    malformed_per_10min_max: Most = Field(
+        5, description="Packets of one identity, or one address, that are none. More: `malformed_packets`."
+    )
+    denials_per_min_max: Most = Field(60, description="Denials of one identity. More: `denial_burst`.")
+    denied_topics_per_10min_max: Most = Field(
+        20, description="Different topics that one identity is denied. More: `topic_scan`."
+    )
+    broken_contracts_per_min_max: Most = Field(
+        10, description="Messages of one identity that are not as the policy declares. More: `broken_contract`."
+    )
+    limits_met_per_10min_max: Most = Field(20, description="Limits that one identity meets. More: `limits_met`.")
+    take_overs_per_10min_max: Most = Field(
+        6, description="Sessions of one identity that are taken over. More: `take_overs`."
+    )
+    reconnects_per_10min_max: Most = Field(60, description="Connections of one identity. More: `reconnects`.")
+    days_known: Annotated[int, Field(strict=True, ge=1, le=365)] = Field(
+        7, description="Days after which `novelty` takes what it knows of an identity for all that is usual."
+    )
+    decoy_identities: tuple[Annotated[str, Field(min_length=1, max_length=128)], ...] = Field(
+        (), max_length=1_000, description="Names that nobody uses: who tries one is a finding of `decoy`, at once."
+    )
+    decoy_topics: tuple[Annotated[str, Field(min_length=1, max_length=1_024)], ...] = Field(
+        (),
+        max_length=1_000,
+        description=(
+            "Topic Filters that no role is granted: who asks for what they match is a finding of `decoy`, at once."
+        ),
+    )

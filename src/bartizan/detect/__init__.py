@@ -1,0 +1,16 @@
+"""Events -> signals -> findings. Pure: time is in the signals, nothing here waits, reads or writes.
+
+base       what a detector is
+signals    what the journal tells, as signals
+counting   how many, and how many different ones, lately: bounded
+rules      a detector that counts
+builtin    the rules that come with the broker, and all its detectors
+certain    detectors that one signal is enough for: decoys, copies, ends
+novelty    what an identity was never seen doing
+watch      asks all detectors, and says the same thing once
+"""
+
+from bartizan.detect.base import Detector, Remembering
+from bartizan.model.finding import About, Finding
+
+__all__ = ["About", "Detector", "Finding", "Remembering"]
