@@ -44,9 +44,11 @@ class DetectSettings(BaseModel):
         20,
         description="Credentials that prove nobody, from one address, or for one identity. More: `password_guessing`.",
     )
+    failed_logins_per_day_max: Most = Field(100, description="The same in a day, for who is patient.")
     failed_names_per_hour_max: Most = Field(
         8, description="Different names whose passwords are wrong, from one address. More: `password_spraying`."
     )
+    failed_names_per_day_max: Most = Field(25, description="The same in a day, for who is patient.")
     failed_networks_per_hour_max: Most = Field(
         8, description="Different addresses from which passwords of one identity are wrong. More: `password_spraying`."
     )
@@ -69,6 +71,7 @@ class DetectSettings(BaseModel):
     denied_topics_per_10min_max: Most = Field(
         20, description="Different topics that one identity is denied. More: `topic_scan`."
     )
+    denied_topics_per_day_max: Most = Field(60, description="The same in a day, for who is patient.")
     broken_contracts_per_min_max: Most = Field(
         10, description="Messages of one identity that are not as the policy declares. More: `broken_contract`."
     )

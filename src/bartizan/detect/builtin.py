@@ -27,6 +27,7 @@ from bartizan.model.signal import (
 MINUTE_S = 60.0
 TEN_MINUTES_S = 600.0
 HOUR_S = 3_600.0
+DAY_S = 86_400.0
 
 DENIAL_OF_SERVICE = "T0814"
 UNAUTHORIZED_COMMAND_MESSAGE = "T0855"
@@ -58,7 +59,11 @@ def _of_logins(usual: DetectSettings) -> tuple[Rule, ...]:
     return (
         Rule("password_guessing", logins, counted.failed_logins, usual.failed_logins_per_10min_max, TEN_MINUTES_S,
              "{count} logins failed", 60, accounts),
+        Rule("password_guessing", logins, counted.failed_logins, usual.failed_logins_per_day_max, DAY_S,
+             "{count} logins failed", 60, accounts),
         Rule("password_spraying", logins, counted.names_tried, names, HOUR_S,
+             "logins failed as {count} different names", 70, accounts, different=True),
+        Rule("password_spraying", logins, counted.names_tried, usual.failed_names_per_day_max, DAY_S,
              "logins failed as {count} different names", 70, accounts, different=True),
         Rule("password_spraying", logins, counted.networks_tried_from, networks, HOUR_S,
              "logins failed from {count} different addresses", 70, accounts, different=True),
@@ -84,6 +89,8 @@ def _of_identities(usual: DetectSettings) -> tuple[Rule, ...]:
              MINUTE_S, "was denied {count} times", 50, UNAUTHORIZED_COMMAND_MESSAGE),
         Rule("topic_scan", (Denied,), counted.denied_topics, usual.denied_topics_per_10min_max,
              TEN_MINUTES_S, "was denied {count} different topics", 60, POINT_AND_TAG_IDENTIFICATION, different=True),
+        Rule("topic_scan", (Denied,), counted.denied_topics, usual.denied_topics_per_day_max,
+             DAY_S, "was denied {count} different topics", 60, POINT_AND_TAG_IDENTIFICATION, different=True),
         Rule("broken_contract", (ContractBroken,), counted.broken_contracts, usual.broken_contracts_per_min_max,
              MINUTE_S, "sent {count} messages that are not as declared", 50, SPOOF_REPORTING_MESSAGE),
         Rule("limits_met", (LimitMet,), counted.limits_met, usual.limits_met_per_10min_max,

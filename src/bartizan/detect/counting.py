@@ -7,7 +7,8 @@ and is a flood by then, which has a detector of its own.
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from itertools import takewhile
+from typing import Generic, NamedTuple, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
@@ -20,17 +21,29 @@ VALUES_MAX = 500_000
 SLICES = 10
 """A span is as long as so many of its slices, and moves on by one."""
 
+LATEST_SLICES = 2
+
+
+class Lately(NamedTuple):
+    """How many there were, this one included."""
+
+    within: int
+    """In the whole span."""
+    latest: int
+    """In the last fifth of it: whether it goes on. 0 where different ones count, and this one was there already."""
+
 
 @dataclass(slots=True)
 class _Slices:
     counts: OrderedDict[int, int] = field(default_factory=OrderedDict)
 
-    def add(self, at: int, count: int) -> int:
+    def add(self, at: int, count: int) -> Lately:
         """How many there are in the span that ends with this slice."""
         self.counts[at] = self.counts.get(at, 0) + count
         for old in [slice_ for slice_ in self.counts if slice_ <= at - SLICES]:
             del self.counts[old]
-        return sum(self.counts.values())
+        latest = sum(self.counts.get(at - back, 0) for back in range(LATEST_SLICES))
+        return Lately(sum(self.counts.values()), latest)
 
 
 class Counts(Generic[K]):
@@ -41,7 +54,7 @@ class Counts(Generic[K]):
         self._keys_max = keys_max
         self._slices: OrderedDict[K, _Slices] = OrderedDict()
 
-    def add(self, key: K, at_s: float, count: int = 1) -> int:
+    def add(self, key: K, at_s: float, count: int = 1) -> Lately:
         """Counts so many more; how many it were within the span."""
         slices = self._slices.setdefault(key, _Slices())
         self._slices.move_to_end(key)
@@ -61,11 +74,11 @@ class Spreads(Generic[K]):
         self._held = 0
         self._values: OrderedDict[K, OrderedDict[int, float]] = OrderedDict()
 
-    def add(self, key: K, at_s: float, value: str) -> int:
+    def add(self, key: K, at_s: float, value: str) -> Lately:
         """Notes a value; how many different ones there were within the span."""
         values = self._values.setdefault(key, OrderedDict())
         self._values.move_to_end(key)
-        before = len(values)
+        before, is_new = len(values), hash(value) not in values
         # What peers chose may be long: that it is the same again is all that counts, and the hash is keyed.
         values[hash(value)] = at_s
         values.move_to_end(hash(value))
@@ -75,4 +88,6 @@ class Spreads(Generic[K]):
         while len(self._values) > self._keys_max or self._held > self._values_max:
             _, gone = self._values.popitem(last=False)
             self._held -= len(gone)
-        return len(values)
+        latest_from_s = at_s - self._within_s * LATEST_SLICES / SLICES
+        latest = sum(1 for _ in takewhile(lambda seen_s: seen_s > latest_from_s, reversed(values.values())))
+        return Lately(len(values), latest if is_new else 0)

@@ -16,6 +16,9 @@ POINTS_PER_DOUBLING = 8
 
 SPREAD_FACTOR = 4
 
+GOING_ON = 10
+"""So many times less than is usual for the span, in the last fifth of it, is one more of what is over."""
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:
@@ -64,10 +67,11 @@ class Counting:
         for more in rule.counted(signal):
             key = (more.about, more.name)
             if rule.different:
-                count = self._spreads.add(key, signal.at_s, more.value)
+                count, latest = self._spreads.add(key, signal.at_s, more.value)
             else:
-                count = self._counts.add(key, signal.at_s, more.count)
-            if count > rule.most:
+                count, latest = self._counts.add(key, signal.at_s, more.count)
+            # What was and is over is not said again because of one more, long after.
+            if count > rule.most and latest >= max(1, rule.most // GOING_ON):
                 yield Finding(
                     rule.name,
                     more.about,

@@ -155,3 +155,9 @@ def test_a_detector_wants_no_more_than_it_looks_at(ordinary: list[Signal]) -> No
     seen = {type(signal) for signal in [*ordinary, *attacks, *days.crowd(NOON_S)]}
     assert {kind for detector in builtin_detectors(SETTINGS) for kind in detector.wants} <= seen
     assert isinstance(days.comes("press-01", NOON_S), Connected)
+
+
+def test_what_is_over_is_not_said_again_because_of_one_more_hours_after() -> None:
+    guesses: list[Signal] = [days.login_failed("alice", NOON_S + number) for number in range(120)]
+    late: list[Signal] = [days.login_failed("alice", NOON_S + hours * 3_600, "10.0.9.4") for hours in (5, 6, 9)]
+    assert [each for each in found([*guesses, *late]) if each.at_s > NOON_S + 120] == []
