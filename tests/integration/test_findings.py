@@ -84,7 +84,7 @@ def test_a_finding_is_seen_to_and_stays_so_over_a_restart(plant: Plant) -> None:
     (listed,) = plant.verb("list", "--json")
     assert (listed["detector"], listed["state"], listed["count"]) == ("wide_subscription", "open", 1)
     assert plant.verb("list", "--severity", "high", "--json") == []
-    assert "wide_subscription" in plant.verb("list")
+    assert plant.verb("list").endswith("1 findings\n")
     assert "T0861" in plant.verb("show", number)
     plant.verb("ack", number, "--why", "a person with a tool")
     assert plant.verb("list", "--json") == []
@@ -113,16 +113,12 @@ def test_what_is_muted_is_told_to_nobody_until_the_mute_ends(plant: Plant) -> No
     assert plant.verb("mutes", "--json") == []
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
+def test_what_is_no_request_is_refused_with_what_to_write(plant: Plant) -> None:
+    for words in (
         ("mute", "wide_subscription", "--of", "press-01", "--why", "x"),
         ("mute", "wide_subscription", "--why", " "),
         ("mute", "No Such", "--why", "x"),
         ("list", "--since", "yesterday"),
-    ],
-    ids=" ".join,
-)
-def test_what_is_no_request_is_refused_with_what_to_write(plant: Plant, words: tuple[str, ...]) -> None:
-    done = run("findings", *words, "--data", plant.running.data)
-    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    ):
+        done = run("findings", *words, "--data", plant.running.data)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), words

@@ -75,7 +75,8 @@ def list_(
         return 0
     shown = found[-SHOWN_MAX:]
     more = f", the last {SHOWN_MAX} shown (--json shows all)" if len(found) > SHOWN_MAX else ""
-    show_table([_row(each) for each in shown], _COLUMNS, f"{len(found)} findings{more}")
+    columns = {key: head for key, head in _COLUMNS.items() if all_ or key != "state"}
+    show_table([_row(each) for each in shown], columns, f"{len(found)} findings{more}")
     return 0
 
 

@@ -31,11 +31,16 @@ class _Form:
     def of(self, event: Mapping[str, Any]) -> Signal:
         fields: dict[str, Any] = {"at_s": float(event.get("at_ms") or 0) / 1000}
         fields |= {name: str(event.get(name) or "") for name in self.texts}
+        if "version" in fields:
+            fields["version"] = _VERSIONS.get(fields["version"], fields["version"])
         fields |= {name: int(event.get(name) or 0) for name in self.numbers}
         if self.about:
             fields[self.about] = str(event.get("about") or "")
         return self.signal(**fields)
 
+
+_VERSIONS: Mapping[str, str] = {"V5": "5.0", "V311": "3.1.1", "V31": "3.1"}
+"""The engine's words for what people and CONNECTs call so."""
 
 _WHO = ("identity", "client_id", "address")
 
