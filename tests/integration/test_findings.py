@@ -21,9 +21,9 @@ TIGHT = ("--set", "detect.failed_logins_per_10min_max=2", "--set", 'detect.decoy
 class Plant:
     """A broker of a first run, with its demo press."""
 
-    def __init__(self, up: Any) -> None:
+    def __init__(self, up: Any, *more: str) -> None:
         self._up = up
-        self.running: Up = up(*TIGHT)
+        self.running: Up = up(*TIGHT, *more)
 
     def wire(self, name: str = "") -> Wire:
         data = self.running.data

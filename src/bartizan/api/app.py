@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from bartizan.api.metrics import exposition
+from bartizan.api.responding import responding_routes
 from bartizan.api.watching import watching_routes
 from bartizan.broker.app import Broker, State
 from bartizan.broker.chores import installed_version
@@ -32,7 +33,9 @@ def monitoring(broker: Broker) -> Starlette:
 
 def control(broker: Broker) -> Starlette:
     """Monitoring, and what the command line asks of a running broker."""
-    return Starlette(routes=[*_monitoring(broker), *_control(broker), *watching_routes(broker)])
+    return Starlette(
+        routes=[*_monitoring(broker), *_control(broker), *watching_routes(broker), *responding_routes(broker)]
+    )
 
 
 def _monitoring(broker: Broker) -> list[Route]:

@@ -24,7 +24,7 @@ def watching_routes(broker: Broker) -> list[Route]:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def stage(request: Request) -> Response:
-        body = await _body(request)
+        body = await body_of(request)
         texts = tuple((str(name), str(text)) for name, text in body["texts"])
         staged = asdict(await watching.stage(texts, _time(body.get("until"))))
         return JSONResponse({key: staged[key] for key in ("digest", "since", "until")})
@@ -33,7 +33,7 @@ def watching_routes(broker: Broker) -> list[Route]:
         return JSONResponse({"was_staged": await watching.unstage()})
 
     async def learn(request: Request) -> Response:
-        body = await _body(request)
+        body = await body_of(request)
         until = _time(body.get("until"))
         if until is None:
             raise HTTPException(HTTPStatus.BAD_REQUEST, "a lesson has an end: until")
@@ -44,18 +44,18 @@ def watching_routes(broker: Broker) -> list[Route]:
         return JSONResponse({"was_learning": await watching.stop_learning()})
 
     return [
-        Route("/v1/observations/write", _told(write), methods=["POST"]),
-        Route("/v1/policy/stage", _told(stage), methods=["POST"]),
-        Route("/v1/policy/unstage", _told(unstage), methods=["POST"]),
-        Route("/v1/policy/learn", _told(learn), methods=["POST"]),
-        Route("/v1/policy/learn/stop", _told(stop_learning), methods=["POST"]),
+        Route("/v1/observations/write", told(write), methods=["POST"]),
+        Route("/v1/policy/stage", told(stage), methods=["POST"]),
+        Route("/v1/policy/unstage", told(unstage), methods=["POST"]),
+        Route("/v1/policy/learn", told(learn), methods=["POST"]),
+        Route("/v1/policy/learn/stop", told(stop_learning), methods=["POST"]),
     ]
 
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def _told(handler: Handler) -> Handler:
+def told(handler: Handler) -> Handler:
     """The same; an error of ours, or a body that is none, is told in words."""
 
     async def telling(request: Request) -> Response:
@@ -69,7 +69,7 @@ def _told(handler: Handler) -> Handler:
     return telling
 
 
-async def _body(request: Request) -> dict[str, Any]:
+async def body_of(request: Request) -> dict[str, Any]:
     body = await request.json()
     if not isinstance(body, dict):
         raise TypeError("the body is an object")

@@ -22,7 +22,7 @@ from bartizan.broker.authenticate import Desk
 from bartizan.broker.certificates import Certificates, read_material
 from bartizan.broker.chores import Chores
 from bartizan.broker.crls import RevocationLists
-from bartizan.broker.detection import Detection
+from bartizan.broker.detection import Detection, begun_detection
 from bartizan.broker.directory import LiveDirectory
 from bartizan.broker.ended import every_client
 from bartizan.broker.hashes import HashWriter
@@ -47,7 +47,6 @@ from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationErr
 from bartizan.identity.ages import AgeLimits
 from bartizan.model.reason import ReasonCode
 from bartizan.policy import CompiledPolicy, schedule
-from bartizan.store.findings import FindingStore
 from bartizan.store.observations import ObservationStore
 from bartizan.store.ports import IdentityStore
 
@@ -147,9 +146,8 @@ class Broker:
             self.places = Places(self.journal)
             self.watching = Watching(self.engine, ObservationStore(self.data.observations), self.journal)
             await self.watching.begin()
-            findings = FindingStore(self.data.findings, self.settings.detect.findings_max)
-            self.detection = Detection(self.settings.detect, findings, self.journal, self.directory, self._detectors)
-            await self.detection.begin()
+            self.detection = await begun_detection(self, self._detectors)
+            stack.push_async_callback(self.detection.aclose)
             desk = Desk(
                 chain,
                 self.in_force.settled,

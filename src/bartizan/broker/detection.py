@@ -13,10 +13,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bartizan.authn.base import ConnectRequest
 from bartizan.broker.log import Journal
+from bartizan.broker.responding import Responding
 from bartizan.config.detect import DetectSettings
 from bartizan.detect.base import Detector
 from bartizan.detect.builtin import builtin_detectors
@@ -27,6 +28,10 @@ from bartizan.model.finding import Kept, Severity
 from bartizan.model.ids import NAME_CHARS_MAX
 from bartizan.model.signal import LoginFailed, Signal
 from bartizan.store.findings import FindingStore
+from bartizan.store.responses import ResponseStore
+
+if TYPE_CHECKING:
+    from bartizan.broker.app import Broker
 
 LOOK_INTERVAL_S = 1.0
 MEMORY_INTERVAL_S = 60.0
@@ -63,11 +68,13 @@ class Detection:
         journal: Journal,
         directory: Known,
         detectors: Sequence[Detector] = (),
+        responding: Responding | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
         self._journal = journal
         self._directory = directory
+        self.responding = responding
         self._watch = Watch(_detectors(settings, detectors))
         self._waiting: deque[Waiting] = deque()
         self._key = secrets.token_bytes(PSEUDONYM_BYTES)
@@ -117,6 +124,8 @@ class Detection:
                 known = await self._directory.known(names)
                 for kept in await asyncio.to_thread(self._found, waiting, known):
                     self._tell(kept)
+                    if self.responding is not None:
+                        await self.responding.found(kept)
             await self._tell_failures()
 
     async def write(self) -> None:
@@ -133,6 +142,11 @@ class Detection:
         while self._waiting:
             await self.look()
         await self.write()
+
+    async def aclose(self) -> None:
+        """Does what playbooks have begun."""
+        if self.responding is not None:
+            await self.responding.aclose()
 
     def _see(self, events: Sequence[Mapping[str, Any]]) -> None:
         self._wait(events)
@@ -190,6 +204,16 @@ class Detection:
         if monotonic() >= self._count_due:
             self._count_due = monotonic() + COUNT_INTERVAL_S
             self.open = await asyncio.to_thread(self._store.counts)
+
+
+async def begun_detection(broker: "Broker", detectors: Sequence[Detector]) -> Detection:
+    """The detection of a broker, and its playbooks."""
+    file, settings = broker.data.findings, broker.settings
+    responding = Responding(settings, broker.engine, ResponseStore(file), broker.journal)
+    store = FindingStore(file, settings.detect.findings_max)
+    made = Detection(settings.detect, store, broker.journal, broker.directory, detectors, responding)
+    await made.begin()
+    return made
 
 
 def _detectors(settings: DetectSettings, more: Sequence[Detector]) -> tuple[Detector, ...]:

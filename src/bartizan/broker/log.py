@@ -45,6 +45,7 @@ LEVELS: Mapping[str, Level] = {
     "crl_unavailable": "warning",
     "certificate_in_two_places": "warning",
     "finding": "warning",
+    "response": "warning",
     "detection_behind": "warning",
     "store_failed": "error",
 }

@@ -47,6 +47,7 @@ VERBS: tuple[Verb | Family, ...] = (
     ),
     Verb("denials", "bartizan.cli.denials:app", "Show what the policy refused, and propose the smallest grant for it."),
     Verb("findings", "bartizan.cli.findings:app", "Show what detectors found; acknowledge it, or mute it for a while."),
+    Verb("response", "bartizan.cli.response:app", "Show what playbooks did or would do; confirm what waits."),
     Verb("clients", "bartizan.cli.clients:clients", "Show who is connected, with rates over one second."),
     Verb(
         "doctor",

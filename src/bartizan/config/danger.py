@@ -29,6 +29,7 @@ EFFECTS = {
     "danger_plaintext_introspection": "tokens are asked about without TLS: who is on the way can be anyone",
     "danger_plaintext_webhook": "passwords are sent to a service without TLS: everyone on the way can read them",
     "danger_plaintext_ldap": "passwords are sent to a directory without TLS: who is on the way reads them and can be anyone",
+    "danger_plaintext_alert": "findings are told without TLS: everyone on the way can read them",
     "danger_stale_crl": "certificates are accepted though their CRL is missing or out of date: they may be revoked",
     "danger_public_http": "metrics and health can be read without login from other machines",
 }
@@ -51,7 +52,8 @@ def _dangers(settings: Settings) -> Iterator[Danger]:
         (f"authenticators.{name}", next((url for key in ASKED_AT if (url := getattr(kind, key, None))), ""), kind)
         for name, kind in sorted(settings.authenticators.items())
     ]
-    for path, bind, section in [*listeners, *asked, ("http", settings.http.bind or "", settings.http)]:
+    told = [(f"alerts.{name}", alert.alert_url, alert) for name, alert in sorted(settings.alerts.items())]
+    for path, bind, section in [*listeners, *asked, *told, ("http", settings.http.bind or "", settings.http)]:
         for key, effect in EFFECTS.items():
             reason = getattr(section, key, None)
             if reason is not None:

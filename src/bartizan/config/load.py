@@ -15,6 +15,7 @@ from bartizan.config.authenticators import KINDS
 from bartizan.config.explain import explain
 from bartizan.config.files import read_file
 from bartizan.config.locate import line_of
+from bartizan.config.respond import Alert
 from bartizan.config.schema import DEFAULT_LISTENERS, Settings
 from bartizan.errors import ConfigurationError
 
@@ -125,6 +126,8 @@ def _resolve(raw: dict[str, Any], base: Path) -> None:
     for table in authenticators.values():
         kind = KINDS.get(str(table.get("kind"))) if isinstance(table, dict) else None
         tables.append((table, getattr(kind, "PATHS", ())))
+    alerts = raw["alerts"] if isinstance(raw.get("alerts"), dict) else {}
+    tables += [(alert, Alert.PATHS) for alert in alerts.values()]
     for table, keys in tables:
         for key in keys if isinstance(table, dict) else ():
             value = table.get(key)

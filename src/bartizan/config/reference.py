@@ -13,6 +13,7 @@ from bartizan.config.credentials import CredentialSettings
 from bartizan.config.detect import DetectSettings
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Listener
+from bartizan.config.respond import Alert, Playbook
 from bartizan.config.schema import BrokerSettings, HttpSettings, LogSettings, PolicySettings, StoreSettings
 
 HEAD = """# Settings
@@ -41,6 +42,8 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[policy]", PolicySettings),
     ("[store]", StoreSettings),
     ("[detect]", DetectSettings),
+    ("[playbooks.NAME]", Playbook),
+    ("[alerts.NAME]", Alert),
     ("[http]", HttpSettings),
     ("[log]", LogSettings),
 )

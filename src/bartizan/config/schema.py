@@ -14,6 +14,7 @@ from bartizan.config.detect import DetectSettings
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Bind, Listener, is_local
 from bartizan.config.proofs import check_proofs
+from bartizan.config.respond import Alert, Name, Playbook, check_playbooks
 from bartizan.config.words import Reason
 
 _SECTION = ConfigDict(frozen=True, extra="forbid")
@@ -190,6 +191,10 @@ class Settings(BaseModel):
     policy: PolicySettings = Field(default_factory=PolicySettings, description="Who may do what.")
     store: StoreSettings = Field(default_factory=StoreSettings, description="What survives a crash.")
     detect: DetectSettings = Field(default_factory=DetectSettings, description="What is more than usual.")
+    alerts: dict[Name, Alert] = Field(default_factory=dict, max_length=32, description="Who is told of findings.")
+    playbooks: dict[Name, Playbook] = Field(
+        default_factory=dict, max_length=64, description="What is done about findings."
+    )
     http: HttpSettings = Field(default_factory=HttpSettings, description="Metrics and health.")
     log: LogSettings = Field(default_factory=LogSettings, description="What is written to standard error.")
 
@@ -222,6 +227,11 @@ class Settings(BaseModel):
             )
         for name, listener in self.listeners.items():
             check_proofs(name, listener, self.authenticators)
+        return self
+
+    @model_validator(mode="after")
+    def _playbooks(self) -> Self:
+        check_playbooks(self.playbooks, self.alerts)
         return self
 
     @model_validator(mode="after")

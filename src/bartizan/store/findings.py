@@ -5,18 +5,15 @@ What is muted is kept as well: a mute says that nobody wants to be told, not tha
 """
 
 import json
-import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bartizan.errors import NotFound, StoreUnavailable
+from bartizan.errors import NotFound
 from bartizan.model.finding import About, Finding, Kept, Mute, Severity, State
-
-BUSY_TIMEOUT_S = 30.0
+from bartizan.store.small_file import SmallFile
 
 SAME_S = 3_600.0
 """What is found again within this time after the last is the same finding."""
@@ -51,12 +48,12 @@ class FindingStore:
     """The file. Every call opens it, waits for other writers, and closes it again."""
 
     def __init__(self, path: Path, findings_max: int = 10_000) -> None:
-        self._path = path
+        self._file = SmallFile(path, _SCHEMA, "findings")
         self._findings_max = findings_max
 
     def put(self, findings: Sequence[Finding]) -> list[Kept]:
         """Keeps them. Those that are open and were not, or that got worse, are to be told: as they are kept."""
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             told = [kept for finding in findings if (kept := _put(connection, finding)) is not None]
             _make_room(connection, self._findings_max)
         return told
@@ -65,14 +62,14 @@ class FindingStore:
         """Those in these states that were last found since then, the last ones at the end."""
         marks = ", ".join("?" * len(states))
         query = f"SELECT {_COLUMNS} FROM finding WHERE state IN ({marks}) AND last_ms >= ? ORDER BY last_ms, number"  # noqa: S608
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             if connection is None:
                 return []
             return [_kept(row) for row in connection.execute(query, (*map(str, states), _ms(since)))]
 
     def finding(self, number: int) -> Kept:
         """The one of this number, or `NotFound`."""
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             row = None if connection is None else _row(connection, number)
         if row is None:
             raise NotFound(f"no finding has the number {number}: `bartizan findings list` shows them")
@@ -80,7 +77,7 @@ class FindingStore:
 
     def acknowledge(self, numbers: Sequence[int], by: str, why: str) -> list[Kept]:
         """They are seen to; all, or `NotFound` and none."""
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             for number in numbers:
                 if _row(connection, number) is None:
                     raise NotFound(f"no finding has the number {number}: none is acknowledged")
@@ -101,7 +98,7 @@ class FindingStore:
             "since": _ms(mute.since),
             "until": _ms(mute.until),
         }
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             made = connection.execute(
                 "INSERT INTO mute (detector, about, name, why, by, since_ms, until_ms) "
                 "VALUES (:detector, :about, :name, :why, :by, :since, :until) RETURNING number",
@@ -116,7 +113,7 @@ class FindingStore:
 
     def unmute(self, number: int) -> Mute:
         """Ends a mute, or `NotFound`. What is found from then on is told."""
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             row = connection.execute(f"DELETE FROM mute WHERE number = ? RETURNING {_MUTE}", (number,)).fetchone()  # noqa: S608
         if row is None:
             raise NotFound(f"no mute has the number {number}: `bartizan findings mutes` shows them")
@@ -124,7 +121,7 @@ class FindingStore:
 
     def mutes(self, at: datetime) -> list[Mute]:
         """Those that hold at this time."""
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             if connection is None:
                 return []
             query = f"SELECT {_MUTE} FROM mute WHERE until_ms > ? ORDER BY number"  # noqa: S608
@@ -133,7 +130,7 @@ class FindingStore:
     def counts(self) -> dict[Severity, int]:
         """How many are open, by severity."""
         counts = dict.fromkeys(Severity, 0)
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             if connection is not None:
                 scores = "SELECT score, count(*) FROM finding WHERE state = 'open' GROUP BY score"
                 for score, count in connection.execute(scores):
@@ -142,7 +139,7 @@ class FindingStore:
 
     def remember(self, detector: str, changed: Mapping[str, Any]) -> None:
         """Keeps what a detector has to remember, by name; None: no more."""
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             kept = [(detector, name, json.dumps(value)) for name, value in changed.items() if value is not None]
             gone = [(detector, name) for name, value in changed.items() if value is None]
             connection.executemany("INSERT OR REPLACE INTO memory VALUES (?, ?, ?)", kept)
@@ -150,43 +147,11 @@ class FindingStore:
 
     def remembered(self, detector: str) -> dict[str, Any]:
         """All that it has to remember."""
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             if connection is None:
                 return {}
             rows = connection.execute("SELECT name, value FROM memory WHERE detector = ?", (detector,)).fetchall()
         return {name: json.loads(value) for name, value in rows}
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        """None where nothing was found yet."""
-        if not self._path.exists():
-            yield None
-            return
-        with self._opened() as connection:
-            yield connection
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-            connection.execute("COMMIT")
-
-    @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        try:
-            # Created before SQLite sees it: its journal files copy this mode.
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-            connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-            try:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=NORMAL")
-                connection.executescript(_SCHEMA)
-                yield connection
-            finally:
-                connection.close()
-        except (OSError, sqlite3.Error) as error:
-            raise StoreUnavailable(f"the findings {self._path} cannot be used: {error}") from None
 
 
 _MUTE = "number, detector, about, name, why, by, since_ms, until_ms"

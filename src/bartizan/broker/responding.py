@@ -1,0 +1,206 @@
+"""Does what playbooks answer to findings: tells whom they name, disconnects. What was done is on record, and told.
+
+Whoever is told of findings may be slow or gone: alerts wait in a line of their own for each, so that neither
+detection nor another alert waits with them. The line is bounded, and so are the attempts.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from bartizan.authn.base import ProviderUnavailable
+from bartizan.authn.fetch import Fetcher, NotReached
+from bartizan.broker.ended import every_client
+from bartizan.broker.log import Journal
+from bartizan.broker.ports import EnginePort
+from bartizan.config.files import read_secret_octets
+from bartizan.config.respond import Alert
+from bartizan.config.schema import Settings
+from bartizan.errors import ConfigurationError, NotFound
+from bartizan.model.finding import Kept
+from bartizan.model.response import Outcome, Response
+from bartizan.respond.alerts import SECRET_BYTES_MIN, alertmanager, signed, webhook
+from bartizan.respond.playbooks import HOUR_S, Playbooks
+from bartizan.store.responses import ResponseStore
+
+ALERTS_WAITING_MAX = 256
+"""For one destination; further ones fail at once."""
+
+ATTEMPTS_MAX = 4
+PAUSE_S = 1.0
+"""Before the second attempt; four times as long before each next one."""
+
+GOODBYE_S = 2.0
+"""For alerts that wait when the broker stops."""
+
+ANSWER_BYTES_MAX = 65_536
+ADMINISTRATIVE_ACTION = 0x98
+
+
+class Responding:
+    """The playbooks of one broker, and its hands."""
+
+    def __init__(self, settings: Settings, engine: EnginePort, store: ResponseStore, journal: Journal) -> None:
+        self._playbooks = Playbooks(settings.playbooks)
+        self._engine = engine
+        self._store = store
+        self._journal = journal
+        self._lines = {
+            name: _Line(name, alert, settings.broker.name, self._settled) for name, alert in settings.alerts.items()
+        }
+
+    async def found(self, kept: Kept) -> None:
+        """Answers a finding."""
+        for response in self._playbooks.answers(kept, _now().timestamp()):
+            line = self._lines.get(self._playbooks.told_to(response.playbook) or "")
+            if line is not None and response.outcome is Outcome.DONE:
+                await line.put(response, kept)
+            elif response.outcome is Outcome.DONE:
+                await self._settled(await self._act(response))
+            else:
+                await self._settled(response)
+
+    async def confirm(self, number: int, by: str) -> Response:
+        """Does what waits; `NotFound` if it waits no more, or has waited too long."""
+        waiting = await asyncio.to_thread(self._store.settle, number, Outcome.DONE, "", by)
+        if (_now() - waiting.at).total_seconds() > HOUR_S:
+            text = "it was confirmed more than an hour after the finding"
+            await asyncio.to_thread(self._store.tell, number, Outcome.LEFT_OUT, text)
+            raise NotFound(f"response {number} has waited too long: what it answers may be over")
+        done = await self._act(waiting)
+        await asyncio.to_thread(self._store.tell, number, done.outcome, done.text)
+        self._tell(done)
+        return done
+
+    async def dismiss(self, number: int, by: str) -> Response:
+        """Does not do what waits; `NotFound` if it waits no more."""
+        dismissed = await asyncio.to_thread(self._store.settle, number, Outcome.DISMISSED, "", by)
+        self._tell(dismissed)
+        return dismissed
+
+    async def aclose(self) -> None:
+        """Gives alerts that wait a moment."""
+        await asyncio.gather(*(line.aclose() for line in self._lines.values()))
+
+    async def _act(self, response: Response) -> Response:
+        """Ends all connections of the identity: the only action yet that is no alert."""
+        count = await asyncio.to_thread(_disconnect, self._engine, response.name)
+        return replace(response, text=f"{count} connections ended")
+
+    async def _settled(self, response: Response) -> None:
+        self._tell(await asyncio.to_thread(self._store.put, response))
+
+    def _tell(self, response: Response) -> None:
+        self._journal.note(
+            "response",
+            number=response.number,
+            finding=response.finding,
+            playbook=response.playbook,
+            action=response.action,
+            about=str(response.about),
+            name=response.name,
+            outcome=str(response.outcome),
+            by=response.by,
+            why=response.text,
+        )
+
+
+class _Line:
+    """What waits to be told to one destination."""
+
+    def __init__(
+        self, name: str, alert: Alert, broker: str, settled: Callable[[Response], Coroutine[object, object, None]]
+    ) -> None:
+        self._alert = alert
+        self._broker = broker
+        self._settled = settled
+        self._secret = _secret(name, alert)
+        self._fetcher = Fetcher(
+            f"alerts.{name}", ca_file=alert.ca_file, deadline_s=alert.deadline_s, bytes_max=ANSWER_BYTES_MAX
+        )
+        self._waiting: asyncio.Queue[tuple[Response, Kept]] = asyncio.Queue(ALERTS_WAITING_MAX)
+        self._worker: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    async def put(self, response: Response, kept: Kept) -> None:
+        """Has it told as soon as those before it are."""
+        if self._is_closed or self._waiting.full():
+            why = "the broker stops" if self._is_closed else f"{ALERTS_WAITING_MAX} alerts wait already"
+            await self._settled(replace(response, outcome=Outcome.FAILED, text=why))
+            return
+        self._waiting.put_nowait((response, kept))
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+
+    async def aclose(self) -> None:
+        """What is not told in a moment is not told."""
+        self._is_closed = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                await self._waiting.join()
+        if self._worker is not None:
+            self._worker.cancel()
+            await asyncio.gather(self._worker, return_exceptions=True)
+        while not self._waiting.empty():
+            response, _ = self._waiting.get_nowait()
+            await self._settled(replace(response, outcome=Outcome.FAILED, text="the broker stopped"))
+        await self._fetcher.aclose()
+
+    async def _work(self) -> None:
+        while True:
+            response, kept = await self._waiting.get()
+            try:
+                await self._settled(await self._told(response, kept))
+            finally:
+                self._waiting.task_done()
+
+    async def _told(self, response: Response, kept: Kept) -> Response:
+        why = ""
+        for attempt in range(ATTEMPTS_MAX):
+            try:
+                await self._once(kept)
+            except NotReached as error:
+                why = str(error)
+                if attempt + 1 < ATTEMPTS_MAX:
+                    await asyncio.sleep(PAUSE_S * 4**attempt)
+            except ProviderUnavailable as error:
+                return replace(response, outcome=Outcome.FAILED, text=str(error))
+            else:
+                return replace(response, text=f"{self._alert.kind} was told")
+        return replace(response, outcome=Outcome.FAILED, text=f"{why}, {ATTEMPTS_MAX} times")
+
+    async def _once(self, kept: Kept) -> None:
+        headers: Mapping[str, str] = {"content-type": "application/json"}
+        if self._alert.kind == "alertmanager":
+            body = alertmanager(kept, self._broker)
+        else:
+            body = webhook(kept, self._broker)
+            headers = {**headers, **signed(body, self._secret, _now())}
+        await self._fetcher.send(self._alert.alert_url, body, headers)
+
+
+def _disconnect(engine: EnginePort, identity: str) -> int:
+    """Ends the connections of an identity; how many."""
+    met = [
+        (client["client_id"], client.get("tenant")) for client in every_client(engine) if client["identity"] == identity
+    ]
+    return sum(engine.disconnect(client_id, ADMINISTRATIVE_ACTION, tenant) for client_id, tenant in met)
+
+
+def _secret(name: str, alert: Alert) -> bytes:
+    if alert.secret_file is None:
+        return b""
+    secret = read_secret_octets(alert.secret_file, "the secret of an alert")
+    if len(secret) < SECRET_BYTES_MIN:
+        raise ConfigurationError(
+            f"the secret of an alert is shorter than {SECRET_BYTES_MIN} octets",
+            f"alerts.{name}.secret_file",
+            "make one: openssl rand -hex 32",
+        )
+    return secret
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

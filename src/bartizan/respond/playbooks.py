@@ -1,0 +1,62 @@
+"""Which playbook answers which finding, and whether it may: a table of settings and a budget for each.
+
+Whoever can forge what a playbook acts on commands it. So nothing but an alert is answered to a finding that is not
+about a proved identity: not to a Client Identifier, not to a name that somebody claims, not to an address.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+
+from bartizan.config.respond import Playbook
+from bartizan.model.finding import About, Kept, Severity
+from bartizan.model.response import Outcome, Response
+
+HOUR_S = 3_600.0
+
+_SEVERITIES = tuple(Severity)
+_OUTCOMES = {"observe": Outcome.OBSERVED, "confirm": Outcome.WAITING, "auto": Outcome.DONE}
+
+
+class Playbooks:
+    """All playbooks of one broker, and what they did in the last hour."""
+
+    def __init__(self, playbooks: Mapping[str, Playbook]) -> None:
+        self._playbooks = dict(playbooks)
+        self._acted: dict[str, deque[float]] = {name: deque() for name in playbooks}
+
+    def answers(self, kept: Kept, at_s: float) -> Iterator[Response]:
+        """What each playbook makes of a finding; `DONE` is what is to be done now."""
+        for name, playbook in self._playbooks.items():
+            if _concerns(playbook, kept):
+                outcome, text = self._outcome(name, playbook, kept, at_s)
+                finding = kept.finding
+                at = datetime.fromtimestamp(at_s, UTC)
+                yield Response(0, kept.number, name, playbook.action, finding.about, finding.name, outcome, text, at)
+
+    def told_to(self, playbook: str) -> str | None:
+        """The alert of a playbook."""
+        found = self._playbooks.get(playbook)
+        return None if found is None else found.to
+
+    def _outcome(self, name: str, playbook: Playbook, kept: Kept, at_s: float) -> tuple[Outcome, str]:
+        finding = kept.finding
+        if allowed := next((one for one in playbook.never if fnmatchcase(finding.name, one)), None):
+            return Outcome.LEFT_OUT, f"never about {allowed}"
+        acted = self._acted[name]
+        while acted and acted[0] <= at_s - HOUR_S:
+            acted.popleft()
+        if len(acted) >= playbook.per_hour_max:
+            return Outcome.LEFT_OUT, f"already {len(acted)} times within an hour"
+        acted.append(at_s)
+        return _OUTCOMES[playbook.does], ""
+
+
+def _concerns(playbook: Playbook, kept: Kept) -> bool:
+    finding = kept.finding
+    if playbook.detectors and finding.detector not in playbook.detectors:
+        return False
+    if _SEVERITIES.index(finding.severity) < _SEVERITIES.index(Severity(playbook.severity)):
+        return False
+    return playbook.action == "alert" or finding.about is About.IDENTITY

@@ -1,0 +1,108 @@
+"""Playbooks on a broker that runs: who is told is told, signed; who is to be disconnected is; what waits is confirmed."""
+
+import hmac
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import pytest
+
+from tests.conformance.packets import v5
+from tests.conformance.received import Connack, Disconnect, Suback
+from tests.conformance.wire import Wire
+from tests.integration.conftest import run
+from tests.integration.test_findings import Plant
+
+SECRET = b"7d2f" * 16
+ADMINISTRATIVE_ACTION = 0x98
+
+
+class Told(BaseHTTPRequestHandler):
+    """Notes what it is told."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.told.put((self.path, dict(self.headers), body))  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *_args: object) -> None:  # noqa: A002  the name it has there
+        del format
+
+
+@pytest.fixture
+def alarm() -> Iterator[Any]:
+    """A service that is told of findings."""
+    with HTTPServer(("127.0.0.1", 0), Told) as server:
+        served: Any = server
+        served.told = Queue()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield served
+        server.shutdown()
+
+
+def asks_for_everything(plant: Plant) -> Wire:
+    press = plant.wire("press-01")
+    press.send(v5.connect("press-01"))
+    press.expect(Connack, reason=0)
+    press.send(v5.subscribe(1, "#"))
+    press.expect(Suback)
+    return press
+
+
+def test_whoever_is_named_is_told_and_knows_who_tells_it(up: Any, alarm: Any, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(SECRET + b"\n")
+    secret.chmod(0o600)
+    url = f"http://127.0.0.1:{alarm.server_port}"
+    danger = "danger_plaintext_alert = 'loopback of a test'"
+    plant = Plant(
+        up,
+        "--set",
+        f"alerts.soc={{kind = 'webhook', alert_url = '{url}/hook', secret_file = '{secret}', {danger}}}",
+        "--set",
+        f"alerts.prometheus={{kind = 'alertmanager', alert_url = '{url}/api/v2/alerts', {danger}}}",
+        "--set",
+        "playbooks.tell={action = 'alert', to = 'soc', severity = 'critical'}",
+        "--set",
+        "playbooks.page={action = 'alert', to = 'prometheus', detectors = ['decoy']}",
+    )
+    plant.guess("backup-admin", 1)
+    told = {path: (headers, body) for path, headers, body in (alarm.told.get(timeout=10) for _ in range(2))}
+    headers, body = told["/hook"]
+    mark = hmac.digest(SECRET, headers["bartizan-timestamp"].encode() + b"." + body, "sha256").hex()
+    assert headers["bartizan-signature"] == f"v1={mark}"
+    assert json.loads(body)["finding"]["text"] == "the decoy identity backup-admin was tried from 127.0.0.1"
+    (alert,) = json.loads(told["/api/v2/alerts"][1])
+    assert (alert["labels"]["alertname"], alert["labels"]["severity"]) == ("bartizan_decoy", "critical")
+    done = plant.running.wait_for("response", playbook="tell")
+    assert (done["outcome"], done["why"], done["name"]) == ("done", "webhook was told", "127.0.0.1")
+
+
+def test_an_identity_is_disconnected_where_that_is_automatic(up: Any) -> None:
+    automatic = (
+        "playbooks.cut={action = 'disconnect', mode = 'auto', detectors = ['wide_subscription'], severity = 'low'}"
+    )
+    with asks_for_everything(Plant(up, "--set", automatic)) as press:
+        press.expect(Disconnect, reason=ADMINISTRATIVE_ACTION)
+
+
+def test_what_waits_is_done_when_an_operator_says_so_and_only_once(up: Any) -> None:
+    waits = "playbooks.cut={action = 'disconnect', mode = 'confirm', severity = 'low'}"
+    plant = Plant(up, "--set", waits, "--set", "playbooks.see={action = 'disconnect', severity = 'low'}")
+    with asks_for_everything(plant) as press:
+        number = plant.running.wait_for("response", outcome="waiting")["number"]
+        assert plant.running.wait_for("response", outcome="observed")["playbook"] == "see"
+        press.send(v5.pingreq())
+        listed = run("response", "list", "--waiting", "--json", "--data", plant.running.data)
+        assert [(each["number"], each["name"]) for each in json.loads(listed.stdout)] == [(number, "press-01")]
+        confirmed = run("response", "confirm", str(number), "--data", plant.running.data)
+        assert (confirmed.returncode, confirmed.stdout) == (0, f"response {number} is done: 1 connections ended\n")
+        press.expect(Disconnect, reason=ADMINISTRATIVE_ACTION)
+    again = run("response", "dismiss", str(number), "--data", plant.running.data)
+    assert (again.returncode, "waits" in again.stderr) == (2, True)
+    assert "press-01" in run("response", "list", "--data", plant.running.data).stdout

@@ -1,0 +1,106 @@
+"""Which playbook answers what, what it does by default, and what it never does."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from bartizan.config.load import load_settings
+from bartizan.config.respond import Playbook
+from bartizan.errors import ConfigurationError
+from bartizan.model.finding import About, Finding, Kept, State
+from bartizan.model.response import Outcome
+from bartizan.respond.playbooks import HOUR_S, Playbooks
+
+NOW_S = 1_800_000_000.0
+NOW = datetime.fromtimestamp(NOW_S, UTC)
+
+
+def kept(**other: Any) -> Kept:
+    fields: dict[str, Any] = {
+        "detector": "topic_scan",
+        "about": About.IDENTITY,
+        "name": "press-01",
+        "score": 70,
+        "text": "it scanned",
+        "at_s": NOW_S,
+    }
+    return Kept(7, Finding(**(fields | other)), State.OPEN, 1, NOW, NOW + timedelta(minutes=1))
+
+
+def outcomes(playbook: Playbook, *found: Kept, at_s: float = NOW_S) -> list[Outcome]:
+    playbooks = Playbooks({"one": playbook})
+    return [each.outcome for one in found for each in playbooks.answers(one, at_s)]
+
+
+def test_an_alert_is_done_and_all_else_only_observed_unless_it_is_said() -> None:
+    assert outcomes(Playbook(action="alert", to="soc"), kept()) == [Outcome.DONE]
+    assert outcomes(Playbook(action="disconnect"), kept()) == [Outcome.OBSERVED]
+    assert outcomes(Playbook(action="disconnect", mode="confirm"), kept()) == [Outcome.WAITING]
+    assert outcomes(Playbook(action="disconnect", mode="auto"), kept()) == [Outcome.DONE]
+
+
+@pytest.mark.parametrize("about", [About.NETWORK, About.TARGET, About.BROKER])
+def test_nobody_is_disconnected_for_what_anyone_can_claim(about: About) -> None:
+    assert outcomes(Playbook(action="disconnect", mode="auto"), kept(about=about)) == []
+    assert outcomes(Playbook(action="alert", to="soc"), kept(about=about)) == [Outcome.DONE]
+
+
+def test_a_playbook_answers_findings_of_its_detectors_and_severity() -> None:
+    playbook = Playbook(action="alert", to="soc", detectors=("decoy", "topic_scan"), severity="high")
+    assert outcomes(playbook, kept(), kept(detector="decoy", score=60)) == [Outcome.DONE] * 2
+    assert outcomes(playbook, kept(detector="novelty"), kept(score=59)) == []
+
+
+def test_what_it_never_acts_on_is_noted_as_left_out() -> None:
+    playbook = Playbook(action="disconnect", mode="auto", never=("hmi-*", "press-01"))
+    found = [kept(), kept(name="hmi-3"), kept(name="press-02")]
+    assert outcomes(playbook, *found) == [Outcome.LEFT_OUT, Outcome.LEFT_OUT, Outcome.DONE]
+
+
+def test_it_acts_so_often_in_an_hour_and_again_in_the_next() -> None:
+    playbooks = Playbooks({"one": Playbook(action="disconnect", mode="auto", per_hour_max=2)})
+
+    def acted(at_s: float) -> tuple[Outcome, str]:
+        (answer,) = playbooks.answers(kept(), at_s)
+        return answer.outcome, answer.text
+
+    assert [acted(NOW_S + number)[0] for number in range(2)] == [Outcome.DONE] * 2
+    assert acted(NOW_S + 2) == (Outcome.LEFT_OUT, "already 2 times within an hour")
+    assert acted(NOW_S + HOUR_S)[0] is Outcome.DONE
+    assert acted(NOW_S + HOUR_S + 0.5)[0] is Outcome.LEFT_OUT
+
+
+def test_every_playbook_answers_for_itself() -> None:
+    playbooks = Playbooks({"tell": Playbook(action="alert", to="soc"), "cut": Playbook(action="disconnect")})
+    answers = list(playbooks.answers(kept(), NOW_S))
+    assert [(each.playbook, each.action, each.finding, each.name) for each in answers] == [
+        ("tell", "alert", 7, "press-01"),
+        ("cut", "disconnect", 7, "press-01"),
+    ]
+    assert (playbooks.told_to("tell"), playbooks.told_to("cut"), playbooks.told_to("gone")) == ("soc", None, None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (["playbooks.one={action = 'alert'}"], "needs to"),
+        (["playbooks.one={action = 'disconnect', to = 'soc'}"], "needs to"),
+        (["playbooks.one={action = 'alert', to = 'soc'}"], "there is no [alerts.soc]"),
+        (["alerts.soc={kind = 'alertmanager', alert_url = 'https://a.example/'}"], "named by no playbook"),
+        (["alerts.soc={kind = 'alertmanager', alert_url = 'http://a.example/'}"], "not https"),
+        (["alerts.soc={kind = 'webhook', alert_url = 'https://a.example/'}"], "needs secret_file"),
+        (["alerts.soc={kind = 'webhook', alert_url = 'https://u:p@a.example/', secret_file = 's'}"], "alert_url"),
+        (["playbooks.One={action = 'disconnect'}"], "lower-case letter"),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(settings: list[str], says: str) -> None:
+    with pytest.raises(ConfigurationError) as told:
+        load_settings(None, settings)
+    assert says in str(told.value)
+
+
+def test_a_playbook_without_bounds_is_none() -> None:
+    with pytest.raises(ValidationError):
+        Playbook(action="disconnect", per_hour_max=0)
