@@ -58,7 +58,7 @@ def test_no_metric_has_a_label_that_a_client_chose(monitoring, running):
         for sample in family.samples
         for label in sample.labels
     }
-    assert labels <= {"certificate", "listener", "version", "digest", "limit", "url", "within_days"}
+    assert labels <= {"certificate", "listener", "version", "digest", "limit", "url", "within_days", "severity"}
 
 
 def test_health_answers_while_it_runs(monitoring):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.packets import v5
-from tests.conformance.received import Connack, Disconnect, Suback
+from tests.conformance.received import Connack, Disconnect, Pingresp, Suback
 from tests.conformance.wire import Wire
 from tests.integration.conftest import run
 from tests.integration.test_findings import Plant
@@ -25,11 +25,13 @@ class Told(BaseHTTPRequestHandler):
     """Notes what it is told."""
 
     def do_POST(self) -> None:
+        server: Any = self.server
         body = self.rfile.read(int(self.headers["content-length"]))
-        self.server.told.put((self.path, dict(self.headers), body))  # type: ignore[attr-defined]
+        server.told.put((self.path, dict(self.headers), body))
         self.send_response(200)
         self.end_headers()
 
+    # pyrefly: ignore[missing-override-decorator]  Python 3.11 has none
     def log_message(self, format: str, *_args: object) -> None:  # noqa: A002  the name it has there
         del format
 
@@ -98,6 +100,7 @@ def test_what_waits_is_done_when_an_operator_says_so_and_only_once(up: Any) -> N
         number = plant.running.wait_for("response", outcome="waiting")["number"]
         assert plant.running.wait_for("response", outcome="observed")["playbook"] == "see"
         press.send(v5.pingreq())
+        press.expect(Pingresp)
         listed = run("response", "list", "--waiting", "--json", "--data", plant.running.data)
         assert [(each["number"], each["name"]) for each in json.loads(listed.stdout)] == [(number, "press-01")]
         confirmed = run("response", "confirm", str(number), "--data", plant.running.data)
