@@ -206,6 +206,8 @@ class Broker:
         async with self._reloading:
             try:
                 settings, policy, material = await asyncio.to_thread(self._read_again)
+                # Whoever changes both, policy and identities, has both in force when this returns.
+                await self.directory.refresh()
             except BartizanError as error:
                 self._tell_refused(error)
                 return ReloadReport(refused=(str(error),), epoch=self.in_force.epoch)

@@ -45,6 +45,11 @@ VERBS: tuple[Verb | Family, ...] = (
         "bartizan.cli.import_:app",
         "Carry the policy and the identities of another broker over, and tell what changes.",
     ),
+    Verb(
+        "dynsec",
+        "bartizan.cli.dynsec:dynsec",
+        "Carry out commands of Mosquitto's dynamic security: what was written for its plugin works on this broker.",
+    ),
     Verb("denials", "bartizan.cli.denials:app", "Show what the policy refused, and propose the smallest grant for it."),
     Verb("findings", "bartizan.cli.findings:app", "Show what detectors found; acknowledge it, or mute it for a while."),
     Verb("response", "bartizan.cli.response:app", "Show what playbooks did or would do; confirm what waits."),

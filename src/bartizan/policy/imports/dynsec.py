@@ -22,13 +22,14 @@ from bartizan.policy.imports.ordered import Entry
 _SYS: Levels = (Literal("$SYS"), Wildcard.MANY)
 
 
-def import_dynsec(state: State, around: Around) -> Imported:
-    """The roles and identities of this state."""
-    return _Import(state, around).done()
+def import_dynsec(state: State, around: Around, *, prefix: str = "roles") -> Imported:
+    """The roles and identities of this state; `prefix` begins the names of the roles."""
+    return _Import(state, around, prefix).done()
 
 
 class _Import:
-    def __init__(self, state: State, around: Around) -> None:
+    def __init__(self, state: State, around: Around, prefix: str) -> None:
+        self._prefix = prefix
         self._state = state
         self._around = around
         self._roles = Roles(state.file, SOURCES)
@@ -80,7 +81,7 @@ class _Import:
         chain = (*client.roles, *groups)
         if chain not in self._known:
             entries = list(self._entries(chain))
-            name = self._roles.name_for("roles", "-".join(dict.fromkeys(chain)) or "none")
+            name = self._roles.name_for(self._prefix, "-".join(dict.fromkeys(chain)) or "none")
             self._known[chain] = self._roles.alone(entries, name, f"clients such as {client.name!r}") if entries else ()
         return self._known[chain]
 

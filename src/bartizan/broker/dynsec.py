@@ -1,0 +1,246 @@
+"""Commands of dynamic security, carried out: clients are identities, roles a file of the policy, on record as any change.
+
+The policy comes first, then the identities: what is taken away is gone before anybody is told that it is.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from bartizan.broker.change import Change, Running, by_hand, put_in_force, take_over, undo_interrupted
+from bartizan.broker.history import History
+from bartizan.broker.place import Place, is_expectations, texts_of
+from bartizan.errors import BartizanError, InvalidValue
+from bartizan.identity.passwords import PASSWORD_BYTES_MAX
+from bartizan.identity.register import Register, new_identity, password_credential
+from bartizan.model.credential import PasswordCredential, ScramCredential
+from bartizan.model.ids import REMARK_CHARS_MAX, AttributeName, RoleName
+from bartizan.model.principal import Identity, IdentityState
+from bartizan.policy import CheckResult, check_all
+from bartizan.policy.dynsec.commands import Wanted, carried_out
+from bartizan.policy.dynsec.memory import FILE, joined, remembered, written
+from bartizan.policy.dynsec.state import Client, State, first_state
+from bartizan.policy.dynsec.translation import CLIENT_ID, PREFIX, Translation, why_not
+from bartizan.policy.expectations import read_expectations
+from bartizan.policy.explain import Explainer
+from bartizan.policy.testing import run_expectations
+from bartizan.store.ports import Change as StoreChange
+from bartizan.store.ports import Create, Remove, Replace
+
+BY_HAND = f"the policy was changed by hand: `bartizan policy apply --take-over` puts it on record, {FILE} as it was"
+
+
+class Connections(Protocol):
+    """Who is connected, where a broker runs."""
+
+    def clients(self) -> Iterable[Mapping[str, Any]]:
+        """Every client, as `GET /v1/clients` tells it."""
+        ...
+
+    def disconnect(self, client_id: str, tenant: str | None) -> None:
+        """Ends a connection, if it is there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who asks, and in which manner."""
+
+    who: str
+    strict: bool = True
+    """Refuse what cannot be exact; else it is carried out as far as it takes rights away."""
+    anonymous: bool = False
+    """Whether a listener lets clients in that present nothing."""
+
+
+class DynamicSecurity:
+    """The commands of one broker. One request at a time: the history's lock sees to it."""
+
+    def __init__(
+        self,
+        place: Place,
+        history: History,
+        register: Register,
+        running: Running | None = None,
+        connections: Connections | None = None,
+    ) -> None:
+        self._place = place
+        self._history = history
+        self._register = register
+        self._running = running
+        self._connections = connections
+
+    async def answer(self, payload: bytes, asking: Asking) -> Wanted:
+        """The answers to this request, once what they say holds."""
+        asked = await self._asked(payload, asking)
+        if not asked.is_change:
+            return asked
+        try:
+            with self._history.changing():
+                await asyncio.to_thread(undo_interrupted, self._place, self._history, self._running)
+                # What is changed is read where nobody else changes it.
+                asked = await self._asked(payload, asking)
+                if by_hand(self._place, self._history):
+                    return asked.failed(BY_HAND)
+                await self._carry_out(asked, asking)
+        except BartizanError as error:
+            return asked.failed(str(error))
+        return asked
+
+    async def _asked(self, payload: bytes, asking: Asking) -> Wanted:
+        identities = {str(each.name): each async for each in self._register.everyone()}
+        now = self._state(identities, asking)
+        addresses: dict[str, list[str]] = {}
+        for client in self._clients():
+            addresses.setdefault(client["identity"], []).append(_host(client["address"]))
+        return await asyncio.to_thread(carried_out, now, payload, addresses, _exactness(identities, asking))
+
+    def _state(self, identities: Mapping[str, Identity], asking: Asking) -> State:
+        at = datetime.now(UTC)
+        disabled = {name: each.state_at(at) is not IdentityState.ENABLED for name, each in identities.items()}
+        return joined(_kept(self._place.read(), asking), disabled)
+
+    def _clients(self) -> Iterable[Mapping[str, Any]]:
+        return () if self._connections is None else self._connections.clients()
+
+    async def _carry_out(self, asked: Wanted, asking: Asking) -> None:
+        before = self._place.read()
+        text, policy = written(asked.state, anonymous=asking.anonymous)
+        contents = before if _says_the_same(before, asked, asking) else {**before, FILE: text.encode()}
+        identities = {str(each.name): each async for each in self._register.everyone()}
+        changes = await asyncio.to_thread(_changes, asked, policy, identities)
+        if contents != before:
+            await asyncio.to_thread(self._put, contents, asked, asking)
+        if changes:
+            try:
+                await self._register.store.commit(changes)
+            except BartizanError:
+                if contents != before:
+                    await asyncio.to_thread(self._put, before, asked, asking)
+                raise
+            if self._running is not None:
+                # What is in force is what the answers say.
+                await asyncio.to_thread(self._running.reload)
+        await asyncio.to_thread(self._disconnect, asked.state, identities)
+
+    def _put(self, contents: Mapping[str, bytes], asked: Wanted, asking: Asking) -> None:
+        digest = _digest(contents)
+        at = datetime.now(UTC)
+        take_over(self._place, self._history, who=asking.who, at=at, allowed=False)
+        names = dict.fromkeys(response.command for response in asked.responses if response.is_change)
+        note = f"dynamic security: {', '.join(names)}"
+        put_in_force(Change(contents, digest, asking.who, at, note), self._place, self._history, self._running)
+
+    def _disconnect(self, state: State, before: Mapping[str, Identity]) -> None:
+        """Whoever is connected by a Client Identifier that is his no more."""
+        wanted = {
+            name: client.client_id
+            for name, client in state.clients.items()
+            if client.client_id is not None and _client_id_of(before.get(name)) != client.client_id
+        }
+        if self._connections is None or not wanted:
+            return
+        for client in self._connections.clients():
+            if client["identity"] in wanted and client["client_id"] != wanted[client["identity"]]:
+                self._connections.disconnect(client["client_id"], client.get("tenant"))
+
+
+def _kept(files: Mapping[str, bytes], asking: Asking) -> State:
+    text = files.get(FILE)
+    return first_state(receive=not asking.strict) if text is None else remembered(text.decode())
+
+
+def _says_the_same(files: Mapping[str, bytes], asked: Wanted, asking: Asking) -> bool:
+    """Whether the file has nothing new to remember: passwords and who is disabled are not in it."""
+    kept = _kept(files, asking)
+    before = files[FILE].decode() if FILE in files else written(kept, anonymous=asking.anonymous)[0]
+    return written(replace(asked.state, changes=kept.changes), anonymous=asking.anonymous)[0] == before
+
+
+def _exactness(identities: Mapping[str, Identity], asking: Asking) -> Callable[[State, State], str | None]:
+    def exact(before: State, after: State) -> str | None:
+        for name, client in after.clients.items():
+            known = before.clients.get(name)
+            stored = identities.get(name)
+            is_enabled = known is not None and known.disabled and not client.disabled
+            if is_enabled and stored is not None and stored.state is not IdentityState.DISABLED:
+                return f"Not possible here: the identity is {stored.state.value}"
+        return why_not(before, after, strict=asking.strict, anonymous=asking.anonymous)
+
+    return exact
+
+
+def _digest(contents: Mapping[str, bytes]) -> str:
+    """The name of this policy, which has to be one, and to decide what its tests expect."""
+    result = check_all(texts_of(contents))
+    if result.compiled is None:
+        raise InvalidValue(f"Not possible here: {result.errors[0]}")
+    failed = _failed(result, contents)
+    if failed:
+        raise InvalidValue(f"Not possible here: the test {failed!r} of the policy expects otherwise")
+    return result.compiled.digest
+
+
+def _failed(result: CheckResult, contents: Mapping[str, bytes]) -> str | None:
+    explainer = Explainer(result)
+    roles = {role.name for role in explainer.places.policy.roles}
+    windows = [window.name for window in explainer.places.policy.windows]
+    for name, content in contents.items():
+        if is_expectations(name):
+            read = read_expectations(content, name, roles, windows)
+            if read.problems:
+                raise InvalidValue(f"Not possible here: {read.problems[0]}")
+            outcome = next((each for each in run_expectations(explainer, read.expected) if not each.passed), None)
+            if outcome is not None:
+                return outcome.expected.test
+    return None
+
+
+def _changes(asked: Wanted, policy: Translation, identities: Mapping[str, Identity]) -> list[StoreChange]:
+    """What becomes of the identities."""
+    at = datetime.now(UTC)
+    there = {name: each for name, each in identities.items() if name not in asked.removed}
+    changes: list[StoreChange] = [Remove(identities[name].name) for name in sorted(asked.removed & identities.keys())]
+    for name, client in sorted(asked.state.clients.items()):
+        known = there.get(name)
+        before = known or new_identity(name, at=at)
+        after = _as_said(before, client, policy.given.get(name, ()), at=at)
+        if name in asked.passwords:
+            after = _with_password(after, asked.passwords[name], at=at)
+        if known is None:
+            changes.append(Create(after))
+        elif after != known:
+            changes.append(Replace(after))
+    return changes
+
+
+def _as_said(identity: Identity, client: Client, given: Iterable[str], *, at: datetime) -> Identity:
+    others = [role for role in identity.roles if not role.startswith(PREFIX)]
+    attributes = dict(identity.attributes)
+    attributes.pop(AttributeName(CLIENT_ID), None)
+    if client.client_id is not None:
+        attributes[AttributeName(CLIENT_ID)] = client.client_id
+    state, was_disabled = identity.state, identity.state_at(at) is not IdentityState.ENABLED
+    if client.disabled != was_disabled:
+        state = IdentityState.DISABLED if client.disabled else IdentityState.ENABLED
+    note = identity.note or " ".join((client.text_name or "").split())[:REMARK_CHARS_MAX]
+    roles = (*others, *map(RoleName, given))
+    return replace(identity, roles=roles, attributes=tuple(sorted(attributes.items())), state=state, note=note)
+
+
+def _with_password(identity: Identity, password: str, *, at: datetime) -> Identity:
+    if len(password.encode()) > PASSWORD_BYTES_MAX:
+        raise InvalidValue(f"Not possible here: a password has at most {PASSWORD_BYTES_MAX} bytes")
+    others = [item for item in identity.credentials if not isinstance(item, PasswordCredential | ScramCredential)]
+    return replace(identity, credentials=(*others, password_credential(password, at=at)))
+
+
+def _client_id_of(identity: Identity | None) -> str | None:
+    return None if identity is None else dict(identity.attributes).get(AttributeName(CLIENT_ID))
+
+
+def _host(address: str) -> str:
+    host, colon, port = address.rpartition(":")
+    return host.strip("[]") if colon and port.isdigit() else address

@@ -1,0 +1,86 @@
+"""`bartizan dynsec`: commands of Mosquitto's dynamic security, carried out on this broker."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from cyclopts import Parameter
+
+from bartizan.broker.dynsec import Asking, Connections, DynamicSecurity
+from bartizan.cli.clients import running_clients
+from bartizan.cli.control import asking
+from bartizan.cli.import_files import read
+from bartizan.cli.opening import DEFAULT_DATA, existing, identities, settings_of
+from bartizan.cli.policy.apply import operator
+from bartizan.cli.policy.preflight import Site
+from bartizan.identity.register import Register
+from bartizan.policy.dynsec.commands import Wanted
+
+
+def dynsec(
+    request: Path | None = None,
+    /,
+    *,
+    compatible: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    data: Path = DEFAULT_DATA,
+    config: Path | None = None,
+) -> int:
+    """Carry out commands of Mosquitto's dynamic security: what was written for its plugin works on this broker.
+
+    Prints the answers as the plugin gives them, {"responses": [...]}. Exit code 1 if one of them is an error.
+
+    For example:
+
+        bartizan dynsec request.json
+
+        echo '{"commands": [{"command": "listClients"}]}' | bartizan dynsec
+
+    Parameters
+    ----------
+    request
+        The file with the request, {"commands": [...]}. Default: standard input.
+    compatible
+        Also carry out what cannot decide here exactly as there; it then allows less. At the first time, deliveries are
+        allowed by default too, as in the plugin.
+    data
+        The broker's data directory.
+    config
+        The broker's configuration file. Default: bartizan.toml of the data directory.
+    """
+    payload = read(request, "the request") if request is not None else sys.stdin.buffer.read()
+    wanted = asyncio.run(_answer(payload, data, config, strict=not compatible))
+    print(json.dumps(json.loads(wanted.payload()), indent=2, ensure_ascii=False))
+    return 1 if any(response.error is not None for response in wanted.responses) else 0
+
+
+async def _answer(payload: bytes, data: Path, config: Path | None, *, strict: bool) -> Wanted:
+    site = Site.of(data, config)
+    directory = existing(data)
+    settings = settings_of(directory, config)
+    anonymous = any(listener.danger_anonymous is not None for listener in settings.listeners.values())
+    connections = None if site.running is None else _Connections(directory.root)
+    async with identities(directory, settings) as store:
+        service = DynamicSecurity(site.place, site.history, Register(store), site.running, connections)
+        return await service.answer(payload, Asking(operator(), strict=strict, anonymous=anonymous))
+
+
+class _Connections(Connections):
+    """Who is connected to the broker that runs on a data directory."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def clients(self) -> Iterable[Mapping[str, Any]]:
+        """See `Connections`."""
+        return running_clients(self._root)
+
+    def disconnect(self, client_id: str, tenant: str | None) -> None:
+        """See `Connections`."""
+        with asking(self._root) as broker:
+            broker.post(
+                f"/v1/clients/{quote(client_id, safe='')}/disconnect", params={"tenant": tenant} if tenant else {}
+            )

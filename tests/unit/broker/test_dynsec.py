@@ -1,0 +1,201 @@
+"""Commands of dynamic security become files of the policy and identities: both, or neither."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bartizan.broker.dynsec import Asking, Connections, DynamicSecurity
+from bartizan.broker.history import History, Kind
+from bartizan.broker.place import Place
+from bartizan.errors import Conflict
+from bartizan.identity.passwords import verify_password
+from bartizan.identity.register import Register, new_identity
+from bartizan.model.credential import PasswordCredential
+from bartizan.model.principal import Identity, IdentityState
+from bartizan.policy.dynsec.memory import FILE
+from bartizan.policy.dynsec.translation import CLIENT_ID
+from bartizan.store.memory import MemoryIdentityStore
+from bartizan.store.ports import Create
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+ASKING = Asking("tester")
+WRITER = {
+    "command": "createRole",
+    "rolename": "writer",
+    "acls": [{"acltype": "publishClientSend", "topic": "a/#", "allow": True}],
+}
+
+
+class Room:
+    """A directory with a policy, its history, and identities."""
+
+    def __init__(self, root: Path) -> None:
+        self.policy = root / "policy"
+        self.policy.mkdir()
+        (self.policy / "own.toml").write_text('[roles.press]\npermit = [{ action = "publish", filter = "own" }]\n')
+        self.store = MemoryIdentityStore()
+        self.history = History(root / "history")
+        self.connections = Connected()
+        place = Place((self.policy,))
+        self.service = DynamicSecurity(place, self.history, Register(self.store), connections=self.connections)
+
+    async def ask(self, *commands: Mapping[str, Any], asking: Asking = ASKING) -> list[str | None]:
+        wanted = await self.service.answer(json.dumps({"commands": commands}).encode(), asking)
+        return [response.error for response in wanted.responses]
+
+    async def identity(self, name: str) -> Identity:
+        found = await self.store.get(name)
+        assert found is not None
+        return found
+
+    def files(self) -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in self.policy.iterdir()}
+
+
+class Connected(Connections):
+    """Clients that are said to be connected."""
+
+    def __init__(self) -> None:
+        self.there: list[dict[str, Any]] = []
+        self.ended: list[str] = []
+
+    def clients(self) -> Iterable[Mapping[str, Any]]:
+        return self.there
+
+    def disconnect(self, client_id: str, tenant: str | None) -> None:
+        assert tenant is None
+        self.ended.append(client_id)
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    return Room(tmp_path)
+
+
+async def test_a_client_is_an_identity_and_its_rules_are_a_file_of_the_policy_on_record(room: Room) -> None:
+    bob = {"command": "createClient", "username": "bob", "password": "hush", "textname": "Bob  the\tfirst"}
+    assert await room.ask(WRITER, bob | {"roles": [{"rolename": "writer"}]}) == [None, None]
+    identity = await room.identity("bob")
+    assert identity.roles == ("dynsec_roles-writer",)
+    assert identity.note == "Bob the first"
+    (credential,) = identity.credentials
+    assert isinstance(credential, PasswordCredential)
+    assert verify_password(credential.hash, b"hush")
+    assert b"roles.dynsec_roles-writer" in room.files()[FILE]
+    found, version = room.history.versions()
+    assert (found.kind, version.kind) == (Kind.FOUND, Kind.APPLY)
+    assert (version.who, version.note) == ("tester", "dynamic security: createRole, createClient")
+
+
+async def test_what_only_asks_writes_nothing(room: Room) -> None:
+    before = room.files()
+    assert await room.ask({"command": "listRoles"}, {"command": "getClient", "username": "x"}) == [
+        None,
+        "Client not found",
+    ]
+    assert room.files() == before
+    assert not room.history.versions()
+
+
+async def test_passwords_and_states_make_no_version_of_the_policy(room: Room) -> None:
+    await room.store.commit([Create(new_identity("press", at=AT))])
+    password = {"command": "setClientPassword", "username": "press", "password": "hush"}
+    assert await room.ask(password, {"command": "disableClient", "username": "press"}) == [None, None]
+    press = await room.identity("press")
+    assert (press.state, len(press.credentials)) == (IdentityState.DISABLED, 1)
+    assert FILE not in room.files()
+    await room.ask(WRITER)
+    before = room.files()
+    assert await room.ask(password, {"command": "enableClient", "username": "press"}) == [None, None]
+    assert room.files() == before
+
+
+async def test_roles_of_the_own_policy_and_other_attributes_stay(room: Room) -> None:
+    press = new_identity("press", at=AT, roles=["press"], attributes={"site": "x"}, note="in hall 3")
+    await room.store.commit([Create(press)])
+    give = {"command": "addClientRole", "username": "press", "rolename": "writer"}
+    await room.ask(WRITER, give, {"command": "setClientId", "username": "press", "clientid": "machine"})
+    now = await room.identity("press")
+    assert now.roles == ("press", "dynsec_roles-writer", CLIENT_ID)
+    assert dict(now.attributes) == {"site": "x", CLIENT_ID: "machine"}
+    await room.ask(
+        {"command": "removeClientRole", "username": "press", "rolename": "writer"},
+        {"command": "setClientId", "username": "press"},
+    )
+    now = await room.identity("press")
+    assert (now.roles, dict(now.attributes), now.note) == (("press",), {"site": "x"}, "in hall 3")
+
+
+async def test_a_client_identifier_that_is_another_ends_the_connections_by_others(room: Room) -> None:
+    await room.ask({"command": "createClient", "username": "bob"})
+    client = {"identity": "bob", "address": "10.0.0.7:1"}
+    room.connections.there = [client | {"client_id": name} for name in ("bob", "machine")]
+    room.connections.there.append({"identity": "amy", "client_id": "amy", "address": "10.0.0.8:1"})
+    await room.ask({"command": "setClientId", "username": "bob", "clientid": "machine"})
+    assert room.connections.ended == ["bob"]
+    await room.ask({"command": "disableClient", "username": "bob"})
+    assert room.connections.ended == ["bob"]
+
+
+async def test_a_client_made_again_keeps_nothing_of_the_one_before(room: Room) -> None:
+    await room.ask({"command": "createClient", "username": "bob", "password": "old", "clientid": "machine"})
+    again = [{"command": "deleteClient", "username": "bob"}, {"command": "createClient", "username": "bob"}]
+    assert await room.ask(*again) == [None, None]
+    bob = await room.identity("bob")
+    assert (bob.credentials, bob.roles, bob.attributes) == ((), (), ())
+    assert await room.ask(again[0]) == [None]
+    assert await room.store.get("bob") is None
+
+
+async def test_who_is_revoked_or_in_quarantine_is_shown_as_disabled_and_not_enabled(room: Room) -> None:
+    for state in (IdentityState.REVOKED, IdentityState.QUARANTINED):
+        lost = replace(new_identity(state.value, at=AT), state=state)
+        await room.store.commit([Create(lost)])
+        (error,) = await room.ask({"command": "enableClient", "username": state.value})
+        assert error == f"Not possible here: the identity is {state.value}"
+        assert await room.ask({"command": "disableClient", "username": state.value}) == [None]
+        assert (await room.identity(state.value)).state is state
+
+
+async def test_where_the_identities_cannot_be_written_the_policy_is_as_before(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> int:
+        raise Conflict("someone else wrote it")
+
+    await room.ask(WRITER)
+    before = room.files()
+    monkeypatch.setattr(room.store, "commit", refuse)
+    give = {"command": "createClient", "username": "bob", "roles": [{"rolename": "writer"}]}
+    assert await room.ask(give, {"command": "listClients"}) == ["someone else wrote it", None]
+    assert room.files() == before
+
+
+async def test_while_somebody_else_changes_the_policy_nothing_is_changed(room: Room) -> None:
+    with room.history.changing():
+        (error,) = await room.ask(WRITER)
+    assert error is not None
+    assert "is being changed already" in error
+    assert FILE not in room.files()
+
+
+async def test_a_name_that_the_own_policy_uses_is_not_taken(room: Room) -> None:
+    (room.policy / "more.toml").write_text("[roles.dynsec_roles-writer]\n")
+    (error,) = (
+        await room.ask(WRITER, {"command": "createClient", "username": "bob", "roles": [{"rolename": "writer"}]})
+    )[1:]
+    assert error is not None
+    assert error.startswith("Not possible here: ")
+    assert await room.store.get("bob") is None
+
+
+async def test_a_password_that_is_too_long_is_refused(room: Room) -> None:
+    (error,) = await room.ask({"command": "createClient", "username": "bob", "password": "x" * 1025})
+    assert error is not None
+    assert "at most 1024 bytes" in error
+    assert await room.store.get("bob") is None
