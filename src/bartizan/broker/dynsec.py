@@ -4,7 +4,7 @@ The policy comes first, then the identities: what is taken away is gone before a
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -12,17 +12,18 @@ from typing import Any, Protocol
 from bartizan.broker.change import Change, Running, by_hand, put_in_force, take_over, undo_interrupted
 from bartizan.broker.history import History
 from bartizan.broker.place import Place, is_expectations, texts_of
-from bartizan.errors import BartizanError, InvalidValue
+from bartizan.errors import AlreadyExists, BartizanError, Conflict, InvalidValue
 from bartizan.identity.passwords import PASSWORD_BYTES_MAX
-from bartizan.identity.register import Register, new_identity, password_credential
+from bartizan.identity.register import Register, credential_id, new_identity, password_credential
 from bartizan.model.credential import PasswordCredential, ScramCredential
 from bartizan.model.ids import REMARK_CHARS_MAX, AttributeName, RoleName
 from bartizan.model.principal import Identity, IdentityState
 from bartizan.policy import CheckResult, check_all
-from bartizan.policy.dynsec.commands import Wanted, carried_out
+from bartizan.policy.dynsec.commands import Response, Wanted, carried_out
 from bartizan.policy.dynsec.memory import FILE, joined, remembered, written
+from bartizan.policy.dynsec.plugin_file import PluginFile
 from bartizan.policy.dynsec.state import Client, State, first_state
-from bartizan.policy.dynsec.translation import CLIENT_ID, PREFIX, Translation, why_not
+from bartizan.policy.dynsec.translation import CLIENT_ID, PREFIX, Translation, refusals, why_not
 from bartizan.policy.expectations import read_expectations
 from bartizan.policy.explain import Explainer
 from bartizan.policy.testing import run_expectations
@@ -88,6 +89,30 @@ class DynamicSecurity:
         except BartizanError as error:
             return asked.failed(str(error))
         return asked
+
+    async def take_over(self, file: PluginFile, asking: Asking) -> Sequence[str]:
+        """Makes what a plugin's file says the state, where there is none yet; what of it allows less here.
+
+        `InvalidValue` tells everything that cannot be exact, if it has to be.
+        """
+        with self._history.changing():
+            await asyncio.to_thread(undo_interrupted, self._place, self._history, self._running)
+            if by_hand(self._place, self._history):
+                raise Conflict(BY_HAND)
+            if FILE in self._place.read():
+                raise AlreadyExists(f"there is a {FILE} already: its state is changed by commands")
+            identities = {str(each.name): each async for each in self._register.everyone()}
+            if taken := sorted(identities.keys() & file.state.clients.keys()):
+                raise AlreadyExists(f"there are identities of these names already: {', '.join(taken)}")
+            now = self._state(identities, asking)
+            state = replace(file.state, clients=dict(now.clients) | dict(file.state.clients))
+            wrong = list(refusals(now, state, strict=True, anonymous=asking.anonymous))
+            names = list(refusals(now, state, strict=False))
+            if names or (wrong and asking.strict):
+                raise InvalidValue("\n".join(wrong))
+            responses = (Response("dynamic-security.json", is_change=True),)
+            await self._carry_out(Wanted(state, responses, hashes=file.hashes), asking)
+        return wrong
 
     async def _asked(self, payload: bytes, asking: Asking) -> Wanted:
         identities = {str(each.name): each async for each in self._register.everyone()}
@@ -209,6 +234,9 @@ def _changes(asked: Wanted, policy: Translation, identities: Mapping[str, Identi
         after = _as_said(before, client, policy.given.get(name, ()), at=at)
         if name in asked.passwords:
             after = _with_password(after, asked.passwords[name], at=at)
+        elif name in asked.hashes:
+            kept = PasswordCredential(id=credential_id(), hash=asked.hashes[name], created_at=at)
+            after = replace(after, credentials=(kept,))
         if known is None:
             changes.append(Create(after))
         elif after != known:

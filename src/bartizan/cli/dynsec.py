@@ -3,7 +3,8 @@
 import asyncio
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -17,14 +18,17 @@ from bartizan.cli.import_files import read
 from bartizan.cli.opening import DEFAULT_DATA, existing, identities, settings_of
 from bartizan.cli.policy.apply import operator
 from bartizan.cli.policy.preflight import Site
+from bartizan.errors import InvalidValue
 from bartizan.identity.register import Register
 from bartizan.policy.dynsec.commands import Wanted
+from bartizan.policy.dynsec.plugin_file import PluginFile, read_plugin_file
 
 
 def dynsec(
     request: Path | None = None,
     /,
     *,
+    state: Path | None = None,
     compatible: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     data: Path = DEFAULT_DATA,
     config: Path | None = None,
@@ -39,10 +43,14 @@ def dynsec(
 
         echo '{"commands": [{"command": "listClients"}]}' | bartizan dynsec
 
+        bartizan dynsec --state dynamic-security.json --compatible
+
     Parameters
     ----------
     request
         The file with the request, {"commands": [...]}. Default: standard input.
+    state
+        Instead of a request: the plugin's state file, whose clients, groups, roles and passwords are taken over.
     compatible
         Also carry out what cannot decide here exactly as there; it then allows less. At the first time, deliveries are
         allowed by default too, as in the plugin.
@@ -51,6 +59,10 @@ def dynsec(
     config
         The broker's configuration file. Default: bartizan.toml of the data directory.
     """
+    if state is not None:
+        if request is not None:
+            raise InvalidValue("--state takes a whole state over: give a request in a call of its own")
+        return asyncio.run(_take_over(read_plugin_file(read(state, "the state")), data, config, strict=not compatible))
     payload = read(request, "the request") if request is not None else sys.stdin.buffer.read()
     wanted = asyncio.run(_answer(payload, data, config, strict=not compatible))
     print(json.dumps(json.loads(wanted.payload()), indent=2, ensure_ascii=False))
@@ -58,6 +70,26 @@ def dynsec(
 
 
 async def _answer(payload: bytes, data: Path, config: Path | None, *, strict: bool) -> Wanted:
+    async with _service(data, config, strict=strict) as (service, asking):
+        return await service.answer(payload, asking)
+
+
+async def _take_over(file: PluginFile, data: Path, config: Path | None, *, strict: bool) -> int:
+    async with _service(data, config, strict=strict) as (service, asking):
+        try:
+            less = await service.take_over(file, asking)
+        except InvalidValue as error:
+            print(f"{error}\nbartizan: nothing is taken over: --compatible goes on with less", file=sys.stderr)
+            return 1
+    for told in less:
+        print(told, file=sys.stderr)
+    state = file.state
+    print(json.dumps({"clients": len(state.clients), "groups": len(state.groups), "roles": len(state.roles)}))
+    return 0
+
+
+@asynccontextmanager
+async def _service(data: Path, config: Path | None, *, strict: bool) -> AsyncIterator[tuple[DynamicSecurity, Asking]]:
     site = Site.of(data, config)
     directory = existing(data)
     settings = settings_of(directory, config)
@@ -65,7 +97,7 @@ async def _answer(payload: bytes, data: Path, config: Path | None, *, strict: bo
     connections = None if site.running is None else _Connections(directory.root)
     async with identities(directory, settings) as store:
         service = DynamicSecurity(site.place, site.history, Register(store), site.running, connections)
-        return await service.answer(payload, Asking(operator(), strict=strict, anonymous=anonymous))
+        yield service, Asking(operator(), strict=strict, anonymous=anonymous)
 
 
 class _Connections(Connections):

@@ -12,12 +12,13 @@ import pytest
 from bartizan.broker.dynsec import Asking, Connections, DynamicSecurity
 from bartizan.broker.history import History, Kind
 from bartizan.broker.place import Place
-from bartizan.errors import Conflict
+from bartizan.errors import AlreadyExists, Conflict, InvalidValue
 from bartizan.identity.passwords import verify_password
 from bartizan.identity.register import Register, new_identity
 from bartizan.model.credential import PasswordCredential
 from bartizan.model.principal import Identity, IdentityState
 from bartizan.policy.dynsec.memory import FILE
+from bartizan.policy.dynsec.plugin_file import read_plugin_file
 from bartizan.policy.dynsec.translation import CLIENT_ID
 from bartizan.store.memory import MemoryIdentityStore
 from bartizan.store.ports import Create
@@ -199,3 +200,62 @@ async def test_a_password_that_is_too_long_is_refused(room: Room) -> None:
     assert error is not None
     assert "at most 1024 bytes" in error
     assert await room.store.get("bob") is None
+
+
+HASH = "$7$101$c2FsdA==$aGFzaA=="
+PLUGIN = {
+    "defaultACLAccess": {"publishClientReceive": True, "subscribe": False},
+    "clients": [
+        {"username": "bob", "encoded_password": HASH, "clientid": "machine", "roles": [{"rolename": "writer"}]},
+        {"username": "amy", "disabled": True, "iterations": 101, "salt": "c2FsdA==", "password": "aGFzaA=="},
+        {"username": ""},
+        7,
+    ],
+    "groups": [{"groupname": "g", "roles": [{"rolename": "gone"}], "clients": [{"username": "amy", "priority": 4}]}],
+    "roles": [{"rolename": "writer", "acls": WRITER["acls"]}],
+    "anonymousGroup": "g",
+}
+
+
+async def test_the_plugins_own_file_is_taken_over_with_its_passwords(room: Room) -> None:
+    assert await room.service.take_over(read_plugin_file(json.dumps(PLUGIN).encode()), ASKING) == []
+    bob, amy = await room.identity("bob"), await room.identity("amy")
+    assert bob.roles == ("dynsec_roles-writer", CLIENT_ID)
+    assert amy.state is IdentityState.DISABLED
+    for (credential,) in (bob.credentials, amy.credentials):
+        assert isinstance(credential, PasswordCredential)
+        assert credential.hash == HASH
+    payload = json.dumps({"commands": [{"command": "listClients", "verbose": True}]}).encode()
+    (answer,) = (await room.service.answer(payload, ASKING)).responses
+    assert answer.data is not None
+    assert answer.data["clients"] == [
+        {"username": "amy", "disabled": True, "roles": [], "groups": [{"groupname": "g", "priority": 4}], "connections": []},
+        {"username": "bob", "clientid": "machine", "roles": [{"rolename": "writer"}], "groups": [], "connections": []},
+    ]  # fmt: skip
+    with pytest.raises(AlreadyExists, match="already"):
+        await room.service.take_over(read_plugin_file(b"{}"), ASKING)
+
+
+async def test_what_of_the_plugins_file_cannot_be_exact_is_all_told(room: Room) -> None:
+    acls = [{"acltype": "publishClientSend", "topic": topic, "allow": True} for topic in ("$CONTROL/#", "x-%u")]
+    told = {"clients": [{"username": "bob", "roles": [{"rolename": "r"}]}], "roles": [{"rolename": "r", "acls": acls}]}
+    file = read_plugin_file(json.dumps(told).encode())
+    with pytest.raises(InvalidValue, match=r"(?s)dollar-publish.*\n.*partial-variable"):
+        await room.service.take_over(file, ASKING)
+    assert await room.store.get("bob") is None
+    assert len(await room.service.take_over(file, Asking("tester", strict=False))) == 2
+    assert await room.store.get("bob") is not None
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"roles": [{"acls": [{"acltype": "publishClientSend", "topic": "a#"}]}]}']
+)
+def test_what_is_no_file_of_the_plugin_is_refused(content: bytes) -> None:
+    with pytest.raises(InvalidValue):
+        read_plugin_file(content)
+
+
+async def test_a_name_that_nobody_can_have_stops_it_in_any_manner(room: Room) -> None:
+    file = read_plugin_file(b'{"clients": [{"username": "a/b"}]}')
+    with pytest.raises(InvalidValue, match="Not possible here"):
+        await room.service.take_over(file, Asking("tester", strict=False))

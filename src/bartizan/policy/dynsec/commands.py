@@ -62,6 +62,9 @@ class Wanted:
     passwords: Mapping[str, str] = field(default_factory=lambda: _NO_PASSWORDS, repr=False)
     """Whose password becomes which."""
 
+    hashes: Mapping[str, str] = field(default_factory=lambda: _NO_PASSWORDS, repr=False)
+    """What another broker keeps of the passwords of clients that come from it."""
+
     removed: frozenset[str] = frozenset()
     """Clients that were removed, also if there is a new one of the same name."""
 

@@ -67,11 +67,11 @@ def remembered(text: str) -> State:
 def _with(state: State, line: Fields) -> State:
     match next(iter(line.values.items())):
         case "role", Fields() as body:
-            return state.with_role(_role(body))
+            return state.with_role(role_from(body))
         case "group", Fields() as body:
-            return state.with_group(_group(body))
+            return state.with_group(group_from(body))
         case "client", Fields() as body:
-            return state.with_client(_client(body))
+            return state.with_client(client_from(body))
         case "defaultaclaccess", Fields() as body:
             defaults = {kind: body.flag(kind.lower(), default=False) for kind in DEFAULT_KINDS}
             anonymous, changes = line.given("anonymousgroup"), line.whole("changeindex", 0)
@@ -80,13 +80,15 @@ def _with(state: State, line: Fields) -> State:
             raise InvalidValue(f"{FILE} was changed by hand")
 
 
-def _role(body: Fields) -> Role:
+def role_from(body: Fields) -> Role:
+    """A role as answers have it."""
     wildcards = body.flag("allowwildcardsubs", default=True)
     texts = (body.given("textname"), body.given("textdescription"))
     return Role(body.given("rolename") or "", *texts, wildcards, named_acls(body) or {})
 
 
-def _group(body: Fields) -> Group:
+def group_from(body: Fields) -> Group:
+    """A group, with the priorities of who is in it."""
     texts = (body.given("textname"), body.given("textdescription"))
     return Group(
         body.given("groupname") or "",
@@ -96,7 +98,8 @@ def _group(body: Fields) -> Group:
     )
 
 
-def _client(body: Fields) -> Client:
+def client_from(body: Fields) -> Client:
+    """A client without its groups."""
     return Client(
         body.given("username") or "",
         body.given("clientid"),

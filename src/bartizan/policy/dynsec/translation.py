@@ -4,7 +4,7 @@ All clients with the same roles and groups share one role, whose rules are those
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -121,23 +121,31 @@ _FIXED = (Role(CLIENT_ID, _AT, client_ids=(f"{{attr.{CLIENT_ID}}}",)),)
 
 
 def why_not(before: State, after: State, *, strict: bool, anonymous: bool = False) -> str | None:
-    """Why what a command makes of a state cannot be here as it is there; None if it can. Compatible: nearly all can."""
+    """Why what a command makes of a state cannot be here as it is there; None if it can."""
+    return next(refusals(before, after, strict=strict, anonymous=anonymous), None)
+
+
+def refusals(before: State, after: State, *, strict: bool, anonymous: bool = False) -> Iterator[str]:
+    """All reasons. Where it is not strict, what decides otherwise is none: it allows less."""
     for name, client in after.clients.items():
         known = before.clients.get(name)
         if known is None and (why := why_no_name(name)):
-            return f"Not possible here: {why}"
+            yield f"Not possible here: {why}"
         if client.client_id is not None and (known is None or known.client_id != client.client_id):
-            try:
-                ClientId.parse(client.client_id)
-            except InvalidValue as error:
-                return f"Not possible here: {error}"
-            if len(client.client_id) > ATTRIBUTE_CHARS_MAX:
-                return f"Not possible here: a clientid has at most {ATTRIBUTE_CHARS_MAX} characters"
-    if not strict or _decides_alike(before, after):
-        return None
-    known_losses = translated(before, anonymous=anonymous).losses
-    losses = translated(after, anonymous=anonymous).losses
-    return next((told for key, told in losses.items() if key not in known_losses), None)
+            yield from _no_client_id(client.client_id)
+    if strict and not _decides_alike(before, after):
+        known_losses = translated(before, anonymous=anonymous).losses
+        losses = translated(after, anonymous=anonymous).losses
+        yield from (told for key, told in losses.items() if key not in known_losses)
+
+
+def _no_client_id(text: str) -> Iterator[str]:
+    try:
+        ClientId.parse(text)
+    except InvalidValue as error:
+        yield f"Not possible here: {error}"
+    if len(text) > ATTRIBUTE_CHARS_MAX:
+        yield f"Not possible here: a clientid has at most {ATTRIBUTE_CHARS_MAX} characters"
 
 
 def _decides_alike(before: State, after: State) -> bool:
