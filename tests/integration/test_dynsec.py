@@ -27,7 +27,7 @@ def plant(up: Callable[..., Up], tmp_path: Path) -> Up:
     policy = tmp_path / "policy"
     policy.mkdir()
     (policy / "policy.toml").write_text(default_policy_text())
-    return up("--set", f"policy.file={policy}", "--set", f"listeners.lab={PLAIN}")
+    return up("--set", f"policy.file={policy}", "--set", f"listeners.plain={PLAIN}")
 
 
 def ask(running: Up, *commands: dict[str, Any], compatible: bool = False, code: int = 0) -> list[dict[str, Any]]:
@@ -61,7 +61,7 @@ MAKE_BOB = (
 @contextmanager
 def connected(running: Up, name: str, *, clean: bool = True, client_id: str = "") -> Iterator[tuple[Connection, bool]]:
     """A connection with a password whose Session outlives it, and whether there was a Session; fails if it is refused."""
-    port = next(port_of(place) for place in running.summary["places"] if place["name"] == "lab")
+    port = next(port_of(place) for place in running.summary["places"] if place["name"] == "plain")
     with socket.create_connection(("127.0.0.1", port), timeout=20) as plain:
         connection = Connection(plain)
         properties = bytes([5, 0x11]) + struct.pack(">I", EXPIRY_S)

@@ -28,7 +28,11 @@ CONTROL_ROLE = {
     ],
 }
 
-NAMES = st.sampled_from(["bob", "amy", "Zoe ü", ""])
+ONLY_LATER = frozenset({"connections", "allowwildcardsubs"})
+
+NAMES = st.sampled_from(["bob", "amy", "Zoe ü"])
+"""None is empty: in 2.0 a client could have no name."""
+
 GROUPS = st.sampled_from(["g", "Hall 3", "none"])
 ROLES = st.sampled_from(["r", "Reader", "none"])
 KINDS = st.sampled_from(
@@ -128,7 +132,7 @@ def commands(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 @given(sequence=st.lists(commands(), min_size=5, max_size=40))
 def test_any_sequence_of_commands_is_answered_as_by_the_plugin(
@@ -137,4 +141,11 @@ def test_any_sequence_of_commands_is_answered_as_by_the_plugin(
     requests = [json.dumps({"commands": [command]}).encode() for command in sequence]
     directory = tmp_path_factory.mktemp("real")
     for command, (there, here) in zip(sequence, both(directory, plugin, password_hash, requests), strict=True):
-        assert here == there, command
+        assert _of_both_versions(here) == _of_both_versions(there), command
+
+
+def _of_both_versions(answer: Any) -> Any:
+    """An answer without what only Mosquitto 2.1 tells: answers here are those of 2.1."""
+    if isinstance(answer, dict):
+        return {key: _of_both_versions(value) for key, value in answer.items() if key not in ONLY_LATER}
+    return [_of_both_versions(each) for each in answer] if isinstance(answer, list) else answer
