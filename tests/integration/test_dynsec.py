@@ -129,13 +129,16 @@ def test_disable_and_client_id_hold_for_an_identity_with_a_certificate(plant: Up
     assert publish(plant, press, "-i", "machine 7", topic="data/chicago/hall-2/machine 7/temperature") == ""
 
 
-def test_the_policy_says_what_the_commands_said_and_goes_back_with_them(plant: Up) -> None:
+def test_the_policy_says_what_the_commands_said_and_goes_back_with_them(plant: Up, tmp_path: Path) -> None:
     ask(plant, *MAKE_BOB)
     listed = json.loads(run("policy", "history", "--data", plant.data, "--json").stdout)["versions"]
     assert listed[0]["note"] == "dynamic security: createRole, createClient"
     assert (listed[0]["state"], listed[-1]["kind"]) == ("in-force", "found")
-    explained = run("policy", "explain", "bob", "publish", "hall/1", "--data", plant.data)
-    assert "writer" in explained.stdout, explained.stdout + explained.stderr
+    config = tmp_path / "config.toml"
+    config.write_text(f'[policy]\nfile = "{tmp_path / "policy"}"\n')
+    asked = ("policy", "explain", "--as", "bob", "publish", "hall/1")
+    explained = run(*asked, "--data", plant.data, "--config", config)
+    assert "role 'writer', publishClientSend hall/#" in explained.stdout, explained.stdout + explained.stderr
     assert run("policy", "rollback", "--data", plant.data, "--yes").returncode == 0
     (answer,) = ask(plant, {"command": "listRoles"})
     assert answer["data"]["roles"] == ["client", "sys-observe", "topic-observe"]

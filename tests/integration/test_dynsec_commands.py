@@ -132,7 +132,7 @@ def commands(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 @given(sequence=st.lists(commands(), min_size=5, max_size=40))
 def test_any_sequence_of_commands_is_answered_as_by_the_plugin(
