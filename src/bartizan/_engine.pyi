@@ -237,11 +237,11 @@ class Engine:
         `schedule`: JSON of `until_ms` and `changes`, a list of `[from_ms, [open, ...]]`; behind its end all is closed.
         """
 
-    def set_tls(self, *, listener: str, material: bytes) -> None:
-        """Swaps certificates, CA roots and CRLs in place; TlsError, and then nothing has changed.
+    def update(self, *, changed: bytes) -> bytes:
+        """JSON of `identities`, `gone`, and of `endings` by name (reason, why, retained); what ended, as JSON."""
 
-        Whoever is connected on it by a certificate that a CRL revokes is disconnected.
-        """
+    def set_tls(self, *, listener: str, material: bytes) -> None:
+        """Swaps certificates, CA roots and CRLs in place, disconnects whom a CRL revokes; TlsError changes nothing."""
 
     def disconnect(self, *, client_id: str, reason: int, tenant: str | None = None) -> bool:
         """Disconnects a client, of a tenant if one is named; False when it is not connected."""

@@ -1,27 +1,25 @@
 //! Start, stop, apply: what the seam calls. Every method is callable from any thread and waits
 //! for nobody but the shards.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bartizan_core::event::Event;
-use bartizan_core::policy::{Image, Schedule, Strength, scope};
+use bartizan_core::policy::{Image, Schedule, scope};
 use bartizan_core::server::apply::Change;
 use bartizan_core::server::listing::{self, ClientListing};
-use bartizan_core::server::{AuthRequest, Common, ListenerRules, Server};
-use bartizan_core::session::Principal;
+use bartizan_core::server::{AuthRequest, Common, ListenerRules, Roster, Server};
 use bartizan_core::wire::ReasonCode;
 use mio::{Poll, Waker};
-use serde::Deserialize;
 
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::{ConfigError, EngineConfig, StoreKind, TlsSection};
 use crate::desk::{Answer, Desk, Token};
 use crate::events::{Bell, Events};
+use crate::identities;
 use crate::listener::{BoundListener, ListenerConfig, ListenerError, bind};
 use crate::mailbox::{Mail, Mailbox};
 use crate::recovery::Recovery;
@@ -63,25 +61,14 @@ pub enum EngineError {
     State(&'static str),
 }
 
-/// One enabled identity, as Python hands it over.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct IdentityEntry {
-    id: String,
-    roles: Vec<String>,
-    attributes: HashMap<String, String>,
-    /// SHA-256 of its revoked certificates, hexadecimal.
-    #[serde(default)]
-    revoked: Vec<String>,
-}
-
-struct Running {
-    shared: Arc<Shared>,
+pub(crate) struct Running {
+    pub(crate) shared: Arc<Shared>,
     common: Arc<Common>,
     threads: Vec<JoinHandle<()>>,
     slots: Vec<(String, ListenerConfig, TlsSlot)>,
     bound: Vec<(String, String, &'static str)>,
-    epoch: u64,
+    pub(crate) identities: Arc<Roster>,
+    pub(crate) epoch: u64,
 }
 
 /// The engine.
@@ -144,7 +131,7 @@ impl Engine {
             return Err(EngineError::State("the engine is running already"));
         }
         let shards = self.config.shards().max(1);
-        let (identities, revoked) = parse_identities(identities)?;
+        let (identities, revoked) = identities::parse(identities)?;
         let rules = self.config.listeners.iter().map(|l| l.rules()).collect::<Result<Vec<_>, _>>()?;
         let listeners = self.bind_all(shards)?;
         let mut polls = Vec::new();
@@ -171,7 +158,8 @@ impl Engine {
         let slots = self.slots(&listeners);
         let bound = listeners.iter().map(describe).collect();
         let threads = spawn(&shared, polls, servers, &rules, listeners)?;
-        *running = Some(Running { shared, common, threads, slots, bound, epoch: 1 });
+        let identities = change.identities;
+        *running = Some(Running { shared, common, threads, slots, bound, identities, epoch: 1 });
         Ok(())
     }
 
@@ -239,20 +227,19 @@ impl Engine {
     /// # Errors
     /// `Identities`; then nothing has changed.
     pub fn apply(&self, policy: Arc<Image>, identities: &[u8], schedule: Schedule) -> Result<u64, EngineError> {
-        let (identities, revoked) = parse_identities(identities)?;
-        let (shared, change) = {
-            let mut running = self.running();
-            let running = running.as_mut().ok_or(EngineError::State("the engine is not running"))?;
+        let (identities, revoked) = identities::parse(identities)?;
+        let (shared, change) = self.with_running(|running| {
             running.epoch += 1;
+            running.identities = Arc::clone(&identities);
             let schedule = Arc::new(schedule);
             let change = Change { image: policy, identities, revoked, schedule, epoch: running.epoch };
             (Arc::clone(&running.shared), change)
-        };
+        })?;
         let epoch = change.epoch;
         shared.desk.forget();
         let answers = ask_all(&shared, ANSWER_MAX, |done| Mail::Apply(change.clone(), done));
         if answers.len() < shared.mailboxes.len() {
-            return Err(EngineError::State("a shard did not answer in time; the policy is in force on the others"));
+            return Err(late());
         }
         Ok(epoch)
     }
@@ -388,6 +375,12 @@ impl Engine {
         taken
     }
 
+    /// Does something to what runs.
+    pub(crate) fn with_running<T>(&self, work: impl FnOnce(&mut Running) -> T) -> Result<T, EngineError> {
+        let mut running = self.running();
+        Ok(work(running.as_mut().ok_or(EngineError::State("the engine is not running"))?))
+    }
+
     pub(crate) fn shared(&self) -> Option<Arc<Shared>> {
         self.running().as_ref().map(|running| Arc::clone(&running.shared))
     }
@@ -397,6 +390,11 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.stop(Duration::ZERO);
     }
+}
+
+/// A shard did not answer in time.
+pub(crate) fn late() -> EngineError {
+    EngineError::State("a shard did not answer in time; the change is in force on the others")
 }
 
 /// Asks every shard, and gives back the answers that came in time.
@@ -421,28 +419,6 @@ pub(crate) fn ask_all<T>(
         }
     }
     answers
-}
-
-type Identities = (Arc<HashMap<Arc<str>, Arc<Principal>>>, Arc<HashSet<String>>);
-
-/// The enabled identities by name, and the fingerprints of their revoked certificates.
-fn parse_identities(json: &[u8]) -> Result<Identities, EngineError> {
-    let entries: Vec<IdentityEntry> =
-        serde_json::from_slice(json).map_err(|error| EngineError::Identities(error.to_string()))?;
-    let revoked = entries.iter().flat_map(|entry| entry.revoked.iter().cloned()).collect();
-    let principals = entries.into_iter().map(|entry| {
-        let principal = Principal {
-            id: Arc::from(entry.id),
-            roles: entry.roles.into_iter().map(Arc::from).collect(),
-            attributes: entry.attributes.into_iter().map(|(k, v)| (Arc::from(k), Arc::from(v))).collect(),
-            method: Arc::from("stored"),
-            managed: true,
-            strength: Strength::default(),
-            narrowed_to: None,
-        };
-        (Arc::clone(&principal.id), Arc::new(principal))
-    });
-    Ok((Arc::new(principals.collect()), Arc::new(revoked)))
 }
 
 fn context(socket: &ListenerConfig, tls: &TlsSection) -> Result<Option<TlsSlot>, EngineError> {

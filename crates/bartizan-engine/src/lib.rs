@@ -3,6 +3,7 @@
 //! | module      | what                                                                        |
 //! |-------------|-----------------------------------------------------------------------------|
 //! | `engine`    | start, stop, apply: what the seam calls                                      |
+//! | `identities`| all of them with a policy, or those that changed                             |
 //! | `config`    | what Python hands over at start, as values                                   |
 //! | `shard`     | one reactor: a thread that owns its connections and Sessions                 |
 //! | `driver`    | one connection: bytes <-> core                                               |
@@ -25,6 +26,7 @@ pub mod desk;
 pub mod driver;
 pub mod engine;
 pub mod events;
+pub mod identities;
 pub mod listener;
 pub mod mailbox;
 pub mod payload;

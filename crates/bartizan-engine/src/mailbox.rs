@@ -1,6 +1,7 @@
 //! What reaches a shard from outside its thread. Senders never wait; a shard that sleeps is
 //! woken once.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -10,6 +11,7 @@ use bartizan_core::server::connect::Verdict;
 use bartizan_core::server::listing::ClientListing;
 use bartizan_core::server::observations::Observations;
 use bartizan_core::server::observe::Watch;
+use bartizan_core::server::update::{Ended, Update};
 use bartizan_core::server::{Adoption, Forward};
 use bartizan_core::session::ConnectionKey;
 use bartizan_core::wire::ReasonCode;
@@ -28,6 +30,10 @@ pub enum Mail {
     Verdict(ConnectionKey, Verdict),
     /// A policy or identity change; tells when it is in force.
     Apply(Change, SyncSender<()>),
+    /// Some identities changed; tells what ended.
+    Update(Box<Update>, SyncSender<Vec<Ended>>),
+    /// Remove what these identities retain; tells how many messages that was.
+    ClearRetained(HashSet<Arc<str>>, SyncSender<usize>),
     /// Certificates were revoked: whoever is connected by one of them, on this listener, is disconnected.
     Revoked(usize, Arc<Revocations>),
     /// Disconnect a client; tells whether it was there.

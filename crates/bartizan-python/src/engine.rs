@@ -78,6 +78,12 @@ impl Engine {
         py.detach(|| self.inner.apply(image, identities, schedule)).map_err(raise)
     }
 
+    #[pyo3(signature = (*, changed))]
+    fn update<'py>(&self, py: Python<'py>, changed: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        let updated = py.detach(|| self.inner.update(changed)).map_err(raise)?;
+        json(py, &updated)
+    }
+
     #[pyo3(signature = (*, listener, material))]
     fn set_tls(&self, py: Python<'_>, listener: &str, material: &[u8]) -> PyResult<()> {
         py.detach(|| self.inner.set_tls(listener, material)).map_err(raise)

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::close::WillFate;
+use super::roster::Roster;
 use super::{Effects, Server, Timer};
 use crate::event::{Event, Subject, What};
 use crate::message::{Message, Time};
@@ -19,8 +20,8 @@ const REVOKED: &str = "the certificate is revoked";
 pub struct Change {
     /// The compiled policy.
     pub image: Arc<Image>,
-    /// Every identity that may connect, by name. One that is missing is unknown or disabled.
-    pub identities: Arc<HashMap<Arc<str>, Arc<Principal>>>,
+    /// Every identity that may connect.
+    pub identities: Arc<Roster>,
     /// Fingerprints of revoked certificates: a connection that one of them opened ends.
     pub revoked: Arc<HashSet<String>>,
     /// When the policy's time windows are open.
@@ -86,7 +87,7 @@ impl Server {
             self.sessions.iter().map(|(key, session)| (key, Arc::clone(&session.principal))).collect();
         for (key, principal) in sessions {
             // Whoever may not connect any more has no grants to resolve.
-            if !principal.managed || self.identities.contains_key(&principal.id) {
+            if !principal.managed || self.identities.contains(&principal.id) {
                 self.act_as(key, principal, now, fx);
             }
         }
@@ -122,7 +123,8 @@ impl Server {
         self.epoch
     }
 
-    fn refresh(&mut self, key: SessionKey, revoked: &HashSet<String>, now: Time, fx: &mut Effects) {
+    /// A Session acts as its identity is known now, or not at all.
+    pub(super) fn refresh(&mut self, key: SessionKey, revoked: &HashSet<String>, now: Time, fx: &mut Effects) {
         let Some(session) = self.sessions.get(key) else { return };
         let old = Arc::clone(&session.principal);
         let connection = session.connection;

@@ -194,7 +194,7 @@ impl Server {
     }
 
     /// The store need not keep the Will any more.
-    fn forget_will(&self, key: SessionKey, fx: &mut Effects) {
+    pub(super) fn forget_will(&self, key: SessionKey, fx: &mut Effects) {
         if let Some(session) = self.sessions.get(key)
             && session.stored
         {

@@ -92,7 +92,7 @@ impl Server {
     /// kept for whoever proves to be that identity.
     fn belongs_to_an_identity(&self, client_id: &str) -> bool {
         let heads = client_id.match_indices('-').filter_map(|(at, _)| client_id.get(..at));
-        heads.take(NAME_CHARS_MAX).chain([client_id]).any(|name| self.identities.contains_key(name))
+        heads.take(NAME_CHARS_MAX).chain([client_id]).any(|name| self.identities.contains(name))
     }
 
     /// Puts the question of an exchange to the authenticators.

@@ -23,6 +23,8 @@
 //! | `rest`         | what a connection gives back while it is idle                          |
 //! | `timers`       | keep alive, expiry, delays, deadlines                                  |
 //! | `apply`        | a policy change swept over live Sessions                               |
+//! | `update`       | some identities changed; what a revoked one has ends                   |
+//! | `roster`       | every identity that may connect                                        |
 //! | `restore`      | what the store gives back at start                                     |
 //! | `remote`       | what shards tell each other                                            |
 //! | `forwards`     | what waits to be told to other shards                                  |
@@ -65,12 +67,14 @@ pub mod remote;
 pub mod rest;
 pub mod restore;
 pub mod retain;
+pub mod roster;
 pub mod route;
 pub mod rules;
 mod shared;
 pub mod subscribe;
 mod tenants;
 pub mod timers;
+pub mod update;
 mod window;
 
 use std::collections::HashMap;
@@ -81,7 +85,7 @@ use slotmap::{SlotMap, SparseSecondaryMap};
 use crate::event::{Event, Subject, What};
 use crate::message::{Publisher, Time};
 use crate::policy::{Grants, Image, OpenWindows, Schedule, scope};
-use crate::session::{Connection, ConnectionKey, Peer, Phase, Principal, Session, SessionKey};
+use crate::session::{Connection, ConnectionKey, Peer, Phase, Session, SessionKey};
 use crate::topic::{RouteCache, SubscriptionIndex};
 
 pub use common::{Common, Counters};
@@ -89,6 +93,7 @@ pub use effects::{AuthRequest, Deferred, Effects};
 pub use forwards::Forwards;
 pub use group::Group;
 pub use remote::{AckRef, Acks, Adoption, Forward, Member, Shipment};
+pub use roster::Roster;
 pub use route::{Part, Receiver, Route};
 pub use rules::{DeniedPublish, Limits, ListenerRules};
 pub use timers::{Timer, Timers};
@@ -118,7 +123,7 @@ pub struct Server {
     pub(crate) schedule: Arc<Schedule>,
     pub(crate) windows: OpenWindows,
     pub(crate) epoch: u64,
-    pub(crate) identities: Arc<HashMap<Arc<str>, Arc<Principal>>>,
+    pub(crate) identities: Arc<Roster>,
     pub(crate) publishers: HashMap<Arc<Publisher>, Arc<Grants>>,
     pub(crate) nobody: Arc<Publisher>,
     pub(crate) shared: shared::Shared,
@@ -160,7 +165,7 @@ impl Server {
             schedule: Arc::default(),
             windows: OpenWindows::default(),
             epoch: 0,
-            identities: Arc::new(HashMap::new()),
+            identities: Arc::default(),
             publishers: HashMap::new(),
             nobody: Arc::new(Publisher { identity: Arc::from(""), client_id: Arc::from("") }),
             shared: shared::Shared::default(),

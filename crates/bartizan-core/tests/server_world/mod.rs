@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod disk;
+mod update;
 mod watch;
 
 use std::collections::{HashMap, VecDeque};

@@ -74,6 +74,16 @@ impl Shard {
                 // Whoever waits may have given up.
                 let _ = done.try_send(());
             }
+            Mail::Update(update, done) => {
+                let ended = self.server.update(&update, now, &mut self.fx);
+                self.settle(now);
+                let _ = done.try_send(ended);
+            }
+            Mail::ClearRetained(of, done) => {
+                let removed = self.server.clear_retained_of(&of, &mut self.fx);
+                self.settle(now);
+                let _ = done.try_send(removed);
+            }
             Mail::Revoked(listener, revocations) => {
                 self.server.end_revoked(listener, &revocations, now, &mut self.fx);
                 self.settle(now);
