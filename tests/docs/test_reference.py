@@ -176,6 +176,7 @@ def test_the_pages_name_no_request_that_the_control_socket_lacks() -> None:
         served = control(broker._running.broker).routes
     routes = {route.path: route.methods or set() for route in served if isinstance(route, Route)}
     listed = re.findall(r"(GET|POST) (/[^`? ]+)", section(page("cli.md"), "The control socket"))
-    told = {re.sub(r"/ID\b", "/{client_id:path}", path): method for method, path in listed}
+    named = {"/ID/": "/{client_id:path}/", "/NAME/": "/{name:path}/"}
+    told = {re.sub("/(ID|NAME)/", lambda found: named[found[0]], path): method for method, path in listed}
     assert told.keys() == routes.keys()
     assert all(method in routes[path] for path, method in told.items())

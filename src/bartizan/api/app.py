@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from bartizan.api.acting import acting_routes
 from bartizan.api.metrics import exposition
 from bartizan.api.responding import responding_routes
 from bartizan.api.watching import watching_routes
@@ -33,9 +34,8 @@ def monitoring(broker: Broker) -> Starlette:
 
 def control(broker: Broker) -> Starlette:
     """Monitoring, and what the command line asks of a running broker."""
-    return Starlette(
-        routes=[*_monitoring(broker), *_control(broker), *watching_routes(broker), *responding_routes(broker)]
-    )
+    groups = (_monitoring, _control, watching_routes, responding_routes, acting_routes)
+    return Starlette(routes=[route for group in groups for route in group(broker)])
 
 
 def _monitoring(broker: Broker) -> list[Route]:

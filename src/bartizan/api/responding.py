@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse
 from starlette.responses import Response as Answer
 from starlette.routing import Route
 
-from bartizan.api.watching import body_of, told
+from bartizan.api.bodies import body_of, told
 from bartizan.broker.app import Broker
 from bartizan.errors import NotFound
 from bartizan.model.response import Response

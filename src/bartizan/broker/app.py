@@ -343,6 +343,10 @@ class NativeEngine(EnginePort):
         """See `EnginePort`."""
         return self._engine.apply(policy=_native(policy), identities=identities, schedule=_schedule(policy))
 
+    def update(self, changed: bytes) -> Mapping[str, Any]:
+        """See `EnginePort`."""
+        return json.loads(self._engine.update(changed=changed))
+
     def set_tls(self, listener: str, material: bytes) -> None:
         """See `EnginePort`."""
         try:

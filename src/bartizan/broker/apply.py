@@ -1,11 +1,12 @@
 """Policy and identities -> the engine: whole or not at all, one at a time, newest last."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 
-from bartizan.broker.directory import LiveDirectory, Snapshot, enabled_json
+from bartizan.broker.directory import LiveDirectory, Snapshot, Touched, changed_json, enabled_json
 from bartizan.broker.ports import EnginePort
+from bartizan.model.ending import Ended
 from bartizan.policy import CompiledPolicy
 
 
@@ -26,6 +27,7 @@ class InForce:
         self._turn = asyncio.Lock()
         self._level = asyncio.Event()
         self._revision = -1
+        self._told_revoked = frozenset[str]()
         self.policy = policy
         self.epoch = 0
 
@@ -38,14 +40,25 @@ class InForce:
             self._reached(identities.revision)
 
     async def put(self, policy: CompiledPolicy | None = None) -> int:
-        """Puts a new policy (or the one there is) and the identities as they are in force; the epoch."""
+        """Puts a new policy (or the one there is) and all identities as they are in force; the epoch."""
         async with self._turn:
-            chosen = policy or self.policy
-            identities = self._directory.snapshot()
-            self.epoch = await asyncio.to_thread(self._apply, chosen, identities, self._revoked())
-            self.policy = chosen
-            self._reached(identities.revision)
+            await self._tell(policy or self.policy, tells_all=True)
             return self.epoch
+
+    async def follow(self) -> Ended:
+        """Tells the engine of identities that changed; what ended with that."""
+        async with self._turn:
+            return await self._tell(self.policy)
+
+    async def change(self, write: Callable[[], Awaitable[object]], *, clears_retained: Collection[str] = ()) -> Ended:
+        """Has the identity store written, and tells the engine before anybody else does; what ended with that.
+
+        Of those in `clears_retained` whose Sessions end, Retained Messages are removed too.
+        """
+        async with self._turn:
+            await write()
+            await self._directory.refresh()
+            return await self._tell(self.policy, clears_retained=clears_retained)
 
     async def settled(self) -> None:
         """Returns once the engine knows of every identity what the directory knows now."""
@@ -57,8 +70,33 @@ class InForce:
     def _start(self, identities: Snapshot) -> None:
         self._engine.start(self.policy, enabled_json(identities, datetime.now(UTC)))
 
-    def _apply(self, policy: CompiledPolicy, identities: Snapshot, revoked: Collection[str]) -> int:
-        return self._engine.apply(policy, enabled_json(identities, datetime.now(UTC), revoked))
+    async def _tell(
+        self, policy: CompiledPolicy, *, tells_all: bool = False, clears_retained: Collection[str] = ()
+    ) -> Ended:
+        revoked = frozenset(self._revoked())
+        touched = self._directory.take_touched().clearing(clears_retained)
+        # A certificate that a responder revokes may be anybody's.
+        tells_all |= touched.is_everything or revoked != self._told_revoked
+        everyone = self._directory.snapshot() if tells_all else None
+        try:
+            self.epoch, ended = await asyncio.to_thread(self._tell_engine, policy, everyone, revoked, touched)
+        except BaseException:
+            self._directory.give_back(touched)
+            raise
+        self.policy, self._told_revoked = policy, revoked
+        self._reached(touched.revision)
+        return ended
+
+    def _tell_engine(
+        self, policy: CompiledPolicy, everyone: Snapshot | None, revoked: Collection[str], touched: Touched
+    ) -> tuple[int, Ended]:
+        now, epoch = datetime.now(UTC), self.epoch
+        if everyone is not None:
+            epoch = self._engine.apply(policy, enabled_json(everyone, now, revoked))
+        if touched.endings or (everyone is None and touched.records):
+            told = self._engine.update(changed_json(touched, now))
+            return told["epoch"], Ended.of(told)
+        return epoch, Ended()
 
     def _reached(self, revision: int) -> None:
         self._revision = revision

@@ -115,7 +115,7 @@ class Chores:
             directory.changed.clear()
             with self._told():
                 # First, so that the engine remembers no success of a credential that has ended.
-                await self._broker.in_force.put()
+                await self._broker.in_force.follow()
                 ended = directory.take_ended()
                 await asyncio.to_thread(disconnect_ended, self._broker.engine, self._broker.usage, ended)
                 await self._broker.care_for_certificates()

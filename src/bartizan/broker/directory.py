@@ -13,12 +13,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from bartizan.broker.ended import Ended
-from bartizan.broker.packed import entry_of, pack, unpack
+from bartizan.broker.packed import entry_of, is_quarantined, pack, unpack
 from bartizan.errors import StoreUnavailable
 from bartizan.model.credential import CertificateCredential, PasswordCredential
-from bartizan.model.group import Group, effective_roles
+from bartizan.model.ending import Ending
+from bartizan.model.group import Group, acting_roles
 from bartizan.model.principal import Identity, IdentityState
 from bartizan.store.ports import FUTURE, Delta, IdentityDirectory, IdentityStore
+
+REVOKED = Ending("the identity is revoked")
+RELEASED = Ending("released from quarantine: connect and subscribe anew")
 
 POLL_INTERVAL_S = 0.5
 """Time after which a change by another process is seen at the latest."""
@@ -33,6 +37,9 @@ SLICE_PAUSE_S = 0.01
 UNKNOWN_INTERVAL_S = 0.05
 """Unknown names and wrong proofs cause at most one query per this time, however many of them come."""
 
+TOUCHED_MAX = 10_000
+"""Where more identities change at once, telling the engine all of them costs no more."""
+
 LOOK_MAX_S = 1.0
 """A refusal waits no longer for a look: well within the time in which a CONNECT is answered."""
 
@@ -44,6 +51,27 @@ class Snapshot:
     records: Mapping[str, bytes]
     groups: Mapping[str, Group]
     revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What the engine has to be told of a change: packed identities, None for one that is gone."""
+
+    records: Mapping[str, bytes | None]
+    groups: Mapping[str, Group]
+    revision: int
+    endings: Mapping[str, Ending]
+    """Identities whose Sessions end, whatever they may do from now on."""
+    is_everything: bool
+    """More changed than `records` has: what does not end is to be told anew, all of it."""
+
+    def clearing(self, names: Collection[str]) -> "Touched":
+        """The same; with the Sessions of these, what they retained goes too."""
+        endings = {
+            name: replace(ending, clears_retained=True) if name in names else ending
+            for name, ending in self.endings.items()
+        }
+        return replace(self, endings=endings)
 
 
 class LiveDirectory(IdentityDirectory):
@@ -60,6 +88,9 @@ class LiveDirectory(IdentityDirectory):
         self._refreshing = asyncio.Lock()
         self._looked_at = float("-inf")
         self._decoy_key = b""
+        self._touched: set[str] | None = set()
+        """Names of what the engine has to be told again; None for everything."""
+        self._endings: dict[str, Ending] = {}
         self._rehashed: dict[str, Identity] = {}
         """What this broker writes by itself, and the engine need not know."""
         self.revision = 0
@@ -78,6 +109,7 @@ class LiveDirectory(IdentityDirectory):
             self._take(page)
             after = page[-1].name
         self.revision = self.engine_revision = revision
+        self._touched = set()
 
     def expect_rehashed(self, identity: Identity) -> None:
         """It is about to be written with the same passwords, hashed anew: what they proved stays good."""
@@ -121,6 +153,20 @@ class LiveDirectory(IdentityDirectory):
         """All identities as they are now, for another thread."""
         return Snapshot(self._records.copy(), self._groups, self.revision)
 
+    def take_touched(self) -> Touched:
+        """What changed since the last call, for another thread."""
+        touched, self._touched = self._touched, set()
+        endings, self._endings = self._endings, dict[str, Ending]()
+        is_everything = touched is None or len(touched) > TOUCHED_MAX
+        names = sorted(endings if touched is None or is_everything else touched | endings.keys())
+        records = {name: self._records.get(name) for name in names}
+        return Touched(records, self._groups, self.revision, endings, is_everything=is_everything)
+
+    def give_back(self, touched: Touched) -> None:
+        """It did not reach the engine: next time that is told everything."""
+        self._touched = None
+        self._endings = {**touched.endings, **self._endings}
+
     def revoked_certificates(self) -> Iterable[CertificateCredential]:
         """Every certificate on record that was revoked."""
         return [certificate for revoked in tuple(self._revoked.values()) for certificate in revoked]
@@ -144,14 +190,18 @@ class LiveDirectory(IdentityDirectory):
         """Takes over what changed; whether the engine has to know."""
         matters = delta.groups_changed or bool(delta.removed)
         if delta.groups_changed:
+            self._touched = None
             await self._read_groups()
         names = sorted(delta.written)
         for at in range(0, len(names), REFRESH_IDENTITIES):
             part = names[at : at + REFRESH_IDENTITIES]
             found = await self._store.get_many(part)
-            self._forget(set(part) - {identity.name for identity in found})
-            matters |= self._take(found) or len(found) < len(part)
+            gone = set(part) - {str(identity.name) for identity in found}
+            self._forget(gone)
+            self._touch(gone)
+            matters |= self._take(found) or bool(gone)
         self._forget(delta.removed)
+        self._touch(delta.removed)
         self.revision = delta.revision
         return matters
 
@@ -160,7 +210,10 @@ class LiveDirectory(IdentityDirectory):
         matters = False
         for identity in identities:
             before = self._records.get(identity.name)
-            matters |= not self._is_rehashed(before, identity)
+            if not self._is_rehashed(before, identity):
+                matters = True
+                self._touch([identity.name])
+                self._end_if_due(before, identity)
             for is_certificate, id_ in () if before is None else _unrevoked(unpack(before)) - _unrevoked(identity):
                 key = (str(identity.name), is_certificate)
                 self._ended[key] = self._ended.get(key, frozenset()) | {id_}
@@ -174,6 +227,17 @@ class LiveDirectory(IdentityDirectory):
             if identity.state is IdentityState.QUARANTINED and identity.quarantined_until is not None:
                 self._quarantines[identity.name] = identity.quarantined_until
         return matters
+
+    def _touch(self, names: Iterable[str]) -> None:
+        if self._touched is not None:
+            self._touched.update(map(str, names))
+
+    def _end_if_due(self, before: bytes | None, identity: Identity) -> None:
+        """Who is revoked keeps nothing. Who is released subscribes anew: what it had before is gone."""
+        if identity.state is IdentityState.REVOKED:
+            self._endings[str(identity.name)] = REVOKED
+        elif before is not None and identity.state is not IdentityState.QUARANTINED and is_quarantined(before):
+            self._endings[str(identity.name)] = RELEASED
 
     def _is_rehashed(self, before: bytes | None, identity: Identity) -> bool:
         """Whether nothing is new in it but hashes that this broker wrote."""
@@ -193,6 +257,8 @@ class LiveDirectory(IdentityDirectory):
         over = [name for name, until in self._quarantines.items() if until <= at]
         for name in over:
             del self._quarantines[name]
+            self._endings[name] = RELEASED
+        self._touch(over)
         return bool(over)
 
     async def _read_groups(self) -> None:
@@ -203,7 +269,7 @@ class LiveDirectory(IdentityDirectory):
         return None if record is None else self._acting(unpack(record))
 
     def _acting(self, identity: Identity) -> Identity:
-        roles = effective_roles(identity.roles, identity.groups, self._groups)
+        roles = acting_roles(identity, self._groups, datetime.now(UTC))
         return identity if roles == identity.roles else replace(identity, roles=roles)
 
     async def _look_again(self) -> bool:
@@ -249,6 +315,18 @@ def _unrevoked(identity: Identity) -> frozenset[tuple[bool, str]]:
     """
     kept = ((isinstance(item, CertificateCredential), item) for item in identity.credentials if item.revoked_at is None)
     return frozenset((is_it, item.id) for is_it, item in kept if not getattr(item, "fingerprint_sha256", ""))
+
+
+def changed_json(touched: Touched, at: datetime) -> bytes:
+    """Identities that changed, as the engine takes them."""
+    entries = {
+        name: None if record is None else entry_of(record, touched.groups, at)
+        for name, record in touched.records.items()
+    }
+    present = b",".join(entry for entry in entries.values() if entry is not None)
+    gone = json.dumps([name for name, entry in entries.items() if entry is None]).encode()
+    endings = json.dumps({name: ending.as_dict() for name, ending in touched.endings.items()}).encode()
+    return b'{"identities":[' + present + b'],"gone":' + gone + b',"endings":' + endings + b"}"
 
 
 def enabled_json(snapshot: Snapshot, at: datetime, revoked: Collection[str] = ()) -> bytes:

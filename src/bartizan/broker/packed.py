@@ -12,7 +12,7 @@ from json.encoder import encode_basestring as _quoted
 from typing import Any
 
 from bartizan.model.credential import CertificateCredential, Credential, PasswordCredential, ScramCredential
-from bartizan.model.group import Group, effective_roles
+from bartizan.model.group import Group, acting_roles
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
 from bartizan.model.principal import Identity, IdentityState
 
@@ -68,6 +68,12 @@ def unpack(record: bytes) -> Identity:
     )
 
 
+def is_quarantined(record: bytes) -> bool:
+    """Whether its state is quarantined, be that over or not."""
+    # The flag says that it is enabled, for nearly all of them.
+    return record[0] != _PLAIN and unpack(record).state is IdentityState.QUARANTINED
+
+
 def entry_of(record: bytes, groups: Mapping[str, Group], at: datetime) -> bytes | None:
     """The engine's entry, as JSON; None for an identity that may not connect."""
     if record[0] == _PLAIN:
@@ -75,7 +81,7 @@ def entry_of(record: bytes, groups: Mapping[str, Group], at: datetime) -> bytes 
     identity = unpack(record)
     if identity.refusal(at) is not None:
         return None
-    return _entry(identity, effective_roles(identity.roles, identity.groups, groups))
+    return _entry(identity, acting_roles(identity, groups, at))
 
 
 def _entry(identity: Identity, roles: tuple[RoleName, ...]) -> bytes:

@@ -90,6 +90,10 @@ class EnginePort(Protocol):
         """Puts both in force at once; the epoch they opened."""
         ...
 
+    def update(self, changed: bytes) -> Mapping[str, Any]:
+        """Changes some identities under the policy in force, and ends Sessions; the epoch, and what ended."""
+        ...
+
     def set_tls(self, listener: str, material: bytes) -> None:
         """Replaces a listener's certificates; `CertificateUnusable` changes nothing."""
         ...

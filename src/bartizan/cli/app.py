@@ -33,6 +33,21 @@ VERBS: tuple[Verb | Family, ...] = (
     Verb("group", "bartizan.cli.group:app", "Show, add, change or remove groups: who is in one has its roles."),
     Verb("role", "bartizan.cli.role:app", "Show the policy's roles and who has them; grant or revoke them."),
     Verb("credential", "bartizan.cli.credential:app", "List, rotate or revoke what proves identities."),
+    Verb(
+        "revoke",
+        "bartizan.cli.revoke:revoke",
+        "Revoke identities: cut their connections, end their Sessions and credentials, suppress their Wills. At once.",
+    ),
+    Verb(
+        "quarantine",
+        "bartizan.cli.quarantine:quarantine",
+        "Put identities into quarantine: they stay connected, in the policy's role `quarantine` alone. At once.",
+    ),
+    Verb(
+        "release",
+        "bartizan.cli.quarantine:release",
+        "Release identities from quarantine: they have their roles again, and connect and subscribe anew.",
+    ),
     Verb("operator", "bartizan.cli.operator:app", "The people who run the broker: roles, passwords, second factors."),
     policy.FAMILY,
     Verb(

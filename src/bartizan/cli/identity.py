@@ -29,7 +29,7 @@ from bartizan.cli.opening import DEFAULT_DATA, register_of
 from bartizan.identity.edit import Edit, Names
 from bartizan.identity.records import credential_record, identity_record, time_text
 from bartizan.identity.register import new_identity
-from bartizan.model.group import effective_roles
+from bartizan.model.group import acting_roles
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName, parse_attribute
 from bartizan.model.principal import Identity, IdentityState
 from bartizan.store.ports import Remove
@@ -246,7 +246,7 @@ def set_(
     note
         A remark; "" removes it.
     state
-        Only an enabled identity may connect.
+        Enabled and quarantined identities may connect, the latter in the role `quarantine` alone.
     for_
         How long it stays quarantined, such as 2d. Default: until it is enabled.
     reason
@@ -311,7 +311,7 @@ async def _gather(
         groups = {str(group.name): group for group in await register.store.groups()}
         seen = last_seen(await register.store.usage())
         async for identity in register.everyone():
-            roles = effective_roles(identity.roles, identity.groups, groups)
+            roles = acting_roles(identity, groups, at)
             last = seen.get(identity.name)
             is_idle = not_since is None or last is None or last.last_seen_at < not_since
             if is_idle and fnmatchcase(identity.name, match) and wanted.fits(identity, roles, at):
@@ -335,7 +335,7 @@ async def _show(data: Path, config: Path | None, name: str) -> dict[str, Any]:
         for item in identity.credentials
     ]
     return identity_record(identity, at=at) | {
-        "all_roles": list(effective_roles(identity.roles, identity.groups, groups)),
+        "all_roles": list(acting_roles(identity, groups, at)),
         "last_seen_at": time_text(last.last_seen_at if last else None),
         "last_seen_from": last.address if last else "",
         "credentials": credentials,

@@ -135,7 +135,7 @@ class Register:
         """Writes what `change` makes of the identity; `Conflict` if someone else wrote it meanwhile."""
         before = await self.get(name)
         after = change(before)
-        return before if after == before else await self._write(after)
+        return before if after == before else await self.write(after)
 
     async def rotate(self, name: str, *new: Credential, at: datetime, overlap: timedelta) -> Identity:
         """Adds credentials; those of their kinds prove the identity for `overlap` still."""
@@ -157,7 +157,7 @@ class Register:
         others = tuple(
             item for item in identity.credentials if not isinstance(item, PasswordCredential | ScramCredential)
         )
-        return await self._write(replace(identity, credentials=(*others, *new)))
+        return await self.write(replace(identity, credentials=(*others, *new)))
 
     async def reset_password(self, name: str, *, at: datetime) -> str:
         """Replaces all passwords by a generated one, returned this once."""
@@ -182,7 +182,7 @@ class Register:
         )
         if credentials == identity.credentials:
             raise NotFound(f"identity {name!r} has no certificate {fingerprint_sha256}")
-        return await self._write(replace(identity, credentials=credentials))
+        return await self.write(replace(identity, credentials=credentials))
 
     async def remove(self, name: str) -> None:
         """Removes the identity: its certificates and passwords prove nothing any more."""
@@ -226,6 +226,7 @@ class Register:
                 yield identity
             after = page[-1].name
 
-    async def _write(self, identity: Identity) -> Identity:
+    async def write(self, identity: Identity) -> Identity:
+        """Writes the identity, changed or not; `Conflict` if someone else wrote it meanwhile."""
         revision = await self._store.commit([Replace(identity)])
         return replace(identity, revision=revision)

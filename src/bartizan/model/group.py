@@ -1,10 +1,11 @@
-"""Groups: who is in one has its roles."""
+"""Groups: who is in one has its roles; and the roles that an identity acts in."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from bartizan.model.ids import GroupName, RoleName
+from bartizan.model.principal import QUARANTINE_ROLE, Identity, IdentityState
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +20,9 @@ class Group:
     """The store's revision at which it was last written; 0 before the first time."""
 
 
-def effective_roles(
-    own: tuple[RoleName, ...], member_of: Iterable[GroupName], groups: Mapping[str, Group]
-) -> tuple[RoleName, ...]:
-    """An identity's own roles, then those of its groups, each once."""
-    given = [role for name in member_of if name in groups for role in groups[name].roles]
-    return tuple(dict.fromkeys((*own, *given))) if given else own
+def acting_roles(identity: Identity, groups: Mapping[str, Group], at: datetime) -> tuple[RoleName, ...]:
+    """An identity's own roles, then those of its groups, each once; in quarantine, that of the quarantine alone."""
+    if identity.state_at(at) is IdentityState.QUARANTINED:
+        return (QUARANTINE_ROLE,)
+    given = [role for name in identity.groups if name in groups for role in groups[name].roles]
+    return tuple(dict.fromkeys((*identity.roles, *given))) if given else identity.roles

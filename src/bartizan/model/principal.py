@@ -12,6 +12,9 @@ from bartizan.model.credential import Credential
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
 from bartizan.model.token_grant import TokenGrants
 
+QUARANTINE_ROLE = RoleName("quarantine")
+"""The one role of an identity in quarantine; the policy says what that may do. Nothing, where it does not."""
+
 ANONYMOUS_ROLE = RoleName("anonymous")
 """The one role of a client that presented nothing; it grants what the policy gives it: at first, nothing."""
 
@@ -30,15 +33,18 @@ class Factor(StrEnum):
 
 
 class IdentityState(StrEnum):
-    """Whether an identity may connect: only `enabled` may."""
+    """Whether an identity may connect, and as what: in its own roles only if it is enabled."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
     """Not for now."""
     QUARANTINED = "quarantined"
-    """Not until `quarantined_until`; without it, not until somebody enables it."""
+    """Only in the role `quarantine`, until `quarantined_until`; without it, until somebody enables it."""
     REVOKED = "revoked"
     """Never again: lost, stolen, scrapped."""
+
+
+_CONNECTS = frozenset((IdentityState.ENABLED, IdentityState.QUARANTINED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ class Identity:
     name: IdentityName
     created_at: datetime
     roles: tuple[RoleName, ...] = ()
-    """Its own. Those of its groups come to them: `group.effective_roles`."""
+    """Its own. Those of its groups come to them, or others take their place: `group.acting_roles`."""
     attributes: tuple[tuple[AttributeName, str], ...] = ()
     state: IdentityState = IdentityState.ENABLED
     note: str = ""
@@ -70,10 +76,7 @@ class Identity:
     def refusal(self, at: datetime) -> str | None:
         """Why it may not connect; None if it may."""
         state = self.state_at(at)
-        if state is IdentityState.ENABLED:
-            return None
-        ends = f" until {self.quarantined_until:%Y-%m-%d %H:%M:%S}Z" if self.quarantined_until else ""
-        return f"the identity is {state.value}" + (ends if state is IdentityState.QUARANTINED else "")
+        return None if state in _CONNECTS else f"the identity is {state.value}"
 
     def principal(
         self, method: str, *, factor: Factor | None = None, credential: Credential | None = None

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from bartizan.model.principal import ANONYMOUS_ROLE, Identity
+from bartizan.model.principal import ANONYMOUS_ROLE, QUARANTINE_ROLE, Identity
 from bartizan.policy.contract import Owned
 from bartizan.policy.lint_reach import Found
 from bartizan.policy.overlap import Filters, meet
@@ -12,6 +12,9 @@ from bartizan.policy.samples import filter_of
 from bartizan.policy.source import Position
 from bartizan.policy.subject import Subject
 from bartizan.policy.tenants import tenant_of
+
+_NOBODYS = frozenset((ANONYMOUS_ROLE, QUARANTINE_ROLE))
+"""Roles that nobody is given: they come with how a client connects, or with its state."""
 
 SHOWN_MAX = 3
 """Identities named in one finding; the rest are counted."""
@@ -37,7 +40,7 @@ def identities_beside_roles(places: Places, identities: Iterable[Identity]) -> I
             needed = dict.fromkeys(source for role in roles for _, source in role.binds)
             for source in (each for each in needed if subject.value(each) is None):
                 lacking[name, source].append(identity.name)
-    for role in (each for name, each in declared.items() if not having[name] and name != ANONYMOUS_ROLE):
+    for role in (each for name, each in declared.items() if not having[name] and name not in _NOBODYS):
         hint = "remove it, or give it to somebody"
         yield Found("role-without-identity", places.at(role.at), f"no identity has the role {role.name}", hint)
     for name, who in unknown.items():

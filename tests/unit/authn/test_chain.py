@@ -114,13 +114,15 @@ async def test_a_disabled_identity_is_not_authorized_once_it_proved_itself(chain
 @pytest.mark.parametrize(
     ("until", "state", "allowed"),
     [
-        (None, IdentityState.QUARANTINED, False),
-        (timedelta(hours=1), IdentityState.QUARANTINED, False),
-        (timedelta(0), IdentityState.QUARANTINED, True),
+        (None, IdentityState.QUARANTINED, True),
+        (timedelta(hours=1), IdentityState.QUARANTINED, True),
+        (None, IdentityState.DISABLED, False),
         (None, IdentityState.REVOKED, False),
     ],
 )
-async def test_a_quarantined_or_revoked_identity_may_not_connect(chain, register: Register, until, state, allowed):
+async def test_a_quarantined_identity_may_connect_and_a_revoked_one_may_not(
+    chain, register: Register, until, state, allowed
+):
     ends = None if until is None else AT + until
     for name in ("dash", "press-01"):
         await register.change(name, lambda now: replace(now, state=state, quarantined_until=ends))

@@ -1,5 +1,6 @@
 """An engine in memory: it asks what a test puts in, and remembers what it was told."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ class FakeEngine(EnginePort):
         self._events: list[Mapping[str, Any]] = []
         self.answers: list[Answer] = []
         self.applied: list[tuple[CompiledPolicy, bytes]] = []
+        self.updated: list[dict[str, Any]] = []
         self.tls: list[tuple[str, bytes]] = []
         self.status: dict[str, str] = {}
         self.counters: dict[str, int] = {"epoch": 1}
@@ -52,6 +54,23 @@ class FakeEngine(EnginePort):
     def apply(self, policy: CompiledPolicy, identities: bytes) -> int:
         self.applied.append((policy, identities))
         return len(self.applied)
+
+    def update(self, changed: bytes) -> Mapping[str, Any]:
+        self.updated.append(json.loads(changed))
+        ended = [
+            {
+                "identity": name,
+                "client_id": name,
+                "tenant": None,
+                "was_connected": True,
+                "subscriptions": 1,
+                "queued": 0,
+                "inflight": 0,
+                "had_will": False,
+            }
+            for name in self.updated[-1]["endings"]
+        ]
+        return {"epoch": len(self.applied) + len(self.updated), "ended": ended, "retained": 0}
 
     def set_tls(self, listener: str, material: bytes) -> None:
         self.tls.append((listener, material))

@@ -11,7 +11,7 @@ import pytest
 
 from bartizan.authn import ConnectRequest, Denied, PasswordAuthenticator
 from bartizan.broker.apply import InForce
-from bartizan.broker.directory import LiveDirectory, Snapshot, enabled_json
+from bartizan.broker.directory import LiveDirectory, Snapshot, changed_json, enabled_json
 from bartizan.broker.hashes import HashWriter
 from bartizan.broker.packed import pack
 from bartizan.errors import StoreUnavailable
@@ -125,7 +125,7 @@ async def test_where_the_store_cannot_be_asked_a_wrong_password_stays_one_for_an
         assert refused.value.reason is ReasonCode.BAD_USER_NAME_OR_PASSWORD
 
 
-def test_only_enabled_identities_reach_the_engine():
+def test_who_may_connect_reaches_the_engine_and_who_is_quarantined_in_that_role_alone():
     states: dict[str, dict[str, Any]] = {
         "disabled": {"state": IdentityState.DISABLED},
         "revoked": {"state": IdentityState.REVOKED},
@@ -134,7 +134,13 @@ def test_only_enabled_identities_reach_the_engine():
         "no-longer": {"state": IdentityState.QUARANTINED, "quarantined_until": NOW},
     }
     others = [replace(new_identity(name, at=NOW), **fields) for name, fields in states.items()]
-    assert [entry["id"] for entry in entries([*others, PRESS])] == ["no-longer", "press-01"]
+    others = [replace(other, roles=(RoleName("own"),)) for other in others]
+    assert {entry["id"]: entry["roles"] for entry in entries([*others, PRESS])} == {
+        "for-a-day": ["quarantine"],
+        "for-ever": ["quarantine"],
+        "no-longer": ["own"],
+        "press-01": ["press"],
+    }
     assert entries([PRESS]) == [
         {"id": "press-01", "roles": ["press"], "attributes": {"site": "chicago"}, "revoked": []}
     ]
@@ -240,12 +246,65 @@ async def test_a_quarantine_ends_by_itself():
     await Register(store).add(replace(PRESS, state=IdentityState.QUARANTINED, quarantined_until=until))
     directory = await loaded(store)
     assert not await directory.refresh()
-    assert enabled_json(directory.snapshot(), datetime.now(UTC)) == b"[]"
+    assert b'"roles":["quarantine"]' in enabled_json(directory.snapshot(), datetime.now(UTC))
+    acting = await directory.get("press-01")
+    assert acting
+    assert acting.roles == ("quarantine",)
     await asyncio.sleep(0.25)
     assert await directory.refresh()
     assert directory.changed.is_set()
-    assert b"press-01" in enabled_json(directory.snapshot(), datetime.now(UTC))
+    assert b'"roles":["press"]' in enabled_json(directory.snapshot(), datetime.now(UTC))
+    # What it subscribed to before the quarantine is gone: it has to come anew.
+    assert list(directory.take_touched().endings) == ["press-01"]
     assert not await directory.refresh()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ends"),
+    [
+        (IdentityState.ENABLED, IdentityState.REVOKED, "the identity is revoked"),
+        (IdentityState.ENABLED, IdentityState.DISABLED, None),
+        (IdentityState.ENABLED, IdentityState.QUARANTINED, None),
+        (IdentityState.QUARANTINED, IdentityState.REVOKED, "the identity is revoked"),
+        (IdentityState.QUARANTINED, IdentityState.ENABLED, "released from quarantine: connect and subscribe anew"),
+    ],
+)
+async def test_whose_sessions_end_with_a_change_of_state(before, after, ends):
+    store = MemoryIdentityStore()
+    await Register(store).add(replace(PRESS, state=before))
+    await Register(store).add(new_identity("other", at=NOW))
+    directory = await loaded(store)
+    await Register(store).set_state("press-01", after)
+    await directory.refresh()
+    touched = directory.take_touched()
+    assert list(touched.records) == ["press-01"]
+    assert {name: ending.why for name, ending in touched.endings.items()} == (
+        {} if ends is None else {"press-01": ends}
+    )
+    told = json.loads(changed_json(touched, datetime.now(UTC)))
+    assert told["gone"] == ([] if after in (IdentityState.ENABLED, IdentityState.QUARANTINED) else ["press-01"])
+    assert directory.take_touched().records == {}
+
+
+async def test_what_did_not_reach_the_engine_is_told_again_and_nothing_that_was_to_end_goes_on():
+    store = MemoryIdentityStore()
+    await Register(store).add(PRESS)
+    directory = await loaded(store)
+    await Register(store).set_state("press-01", IdentityState.REVOKED)
+    await directory.refresh()
+    directory.give_back(directory.take_touched())
+    again = directory.take_touched()
+    assert again.is_everything
+    assert list(again.endings) == ["press-01"]
+
+
+async def test_a_group_that_changes_may_touch_anybody():
+    store = MemoryIdentityStore()
+    await store.commit([Create(PRESS)])
+    directory = await loaded(store)
+    await store.commit([CreateGroup(Group(GroupName("line-3"), NOW))])
+    await directory.refresh()
+    assert directory.take_touched().is_everything
 
 
 async def test_the_revoked_certificates_are_those_of_identities_that_are_there():

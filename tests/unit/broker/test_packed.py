@@ -11,7 +11,7 @@ from bartizan.broker.packed import entry_of, pack, unpack
 from bartizan.model.credential import CertificateCredential, PasswordCredential, ScramCredential
 from bartizan.model.group import Group
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
-from bartizan.model.principal import Identity, IdentityState
+from bartizan.model.principal import QUARANTINE_ROLE, Identity, IdentityState
 
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  given above
@@ -92,6 +92,8 @@ def test_the_entry_is_the_engines_whatever_the_way_it_is_made(identity: Identity
         assert told.keys() == {"id", "roles", "attributes", "revoked"}
         assert told["id"] == identity.name
         given = [*identity.roles, *(of_group if identity.groups else ())]
+        if identity.state_at(AT) is IdentityState.QUARANTINED:
+            given = [QUARANTINE_ROLE]
         assert told["roles"] == list(dict.fromkeys(given))
         assert told["attributes"] == dict(identity.attributes)
 

@@ -7,6 +7,7 @@ import pytest
 from bartizan.errors import InvalidValue, NotFound
 from bartizan.identity.edit import Edit, Names
 from bartizan.identity.register import new_identity
+from bartizan.model.group import acting_roles
 from bartizan.model.ids import AttributeName, RoleName
 from bartizan.model.principal import IdentityState
 
@@ -52,7 +53,9 @@ def test_a_quarantine_has_a_time_and_a_reason_and_another_state_has_neither():
     quarantine = Edit(state=IdentityState.QUARANTINED, quarantined_until=until, quarantine_reason="odd")
     after = quarantine.apply(PRESS)
     assert (after.state_at(AT), after.state_at(until)) == (IdentityState.QUARANTINED, IdentityState.ENABLED)
-    assert after.refusal(AT) == "the identity is quarantined until 2026-11-22 00:00:00Z"
+    assert after.refusal(AT) is None
+    assert acting_roles(after, {}, AT) == ("quarantine",)
+    assert acting_roles(after, {}, until) == PRESS.roles
     assert after.refusal(until) is None
     released = Edit(state=IdentityState.ENABLED).apply(after)
     assert (released.quarantined_until, released.quarantine_reason) == (None, "")
@@ -60,6 +63,6 @@ def test_a_quarantine_has_a_time_and_a_reason_and_another_state_has_neither():
         Edit(quarantined_until=until)
 
 
-@pytest.mark.parametrize("state", [IdentityState.DISABLED, IdentityState.REVOKED, IdentityState.QUARANTINED])
-def test_only_an_enabled_identity_may_connect(state):
+@pytest.mark.parametrize("state", [IdentityState.DISABLED, IdentityState.REVOKED])
+def test_neither_a_disabled_nor_a_revoked_identity_may_connect(state):
     assert str(Edit(state=state).apply(PRESS).refusal(AT)) == f"the identity is {state.value}"

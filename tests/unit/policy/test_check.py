@@ -40,7 +40,14 @@ def test_the_default_policy_is_good_and_shows_its_roles():
     assert result.errors == ()
     assert result.warnings == ()
     assert result.policy is not None
-    assert {role.name for role in result.policy.roles} == {"admin", "anonymous", "dashboard", "monitor", "press"}
+    assert {role.name for role in result.policy.roles} == {
+        "admin",
+        "anonymous",
+        "dashboard",
+        "monitor",
+        "press",
+        "quarantine",
+    }
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 from bartizan.cli.opening import existing, identities, settings_of
 from bartizan.cli.policy.files import good
 from bartizan.errors import NotFound
-from bartizan.model.group import Group, effective_roles
+from bartizan.model.group import Group, acting_roles
 from bartizan.model.principal import Identity
 from bartizan.policy import schedule
 from bartizan.policy.explain import Explainer
@@ -58,7 +58,7 @@ async def _one(data: Path, name: str, config: Path | None) -> Identity | None:
 
 
 def _acting(identity: Identity, groups: Mapping[str, Group]) -> Identity:
-    return replace(identity, roles=effective_roles(identity.roles, identity.groups, groups))
+    return replace(identity, roles=acting_roles(identity, groups, datetime.now(UTC)))
 
 
 def open_now(explainer: Explainer) -> tuple[str, ...]:

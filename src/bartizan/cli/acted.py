@@ -1,0 +1,116 @@
+"""Acts on identities: by the broker that runs on the data directory, so that it holds at once; else in its store."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from bartizan.broker.log import escaped
+from bartizan.cli.control import RunningBroker
+from bartizan.cli.listing import print_json
+from bartizan.cli.observed import told_to
+from bartizan.cli.opening import existing, register_of
+from bartizan.errors import InvalidValue, NotFound
+from bartizan.identity.register import Register
+from bartizan.model.group import acting_roles
+from bartizan.model.principal import Identity, IdentityState
+from bartizan.respond.actions import Actions, Done
+
+SHOWN_MAX = 20
+"""Identities, or Sessions, that are named one by one."""
+
+
+def chosen(
+    data: Path, config: Path | None, names: Sequence[str], role: str | None, matching: str | None
+) -> tuple[str, ...]:
+    """Whom an action is about: those named, or everybody with a role, or whose name fits a pattern."""
+    if bool(names) + (role is not None) + (matching is not None) != 1:
+        raise InvalidValue("name identities, or --all-of-role, or --matching: one of the three")
+    if names:
+        return tuple(dict.fromkeys(names))
+    found = asyncio.run(_found(data, config, role, matching))
+    if not found:
+        raise NotFound("no identity is meant by that")
+    return found
+
+
+async def _found(data: Path, config: Path | None, role: str | None, matching: str | None) -> tuple[str, ...]:
+    at = datetime.now(UTC)
+    async with register_of(data, config) as register:
+        groups = {str(group.name): group for group in await register.store.groups()}
+
+        def is_meant(identity: Identity) -> bool:
+            if identity.state is IdentityState.REVOKED:
+                return False
+            if matching is not None:
+                return fnmatchcase(identity.name, matching)
+            return role in acting_roles(identity, groups, at)
+
+        return tuple([str(identity.name) async for identity in register.everyone() if is_meant(identity)])
+
+
+def preview(names: Sequence[str], what: str) -> int:
+    """Says who would be hit, and changes nothing; the exit code."""
+    for name in names[:SHOWN_MAX]:
+        print(escaped(name))
+    if len(names) > SHOWN_MAX:
+        print(f"and {len(names) - SHOWN_MAX} more")
+    print(f"{len(names)} would be {what}: repeat it with --yes")
+    return 2
+
+
+def act(
+    data: Path,
+    config: Path | None,
+    names: Sequence[str],
+    path: str,
+    body: Mapping[str, object],
+    alone: Callable[[Actions, str], Awaitable[Done]],
+) -> list[dict[str, Any]]:
+    """Acts on each, in order; what was done. `path` and `body` are for a broker that runs, `alone` is without one."""
+    root = existing(Path.cwd() / data).root
+    if RunningBroker.on(root) is not None:
+        return [told_to(root, f"/v1/identities/{quote(name, safe='')}/{path}", body) for name in names]
+
+    async def each() -> list[dict[str, Any]]:
+        async with register_of(data, config) as register:
+            actions = Actions(Register(register.store), None)
+            return [(await alone(actions, name)).as_dict() for name in names]
+
+    return asyncio.run(each())
+
+
+def tell(done: Sequence[Mapping[str, Any]], what: str, *, as_json: bool) -> int:
+    """Prints what was done, item by item; the exit code."""
+    if as_json:
+        print_json(done)
+        return 0
+    for one in done:
+        print(
+            f"{escaped(one['identity'])}: {what}{'' if one['is_in_force'] else '; no broker runs: from its next start'}"
+        )
+        for line in _lines(one):
+            print(f"  {line}")
+    return 0
+
+
+def _lines(one: Mapping[str, Any]) -> list[str]:
+    sessions, retained = one["ended"]["sessions"], one["ended"]["retained"]
+    lines = [f"session {escaped(each['client_id'])}: {_of(each)}" for each in sessions[:SHOWN_MAX]]
+    if len(sessions) > SHOWN_MAX:
+        lines.append(f"and {len(sessions) - SHOWN_MAX} sessions more")
+    if retained:
+        lines.append(f"{retained} Retained Messages removed")
+    if one["credentials_ended"]:
+        lines.append(f"{len(one['credentials_ended'])} credentials ended")
+    return lines + [f"certificate {serial} blocked" for serial in one["serials_blocked"]]
+
+
+def _of(session: Mapping[str, Any]) -> str:
+    parts = ["disconnected" if session["was_connected"] else "ended while away"]
+    counted = (("subscriptions", "Subscriptions"), ("queued", "queued messages"), ("inflight", "messages in flight"))
+    parts += [f"{session[key]} {words} dropped" for key, words in counted if session[key]]
+    return ", ".join([*parts, *(["Will suppressed"] if session["had_will"] else [])])

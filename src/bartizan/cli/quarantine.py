@@ -1,0 +1,91 @@
+"""`bartizan quarantine` and `release`: an identity may do nothing but be mended, and then what it did before."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from bartizan.cli.acted import act, chosen, preview, tell
+from bartizan.cli.duration import parse_duration
+from bartizan.cli.listing import Config, Data, Flag, Json, Text
+from bartizan.cli.opening import DEFAULT_DATA
+
+Named = Annotated[list[str] | None, Parameter(consume_multiple=True, negative=(), show_default=False)]
+
+
+def quarantine(
+    names: Named = None,
+    /,
+    *,
+    all_of_role: Text = None,
+    matching: Text = None,
+    for_: Annotated[str | None, Parameter(name="--for", show_default=False)] = None,
+    reason: Annotated[str, Parameter(show_default=False)] = "",
+    yes: Flag = False,
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    json_output: Json = False,
+) -> int:
+    """Put identities into quarantine: they stay connected, in the policy's role `quarantine` alone. At once.
+
+    What they subscribed to is gone, what waited for them too. The policy says what that role may do; at first, only
+    what is below remediation/ and their Client Identifier.
+
+    For example:
+
+        bartizan quarantine press-01 --for 2d --reason "published what it never did, INC-4711"
+
+        bartizan quarantine --all-of-role press --yes
+
+    Parameters
+    ----------
+    names
+        The identities.
+    all_of_role
+        Everybody who acts in this role.
+    matching
+        Everybody whose name fits this pattern, such as "press-*".
+    for_
+        How long, such as 2d. Default: until they are released.
+    reason
+        Why, and which ticket.
+    yes
+        Do it; without it, --all-of-role and --matching only say who is meant.
+    """
+    until = None if for_ is None else datetime.now(UTC) + parse_duration(for_)
+    who = chosen(data, config, names or [], all_of_role, matching)
+    if not names and not yes:
+        return preview(who, "put into quarantine")
+    done = act(
+        data,
+        config,
+        who,
+        "quarantine",
+        {"until": None if until is None else until.isoformat(), "reason": reason},
+        lambda actions, name: actions.quarantine(name, until=until, reason=reason),
+    )
+    ends = "" if until is None else f" until {until:%Y-%m-%d %H:%M}Z"
+    return tell(done, f"in quarantine{ends}", as_json=json_output)
+
+
+def release(
+    names: Annotated[list[str], Parameter(consume_multiple=True)],
+    /,
+    *,
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    json_output: Json = False,
+) -> int:
+    """Release identities from quarantine: they have their roles again, and connect and subscribe anew.
+
+    For example:
+
+        bartizan release press-01
+
+    Parameters
+    ----------
+    names
+        The identities.
+    """
+    done = act(data, config, names, "release", {}, lambda actions, name: actions.release(name))
+    return tell(done, "released", as_json=json_output)

@@ -1,0 +1,65 @@
+"""`bartizan revoke`: an identity is out, at once and for good."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from bartizan.cli.acted import act, chosen, preview, tell
+from bartizan.cli.listing import Config, Data, Flag, Json, Text
+from bartizan.cli.opening import DEFAULT_DATA
+
+
+def revoke(
+    names: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=(), show_default=False)] = None,
+    /,
+    *,
+    all_of_role: Text = None,
+    matching: Text = None,
+    clear_retained: Flag = False,
+    note: Annotated[str, Parameter(show_default=False)] = "",
+    yes: Flag = False,
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    json_output: Json = False,
+) -> int:
+    """Revoke identities: cut their connections, end their Sessions and credentials, suppress their Wills. At once.
+
+    When it returns, nothing is sent to them any more, and what it ended is printed item by item.
+
+    For example:
+
+        bartizan revoke press-01 --note "stolen, INC-4711"
+
+        bartizan revoke press-01 --clear-retained --json
+
+        bartizan revoke --matching "contractor-*" --yes
+
+    Parameters
+    ----------
+    names
+        The identities.
+    all_of_role
+        Everybody who acts in this role.
+    matching
+        Everybody whose name fits this pattern, such as "press-*".
+    clear_retained
+        Remove the Retained Messages that they published, too.
+    note
+        A remark that is kept with the identity, such as why and which ticket.
+    yes
+        Do it; without it, --all-of-role and --matching only say who is meant.
+    """
+    who = chosen(data, config, names or [], all_of_role, matching)
+    if not names and not yes:
+        return preview(who, "revoked")
+    at = datetime.now(UTC)
+    done = act(
+        data,
+        config,
+        who,
+        "revoke",
+        {"note": note, "clear_retained": clear_retained},
+        lambda actions, name: actions.revoke(name, at=at, note=note),
+    )
+    return tell(done, "revoked", as_json=json_output)

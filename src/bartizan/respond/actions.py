@@ -1,0 +1,119 @@
+"""Actions on identities: written first, then in force, then told, item by item.
+
+Time comes in as an argument.
+"""
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from bartizan.errors import Conflict
+from bartizan.identity.register import Register
+from bartizan.identity.rotation import revoked
+from bartizan.model.credential import CertificateCredential
+from bartizan.model.ending import Ended
+from bartizan.model.ids import parse_remark
+from bartizan.model.principal import Identity, IdentityState
+
+
+class Live(Protocol):
+    """A broker that runs: what an action needs of it."""
+
+    async def change(self, write: Callable[[], Awaitable[object]], *, clears_retained: Collection[str] = ()) -> Ended:
+        """Has `write` done, and holds to what the identity store says then; returns when it does, with what ended."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an action did. Nothing of it is still to come, but for `is_in_force`."""
+
+    identity: str
+    before: IdentityState
+    after: IdentityState
+    is_in_force: bool
+    """False where no broker runs: the next one that starts goes by it."""
+    credentials_ended: tuple[str, ...] = ()
+    serials_blocked: tuple[str, ...] = ()
+    """Serial numbers of its certificates, hexadecimal: refused from now on, and on the CRL."""
+    ended: Ended = field(default_factory=Ended)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+class Actions:
+    """Acts on the identities of one store; `live` is the broker that runs on it, if one does."""
+
+    def __init__(self, register: Register, live: Live | None) -> None:
+        self._register = register
+        self._live = live
+
+    async def revoke(self, name: str, *, at: datetime, note: str = "", clears_retained: bool = False) -> Done:
+        """For ever: its credentials end, its connections are cut, its Sessions end with all that is in them.
+
+        `NotFound` for no identity. One that was revoked before is revoked again: what came back since then goes too.
+        """
+
+        def change(now: Identity) -> Identity:
+            ended = revoked(now, None, at=at)
+            return replace(_in(ended, IdentityState.REVOKED), note=parse_remark(note) or now.note)
+
+        return await self._do(name, change, clears_retained=clears_retained)
+
+    async def quarantine(self, name: str, *, until: datetime | None, reason: str) -> Done:
+        """Leaves it connected, in the role `quarantine` alone, until then or until it is released."""
+
+        def change(now: Identity) -> Identity:
+            if now.state not in (IdentityState.ENABLED, IdentityState.QUARANTINED):
+                raise Conflict(f"{name!r} is {now.state.value}: it may not connect at all")
+            return replace(
+                now,
+                state=IdentityState.QUARANTINED,
+                quarantined_until=until,
+                quarantine_reason=parse_remark(reason),
+            )
+
+        return await self._do(name, change)
+
+    async def release(self, name: str) -> Done:
+        """Ends a quarantine: it has its roles again, and connects anew, so that it subscribes as before."""
+
+        def change(now: Identity) -> Identity:
+            if now.state is not IdentityState.QUARANTINED:
+                raise Conflict(f"{name!r} is not in quarantine but {now.state.value}")
+            return _in(now, IdentityState.ENABLED)
+
+        return await self._do(name, change)
+
+    async def _do(self, name: str, change: Callable[[Identity], Identity], *, clears_retained: bool = False) -> Done:
+        before = await self._register.get(name)
+        after = before
+
+        async def write() -> None:
+            nonlocal before, after
+            before = await self._register.get(name)
+            after = await self._register.write(change(before))
+
+        if self._live is None:
+            await write()
+            ended = Ended()
+        else:
+            ended = await self._live.change(write, clears_retained=[name] if clears_retained else [])
+        gone = {item.id for item in before.credentials if item.revoked_at is None}
+        newly = [item for item in after.credentials if item.revoked_at is not None and item.id in gone]
+        return Done(
+            identity=str(after.name),
+            before=before.state,
+            after=after.state,
+            is_in_force=self._live is not None,
+            credentials_ended=tuple(item.id for item in newly),
+            serials_blocked=tuple(item.serial_hex for item in newly if isinstance(item, CertificateCredential)),
+            ended=ended,
+        )
+
+
+def _in(identity: Identity, state: IdentityState) -> Identity:
+    return replace(identity, state=state, quarantined_until=None, quarantine_reason="")

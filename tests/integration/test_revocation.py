@@ -1,0 +1,227 @@
+"""Revoked means revoked (I12): a real client tries each way past it. And quarantine, which leaves one way open."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import Up, port_of, run
+from tests.integration.recorder import Place, Proof, Recorder, RefusedError, Will
+
+POLICY = """
+[roles.crew]
+client_id = ["identity-*", "identity"]
+permit    = [{ action = "all", filter = "plant/#" }]
+
+[topics."remediation/{client}/#"]
+publish   = ["quarantine"]
+subscribe = ["quarantine", "mender"]
+
+[roles.quarantine]
+binds = { client = "client_id" }
+
+[roles.mender]
+permit = [{ action = "all", filter = "remediation/#" }]
+"""
+VERSIONS = pytest.mark.parametrize("version", ["3.1.1", "5"])
+ADMINISTRATIVE_ACTION = 0x98
+NOT_AUTHORIZED = {"3.1.1": 5, "5": 0x87}
+STAYS = {"SessionExpiryInterval": 600}
+
+
+class Plant:
+    """A broker, a thief, somebody else, and who mends."""
+
+    def __init__(self, up: Up) -> None:
+        self.up = up
+        self.place = Place(
+            port_of(next(one for one in up.summary["places"] if one["name"] == "mqtts")),
+            ca_file=str(up.data / "pki" / "ca.crt"),
+        )
+        self.proofs = {
+            name: self._enrol(name, role) for name, role in (("thief", "crew"), ("press", "crew"), ("olga", "mender"))
+        }
+        self._open: list[Recorder] = []
+
+    def _enrol(self, name: str, role: str) -> Proof:
+        words = ("--role", role, "--password", "--out", self.up.data.parent / name)
+        return Proof(user_name=name, password=self.told("enrol", name, *words)["password"])
+
+    def told(self, *words: str | Path) -> Any:
+        """Runs a verb; what it prints as JSON."""
+        done = run(*words, "--data", self.up.data, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def client(
+        self, name: str, version: str, *, stays: bool = False, will: Will | None = None, acknowledges: bool = True
+    ) -> Recorder:
+        """A client, not yet connected; one that stays has a Session that outlives its connection."""
+        more: dict[str, Any] = STAYS if stays and version == "5" else {}
+        client = Recorder(
+            self.place,
+            name,
+            version=version,
+            proof=self.proofs[name],
+            clean=not stays,
+            will=will,
+            acknowledges=acknowledges,
+            **more,
+        )
+        self._open.append(client)
+        return client
+
+    def close(self) -> None:
+        for client in self._open:
+            client.close()
+
+
+@pytest.fixture
+def plant(up, tmp_path) -> Iterator[Plant]:
+    (tmp_path / "policy.toml").write_text(POLICY)
+    plant = Plant(up("--set", f"policy.file={tmp_path / 'policy.toml'}"))
+    yield plant
+    plant.close()
+
+
+def is_refused(client: Recorder, version: str) -> bool:
+    with pytest.raises(RefusedError) as refused:
+        client.open()
+    return refused.value.reason in (NOT_AUTHORIZED[version], 4, 0x86)
+
+
+@VERSIONS
+def test_a_live_subscription_ends_with_the_connection(plant, version):
+    thief, press = plant.client("thief", version).open(), plant.client("press", version).open()
+    thief.subscribe("plant/#")
+    (done,) = plant.told("revoke", "thief", "--note", "stolen, INC-1")
+    ended = thief.wait_end()
+    assert version == "3.1.1" or ended == ADMINISTRATIVE_ACTION  # 3.1.1 has no DISCONNECT of the server's
+    (session,) = done["ended"]["sessions"]
+    assert (session["client_id"], session["was_connected"], session["subscriptions"]) == ("thief", True, 1)
+    assert (done["after"], len(done["credentials_ended"])) == ("revoked", 1)
+    press.publish("plant/a", b"after", 1)
+    assert is_refused(thief, version)
+    shown = plant.told("identity", "show", "thief")
+    assert (shown["state"], shown["note"]) == ("revoked", "stolen, INC-1")
+
+
+@VERSIONS
+def test_a_session_that_waits_is_not_resumed_nor_what_waited_in_it(plant, version):
+    thief, press = plant.client("thief", version, stays=True).open(), plant.client("press", version).open()
+    thief.subscribe("plant/#")
+    thief.drop()
+    press.publish("plant/a", b"waits", 1)
+    (done,) = plant.told("revoke", "thief")
+    (session,) = done["ended"]["sessions"]
+    assert (session["was_connected"], session["queued"] + session["inflight"]) == (False, 1)
+    assert is_refused(thief, version)
+    # Somebody lets it in again, with a new password: nothing of before is there.
+    plant.told("identity", "set", "thief", "--state", "enabled")
+    password = plant.told("credential", "rotate", "thief", "--kind", "password")["password"]
+    plant.proofs["thief"] = Proof(user_name="thief", password=password)
+    again = plant.client("thief", version, stays=True).open()
+    assert not again.session_present
+    again.subscribe("plant/#")
+    press.publish("plant/b", b"new", 1)
+    assert [one.payload for one in again.receive()] == [b"new"]
+
+
+@VERSIONS
+def test_what_it_has_not_acknowledged_is_not_sent_again(plant, version):
+    press = plant.client("press", version).open()
+    thief = plant.client("thief", version, stays=True, acknowledges=False).open()
+    thief.subscribe("plant/#")
+    press.publish("plant/a", b"in flight", 1)
+    assert [one.payload for one in thief.receive()] == [b"in flight"]
+    (done,) = plant.told("revoke", "thief")
+    assert done["ended"]["sessions"][0]["inflight"] == 1
+    thief.wait_end()
+    assert is_refused(thief, version)
+
+
+@VERSIONS
+@pytest.mark.parametrize("drops", [False, True])
+def test_its_will_is_suppressed(plant, version, drops):
+    delayed = {"WillDelayInterval": 300} if version == "5" and drops else None
+    press = plant.client("press", version).open()
+    press.subscribe("plant/#")
+    thief = plant.client("thief", version, stays=True, will=Will("plant/alarm", b"fire", 1, properties=delayed)).open()
+    if delayed:
+        thief.drop()
+        plant.up.wait_for("disconnected", identity="thief")
+    (done,) = plant.told("revoke", "thief")
+    assert done["ended"]["sessions"][0]["had_will"]
+    assert press.received_until(press, "plant/mark") == []
+
+
+@VERSIONS
+def test_what_it_retained_is_not_sent_any_more_and_can_be_cleared(plant, version):
+    thief = plant.client("thief", version).open()
+    thief.publish("plant/state", b"false", 1, retain=True)
+    (done,) = plant.told("revoke", "thief", "--clear-retained")
+    assert done["ended"]["retained"] == 1
+    press = plant.client("press", version).open()
+    press.subscribe("plant/#")
+    assert press.received_until(press, "plant/mark") == []
+
+
+def test_its_certificate_is_blocked_by_serial_number(plant):
+    up = plant.up
+    made = plant.told("enrol", "lathe", "--role", "crew", "--out", up.data.parent / "lathe")
+    (done,) = plant.told("revoke", "lathe")
+    assert len(done["serials_blocked"]) == 1
+    bundle = up.data.parent / "lathe"
+    proof = Proof(certificate_file=bundle / "lathe.crt", key_file=bundle / "lathe.key")
+    with pytest.raises((RefusedError, OSError, AssertionError)):
+        Recorder(plant.place, "lathe", proof=proof).open()
+    assert made["identity"] == "lathe"
+
+
+@VERSIONS
+def test_in_quarantine_it_stays_connected_and_reaches_only_what_mends_it(plant, version):
+    thief, press = plant.client("thief", version, stays=True).open(), plant.client("press", version).open()
+    mender = plant.client("olga", version).open()
+    mender.subscribe("remediation/#")
+    thief.subscribe("plant/#")
+    (done,) = plant.told("quarantine", "thief", "--for", "1h", "--reason", "odd, INC-2")
+    assert done["after"] == "quarantined"
+    assert done["ended"]["sessions"] == []
+    press.publish("plant/a", b"secret", 1)
+    assert thief.subscribe("plant/#") == [0x80 if version == "3.1.1" else 0x87]
+    assert thief.subscribe("remediation/thief/#", "remediation/press/#")[1] >= 0x80
+    thief.publish("remediation/thief/report", b"log", 1)
+    mender.publish("remediation/thief/update", b"patch", 1)
+    assert [one.payload for one in mender.receive(2)] == [b"log", b"patch"]
+    assert [one.payload for one in thief.receive(2)] == [b"log", b"patch"]
+    # It may come back, to the same.
+    thief.drop()
+    thief.open()
+    assert thief.subscribe("plant/a") == [0x80 if version == "3.1.1" else 0x87]
+    (done,) = plant.told("release", "thief")
+    assert [one["client_id"] for one in done["ended"]["sessions"]] == ["thief"]
+    thief.wait_end()
+    back = plant.client("thief", version, stays=True).open()
+    assert not back.session_present
+    back.subscribe("plant/#")
+    press.publish("plant/a", b"again", 1)
+    assert [one.payload for one in back.receive()] == [b"again"]
+
+
+def test_who_is_meant_by_a_role_or_a_pattern_is_told_before_anything_happens(plant):
+    preview = run("quarantine", "--all-of-role", "crew", "--data", plant.up.data)
+    assert preview.returncode == 2
+    assert preview.stdout.splitlines() == ["press", "thief", "2 would be put into quarantine: repeat it with --yes"]
+    assert plant.told("identity", "show", "press")["state"] == "enabled"
+    done = plant.told("revoke", "--matching", "th*", "--yes")
+    assert [one["identity"] for one in done] == ["thief"]
+    for words in (["revoke"], ["revoke", "press", "--matching", "*"], ["release", "press"], ["revoke", "nobody"]):
+        assert run(*words, "--data", plant.up.data).returncode in (1, 2)
+
+
+def test_without_a_broker_it_holds_from_the_next_start_on(plant):
+    plant.up.stop()
+    (done,) = plant.told("revoke", "thief")
+    assert (done["is_in_force"], done["after"]) == (False, "revoked")
