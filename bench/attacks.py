@@ -155,7 +155,7 @@ def fuzzing_inside(attack: Attack) -> Made:
     signals: list[Signal] = []
     for at in attack.steps(60, 300):
         signals += [device.comes(at), device.goes(at + 1, "Malformed Packet")]
-    return {device.name}, signals
+    return {device.name}, [*signals, device.comes(attack.at_s + 300)]
 
 
 def flooding(attack: Attack) -> Made:

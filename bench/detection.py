@@ -20,6 +20,7 @@ from bartizan.config.detect import DetectSettings
 from bartizan.detect.builtin import builtin_detectors
 from bartizan.detect.watch import BUDGET_S, Watch
 from bartizan.model.finding import Finding, Severity
+from bartizan.model.signal import Tick
 from bench.attacks import DECOY_IDENTITY, DECOY_TOPIC, EACH, attacks
 from bench.plant import DEVICES, Happening, Plant
 
@@ -57,6 +58,7 @@ def run(seed: int, devices: int = DEVICES, each: int = EACH) -> Judged:
     plant = Plant(seed, devices)
     happenings = (*plant.faults(), *attacks(plant, seed, each))
     signals = [*plant.ordinary(), *(signal for happening in happenings for signal in happening.signals)]
+    signals += [Tick(at_s=at_s) for at_s in plant.minutes()]
     signals.sort(key=lambda signal: signal.at_s)
     watch = Watch(builtin_detectors(SETTINGS))
     findings = [finding for finding in watch.look(signals) if finding.at_s >= plant.week_s]

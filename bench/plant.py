@@ -144,6 +144,7 @@ class Plant:
         yield self._garbled()
         yield self._curious()
         yield self._ending()
+        yield self._dead()
 
     def _devices(self, count: int) -> Iterator[Device]:
         numbers = iter(range(count))
@@ -293,6 +294,21 @@ class Plant:
             days_left=7,
         )
         return self._fault("certificate near its end", [told], {robot.name})
+
+    def _dead(self) -> Happening:
+        """A pump that was there all the time fails, and nobody sees it."""
+        pump = Device("pump-000", 13, "10.20.13.10", "5.0", "mqtts", 60, 1.0)
+        signals: list[Signal] = []
+        for day_s in self._days():
+            if day_s < self.week_s + 3 * DAY_S:
+                signals += [pump.goes(day_s + 7 * HOUR_S), pump.comes(day_s + 7 * HOUR_S + 40)]
+        at_s = self.week_s + 3 * DAY_S + 2 * HOUR_S
+        signals.append(pump.goes(at_s))
+        return Happening("device that fails", at_s, at_s + DAY_S, frozenset({pump.name}), tuple(signals))
+
+    def minutes(self) -> Iterator[float]:
+        """The clock of the plant."""
+        return (self._start_s + minute * 60.0 for minute in range(int((self.week_s + WEEK_S - self._start_s) / 60)))
 
     def _fault(self, kind: str, signals: Iterable[Signal], names: set[str]) -> Happening:
         ordered = tuple(sorted(signals, key=lambda signal: signal.at_s))

@@ -26,7 +26,7 @@ from bartizan.detect.watch import Watch
 from bartizan.errors import ConfigurationError, InvalidValue, StoreUnavailable
 from bartizan.model.finding import Kept, Severity
 from bartizan.model.ids import NAME_CHARS_MAX
-from bartizan.model.signal import LoginFailed, Signal
+from bartizan.model.signal import LoginFailed, Signal, Tick
 from bartizan.store.findings import FindingStore
 from bartizan.store.responses import ResponseStore
 
@@ -45,9 +45,11 @@ WAITING_MAX = 65_536
 
 SIGNALS_PER_LOOK_MAX = 10_000
 
+TICK_INTERVAL_S = 60.0
+
 PSEUDONYM_BYTES = 8
 
-Waiting = Mapping[str, Any] | LoginFailed
+Waiting = Mapping[str, Any] | LoginFailed | Tick
 
 
 class Known(Protocol):
@@ -81,6 +83,7 @@ class Detection:
         self._turn = asyncio.Lock()
         self._passed_over = 0
         self._count_due = 0.0
+        self._tick_due = monotonic() + TICK_INTERVAL_S
         self._unwatch: Callable[[], None] = lambda: None
         self.skipped = 0
         """Signals that were passed over since the start."""
@@ -116,6 +119,9 @@ class Detection:
     async def look(self) -> None:
         """Looks at what has happened since the last time, keeps what is found, and tells it."""
         async with self._turn:
+            if self._settings.enabled and monotonic() >= self._tick_due:
+                self._tick_due = monotonic() + TICK_INTERVAL_S
+                self._wait((Tick(at_s=_now()),))
             waiting = list(islice(self._waiting, SIGNALS_PER_LOOK_MAX))
             for _ in waiting:
                 self._waiting.popleft()
@@ -169,6 +175,8 @@ class Detection:
         return told
 
     def _signal(self, waiting: Waiting, known: frozenset[str]) -> Signal | None:
+        if isinstance(waiting, Tick):
+            return waiting
         if not isinstance(waiting, LoginFailed):
             return signal_of(waiting)
         if waiting.name in known:

@@ -19,6 +19,7 @@ DetectorName = Literal[
     "password_guessing",
     "password_spraying",
     "reconnects",
+    "silent_device",
     "slow_connects",
     "take_overs",
     "topic_scan",
@@ -81,7 +82,8 @@ class DetectSettings(BaseModel):
     )
     reconnects_per_10min_max: Most = Field(60, description="Connections of one identity. More: `reconnects`.")
     days_known: Annotated[int, Field(strict=True, ge=1, le=365)] = Field(
-        7, description="Days after which `novelty` takes what it knows of an identity for all that is usual."
+        7,
+        description="Days after which `novelty` and `silent_device` take what they know of an identity for all that is usual.",
     )
     decoy_identities: tuple[Annotated[str, Field(min_length=1, max_length=128)], ...] = Field(
         (), max_length=1_000, description="Names that nobody uses: who tries one is a finding of `decoy`, at once."

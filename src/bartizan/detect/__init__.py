@@ -7,6 +7,7 @@ rules      a detector that counts
 builtin    the rules that come with the broker, and all its detectors
 certain    detectors that one signal is enough for: decoys, copies, ends
 novelty    what an identity was never seen doing
+silence    who is always there, and is not
 watch      asks all detectors, and says the same thing once
 """
 

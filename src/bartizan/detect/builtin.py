@@ -13,6 +13,7 @@ from bartizan.detect.certain import (
 )
 from bartizan.detect.novelty import Novelty
 from bartizan.detect.rules import Counting, Rule
+from bartizan.detect.silence import Silence
 from bartizan.model.signal import (
     Connected,
     ContractBroken,
@@ -40,6 +41,7 @@ def builtin_detectors(settings: DetectSettings) -> tuple[Detector, ...]:
     detectors: list[Detector] = [
         *(Counting(rule) for rule in rules(settings)),
         Novelty(settings.days_known),
+        Silence(settings.days_known),
         TwoPlaces(),
         WideSubscriptions(),
         CredentialsEnding(),

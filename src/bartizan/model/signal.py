@@ -15,6 +15,11 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tick(Signal):
+    """A minute has passed: for what is found because nothing happened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoginFailed(Signal):
     """A CONNECT whose credential proved nobody."""
 

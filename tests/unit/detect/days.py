@@ -15,6 +15,7 @@ from bartizan.model.signal import (
     LoginFailed,
     Refused,
     Signal,
+    Tick,
     Visits,
 )
 
@@ -169,6 +170,18 @@ def novelty(at_s: float) -> list[Signal]:
     return [*learned, comes("press-21", at_s, address=ATTACKER)]
 
 
+def silent_device(at_s: float) -> list[Signal]:
+    """A pump that connects once a day, for the two weeks before."""
+    days = range(14, 0, -1)
+    signals: list[Signal] = [comes("press-21", at_s - day * DAY_S, identity="pump-01", client_id="p") for day in days]
+    signals += [
+        Disconnected(at_s=at_s - day * DAY_S - 30, identity="pump-01", client_id="p", address="", reason="Success")
+        for day in range(13, -1, -1)
+    ]
+    signals += [Tick(at_s=at_s + minute * 60) for minute in range(30)]
+    return sorted(signals, key=lambda signal: signal.at_s)
+
+
 ATTACKS: Mapping[str, Callable[[float], list[Signal]]] = {
     "password_guessing": password_guessing,
     "password_spraying": password_spraying,
@@ -187,6 +200,7 @@ ATTACKS: Mapping[str, Callable[[float], list[Signal]]] = {
     "credential_ending": credential_ending,
     "decoy": decoy,
     "novelty": novelty,
+    "silent_device": silent_device,
 }
 
 

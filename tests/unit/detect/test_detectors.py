@@ -20,6 +20,7 @@ WHO = {
     "connect_flood": (About.NETWORK, days.ATTACKER),
     "slow_connects": (About.NETWORK, days.ATTACKER),
     "credential_ending": (About.TARGET, "press-21"),
+    "silent_device": (About.TARGET, "pump-01"),
     "decoy": (About.NETWORK, days.ATTACKER),
 }
 

@@ -62,7 +62,10 @@ def test_a_detector_that_fails_is_told_and_blinds_no_other() -> None:
 
 
 def test_only_detectors_that_learn_for_days_remember() -> None:
-    assert [name for name, _ in Watch([*builtin_detectors(SETTINGS), Echo()]).remembering] == ["novelty"]
+    assert [name for name, _ in Watch([*builtin_detectors(SETTINGS), Echo()]).remembering] == [
+        "novelty",
+        "silent_device",
+    ]
 
 
 def test_a_signal_that_nobody_wants_is_passed_over() -> None:
