@@ -150,7 +150,7 @@ class Made:
 
 def command(data: Path, *more: str) -> list[str]:
     """The broker with one reactor."""
-    settings = ("broker.cores=1", "broker.sys_interval_s=0", "log.level=error", "store.kind=memory")
+    settings = ("api.bind=off", "broker.cores=1", "broker.sys_interval_s=0", "log.level=error", "store.kind=memory")
     words = [word for setting in settings for word in ("--set", setting)]
     return [str(PROGRAM), "up", "--data", str(data), "--json", *words, *more]
 

@@ -44,6 +44,7 @@ binds = { asset = "client_id" }
 SETTINGS = (
     "listeners.mqtts.bind=127.0.0.1:0",
     "listeners.wss.bind=127.0.0.1:0",
+    "api.bind=off",
     # Everybody comes from one address here; in the field a thousand devices do not.
     "limits.connections_per_prefix_max=5000",
     "limits.connection_burst_per_prefix=5000",

@@ -64,7 +64,7 @@ class Bartizan(Rival):
         return Launch(argv, password=secret, ca_file=data / "pki/ca.crt")
 
     def _argv(self, data: Path, *more: str) -> tuple[str, ...]:
-        always = _set("broker.cores=1", "broker.sys_interval_s=0", "log.level=warning")
+        always = _set("api.bind=off", "broker.cores=1", "broker.sys_interval_s=0", "log.level=warning")
         return (str(PROGRAM), "up", "--data", str(data), "--json", *always, *more)
 
     def _first_run(self, variant: Variant) -> None:

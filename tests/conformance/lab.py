@@ -148,6 +148,7 @@ def running(directory: Path, *settings: str) -> Generator[Target]:
         *("--config", str(ROOT / "examples/open-lab/bartizan.toml")),
         *("--data", str(directory)),
         *("--set", f"listeners.mqtt.bind=127.0.0.1:{port}"),
+        *("--set", "api.bind=off"),
         *("--set", "broker.sys_interval_s=1"),
         *("--set", "listeners.mqtt.denied_publish_v311=close"),  # the default, as everywhere but in the lab
         *("--set", "listeners.ws=" + LISTENER.format(port=websocket, more='protocol = "websocket"')),

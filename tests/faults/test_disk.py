@@ -117,7 +117,16 @@ def test_a_disk_that_becomes_read_only_ends_acknowledgements_and_loses_none(tmp_
 def test_a_second_broker_on_the_directory_is_refused_and_the_first_goes_on(tmp_path: Path):
     with ExitStack() as stack, plant(tmp_path / "data") as broker:
         absent(stack, broker)
-        command = [*COMMAND, "up", "--data", str(broker.data), "--set", "listeners.mqtts.bind=127.0.0.1:0"]
+        command = [
+            *COMMAND,
+            "up",
+            "--data",
+            str(broker.data),
+            "--set",
+            "listeners.mqtts.bind=127.0.0.1:0",
+            "--set",
+            "api.bind=off",
+        ]
         second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert second.returncode == 2
         assert f"process {broker.pid}" in second.stderr
@@ -131,7 +140,16 @@ def test_two_data_directories_do_not_share_a_store(tmp_path: Path):
         other = tmp_path / "other"
         shutil.copytree(broker.data, other, ignore=shutil.ignore_patterns("store", "*.sock", ".lock"))
         (other / "store").symlink_to(broker.data / "store")
-        command = [*COMMAND, "up", "--data", str(other), "--set", "listeners.mqtts.bind=127.0.0.1:0"]
+        command = [
+            *COMMAND,
+            "up",
+            "--data",
+            str(other),
+            "--set",
+            "listeners.mqtts.bind=127.0.0.1:0",
+            "--set",
+            "api.bind=off",
+        ]
         command += ["--set", "listeners.wss.bind=127.0.0.1:0"]
         second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert second.returncode == 2

@@ -23,7 +23,10 @@ from tests.integration.recorder import Place, Recorder
 
 START_WITHIN_S = 60.0
 COMMAND = [sys.executable, "-c", "from bartizan.cli import main; main()"]
-BINDS = ("--set", "listeners.mqtts.bind=127.0.0.1:0", "--set", "listeners.wss.bind=127.0.0.1:0")
+API = ("--set", "api.bind=127.0.0.1:0")
+"""The API of brokers that run at once: each has a port of its own."""
+
+BINDS = ("--set", "listeners.mqtts.bind=127.0.0.1:0", "--set", "listeners.wss.bind=127.0.0.1:0", *API)
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ def started() -> Iterator[Callable[..., Up]]:
     def start(directory: Path, *words: str | Path, data: Path | None = None, binds: Sequence[str] = BINDS) -> Up:
         data = data or directory / "data"
         log_file = directory / f"log-{len(processes)}"
-        command = [*COMMAND, "up", "--json", "--data", data, *binds, "--set", "log.format=json", *words]
+        command = [*COMMAND, "up", "--json", "--data", data, *API, *binds, "--set", "log.format=json", *words]
         with log_file.open("w") as log:
             process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=log, text=True)
         processes.append(process)

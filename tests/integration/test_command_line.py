@@ -19,7 +19,7 @@ import pytest
 
 from bartizan.pki.ca import Authority
 from bartizan.pki.profiles import build_leaf, certificate_pem, key_pem, new_key, server_name
-from tests.integration.conftest import BINDS, COMMAND, START_WITHIN_S, Up, free_ports, port_of, run
+from tests.integration.conftest import API, BINDS, COMMAND, START_WITHIN_S, Up, free_ports, port_of, run
 from tests.integration.recorder import Place, Proof, Recorder
 
 FILTER = "data/chicago/+/+/temperature"
@@ -332,7 +332,7 @@ def test_a_start_that_cannot_be_is_told_in_one_line_and_nothing_listens(tmp_path
     Path("bad.toml").write_text("[listeners.mqtts]\nbind = \n")
     Path("unknown.toml").write_text("[limits]\ninflite_max = 3\n")
     port = free_ports(1)[0]
-    done = run("up", "--data", "data", "--set", f"listeners.wss.bind=127.0.0.1:{port}", *words)
+    done = run("up", "--data", "data", *API, "--set", f"listeners.wss.bind=127.0.0.1:{port}", *words)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert said in line

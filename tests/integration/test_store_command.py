@@ -115,7 +115,7 @@ def test_damage_is_named_by_file_and_offset_and_stops_the_start(tmp_path: Path):
     for verb in (("export", tmp_path / "file"), ("compact",)):
         assert f"{segment.name} at offset {at}" in store(verb[0], *verb[1:], data=data, code=1).stderr
     start = subprocess.run(
-        [*COMMAND, "up", "--data", str(data), "--set", "listeners.mqtts.bind=127.0.0.1:0"],
+        [*COMMAND, "up", "--data", str(data), "--set", "listeners.mqtts.bind=127.0.0.1:0", "--set", "api.bind=off"],
         capture_output=True,
         text=True,
         check=False,

@@ -14,7 +14,7 @@ import pytest
 
 from bartizan.pki.ca import Authority
 from bartizan.pki.profiles import build_leaf, certificate_pem, key_pem, new_key, server_name
-from tests.integration.conftest import BINDS, run
+from tests.integration.conftest import API, BINDS, run
 
 
 def pasted(command: str, *more: str) -> subprocess.CompletedProcess[str]:
@@ -73,7 +73,13 @@ def test_a_port_in_use_is_named_with_the_way_out_and_nothing_is_made_or_left_lis
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
         port, other = taken.getsockname()[1], free.getsockname()[1]
         free.close()
-        bound = ["--set", f"listeners.mqtts.bind=127.0.0.1:{other}", "--set", f"listeners.wss.bind=127.0.0.1:{port}"]
+        bound = [
+            *API,
+            "--set",
+            f"listeners.mqtts.bind=127.0.0.1:{other}",
+            "--set",
+            f"listeners.wss.bind=127.0.0.1:{port}",
+        ]
         done = run("up", "--data", tmp_path / "data", *bound)
         line = one_line(done)
         assert f"127.0.0.1:{port}" in line

@@ -17,7 +17,7 @@ from typing import Any
 COMMAND = [sys.executable, "-c", "from bartizan.cli import main; main()"]
 START_WITHIN_S = 60.0
 SCRAPE_WITHIN_S = 10.0
-LOOPBACK = ("listeners.mqtts.bind=127.0.0.1:0", "listeners.wss.bind=127.0.0.1:0")
+LOOPBACK = ("listeners.mqtts.bind=127.0.0.1:0", "listeners.wss.bind=127.0.0.1:0", "api.bind=127.0.0.1:0")
 
 
 @dataclass

@@ -49,8 +49,8 @@ def listening(pid: int) -> set[tuple[str, int]]:
     return found
 
 
-def test_the_default_configuration_listens_on_8883_and_8443_and_nowhere_else(tmp_path: Path):
-    for port in (8883, 8443):
+def test_the_default_configuration_listens_on_8883_and_8443_and_on_loopback_8444_and_nowhere_else(tmp_path: Path):
+    for port in (8883, 8443, 8444):
         with socket.socket(socket.AF_INET6) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -58,11 +58,13 @@ def test_the_default_configuration_listens_on_8883_and_8443_and_nowhere_else(tmp
             except OSError:
                 pytest.skip(f"port {port} is in use on this machine")
     with running(tmp_path / "data", binds=()) as process:
-        assert listening(process.pid) == {("tcp6", 8883), ("tcp6", 8443)}
+        assert listening(process.pid) == {("tcp6", 8883), ("tcp6", 8443), ("tcp", 8444)}
+        assert process.summary["api"] == "127.0.0.1:8444"
 
 
 def test_a_first_run_listens_nowhere_but_where_it_says(first_run: Process):
-    said = {first_run.port("mqtts"), first_run.port("wss")}
+    api = int(first_run.summary["api"].rpartition(":")[2])
+    said = {first_run.port("mqtts"), first_run.port("wss"), api}
     assert {port for _, port in listening(first_run.pid)} == said
     assert (first_run.data / "control.sock").stat().st_mode & 0o777 == 0o600
     assert first_run.data.stat().st_mode & 0o777 == 0o700

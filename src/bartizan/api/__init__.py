@@ -1,11 +1,23 @@
-"""The doors that speak HTTP: metrics and health for monitoring, control for the command line.
+"""The doors that speak HTTP: metrics and health for monitoring, control for the command line, the REST API.
 
-app       the routes
-responding  what playbooks wait for
-watching  what is observed of decisions, staged and learned from
-metrics   counters, risks and expiries in Prometheus' form
-serve     the Unix socket in the data directory (0600), and loopback TCP where `[http] bind` says so
-socket    a Unix socket at a path of any length
+app          what the command line asks at the control socket, and monitoring
+responding   what playbooks wait for
+watching     what is observed of decisions, staged and learned from
+metrics      counters, risks and expiries in Prometheus' form
+serve        the Unix socket in the data directory (0600); loopback TCP for `[http]`, TLS for `[api]`
+socket       a Unix socket at a path of any length
+lazy, tls    the API is loaded when it is asked; its certificate
+
+The REST API, `/api/v1`:
+
+rest         the app, and its OpenAPI
+routing      how a route is written down; guard, what stands before every one of them
+permissions  what may be done, and by which roles
+caller       who calls, by which door; sessions, the logins that are under way
+problems     errors as problem+json; doorkeeping, rate and headers
+paging       lists by cursor; repeats, changes that are sent twice
+house        what the routes work on; schemas, what they answer with
+routes       one file per resource
 
 It exports no names: the command line asks at the socket and loads no server.
 """

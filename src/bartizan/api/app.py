@@ -17,14 +17,10 @@ from bartizan.api.responding import responding_routes
 from bartizan.api.watching import watching_routes
 from bartizan.broker.app import Broker, State
 from bartizan.broker.chores import installed_version
+from bartizan.broker.ports import ADMINISTRATIVE_ACTION, ORDERED_REASONS
 from bartizan.config.danger import dangers
 
 CLIENTS_PER_PAGE_MAX = 1_000
-ADMINISTRATIVE_ACTION = 0x98
-"""The Reason Code of a DISCONNECT that an operator ordered, unless the request names another."""
-
-REASONS = frozenset({0x87, 0x89, 0x8B, 0x8E, 0x98, 0x9C, 0x9D})
-"""Reason Codes that an operator may order."""
 
 
 def monitoring(broker: Broker) -> Starlette:
@@ -62,7 +58,7 @@ def _control(broker: Broker) -> list[Route]:
 
     async def disconnect(request: Request) -> Response:
         reason = _number(request, "reason", ADMINISTRATIVE_ACTION)
-        if reason not in REASONS:
+        if reason not in ORDERED_REASONS:
             raise HTTPException(HTTPStatus.BAD_REQUEST, f"reason {reason:#04x} is none a server sends by order")
         tenant = request.query_params.get("tenant")
         if not broker.engine.disconnect(request.path_params["client_id"], reason, tenant):

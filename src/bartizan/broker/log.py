@@ -41,6 +41,7 @@ LEVELS: Mapping[str, Level] = {
     "few_descriptors": "warning",
     "chore_failed": "error",
     "provider_unavailable": "warning",
+    "operator_refused": "warning",
     "credential_expiring": "warning",
     "crl_unavailable": "warning",
     "certificate_in_two_places": "warning",

@@ -27,7 +27,7 @@ from bartizan.pki.enrolment import Address, Enrolled, enrol_device, enrol_with_p
 from bartizan.pki.files import make_directory
 from bartizan.pki.server import ensure_server_certificate
 from bartizan.store.memory import MemoryIdentityStore
-from bartizan.store.ports import IdentityStore
+from bartizan.store.ports import WholeStore
 from bartizan.store.sqlite import SqliteIdentityStore
 
 LISTENER = "mqtt"
@@ -38,7 +38,7 @@ class Loopback:
     """One broker under `root`. `durable` keeps identities and Sessions there for the next one."""
 
     broker: Broker
-    _store: IdentityStore
+    _store: WholeStore
     _authority: Authority
 
     def __init__(  # noqa: PLR0913  what a composition root is given

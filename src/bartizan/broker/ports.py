@@ -12,6 +12,12 @@ from bartizan.authn.base import ConnectRequest
 from bartizan.model.principal import Principal
 from bartizan.policy import CompiledPolicy
 
+ADMINISTRATIVE_ACTION = 0x98
+"""The Reason Code of a DISCONNECT that an operator ordered, unless another one is named."""
+
+ORDERED_REASONS = frozenset({0x87, 0x89, 0x8B, 0x8E, 0x98, 0x9C, 0x9D})
+"""Reason Codes that an operator may order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

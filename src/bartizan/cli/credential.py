@@ -1,7 +1,7 @@
 """`bartizan credential`: what proves identities; a new one beside the old one; who still uses the old one."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,12 +16,11 @@ from bartizan.cli.listing import Config, Data, Flag, Json, Listing, Text, ends_a
 from bartizan.cli.opening import DEFAULT_DATA, age_limits, existing, identities, register_of, settings_of
 from bartizan.errors import InvalidValue
 from bartizan.identity.ages import AgeLimits, endings
-from bartizan.identity.passwords import generate_secret
 from bartizan.identity.records import credential_record, time_text
-from bartizan.identity.register import Register, password_credential
+from bartizan.identity.register import Register
+from bartizan.identity.renewal import earlier_end, renew_secret
 from bartizan.identity.rotation import Held, held
-from bartizan.identity.scram import successors
-from bartizan.model.credential import CertificateCredential, Credential
+from bartizan.model.credential import CertificateCredential
 from bartizan.model.ids import parse_remark
 from bartizan.model.principal import Identity
 from bartizan.model.usage import Usage
@@ -317,13 +316,12 @@ async def _rotate(
         register = Register(store)
         identity = await register.get(name)
         kind = wanted.kind_for(identity)
-        has_earlier = any(item.kind == kind and item.is_live(wanted.at) for item in identity.credentials)
-        ends = wanted.at + wanted.overlap if has_earlier else None
+        ends = earlier_end(identity, kind, at=wanted.at, overlap=wanted.overlap)
         told = {"identity": name, "kind": kind, "earlier_end_at": time_text(ends)}
         if kind != "certificate":
-            secret = generate_secret()
-            new = _kept_of(secret, identity, wanted, kind)
-            await register.rotate(name, *new, at=wanted.at, overlap=wanted.overlap)
+            secret = await renew_secret(
+                register, identity, kind, at=wanted.at, overlap=wanted.overlap, note=wanted.note
+            )
             return told | {"password": secret}
         address: Address = address_of(settings, *place)
         authority = Authority.load(directory.ca_certificate, directory.ca_key)
@@ -331,15 +329,6 @@ async def _rotate(
             store, authority, identity, wanted.out, address, at=wanted.at, overlap=wanted.overlap, note=wanted.note
         )
         return told | {"bundle": str(wanted.out.absolute())}
-
-
-def _kept_of(secret: str, identity: Identity, wanted: _Rotation, kind: Kind) -> Sequence[Credential]:
-    if kind == "password":
-        return [password_credential(secret, at=wanted.at, note=wanted.note)]
-    new = successors(identity, secret, at=wanted.at, note=wanted.note)
-    if not new:
-        raise InvalidValue(f"{identity.name!r} has no SCRAM keys: bartizan passwd {identity.name} --scram both")
-    return new
 
 
 async def _revoke(data: Path, config: Path | None, name: str, ids: list[str] | None) -> None:

@@ -1,8 +1,6 @@
 """`bartizan group`: who is in a group has its roles. A running broker follows every change within a second."""
 
 import asyncio
-from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,12 +10,12 @@ from cyclopts import App, Parameter
 from bartizan.cli.listing import Config, Data, Flag, Json, Text, Words, print_json, show_record, show_table
 from bartizan.cli.opening import DEFAULT_DATA, register_of
 from bartizan.errors import Conflict
-from bartizan.identity.edit import Edit, Names
+from bartizan.identity.edit import Names
+from bartizan.identity.groups import change_group, group_with_members, groups_with_sizes
 from bartizan.identity.records import group_record
-from bartizan.identity.register import Register, new_group
+from bartizan.identity.register import new_group
 from bartizan.model.group import Group
-from bartizan.model.ids import GroupName, IdentityName, RoleName, parse_remark
-from bartizan.store.ports import Replace
+from bartizan.model.ids import IdentityName, RoleName
 
 app = App(name="group", help="Show, add, change or remove groups: who is in one has its roles.")
 
@@ -180,15 +178,12 @@ def _tell(group: Group, what: str, *, as_json: bool) -> None:
 
 async def _gather(data: Path, config: Path | None) -> list[dict[str, Any]]:
     async with register_of(data, config) as register:
-        groups = await register.store.groups()
-        members = Counter([group async for identity in register.everyone() for group in identity.groups])
-    return [group_record(group) | {"member_count": members[group.name]} for group in groups]
+        return await groups_with_sizes(register)
 
 
 async def _show(data: Path, config: Path | None, name: str) -> dict[str, Any]:
     async with register_of(data, config) as register:
-        group = await register.group(name)
-        return group_record(group) | {"members": [str(one.name) for one in await register.members(name)]}
+        return await group_with_members(register, await register.group(name))
 
 
 async def _add(data: Path, config: Path | None, group: Group) -> None:
@@ -205,28 +200,7 @@ async def _change(
     members: Names[IdentityName],
 ) -> Group:
     async with register_of(data, config) as register:
-        moved = await _moved(register, (await register.group(name)).name, members)
-        return await register.change_group(
-            name,
-            lambda now: replace(
-                now,
-                roles=roles.over(now.roles, f"group {name} has no role"),
-                note=now.note if note is None else parse_remark(note),
-            ),
-            moved,
-        )
-
-
-async def _moved(register: Register, group: GroupName, members: Names[IdentityName]) -> list[Replace]:
-    """Who joins and who leaves, as changes of the same transaction."""
-    joins, leaves = Edit(groups=Names((group,))), Edit(groups=Names((), (group,)))
-    wanted = [*((name, joins) for name in members.gained), *((name, leaves) for name in members.lost)]
-    changes: list[Replace] = []
-    for name, edit in dict(wanted).items():
-        before = await register.get(name)
-        after = edit.apply(before)
-        changes += [Replace(after)] if after != before else []
-    return changes
+        return await change_group(register, name, roles, note, members)
 
 
 async def _remove(data: Path, config: Path | None, name: str, *, with_members: bool) -> int:

@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,16 +18,15 @@ from bartizan.cli.listing import (
     Text,
     Words,
     ends_at,
-    last_seen,
     print_json,
     show_record,
     show_table,
 )
 from bartizan.cli.opening import DEFAULT_DATA, register_of
 from bartizan.identity.edit import Edit, Names
-from bartizan.identity.records import credential_record, identity_record, time_text
+from bartizan.identity.listing import Wanted, listed, shown
+from bartizan.identity.records import identity_record
 from bartizan.identity.register import new_identity
-from bartizan.model.group import acting_roles
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName, parse_attribute
 from bartizan.model.principal import Identity, IdentityState
 from bartizan.store.ports import Remove
@@ -76,23 +73,6 @@ _CREDENTIALS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which identities a list is about; None: whatever they have."""
-
-    role: str | None
-    group: str | None
-    state: IdentityState | None
-
-    def fits(self, identity: Identity, roles: Sequence[str], at: datetime) -> bool:
-        """Whether it is one of them."""
-        return (
-            self.role in {None, *roles}
-            and self.group in {None, *identity.groups}
-            and self.state in {None, identity.state_at(at)}
-        )
-
-
 @app.command(name="list")
 def list_(
     match: str = "*",
@@ -127,10 +107,9 @@ def list_(
     idle
         Only those not seen for so long, such as 30d.
     """
-    wanted = Wanted(role=role, group=group, state=state)
-    longest = None if idle is None else datetime.now(UTC) - parse_duration(idle)
+    not_since = None if idle is None else datetime.now(UTC) - parse_duration(idle)
     listing = Listing(_LIST, "identities", as_json=json_output)
-    asyncio.run(_gather(data, config, match, wanted, longest, listing))
+    asyncio.run(_gather(data, config, Wanted(match, role, group, state, not_since), listing))
     listing.end()
     return 0
 
@@ -303,43 +282,18 @@ def _tell(identity: Identity, what: str, *, as_json: bool) -> None:
         print(what)
 
 
-async def _gather(
-    data: Path, config: Path | None, match: str, wanted: Wanted, not_since: datetime | None, listing: Listing
-) -> None:
-    at = datetime.now(UTC)
+async def _gather(data: Path, config: Path | None, wanted: Wanted, listing: Listing) -> None:
     async with register_of(data, config) as register:
-        groups = {str(group.name): group for group in await register.store.groups()}
-        seen = last_seen(await register.store.usage())
-        async for identity in register.everyone():
-            roles = acting_roles(identity, groups, at)
-            last = seen.get(identity.name)
-            is_idle = not_since is None or last is None or last.last_seen_at < not_since
-            if is_idle and fnmatchcase(identity.name, match) and wanted.fits(identity, roles, at):
-                record = identity_record(identity, at=at)
-                seen_at = time_text(last.last_seen_at if last else None)
-                listing.add(record | {"all_roles": list(roles), "last_seen_at": seen_at})
+        async for record in listed(register, wanted, at=datetime.now(UTC)):
+            listing.add(record)
 
 
 async def _show(data: Path, config: Path | None, name: str) -> dict[str, Any]:
-    at = datetime.now(UTC)
     async with register_of(data, config) as register:
         identity = await register.get(name)
-        groups = {str(group.name): group for group in await register.store.groups()}
-        usage = await register.store.usage([name])
-    used = {use.credential_id: use for use in usage}
-    last = last_seen(usage).get(identity.name)
-    credentials = [
-        credential_record(item)
-        | {"live": item.is_live(at), "ends_at": ends_at(item)}
-        | {"last_used_at": time_text(used[item.id].last_seen_at) if item.id in used else None}
-        for item in identity.credentials
-    ]
-    return identity_record(identity, at=at) | {
-        "all_roles": list(acting_roles(identity, groups, at)),
-        "last_seen_at": time_text(last.last_seen_at if last else None),
-        "last_seen_from": last.address if last else "",
-        "credentials": credentials,
-    }
+        record = await shown(register, identity, at=datetime.now(UTC))
+    ends = {item.id: ends_at(item) for item in identity.credentials}
+    return record | {"credentials": [item | {"ends_at": ends[item["id"]]} for item in record["credentials"]]}
 
 
 async def _add(data: Path, config: Path | None, identity: Identity) -> None:

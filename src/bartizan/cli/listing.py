@@ -1,7 +1,7 @@
 """How the verbs that look at the identity store print: a table for eyes, JSON for machines."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,6 @@ from rich.table import Table
 
 from bartizan.broker.log import escaped
 from bartizan.model.credential import CertificateCredential, Credential
-from bartizan.model.usage import Usage
 
 Data = Annotated[Path, Parameter(help="The broker's data directory.")]
 Config = Annotated[
@@ -107,16 +106,6 @@ def _cell(field: str, value: Any) -> str:  # noqa: ANN401  as `plain`
 def print_json(value: object) -> None:
     """One JSON value; times as ISO 8601."""
     print(json.dumps(value, default=lambda at: at.isoformat()))
-
-
-def last_seen(usages: Iterable[Usage]) -> dict[str, Usage]:
-    """The newest use of each identity."""
-    newest: dict[str, Usage] = {}
-    for usage in usages:
-        before = newest.get(usage.name)
-        if before is None or before.last_seen_at < usage.last_seen_at:
-            newest[usage.name] = usage
-    return newest
 
 
 def ends_at(credential: Credential) -> str:

@@ -13,7 +13,7 @@ from bartizan.config.schema import Settings
 from bartizan.errors import ConfigurationError
 from bartizan.identity.ages import AgeLimits
 from bartizan.identity.register import Register
-from bartizan.store.ports import IdentityStore, OperatorStore
+from bartizan.store.ports import OperatorStore, WholeStore
 
 if TYPE_CHECKING:
     from bartizan.store.postgres import PostgresIdentityStore
@@ -42,7 +42,7 @@ def settings_of(directory: DataDirectory, config: Path | None, overrides: Sequen
 
 
 @asynccontextmanager
-async def identities(directory: DataDirectory, settings: Settings) -> AsyncIterator[IdentityStore]:
+async def identities(directory: DataDirectory, settings: Settings) -> AsyncIterator[WholeStore]:
     """The identity store of a data directory, or the one that its settings name; closed at the end."""
     store = await _opened(directory, settings)
     try:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,13 +10,11 @@ from cyclopts import App, Parameter
 from bartizan.broker.reading import check_files, refusal
 from bartizan.cli.listing import Config, Data, Json, Listing, Words, print_json, show_table
 from bartizan.cli.opening import DEFAULT_DATA, existing, register_of, settings_of
-from bartizan.errors import InvalidValue, NotFound
+from bartizan.errors import InvalidValue
 from bartizan.identity.edit import Names
-from bartizan.identity.register import Register
-from bartizan.model.group import Group
+from bartizan.identity.roles import change_holders, granted, role_with_holders, roles_with_holders
 from bartizan.model.ids import RoleName
-from bartizan.model.principal import ANONYMOUS_ROLE, Identity
-from bartizan.store.ports import Change, Replace, ReplaceGroup
+from bartizan.model.principal import ANONYMOUS_ROLE
 
 app = App(name="role", help="Show the policy's roles and who has them; grant or revoke them.")
 
@@ -98,10 +95,7 @@ def grant(
     group
         A group whose members get it; may be given several times.
     """
-    known = _in_policy(data, config)
-    if role not in known:
-        raise NotFound(f"the policy has no role {role!r}: it has {', '.join(sorted(known)) or 'none'}")
-    change = Names.parse(RoleName, [role], [])
+    change = granted(role, _in_policy(data, config))
     return _changed(data, config, change, (names or [], group), what=f"{role} is granted", as_json=json_output)
 
 
@@ -168,58 +162,16 @@ async def _write(
     data: Path, config: Path | None, change: Names[RoleName], names: Sequence[str], groups: Sequence[str]
 ) -> None:
     async with register_of(data, config) as register:
-        identities = [await register.get(name) for name in names]
-        of_groups = [await register.group(name) for name in groups]
-        changes: list[Change] = [
-            *(Replace(replace(one, roles=change.over(one.roles, f"{one.name} has no role"))) for one in identities),
-            *(
-                ReplaceGroup(replace(one, roles=change.over(one.roles, f"group {one.name} has no role")))
-                for one in of_groups
-            ),
-        ]
-        await register.store.commit(changes)
+        await change_holders(register, change, names, groups)
 
 
 async def _gather(data: Path, config: Path | None) -> list[dict[str, Any]]:
     in_policy = _in_policy(data, config)
     async with register_of(data, config) as register:
-        groups = await register.store.groups()
-        holders = await _holders(register, groups)
-    of_groups = {role for group in groups for role in group.roles}
-    return [
-        {
-            "role": role,
-            "in_policy": role in in_policy,
-            "identity_count": len(holders.get(role, [])),
-            "groups": [str(group.name) for group in groups if role in group.roles],
-        }
-        for role in sorted(in_policy | holders.keys() | of_groups)
-    ]
+        return await roles_with_holders(register, in_policy)
 
 
 async def _show(data: Path, config: Path | None, role: str) -> dict[str, Any]:
     in_policy = _in_policy(data, config)
     async with register_of(data, config) as register:
-        holders = (await _holders(register, await register.store.groups())).get(role, [])
-    if role not in in_policy and not holders:
-        raise NotFound(f"the policy has no role {role!r}, and nobody has it")
-    return {"role": role, "in_policy": role in in_policy, "holders": holders}
-
-
-async def _holders(register: Register, groups: Sequence[Group]) -> dict[str, list[dict[str, Any]]]:
-    """Who has each role, and through what."""
-    by_name = {str(group.name): group for group in groups}
-    found: dict[str, list[dict[str, Any]]] = {}
-    async for identity in register.everyone():
-        for role, through in _ways(identity, by_name).items():
-            found.setdefault(role, []).append({"identity": str(identity.name), "through": through})
-    return found
-
-
-def _ways(identity: Identity, groups: dict[str, Group]) -> dict[str, list[str]]:
-    """Its roles, and how it comes to each: `itself`, or the names of groups."""
-    ways: dict[str, list[str]] = {role: ["itself"] for role in identity.roles}
-    for name in identity.groups:
-        for role in groups[name].roles:
-            ways.setdefault(role, []).append(f"group {name}")
-    return ways
+        return await role_with_holders(register, role, in_policy)

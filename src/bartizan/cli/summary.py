@@ -51,6 +51,7 @@ class Summary:
     ca_fingerprint: str
     places: tuple[Place, ...]
     metrics: str | None
+    api: str | None
     dangers: tuple[Danger, ...]
     subscribe: str | None
     publish: str | None
@@ -58,7 +59,9 @@ class Summary:
     administrator_secret: str | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, prepared: Prepared, settings: Settings, bound: Sequence[Bound], metrics: str | None) -> "Summary":
+    def of(
+        cls, prepared: Prepared, settings: Settings, bound: Sequence[Bound], metrics: str | None, api: str | None
+    ) -> "Summary":
         """The summary of a broker that listens."""
         data = prepared.data
         places = tuple(_place(listener, settings) for listener in bound)
@@ -71,6 +74,7 @@ class Summary:
             ca_fingerprint=prepared.ca_fingerprint,
             places=places,
             metrics=metrics,
+            api=api,
             dangers=dangers(settings),
             subscribe=subscribe,
             publish=publish,
@@ -182,6 +186,8 @@ def _facts(summary: Summary, width: int) -> Iterator[tuple[str, str]]:
             half = (len(fingerprint) + 1) // 2
             fingerprint = f"{fingerprint[:half]}\n{'':{LABEL + 10}}{fingerprint[half:]}"
         yield "fingerprint", f"SHA-256 {fingerprint}"
+    if summary.api:
+        yield "API", f"https://{summary.api}/api/v1"
     if summary.metrics:
         yield "metrics", f"http://{summary.metrics}/metrics"
 

@@ -10,7 +10,7 @@ from typing import Annotated, TextIO
 
 from cyclopts import Parameter
 
-from bartizan.api.serve import ControlServer, address_of, bind_monitoring
+from bartizan.api.serve import ControlServer, address_of, bind_doors
 from bartizan.broker.addresses import require_free
 from bartizan.broker.app import Broker
 from bartizan.broker.descriptors import make_room
@@ -85,7 +85,7 @@ async def _up(
     json_output: bool,
 ) -> int:
     # Everything is bound or nothing: this one first, because the engine binds its own all at once.
-    monitoring = bind_monitoring(settings)
+    doors = bind_doors(settings)
     prepared = await _prepare(root, names, settings)
     journal = Journal(sys.stderr, settings.log, colours=colourful(sys.stderr), held=True)
     told = False
@@ -99,12 +99,12 @@ async def _up(
                 journal=journal,
                 reread=lambda: settings_of(prepared.data, config, overrides),
             ) as broker,
-            ControlServer(broker, monitoring),
+            ControlServer(broker, store, doors),
         ):
             broker.handle_signals()
             _tell_descriptors(journal, settings)
-            metrics = None if monitoring is None else address_of(monitoring)
-            summary = Summary.of(prepared, settings, broker.engine.listeners(), metrics)
+            metrics, api = (None if door is None else address_of(door) for door in (doors.monitoring, doors.api))
+            summary = Summary.of(prepared, settings, broker.engine.listeners(), metrics, api)
             _print(summary, sys.stdout, json_output=json_output)
             told = True
             journal.release()

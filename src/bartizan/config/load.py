@@ -119,6 +119,7 @@ def _resolve(raw: dict[str, Any], base: Path) -> None:
     tables: list[tuple[Any, tuple[str, ...]]] = [
         (raw.get("policy"), ("file",)),
         (raw.get("store"), ("identities_password_file",)),
+        (raw.get("api"), ("certificate_file", "key_file")),
     ]
     listeners = raw["listeners"] if isinstance(raw.get("listeners"), dict) else {}
     tables += [(listener, PATH_KEYS) for listener in listeners.values()]

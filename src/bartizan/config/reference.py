@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from bartizan.config.api import ApiSettings
 from bartizan.config.authenticators import KINDS, PasswordSettings
 from bartizan.config.credentials import CredentialSettings
 from bartizan.config.detect import DetectSettings
@@ -44,6 +45,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[detect]", DetectSettings),
     ("[playbooks.NAME]", Playbook),
     ("[alerts.NAME]", Alert),
+    ("[api]", ApiSettings),
     ("[http]", HttpSettings),
     ("[log]", LogSettings),
 )

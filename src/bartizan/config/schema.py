@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from bartizan.config.api import ApiSettings
 from bartizan.config.authenticators import AuthenticatorName, AuthenticatorSettings, PasswordSettings
 from bartizan.config.certificate import CertificateRules
 from bartizan.config.credentials import CredentialSettings
@@ -195,6 +196,7 @@ class Settings(BaseModel):
     playbooks: dict[Name, Playbook] = Field(
         default_factory=dict, max_length=64, description="What is done about findings."
     )
+    api: ApiSettings = Field(default_factory=ApiSettings, description="The REST API for operators.")
     http: HttpSettings = Field(default_factory=HttpSettings, description="Metrics and health.")
     log: LogSettings = Field(default_factory=LogSettings, description="What is written to standard error.")
 
@@ -204,6 +206,8 @@ class Settings(BaseModel):
         places = [(name, listener.bind) for name, listener in self.listeners.items()]
         if self.http.bind is not None:
             places.append(("[http]", self.http.bind))
+        if self.api.address is not None:
+            places.append(("[api]", self.api.address))
         for name, bind in places:
             if bind in seen and not bind.endswith(":0"):
                 raise ValueError(f"{seen[bind]} and {name} both bind {bind}: give each an address of its own")

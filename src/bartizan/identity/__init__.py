@@ -2,8 +2,10 @@
 
 register   adds, changes and removes identities and groups in a store
 rotation   one credential after another, both live for a while; who still uses the old one
+renewal    a new password, shown once
 edit       a change as people ask for it: gain this, lose that, leave the rest
 records    identities as plain values, for JSON and CSV
+listing    lists of them, filtered, and one with its credentials; groups, roles: the same of these
 csv_file   identities from CSV and to it, all or nothing
 hashes     those of other brokers, until the next login
 passwords  argon2id hashes, generated secrets

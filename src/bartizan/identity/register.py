@@ -218,9 +218,8 @@ class Register:
         await self._store.commit([*map(Replace, taken), RemoveGroup(group.name)])
         return len(members)
 
-    async def everyone(self) -> AsyncIterator[Identity]:
-        """Every identity, in order of name."""
-        after = ""
+    async def everyone(self, after: str = "") -> AsyncIterator[Identity]:
+        """Every identity, or those behind a name, in order of name."""
         while page := await self._store.page(after, PAGE):
             for identity in page:
                 yield identity

@@ -156,6 +156,11 @@ class CompiledPolicy:
         """The root of each tenant, by name."""
         return self._tenants
 
+    @property
+    def role_names(self) -> frozenset[str]:
+        """The roles that it has."""
+        return frozenset(self._roles)
+
     def client_ids(self, roles: Iterable[str]) -> tuple[str, ...]:
         """Which Client Identifiers an identity of these roles may use (`policy.naming`); one is enough."""
         return self._namings("client_id", roles)

@@ -179,3 +179,7 @@ class IdentityStore(IdentityDirectory, Protocol):
     async def close(self) -> None:
         """Lets go of files and connections. Calling it twice is no error."""
         ...
+
+
+class WholeStore(IdentityStore, OperatorStore, Protocol):
+    """Identities, and the people who run the broker, in one place."""

@@ -9,12 +9,13 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from bartizan.cli.duration import parse_duration
-from bartizan.cli.listing import Config, Data, Json, last_seen
+from bartizan.cli.listing import Config, Data, Json
 from bartizan.cli.observed import ANONYMOUS, beside, observations_of, patch_text
 from bartizan.cli.opening import DEFAULT_DATA, existing, identities, settings_of
 from bartizan.cli.policy.files import Named
 from bartizan.cli.policy.reading import counted, in_force, stored
 from bartizan.errors import InvalidValue
+from bartizan.identity.listing import last_seen
 from bartizan.policy.narrow import Advice, Period, narrow, narrowed
 from bartizan.policy.places import Places
 from bartizan.policy.subject import Subject

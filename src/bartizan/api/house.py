@@ -1,0 +1,83 @@
+"""What the routes work on: the broker, who runs it, and the logins. One for both doors."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from bartizan.api.caller import Caller
+from bartizan.api.sessions import Sessions
+from bartizan.authn.operators import OperatorLogin
+from bartizan.broker.app import Broker
+from bartizan.config.api import ApiSettings
+from bartizan.errors import NotFound
+from bartizan.identity.register import Register
+from bartizan.model.actor import Actor
+from bartizan.model.operator import Operator
+from bartizan.model.principal import Identity
+from bartizan.policy.tenants import tenant_of
+from bartizan.store.ports import OperatorStore
+
+
+class House:
+    """The broker, as the routes see it."""
+
+    def __init__(
+        self, broker: Broker, operators: OperatorStore, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self.broker = broker
+        self.operators = operators
+        self.now = now
+        self.sessions = Sessions(self.settings, now)
+        self.login = OperatorLogin(operators, broker.settings.passwords, now=now)
+
+    @property
+    def settings(self) -> ApiSettings:
+        """`[api]`."""
+        return self.broker.settings.api
+
+    @property
+    def register(self) -> Register:
+        """The identities."""
+        return Register(self.broker.store)
+
+    async def changed(self) -> None:
+        """Identities were written: the broker takes them over now, not at its next look."""
+        await self.broker.directory.refresh()
+
+    def tell(self, what: str, actor: Actor, **fields: object) -> None:
+        """An event: who, from where, and what."""
+        self.broker.journal.note(what, operator=actor.name, address=actor.address, way=actor.way.value, **fields)
+
+    def tenant_of(self, identity: Identity) -> str | None:
+        """Whose client it is, by the policy in force."""
+        return tenant_of(dict(identity.attributes), self.broker.in_force.policy.tenants)
+
+    async def identity(self, caller: Caller, name: str) -> Identity:
+        """The identity, if the caller sees it; else `NotFound`, as if there were none."""
+        found = await self.register.get(name)
+        if not caller.sees(self.tenant_of(found)):
+            raise NotFound(f"there is no identity {name!r}")
+        return found
+
+    async def operator(self, name: str) -> Operator:
+        """The operator, or `NotFound`."""
+        found = await self.operators.operator(name)
+        if found is None:
+            raise NotFound(f"there is no operator {name!r}")
+        return found
+
+
+def _house(request: Request) -> House:
+    return request.app.state.house
+
+
+def _caller(request: Request) -> Caller:
+    # Set by the guard of the route before anything else is looked at.
+    return request.state.caller
+
+
+Housed = Annotated[House, Depends(_house)]
+Calling = Annotated[Caller, Depends(_caller)]

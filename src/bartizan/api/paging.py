@@ -1,0 +1,87 @@
+"""Lists by pages: a cursor says behind which item the next one begins, whatever was added or removed meanwhile."""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any, Final, Generic, TypeVar
+
+from fastapi import Depends, Query
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+LIMIT_MAX: Final = 1_000
+CURSOR_CHARS_MAX: Final = 2_048
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+
+
+class Page(BaseModel, Generic[T]):
+    """A part of a list."""
+
+    items: list[T]
+    next: str | None = Field(description="The cursor of the page behind this one, for `after`; null at the end.")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a list is asked for."""
+
+    after: str
+    limit: int
+
+    def cursor(self) -> tuple[Any, ...] | None:
+        """What a cursor stands for; None for the beginning; 422 if it is none of ours."""
+        if not self.after:
+            return None
+        try:
+            told = json.loads(base64.urlsafe_b64decode(self.after.encode()))
+        except (ValueError, binascii.Error, RecursionError):
+            told = None
+        if not isinstance(told, list) or not all(isinstance(one, str | int | float) for one in told):
+            raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "this cursor is none: use `next` of the page before")
+        return tuple(told)
+
+
+def _part(
+    after: Annotated[str, Query(max_length=CURSOR_CHARS_MAX, description="`next` of the page before.")] = "",
+    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Items of a page.")] = 100,
+) -> Part:
+    return Part(after, limit)
+
+
+Parted = Annotated[Part, Depends(_part)]
+
+
+def cursor_of(*values: str | float) -> str:
+    """A cursor for what these say."""
+    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
+
+
+def page_of(rows: Sequence[Row], part: Part, name: str, sort: str) -> dict[str, Any]:
+    """The part of these rows, in order of field `sort`, backwards with `-` before it; `name` tells rows apart."""
+    field, down = sort.removeprefix("-"), sort.startswith("-")
+
+    def place(row: Row) -> tuple[Any, str]:
+        value = row.get(field)
+        return (value if isinstance(value, str | int | float) else str(value or ""), str(row[name]))
+
+    ordered = sorted(rows, key=place, reverse=down)
+    cursor = part.cursor()
+    if cursor is not None:
+        ordered = _behind(ordered, cursor, place, down=down)
+    page = ordered[: part.limit]
+    more = len(ordered) > len(page)
+    return {"items": page, "next": cursor_of(*place(page[-1])) if more and page else None}
+
+
+def _behind(
+    ordered: Sequence[Row], cursor: tuple[Any, ...], place: Callable[[Row], tuple[Any, str]], *, down: bool
+) -> list[Row]:
+    try:
+        return [row for row in ordered if (place(row) < cursor if down else place(row) > cursor)]
+    except TypeError:
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "this cursor belongs to another list or order") from None

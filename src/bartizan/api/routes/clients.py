@@ -1,0 +1,104 @@
+"""Who is connected."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from fastapi import Path, Query
+
+from bartizan.api import schemas
+from bartizan.api.caller import Caller
+from bartizan.api.house import Calling, House, Housed
+from bartizan.api.paging import Page, Parted, page_of
+from bartizan.api.permissions import Permission
+from bartizan.api.routing import Routes
+from bartizan.broker.ended import every_client
+from bartizan.broker.ports import ADMINISTRATIVE_ACTION, ORDERED_REASONS
+from bartizan.errors import InvalidValue, NotFound
+
+ROUTES = Routes("clients")
+
+Pattern = Annotated[str, Query(max_length=256, description="A pattern; `*` and `?` stand for any characters.")]
+Order = Literal["client_id", "-client_id", "connected_at", "-connected_at", "messages_in", "-messages_in",
+                "messages_out", "-messages_out", "queued", "-queued"]  # fmt: skip
+ClientId = Annotated[str, Path(max_length=4_096)]
+Tenant = Annotated[str | None, Query(max_length=128, description="The tenant whose client it is.")]
+
+_VERSIONS = {"V31": "3.1", "V311": "3.1.1", "V5": "5.0"}
+
+
+@ROUTES.on("GET", "/clients", Permission.LOOK, response_model=Page[schemas.Client])
+async def list_clients(  # noqa: PLR0913  one for each filter
+    house: Housed,
+    caller: Calling,
+    part: Parted,
+    *,
+    match: Pattern = "*",
+    identity: Pattern = "*",
+    listener: Annotated[str | None, Query(max_length=64)] = None,
+    role: Annotated[str | None, Query(max_length=128)] = None,
+    address: Annotated[str | None, Query(max_length=64)] = None,
+    sort: Order = "client_id",
+) -> Mapping[str, Any]:
+    """List connected clients."""
+
+    def fits(client: Mapping[str, Any]) -> bool:
+        return (
+            caller.sees(client.get("tenant"))
+            and listener in {None, client["listener"]}
+            and address in {None, client["address"]}
+            and (role is None or role in client["roles"])
+            and fnmatchcase(client["client_id"], match)
+            and fnmatchcase(client["identity"] or "", identity)
+        )
+
+    found = await asyncio.to_thread(lambda: [_told(one) for one in every_client(house.broker.engine) if fits(one)])
+    return page_of(found, part, "client_id", sort)
+
+
+@ROUTES.on("GET", "/clients/{client_id:path}", Permission.LOOK, response_model=schemas.Client)
+async def show_client(house: Housed, caller: Calling, client_id: ClientId, tenant: Tenant = None) -> Mapping[str, Any]:
+    """Show a connected client."""
+    return _told(await _found(house, caller, client_id, tenant))
+
+
+@ROUTES.on("DELETE", "/clients/{client_id:path}", Permission.DISCONNECT, status=HTTPStatus.NO_CONTENT)
+async def disconnect_client(
+    house: Housed,
+    caller: Calling,
+    client_id: ClientId,
+    tenant: Tenant = None,
+    reason: Annotated[
+        int, Query(ge=0x80, le=0xFF, description="Reason Code of the DISCONNECT.")
+    ] = ADMINISTRATIVE_ACTION,
+) -> None:
+    """Disconnect a client. Its Session stays, and it may come again."""
+    if reason not in ORDERED_REASONS:
+        known = ", ".join(f"{code} ({code:#04x})" for code in sorted(ORDERED_REASONS))
+        raise InvalidValue(f"a server sends no {reason} by order: {known}")
+    client = await _found(house, caller, client_id, tenant)
+    if not house.broker.engine.disconnect(client_id, reason, client.get("tenant")):
+        raise NotFound(f"no client {client_id!r} is connected")
+
+
+async def _found(house: House, caller: Caller, client_id: str, tenant: str | None) -> Mapping[str, Any]:
+    named = await asyncio.to_thread(_named, house, client_id)
+    seen = [one for one in named if caller.sees(one.get("tenant")) and (tenant is None or one.get("tenant") == tenant)]
+    if not seen:
+        raise NotFound(f"no client {client_id!r} is connected")
+    if len(seen) > 1:
+        raise InvalidValue(f"several tenants have a client {client_id!r}: say whose with ?tenant=")
+    return seen[0]
+
+
+def _named(house: House, client_id: str) -> list[Mapping[str, Any]]:
+    return [one for one in every_client(house.broker.engine) if one["client_id"] == client_id]
+
+
+def _told(client: Mapping[str, Any]) -> dict[str, Any]:
+    told = {name: client.get(name) for name in schemas.Client.model_fields}
+    connected_at = datetime.fromtimestamp(client["connected_at_ms"] / 1000, UTC).isoformat()
+    return told | {"version": _VERSIONS.get(client["version"], client["version"]), "connected_at": connected_at}

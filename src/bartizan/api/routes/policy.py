@@ -1,0 +1,104 @@
+"""The policy: what decides now, what decided before, whether texts are one, what was refused."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC
+from typing import Annotated, Any, Literal
+
+from fastapi import Path, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from bartizan.api import schemas
+from bartizan.api.house import House, Housed
+from bartizan.api.paging import Page, Parted, page_of
+from bartizan.api.permissions import Permission
+from bartizan.api.routing import Routes
+from bartizan.broker.history import History
+from bartizan.errors import InvalidValue
+from bartizan.model.observation import Watched
+from bartizan.policy import check_all
+from bartizan.policy.payload import is_schema
+from bartizan.store.observations import ObservationStore
+
+ROUTES = Routes("policy")
+
+FILES_MAX = 256
+NAME_CHARS_MAX = 128
+
+
+class Texts(BaseModel):
+    """The files of a policy by name, together one policy."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    files: Annotated[
+        dict[Annotated[str, Field(min_length=1, max_length=NAME_CHARS_MAX)], str],
+        Field(min_length=1, max_length=FILES_MAX),
+    ]
+
+
+@ROUTES.on("GET", "/policy", Permission.LOOK_ALL, response_model=schemas.PolicyInForce)
+async def show_policy(house: Housed) -> dict[str, Any]:
+    """Show the policy that decides now."""
+    in_force = house.broker.in_force
+    return {
+        "digest": in_force.policy.digest,
+        "epoch": in_force.epoch,
+        "files": [str(file) for file in await asyncio.to_thread(house.broker.policy_to_read)],
+        "roles": sorted(in_force.policy.role_names),
+        "tenants": sorted(in_force.policy.tenants),
+    }
+
+
+@ROUTES.on("POST", "/policy/check", Permission.LOOK_ALL, response_model=schemas.PolicyCheck)
+async def check_policy(body: Texts) -> dict[str, Any]:
+    """Check whether texts are a policy. Nothing is changed."""
+    wrong = [name for name in body.files if not is_schema(name) and ("/" in name or "\\" in name)]
+    if wrong:
+        raise InvalidValue("a file of a policy has a name without a way: plant.toml")
+    result = await asyncio.to_thread(check_all, sorted(body.files.items()))
+    return {
+        "ok": result.ok,
+        "digest": None if result.compiled is None else result.compiled.digest,
+        "errors": [asdict(problem) for problem in result.errors],
+        "warnings": [asdict(problem) for problem in result.warnings],
+    }
+
+
+@ROUTES.on("GET", "/policy/versions", Permission.LOOK_ALL, response_model=Page[schemas.PolicyVersion])
+async def list_policy_versions(
+    house: Housed, part: Parted, sort: Literal["number", "-number"] = "-number"
+) -> Mapping[str, Any]:
+    """List the versions of the policy that are on record."""
+    versions = await asyncio.to_thread(_history(house).versions)
+    return page_of([version.as_dict() for version in versions], part, "number", sort)
+
+
+@ROUTES.on("GET", "/policy/versions/{number}/files", Permission.LOOK_ALL, response_model=dict[str, str])
+async def read_policy_version(house: Housed, number: Annotated[int, Path(ge=1, le=2**31)]) -> dict[str, str]:
+    """Read the files of a version."""
+    files = await asyncio.to_thread(_history(house).read, number)
+    return {name: content.decode(errors="replace") for name, content in files.items()}
+
+
+@ROUTES.on("GET", "/denials", Permission.LOOK_ALL, response_model=Page[schemas.Denial])
+async def list_denials(
+    house: Housed,
+    part: Parted,
+    identity: Annotated[str, Query(max_length=128)] = "",
+    since: AwareDatetime | None = None,
+    sort: Literal["number", "-number", "count", "-count", "last_at", "-last_at"] = "-last_at",
+) -> Mapping[str, Any]:
+    """List what the policy refused: by identity, action, topic and rule, with how often."""
+    await house.broker.watching.write()
+    store = ObservationStore(house.broker.data.observations)
+    found = await asyncio.to_thread(store.observations, Watched.DENIED, since=since, identity=identity)
+    rows = [{name: getattr(each, name) for name in schemas.Denial.model_fields} for each in found]
+    return page_of(
+        [row | {"last_at": row["last_at"].astimezone(UTC).isoformat()} for row in rows], part, "number", sort
+    )
+
+
+def _history(house: House) -> History:
+    return History(house.broker.data.policy_history, versions_max=house.broker.settings.policy.history_max)

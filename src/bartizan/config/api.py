@@ -1,0 +1,71 @@
+"""`[api]`: where operators reach the REST API, and how long a login is good."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from bartizan.config.listener import parse_bind
+from bartizan.model.operator import OperatorRole
+
+OFF = "off"
+DEFAULT_BIND = "127.0.0.1:8444"
+
+
+def _parse_place(text: str) -> str:
+    if text == OFF:
+        return text
+    place = parse_bind(text)
+    if place.startswith("unix:"):
+        raise ValueError("the control socket is there already: write an address and a port, such as 127.0.0.1:8444")
+    return place
+
+
+class ApiSettings(BaseModel):
+    """`[api]`: the REST API for operators, over TLS 1.3. It has a login; the control socket serves it without one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bind: Annotated[str, AfterValidator(_parse_place)] = Field(
+        DEFAULT_BIND,
+        description='Address and port, such as "127.0.0.1:8444" or "[::]:8444". "off": the control socket alone.',
+    )
+    certificate_file: Path | None = Field(
+        None, description="Certificate chain (PEM). Default: the data directory's own, made by its CA."
+    )
+    key_file: Path | None = Field(None, description="Private key of the certificate (PEM).")
+    mfa_roles: tuple[OperatorRole, ...] = Field(
+        (OperatorRole.SECURITY, OperatorRole.ADMIN),
+        description=(
+            "Roles that count only after a login with two factors, or by a passkey. Who logs in with a password alone "
+            "has its other roles."
+        ),
+    )
+    idle_s: Annotated[int, Field(strict=True, ge=60, le=86_400)] = Field(
+        1_800, description="A login that was not used for so long ends."
+    )
+    session_s: Annotated[int, Field(strict=True, ge=300, le=604_800)] = Field(
+        43_200, description="A login ends after so long, used or not."
+    )
+    proof_s: Annotated[int, Field(strict=True, ge=60, le=86_400)] = Field(
+        900, description="What is dangerous asks for a proof that is not older than this: `POST /session/proof`."
+    )
+    requests_per_s: Annotated[int, Field(strict=True, ge=1, le=100_000)] = Field(
+        50, description="Requests of one address per second; as many again may come at once. Beyond: 429."
+    )
+    body_bytes_max: Annotated[int, Field(strict=True, ge=1_024, le=268_435_456)] = Field(
+        1_048_576, description="A larger body is refused (413)."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together")
+        if self.idle_s > self.session_s:
+            raise ValueError("idle_s is longer than session_s: it would never be met")
+        return self
+
+    @property
+    def address(self) -> str | None:
+        """Where to listen; None where only the control socket serves."""
+        return None if self.bind == OFF else self.bind

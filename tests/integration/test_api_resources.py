@@ -1,0 +1,245 @@
+"""What the routes do, on a running broker with real clients: the same as the command line, by the same functions."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import pytest
+
+from tests.integration.api import Api, serving
+
+TENANTS = """
+[tenants.plant-a]
+root = "a"
+
+[tenants.plant-b]
+root = "b"
+
+[roles.press]
+permit = [{ action = "all", filter = "presses/#" }]
+"""
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Api]:
+    with serving(None, "api.requests_per_s=10000") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def security(api: Api):
+    return api.as_("security", "operator")
+
+
+def until(is_so, within_s: float = 10.0) -> None:
+    ends = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+def connected(api: Api, name: str) -> mqtt.Client:
+    bundle = api.broker.enrol(name, role="press", site="chicago")
+    client = mqtt.Client(
+        mqtt.CallbackAPIVersion.VERSION2, client_id=name, protocol=mqtt.MQTTv5, reconnect_on_failure=False
+    )
+    client.tls_set(bundle.ca_file, bundle.certificate_file, bundle.key_file)
+    client.username_pw_set(name)
+    client.connect(api.broker.host, api.broker.port)
+    client.loop_start()
+    until(client.is_connected)
+    return client
+
+
+def test_clients_are_listed_found_shown_and_disconnected(api, security):
+    names = ["press-01", "press-02", "press-03"]
+    clients = [connected(api, name) for name in names]
+    gone: list[int] = []
+
+    def ended(*told: Any) -> None:
+        gone.append(told[3].value)
+
+    clients[1].on_disconnect = ended
+    listed = security.get("/clients", params={"match": "press-*", "limit": 2}).json()
+    assert [one["client_id"] for one in listed["items"]] == names[:2]
+    rest = security.get("/clients", params={"match": "press-*", "limit": 2, "after": listed["next"]}).json()
+    assert [one["client_id"] for one in rest["items"]] == names[2:]
+    assert rest["next"] is None
+    down = security.get("/clients", params={"match": "press-*", "sort": "-client_id"}).json()
+    assert [one["client_id"] for one in down["items"]] == names[::-1]
+    assert security.get("/clients", params={"role": "dashboard"}).json()["items"] == []
+    shown = security.get("/clients/press-02").json()
+    assert shown["identity"] == "press-02"
+    assert shown["version"] == "5.0"
+    assert security.delete("/clients/press-02", params={"reason": 0x80}).status_code == 422
+    assert security.delete("/clients/press-02").status_code == 204
+    until(lambda: gone)
+    assert gone == [0x98]
+    assert security.get("/clients/press-02").status_code == 404
+    assert clients[0].is_connected()
+    for client in clients:
+        client.disconnect()
+        client.loop_stop()
+
+
+def test_an_identity_lives_from_its_making_to_its_end(security):
+    made = security.post("/identities", json={"identity": "robot-1", "roles": ["press"], "note": "hall 2"})
+    assert made.status_code == 201
+    assert made.json()["credentials"] == []
+    again = security.post("/identities", json={"identity": "robot-1"})
+    assert (again.status_code, again.json()["type"]) == (409, "urn:bartizan:problem:already-exists")
+    changed = security.patch("/identities/robot-1", json={"note": "hall 3", "attributes": {"site": "berlin"}})
+    assert changed.json()["attributes"] == {"site": "berlin"}
+    assert changed.json()["note"] == "hall 3"
+    secret = security.post("/identities/robot-1/credentials", json={}).json()["password"]
+    shown = security.get("/identities/robot-1")
+    assert [one["kind"] for one in shown.json()["credentials"]] == ["password"]
+    assert secret not in shown.text
+    assert "hash" not in shown.text
+    credential = shown.json()["credentials"][0]["id"]
+    assert security.delete(f"/identities/robot-1/credentials/{credential}").status_code == 204
+    assert security.get("/identities/robot-1").json()["credentials"][0]["live"] is False
+    assert security.delete("/identities/robot-1/credentials/none").status_code == 404
+    assert security.delete("/identities/robot-1").status_code == 204
+    assert security.get("/identities/robot-1").status_code == 404
+
+
+def test_what_somebody_else_changed_meanwhile_is_not_overwritten(security):
+    etag = security.post("/identities", json={"identity": "robot-2"}).headers["etag"]
+    assert security.patch("/identities/robot-2", json={"note": "one"}, headers={"if-match": etag}).status_code == 200
+    late = security.patch("/identities/robot-2", json={"note": "two"}, headers={"if-match": etag})
+    assert (late.status_code, late.json()["type"]) == (412, "urn:bartizan:problem:changed-meanwhile")
+    assert security.get("/identities/robot-2").json()["note"] == "one"
+    assert security.delete("/identities/robot-2", headers={"if-match": etag}).status_code == 412
+
+
+def test_a_change_that_is_sent_twice_is_done_once(api, security):
+    headers = {"idempotency-key": "8c1f"}
+    first = security.post("/identities", json={"identity": "robot-3"}, headers=headers)
+    again = security.post("/identities", json={"identity": "robot-3"}, headers=headers)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json() == first.json()
+    assert again.headers["idempotency-replayed"] == "true"
+    other = security.post("/identities", json={"identity": "robot-4"}, headers=headers)
+    assert other.status_code == 422
+    stranger = api.as_("security").post("/identities", json={"identity": "robot-3"}, headers=headers)
+    assert stranger.status_code == 409, "a key is its operator's own"
+
+
+def test_an_operator_enrols_and_quarantines_but_gives_no_role(api):
+    client = api.as_("operator")
+    assert client.post("/identities", json={"identity": "robot-5"}).status_code == 201
+    until_ = "2099-01-01T00:00:00Z"
+    words = {"state": "quarantined", "quarantined_until": until_, "quarantine_reason": "odd topics"}
+    assert client.patch("/identities/robot-5", json=words).json()["state"] == "quarantined"
+    for more in ({"add_roles": ["press"]}, {"add_groups": ["line"]}, {"attributes": {"site": "x"}}):
+        assert client.patch("/identities/robot-5", json=more).status_code == 403
+    assert client.post("/identities/robot-5/credentials", json={}).status_code == 403
+    assert client.delete("/identities/robot-5").status_code == 403
+
+
+def test_identities_come_page_by_page(security):
+    for number in range(5):
+        assert security.post("/identities", json={"identity": f"page-{number}"}).status_code == 201
+    names: list[str] = []
+    after = ""
+    while after is not None:
+        page = security.get("/identities", params={"match": "page-*", "limit": 2, "after": after}).json()
+        assert len(page["items"]) <= 2
+        names += [one["identity"] for one in page["items"]]
+        after = page["next"]
+    assert names == [f"page-{number}" for number in range(5)]
+    assert security.get("/identities", params={"after": "no cursor"}).status_code == 422
+
+
+def test_groups_and_roles_as_the_command_line_has_them(security):
+    for name in ("member-1", "member-2"):
+        security.post("/identities", json={"identity": name})
+    made = security.post("/groups", json={"group": "line-3", "roles": ["press"]})
+    assert made.status_code == 201
+    changed = security.patch(
+        "/groups/line-3",
+        json={"add_members": ["member-1", "member-2"]},
+        headers={"if-match": made.headers["etag"]},
+    )
+    assert changed.json()["members"] == ["member-1", "member-2"]
+    assert security.get("/groups").json()["items"][0]["member_count"] == 2
+    holders = {one["identity"]: one["through"] for one in security.get("/roles/press").json()["holders"]}
+    assert holders["member-1"] == ["group line-3"]
+    assert security.post("/roles/press/grants", json={"identities": ["member-1"]}).status_code == 204
+    assert security.get("/identities/member-1").json()["roles"] == ["press"]
+    assert security.post("/roles/press/revocations", json={"identities": ["member-1"]}).status_code == 204
+    assert security.post("/roles/nothing/grants", json={"identities": ["member-1"]}).status_code == 404
+    assert security.delete("/groups/line-3").status_code == 409, "somebody is in it"
+    assert security.delete("/groups/line-3", params={"with_members": True}).status_code == 204
+
+
+def test_the_policy_is_shown_checked_and_what_it_refused_listed(api, security):
+    in_force = security.get("/policy").json()
+    assert "press" in in_force["roles"]
+    good = {"files": {"plant.toml": '[roles.a]\npermit = [{ action = "publish", filter = "a" }]\n'}}
+    assert security.post("/policy/check", json=good).json()["ok"] is True
+    bad = security.post("/policy/check", json={"files": {"plant.toml": "[roles.\n"}}).json()
+    assert bad["ok"] is False
+    assert bad["errors"][0]["line"] == 1
+    assert security.post("/policy/check", json={"files": {"../plant.toml": ""}}).status_code == 422
+    client = connected(api, "press-09")
+    client.publish("nothing/of/its/own", b"x", qos=1)
+    until(lambda: security.get("/denials", params={"identity": "press-09"}).json()["items"])
+    denied = security.get("/denials", params={"identity": "press-09"}).json()["items"][0]
+    assert denied["topic"] == "nothing/of/its/own"
+    client.disconnect()
+    client.loop_stop()
+
+
+def test_the_broker_says_what_it_is(api):
+    admin = api.as_("admin")
+    assert admin.get("/status").json()["state"] == "ready"
+    assert admin.get("/listeners").json()[0]["tls"] is True
+    assert admin.get("/dangers").json() == []
+    assert admin.get("/config").json()["api"]["mfa_roles"] == ["security", "admin"]
+    assert "bartizan_identities" in admin.get("/metrics").text
+    assert api.open().get("/health").text == "ready\n"
+    assert admin.post("/reload").json()["refused"] == []
+
+
+def test_a_tenants_operator_sees_and_changes_its_own_alone():
+    with serving(TENANTS, "api.requests_per_s=10000") as api:
+        everyone, own = api.as_("security"), api.as_("security", "operator", tenant="plant-a")
+        for name, tenant in (("of-a", "plant-a"), ("of-b", "plant-b")):
+            words = {"identity": name, "attributes": {"tenant": tenant}, "roles": ["press"]}
+            assert everyone.post("/identities", json=words).status_code == 201
+        assert [one["identity"] for one in own.get("/identities").json()["items"]] == ["of-a"]
+        assert own.get("/identities/of-b").status_code == 404
+        assert own.patch("/identities/of-b", json={"state": "disabled"}).status_code == 404
+        assert own.delete("/identities/of-b").status_code == 404
+        assert own.post("/identities/of-b/credentials", json={}).status_code == 404
+        assert own.delete("/identities/of-b/credentials").status_code == 404
+        assert own.patch("/identities/of-a", json={"attributes": {"tenant": "plant-b"}}).status_code == 403
+        assert own.patch("/identities/of-a", json={"remove_attributes": ["tenant"]}).status_code == 403
+        assert own.post("/identities", json={"identity": "new", "attributes": {"tenant": "plant-b"}}).status_code == 403
+        assert own.post("/identities", json={"identity": "new"}).json()["attributes"] == {"tenant": "plant-a"}
+
+
+def test_every_change_is_told_with_who_and_from_where(monkeypatch):
+    with serving(None) as api:
+        told: list[tuple[str, dict[str, object]]] = []
+
+        def note(kind: str, /, **fields: object) -> None:
+            told.append((kind, fields))
+
+        monkeypatch.setattr(api.broker._running.broker.journal, "note", note)
+        operator = api.operator("security")
+        client, _ = api.login(operator)
+        client.post("/identities", json={"identity": "seen-1"})
+        client.delete("/identities/nobody-here")
+        api.at_socket().post("/identities", json={"identity": "seen-2"})
+        acted = [fields for kind, fields in told if kind == "operator_acted"]
+        assert [(one["operator"], one["outcome"], one["way"]) for one in acted[:2]] == [
+            (operator.name, "201", "session"),
+            (operator.name, "404", "session"),
+        ]
+        assert acted[0]["request"] == "POST /api/v1/identities"
+        assert acted[0]["address"] == "127.0.0.1"
+        assert acted[2]["way"] == "socket"
