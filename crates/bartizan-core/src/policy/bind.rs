@@ -229,3 +229,36 @@ fn value(source: &Source, who: &Identity<'_>) -> Option<Arc<str>> {
 fn attribute(wanted: &str, who: &Identity<'_>) -> Option<Arc<str>> {
     who.attributes.iter().find(|(name, _)| **name == *wanted).map(|(_, value)| Arc::clone(value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IMAGE: &str = r#"{"format":3,"tenants":[{"name":"acme","root":"plants/acme"}],"roles":[
+        {"name":"sized","limits":{},"rules":[{"name":"s","effect":"permit","actions":["publish"],"pattern":["many"],
+            "qos_max":2,"retain":true,"when":{"payload_bytes_min":1}}]},
+        {"name":"plain","limits":{},"rules":[{"name":"p","effect":"permit","actions":["publish"],"pattern":["many"],
+            "qos_max":2,"retain":true,"when":{"qos":[1]}}]}]}"#;
+
+    fn grants(role: &str, tenant: Option<&str>) -> Grants {
+        let image = Arc::new(Image::load(IMAGE.as_bytes()).unwrap());
+        let tenant = tenant.and_then(|name| image.tenant(name)).cloned();
+        let set = Arc::new(image.role_set(&[Arc::from(role)]).of_tenant(tenant));
+        set.bind(&Identity::default(), &OpenWindows::default())
+    }
+
+    #[test]
+    fn what_a_tenants_client_sees_is_shown_without_the_root() {
+        let (of_acme, of_none) = (grants("plain", Some("acme")), grants("plain", None));
+        assert_eq!(usize::from(of_acme.root_len()), of_acme.tenant().unwrap().root().len());
+        assert_eq!(of_none.root_len(), 0);
+        assert_eq!((of_acme.shown("plants/acme/line/1"), of_acme.shown("other")), ("line/1", "other"));
+        assert_eq!(of_none.shown("plants/acme/line/1"), "plants/acme/line/1");
+    }
+
+    #[test]
+    fn content_is_looked_at_only_where_a_rule_asks_for_it() {
+        assert!(grants("sized", None).is_about_content());
+        assert!(!grants("plain", None).is_about_content() && !grants("nobody", None).is_about_content());
+    }
+}

@@ -279,6 +279,32 @@ mod tests {
     }
 
     #[test]
+    fn a_unix_socket_is_local_and_in_no_network() {
+        let everywhere =
+            || [Network::parse("0.0.0.0/0"), Network::parse("::/0")].map(|one| Place::Network(one.unwrap()));
+        let counts = |places: Vec<Place>, address| {
+            let condition = Condition { places: Some(places), ..Condition::default() };
+            condition.counts(NOBODY, Some(&Circumstances { address, ..there() }), &OpenWindows::default())
+        };
+        assert_eq!(counts(vec![Place::Local], None), Counts::Yes);
+        assert_eq!(counts(vec![Place::Local], there().address), Counts::No);
+        assert_eq!(counts(everywhere().into(), None), Counts::No);
+        assert_eq!(counts(everywhere().into(), there().address), Counts::Yes);
+    }
+
+    #[test]
+    fn each_of_the_words_about_a_connection_is_open_while_nobody_is_connected() {
+        for condition in [
+            listeners(&["wss"]),
+            Condition { places: Some(vec![Place::Local]), ..Condition::default() },
+            Condition { methods: Some(vec!["password".into()]), ..Condition::default() },
+            Condition { strengths: Some(vec![StrengthWord::Mfa]), ..Condition::default() },
+        ] {
+            assert_eq!(condition.counts(NOBODY, None, &OpenWindows::default()), Counts::AsPermit, "{condition:?}");
+        }
+    }
+
+    #[test]
     fn nobody_gains_from_an_attribute_that_he_lacks() {
         let site =
             Condition { attributes: vec![("site".into(), vec!["a".into(), "b".into()])], ..Condition::default() };
@@ -348,6 +374,15 @@ mod tests {
         ] {
             assert!(!message.holds(&wrong), "{wrong:?}");
         }
-        assert!(MessageCondition::default().is_empty() && !message.is_empty() && message.is_about_content());
+        assert!(MessageCondition::default().is_empty() && !message.is_empty());
+        let plain = MessageCondition { qos: Some(1), retain: Some(true), ..MessageCondition::default() };
+        assert!(!plain.is_about_content(), "these are looked at without the properties");
+        for about_content in [
+            MessageCondition { payload_bytes: message.payload_bytes, ..plain.clone() },
+            MessageCondition { content_types: message.content_types, ..plain.clone() },
+            MessageCondition { is_utf8: message.is_utf8, ..plain },
+        ] {
+            assert!(about_content.is_about_content(), "{about_content:?}");
+        }
     }
 }

@@ -238,6 +238,21 @@ mod tests {
       {"name":"sys","limits":{},"rules":[
         {"name":"sys.0","effect":"permit","actions":["subscribe"],"pattern":[{"lit":"$SYS"},"many"],"qos_max":2,"retain":true}]}]}"##;
 
+    #[test]
+    fn each_reason_has_the_name_by_which_logs_and_tools_know_it() {
+        let named = [
+            (Why::Permitted, "permitted"),
+            (Why::Forbidden, "forbidden"),
+            (Why::NoPermit, "no_permit"),
+            (Why::QosAboveMax, "qos_above_max"),
+            (Why::RetainNotAllowed, "retain_not_allowed"),
+            (Why::ConditionNotMet, "condition_not_met"),
+            (Why::NotInToken, "not_in_token"),
+            (Why::ServerTopic, "server_topic"),
+        ];
+        assert!(named.into_iter().all(|(why, name)| why.as_str() == name));
+    }
+
     fn grants(client_id: &str, roles: &[&str], site: &str) -> Grants {
         let image = Arc::new(Image::load(IMAGE.as_bytes()).unwrap());
         let roles: Vec<Arc<str>> = roles.iter().map(|role| Arc::from(*role)).collect();
