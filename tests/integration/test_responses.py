@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from tests.conformance.packets import v5
-from tests.conformance.received import Connack, Disconnect, Pingresp, Suback
+from tests.conformance.received import Connack, Disconnect, Pingresp, Puback, Suback
 from tests.conformance.wire import Wire
 from tests.integration.conftest import run
 from tests.integration.test_findings import Plant
 
 SECRET = b"7d2f" * 16
 ADMINISTRATIVE_ACTION = 0x98
+NOT_AUTHORIZED = 0x87
 
 
 class Told(BaseHTTPRequestHandler):
@@ -109,3 +110,34 @@ def test_what_waits_is_done_when_an_operator_says_so_and_only_once(up: Any) -> N
     again = run("response", "dismiss", str(number), "--data", plant.running.data)
     assert (again.returncode, "waits" in again.stderr) == (2, True)
     assert "press-01" in run("response", "list", "--data", plant.running.data).stdout
+
+
+def state_of(plant: Plant, name: str) -> str:
+    return json.loads(run("identity", "show", name, "--json", "--data", plant.running.data).stdout)["state"]
+
+
+def test_a_device_is_put_into_quarantine_by_itself_and_reaches_remediation_alone_until_it_is_released(up: Any) -> None:
+    automatic = "playbooks.hold={action = 'quarantine', mode = 'auto', severity = 'low', quarantine_h = 8}"
+    plant = Plant(up, "--set", automatic)
+    with asks_for_everything(plant):
+        done = plant.running.wait_for("response", outcome="done")
+    assert done["why"].startswith("it was enabled and is quarantined")
+    assert state_of(plant, "press-01") == "quarantined"
+    with plant.wire("press-01") as press:
+        press.send(v5.connect("press-01"))
+        press.expect(Connack, reason=0)
+        press.send(v5.publish("data/chicago/hall/press-01/temperature", b"1", qos=1, pid=1))
+        press.expect(Puback, reason=NOT_AUTHORIZED)
+        press.send(v5.publish("remediation/press-01/log", b"1", qos=1, pid=2))
+        assert press.expect(Puback).reason != NOT_AUTHORIZED
+    assert run("release", "press-01", "--data", plant.running.data).returncode == 0
+    assert state_of(plant, "press-01") == "enabled"
+
+
+def test_a_device_is_revoked_when_an_operator_confirms_it(up: Any) -> None:
+    plant = Plant(up, "--set", "playbooks.end={action = 'revoke', mode = 'confirm', severity = 'low'}")
+    with asks_for_everything(plant):
+        number = str(plant.running.wait_for("response", outcome="waiting")["number"])
+        assert state_of(plant, "press-01") == "enabled"
+        assert run("response", "confirm", number, "--data", plant.running.data).returncode == 0
+    assert state_of(plant, "press-01") == "revoked"

@@ -24,9 +24,11 @@ from bartizan.detect.builtin import builtin_detectors
 from bartizan.detect.signals import signal_of
 from bartizan.detect.watch import Watch
 from bartizan.errors import ConfigurationError, InvalidValue, StoreUnavailable
+from bartizan.identity.register import Register
 from bartizan.model.finding import Kept, Severity
 from bartizan.model.ids import NAME_CHARS_MAX
 from bartizan.model.signal import LoginFailed, Signal, Tick
+from bartizan.respond.actions import Actions
 from bartizan.store.findings import FindingStore
 from bartizan.store.responses import ResponseStore
 
@@ -217,7 +219,8 @@ class Detection:
 async def begun_detection(broker: "Broker", detectors: Sequence[Detector]) -> Detection:
     """The detection of a broker, and its playbooks."""
     file, settings = broker.data.findings, broker.settings
-    responding = Responding(settings, broker.engine, ResponseStore(file), broker.journal)
+    actions = Actions(Register(broker.store), broker.in_force)
+    responding = Responding(settings, broker.engine, actions, ResponseStore(file), broker.journal)
     store = FindingStore(file, settings.detect.findings_max)
     made = Detection(settings.detect, store, broker.journal, broker.directory, detectors, responding)
     await made.begin()

@@ -1,4 +1,4 @@
-"""Does what playbooks answer to findings: tells whom they name, disconnects. What was done is on record, and told.
+"""Does what playbooks answer to findings: tells whom they name, disconnects, quarantines, revokes. What was done is on record, and told.
 
 Whoever is told of findings may be slow or gone: alerts wait in a line of their own for each, so that neither
 detection nor another alert waits with them. The line is bounded, and so are the attempts.
@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from bartizan.authn.base import ProviderUnavailable
 from bartizan.authn.fetch import Fetcher, NotReached
@@ -18,9 +18,10 @@ from bartizan.broker.ports import EnginePort
 from bartizan.config.files import read_secret_octets
 from bartizan.config.respond import Alert
 from bartizan.config.schema import Settings
-from bartizan.errors import ConfigurationError, NotFound
+from bartizan.errors import BartizanError, ConfigurationError, NotFound
 from bartizan.model.finding import Kept
 from bartizan.model.response import Outcome, Response
+from bartizan.respond.actions import Actions
 from bartizan.respond.alerts import SECRET_BYTES_MIN, alertmanager, signed, webhook
 from bartizan.respond.playbooks import HOUR_S, Playbooks
 from bartizan.store.responses import ResponseStore
@@ -42,7 +43,10 @@ ADMINISTRATIVE_ACTION = 0x98
 class Responding:
     """The playbooks of one broker, and its hands."""
 
-    def __init__(self, settings: Settings, engine: EnginePort, store: ResponseStore, journal: Journal) -> None:
+    def __init__(
+        self, settings: Settings, engine: EnginePort, actions: Actions, store: ResponseStore, journal: Journal
+    ) -> None:
+        self._actions = actions
         self._playbooks = Playbooks(settings.playbooks)
         self._engine = engine
         self._store = store
@@ -54,7 +58,8 @@ class Responding:
     async def found(self, kept: Kept) -> None:
         """Answers a finding."""
         for response in self._playbooks.answers(kept, _now().timestamp()):
-            line = self._lines.get(self._playbooks.told_to(response.playbook) or "")
+            playbook = self._playbooks.named(response.playbook)
+            line = None if playbook is None or playbook.to is None else self._lines.get(playbook.to)
             if line is not None and response.outcome is Outcome.DONE:
                 await line.put(response, kept)
             elif response.outcome is Outcome.DONE:
@@ -85,9 +90,26 @@ class Responding:
         await asyncio.gather(*(line.aclose() for line in self._lines.values()))
 
     async def _act(self, response: Response) -> Response:
-        """Ends all connections of the identity: the only action yet that is no alert."""
-        count = await asyncio.to_thread(_disconnect, self._engine, response.name)
-        return replace(response, text=f"{count} connections ended")
+        """Does to the identity what the playbook says; what cannot be done has failed, with the reason."""
+        try:
+            return replace(response, text=await self._done(response))
+        except BartizanError as error:
+            return replace(response, outcome=Outcome.FAILED, text=str(error))
+
+    async def _done(self, response: Response) -> str:
+        playbook = self._playbooks.named(response.playbook)
+        if playbook is None or playbook.action != response.action:
+            raise NotFound(f"there is no playbook {response.playbook} any more that would {response.action}")
+        if response.action == "disconnect":
+            return f"{await asyncio.to_thread(_disconnect, self._engine, response.name)} connections ended"
+        why, at = f"finding {response.finding}, playbook {response.playbook}", _now()
+        if response.action == "revoke":
+            done = await self._actions.revoke(response.name, at=at, note=why)
+        else:
+            until = None if playbook.quarantine_h is None else at + timedelta(hours=playbook.quarantine_h)
+            done = await self._actions.quarantine(response.name, until=until, reason=why)
+        ended = f"{len(done.ended.sessions)} sessions and {len(done.credentials_ended)} credentials ended"
+        return f"it was {done.before} and is {done.after}: {ended}"
 
     async def _settled(self, response: Response) -> None:
         self._tell(await asyncio.to_thread(self._store.put, response))

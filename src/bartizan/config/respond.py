@@ -57,10 +57,16 @@ class Playbook(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    action: Literal["alert", "disconnect"] = Field(
-        description="`alert`: tells `to`. `disconnect`: ends all connections of the identity that a finding is about."
+    action: Literal["alert", "disconnect", "quarantine", "revoke"] = Field(
+        description=(
+            "`alert`: tells `to`. `disconnect`: ends all connections of the identity that a finding is about. `quarantine`, "
+            "`revoke`: what the verbs of these names do to it."
+        )
     )
     to: Name | None = Field(None, description="The `[alerts.NAME]` that is told.")
+    quarantine_h: Annotated[int, Field(strict=True, ge=1, le=8_760)] | None = Field(
+        None, description="Hours of a quarantine. Default: until it is released."
+    )
     mode: Literal["observe", "confirm", "auto"] | None = Field(
         None,
         description=(
@@ -92,6 +98,8 @@ class Playbook(BaseModel):
     def _consistent(self) -> Self:
         if (self.action == "alert") is (self.to is None):
             raise ValueError('action = "alert" needs to: the name of an [alerts.NAME]; no other action has it')
+        if self.quarantine_h is not None and self.action != "quarantine":
+            raise ValueError('quarantine_h is of action = "quarantine" alone: remove it')
         return self
 
 

@@ -35,10 +35,9 @@ class Playbooks:
                 at = datetime.fromtimestamp(at_s, UTC)
                 yield Response(0, kept.number, name, playbook.action, finding.about, finding.name, outcome, text, at)
 
-    def told_to(self, playbook: str) -> str | None:
-        """The alert of a playbook."""
-        found = self._playbooks.get(playbook)
-        return None if found is None else found.to
+    def named(self, name: str) -> Playbook | None:
+        """The playbook of this name."""
+        return self._playbooks.get(name)
 
     def _outcome(self, name: str, playbook: Playbook, kept: Kept, at_s: float) -> tuple[Outcome, str]:
         finding = kept.finding

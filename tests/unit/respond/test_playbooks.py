@@ -36,14 +36,16 @@ def outcomes(playbook: Playbook, *found: Kept, at_s: float = NOW_S) -> list[Outc
 
 def test_an_alert_is_done_and_all_else_only_observed_unless_it_is_said() -> None:
     assert outcomes(Playbook(action="alert", to="soc"), kept()) == [Outcome.DONE]
-    assert outcomes(Playbook(action="disconnect"), kept()) == [Outcome.OBSERVED]
+    for action in ("disconnect", "quarantine", "revoke"):
+        assert outcomes(Playbook.model_validate({"action": action}), kept()) == [Outcome.OBSERVED]
     assert outcomes(Playbook(action="disconnect", mode="confirm"), kept()) == [Outcome.WAITING]
     assert outcomes(Playbook(action="disconnect", mode="auto"), kept()) == [Outcome.DONE]
 
 
 @pytest.mark.parametrize("about", [About.NETWORK, About.TARGET, About.BROKER])
 def test_nobody_is_disconnected_for_what_anyone_can_claim(about: About) -> None:
-    assert outcomes(Playbook(action="disconnect", mode="auto"), kept(about=about)) == []
+    for action in ("disconnect", "quarantine", "revoke"):
+        assert outcomes(Playbook.model_validate({"action": action, "mode": "auto"}), kept(about=about)) == []
     assert outcomes(Playbook(action="alert", to="soc"), kept(about=about)) == [Outcome.DONE]
 
 
@@ -79,7 +81,8 @@ def test_every_playbook_answers_for_itself() -> None:
         ("tell", "alert", 7, "press-01"),
         ("cut", "disconnect", 7, "press-01"),
     ]
-    assert (playbooks.told_to("tell"), playbooks.told_to("cut"), playbooks.told_to("gone")) == ("soc", None, None)
+    told = playbooks.named("tell")
+    assert (told is not None and told.to, playbooks.named("gone")) == ("soc", None)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +95,7 @@ def test_every_playbook_answers_for_itself() -> None:
         (["alerts.soc={kind = 'alertmanager', alert_url = 'http://a.example/'}"], "not https"),
         (["alerts.soc={kind = 'webhook', alert_url = 'https://a.example/'}"], "needs secret_file"),
         (["alerts.soc={kind = 'webhook', alert_url = 'https://u:p@a.example/', secret_file = 's'}"], "alert_url"),
+        (["playbooks.one={action = 'revoke', quarantine_h = 4}"], "quarantine_h"),
         (["playbooks.One={action = 'disconnect'}"], "lower-case letter"),
     ],
 )
