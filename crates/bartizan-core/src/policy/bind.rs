@@ -235,10 +235,10 @@ mod tests {
     use super::*;
 
     const IMAGE: &str = r#"{"format":3,"tenants":[{"name":"acme","root":"plants/acme"}],"roles":[
-        {"name":"sized","limits":{},"rules":[{"name":"s","effect":"permit","actions":["publish"],"pattern":["many"],
-            "qos_max":2,"retain":true,"when":{"payload_bytes_min":1}}]},
         {"name":"plain","limits":{},"rules":[{"name":"p","effect":"permit","actions":["publish"],"pattern":["many"],
-            "qos_max":2,"retain":true,"when":{"qos":[1]}}]}]}"#;
+            "qos_max":2,"retain":true,"when":{"qos":[1]}}]},
+        {"name":"sized","limits":{},"rules":[{"name":"s","effect":"permit","actions":["publish"],"pattern":["many"],
+            "qos_max":2,"retain":true,"when":{"payload_bytes_min":1}}]}]}"#;
 
     fn grants(role: &str, tenant: Option<&str>) -> Grants {
         let image = Arc::new(Image::load(IMAGE.as_bytes()).unwrap());
