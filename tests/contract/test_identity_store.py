@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bartizan.audit.actor import Actor
+from bartizan.audit.stores import RecordedStore
+from bartizan.audit.trail import Trail
+from bartizan.config.audit import AuditSettings
 from bartizan.errors import AlreadyExists, Conflict, NotFound
 from bartizan.model.credential import CertificateCredential, PasswordCredential, ScramCredential
 from bartizan.model.group import Group
@@ -39,7 +43,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", "postgres", "recorded"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[IdentityStore]:
     store = await opened(request, tmp_path)
     yield store
@@ -49,6 +53,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def opened(request: pytest.FixtureRequest, directory: Path) -> IdentityStore:
     if request.param == "memory":
         return MemoryIdentityStore()
+    if request.param == "recorded":
+        trail = Trail.of(directory / "audit", AuditSettings(), Actor("anna"))
+        return RecordedStore(await SqliteIdentityStore.open(directory / "i.sqlite"), trail)
     if request.param == "sqlite":
         return await SqliteIdentityStore.open(directory / "i.sqlite")
     server = request.getfixturevalue("postgres")

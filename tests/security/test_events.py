@@ -3,10 +3,15 @@
 import json
 import re
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bartizan.audit.keys import public_key
+from bartizan.audit.search import records
+from bartizan.audit.verify import verify
 from tests.conformance.packets import Dialect, Will, v5, v311
 from tests.conformance.received import Connack, Puback, Suback
 from tests.conformance.wire import Wire
@@ -38,6 +43,59 @@ def test_a_flood_of_refused_connections_is_told_by_address():
         told = plant.wait_for("repeated", kind="limit_met", about="connection_rate_per_prefix_per_s")
         assert told["address"] == HOST
         assert told["count"] > ALIKE_MAX
+
+
+def test_a_flood_is_recorded_by_numbers_and_every_change_beside_it():
+    with party(PLANT, "listeners.mqtt.limits.publish_burst=5000") as plant:
+        plant.enrol("press-01", "press")
+        press = plant.connect("press-01")
+        running = plant.broker._running.broker
+        for number in range(10):
+            press.send(v5.publish("forbidden", b"x") * 2_000)
+            with running.trail.changing("identity.set", f"identity/p{number}"):
+                press.expect_alive()
+        wait_until(lambda: sum(denials(recorded(running.data.audit / "events"))) == 20_000)
+        changes = [each for each in recorded(running.data.audit / "changes") if each["kind"] == "change"]
+        assert [each["target"] for each in changes if each["what"] == "identity.set"] == [
+            f"identity/p{number}" for number in range(10)
+        ]
+        assert len(recorded(running.data.audit / "events")) < 2_000
+        for name in ("changes", "events"):
+            found = verify(running.data.audit / name, public_key(running.data.audit))
+            assert found.is_whole, found.problems
+
+
+def test_a_broker_that_was_told_to_records_who_comes_and_goes():
+    with party(PLANT, 'audit.events="connections"') as plant:
+        plant.enrol("press-01", "press")
+        press = plant.connect("press-01")
+        press.send(v5.disconnect(0x00, {}))
+        events = plant.broker._running.broker.data.audit / "events"
+        wait_until(lambda: {"connected", "disconnected"} <= {each["what"] for each in recorded(events)})
+        [connected] = [each for each in recorded(events) if each["what"] == "connected"]
+        assert (connected["who"], connected["target"], connected["detail"]["severity"]) == (
+            "press-01",
+            "client/press-01",
+            "info",
+        )
+
+
+def recorded(log: Path) -> list[dict[str, Any]]:
+    return list(records(log))
+
+
+def denials(found: list[dict[str, Any]]) -> Iterator[int]:
+    """How many each record is about."""
+    for each in found:
+        if each["what"] == "denied" or (each["what"], each.get("detail", {}).get("kind")) == ("repeated", "denied"):
+            yield each["detail"].get("count", 1)
+
+
+def wait_until(holds: Callable[[], bool], within_s: float = 20.0) -> None:
+    ends = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.1)
 
 
 HOSTILE = [

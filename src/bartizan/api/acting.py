@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bartizan.api.asking import actor_of
 from bartizan.api.bodies import body_of, time_of, told
 from bartizan.broker.app import Broker
 from bartizan.identity.register import Register
@@ -14,14 +15,18 @@ from bartizan.respond.actions import Actions
 
 def acting_routes(broker: Broker) -> list[Route]:
     """The routes."""
-    actions = Actions(Register(broker.store), broker.in_force)
+
+    def actions(request: Request, why: str = "") -> Actions:
+        store = broker.store.acting_as(actor_of(request).because(why))
+        return Actions(Register(store), broker.in_force)
 
     async def revoke(request: Request) -> Response:
         body = await body_of(request)
-        done = await actions.revoke(
+        note = str(body.get("note", ""))
+        done = await actions(request, note).revoke(
             request.path_params["name"],
             at=datetime.now(UTC),
-            note=str(body.get("note", "")),
+            note=note,
             clears_retained=bool(body.get("clear_retained", False)),
         )
         return JSONResponse(done.as_dict())
@@ -29,12 +34,11 @@ def acting_routes(broker: Broker) -> list[Route]:
     async def quarantine(request: Request) -> Response:
         body = await body_of(request)
         until, reason = time_of(body.get("until")), str(body.get("reason", ""))
-        return JSONResponse(
-            (await actions.quarantine(request.path_params["name"], until=until, reason=reason)).as_dict()
-        )
+        done = await actions(request, reason).quarantine(request.path_params["name"], until=until, reason=reason)
+        return JSONResponse(done.as_dict())
 
     async def release(request: Request) -> Response:
-        return JSONResponse((await actions.release(request.path_params["name"])).as_dict())
+        return JSONResponse((await actions(request).release(request.path_params["name"])).as_dict())
 
     return [
         Route("/v1/identities/{name:path}/revoke", told(revoke), methods=["POST"]),

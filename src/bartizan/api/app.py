@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from bartizan.api.acting import acting_routes
+from bartizan.api.asking import actor_of
 from bartizan.api.metrics import exposition
 from bartizan.api.responding import responding_routes
 from bartizan.api.watching import watching_routes
@@ -60,13 +61,17 @@ def _control(broker: Broker) -> list[Route]:
         reason = _number(request, "reason", ADMINISTRATIVE_ACTION)
         if reason not in ORDERED_REASONS:
             raise HTTPException(HTTPStatus.BAD_REQUEST, f"reason {reason:#04x} is none a server sends by order")
-        tenant = request.query_params.get("tenant")
-        if not broker.engine.disconnect(request.path_params["client_id"], reason, tenant):
+        tenant, client_id = request.query_params.get("tenant"), request.path_params["client_id"]
+        trail, after = broker.trail.acting_as(actor_of(request)), {"reason": reason, "tenant": tenant}
+        span = await trail.begin("client.disconnect", f"client/{client_id}", after=after)
+        async with trail.settling(span, "client.disconnect"):
+            found = broker.engine.disconnect(client_id, reason, tenant)
+        if not found:
             raise HTTPException(HTTPStatus.NOT_FOUND, "no client of this Client Identifier is connected")
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    async def reload(_request: Request) -> Response:
-        report = await broker.reload()
+    async def reload(request: Request) -> Response:
+        report = await broker.reload(actor_of(request))
         return JSONResponse(report.as_dict(), HTTPStatus.UNPROCESSABLE_ENTITY if report.refused else HTTPStatus.OK)
 
     async def status(_request: Request) -> Response:

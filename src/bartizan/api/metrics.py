@@ -102,6 +102,12 @@ class BrokerCollector(Collector):
             expiring.add_metric([str(days)], count)
         yield expiring
         yield from self._findings()
+        lag = GaugeMetricFamily(
+            "bartizan_audit_lag_records", "Records that wait for a sink of the audit.", labels=["sink"]
+        )
+        for carrier in broker.chores.carriers:
+            lag.add_metric([carrier.name], carrier.lag())
+        yield lag
         yield from self._lists()
         for (certificate, listener), at in sorted(expiries(broker.settings, broker.data).items()):
             ends.add_metric([certificate, listener], _unix(at))

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bartizan.api.asking import actor_of
 from bartizan.api.bodies import body_of, time_of, told
 from bartizan.broker.app import Broker
 
@@ -23,22 +24,23 @@ def watching_routes(broker: Broker) -> list[Route]:
     async def stage(request: Request) -> Response:
         body = await body_of(request)
         texts = tuple((str(name), str(text)) for name, text in body["texts"])
-        staged = asdict(await watching.stage(texts, time_of(body.get("until"))))
+        staged = asdict(await watching.stage(texts, time_of(body.get("until")), actor_of(request)))
         return JSONResponse({key: staged[key] for key in ("digest", "since", "until")})
 
-    async def unstage(_request: Request) -> Response:
-        return JSONResponse({"was_staged": await watching.unstage()})
+    async def unstage(request: Request) -> Response:
+        return JSONResponse({"was_staged": await watching.unstage(actor_of(request))})
 
     async def learn(request: Request) -> Response:
         body = await body_of(request)
         until = time_of(body.get("until"))
         if until is None:
             raise HTTPException(HTTPStatus.BAD_REQUEST, "a lesson has an end: until")
-        lesson = await watching.learn(tuple(map(str, body["listeners"])), until, str(body.get("out", "")))
+        listeners = tuple(map(str, body["listeners"]))
+        lesson = await watching.learn(listeners, until, str(body.get("out", "")), actor_of(request))
         return JSONResponse(asdict(lesson))
 
-    async def stop_learning(_request: Request) -> Response:
-        return JSONResponse({"was_learning": await watching.stop_learning()})
+    async def stop_learning(request: Request) -> Response:
+        return JSONResponse({"was_learning": await watching.stop_learning(actor_of(request))})
 
     return [
         Route("/v1/observations/write", told(write), methods=["POST"]),

@@ -18,8 +18,10 @@ certificates  TLS material: read, kept fresh, replaced in place
 crls          lists of revoked certificates by URL: fetched, verified, kept, ended
 ages          credentials near their end, told and counted
 places        one certificate in use in two places at once
+start         what is in force from the start on, on record and in the log
 status        counters -> `$SYS/broker/...` in Mosquitto's names, with moving averages
 log           events as lines, for eyes or for machines
+recording     which events are recorded
 reload        what a changed configuration can change while the broker runs
 lock          one broker per data directory
 descriptors   room for connections: the system's limit of open files

@@ -13,6 +13,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from bartizan import _engine
+from bartizan.audit.actor import Actor
+from bartizan.audit.stores import RecordedStore
+from bartizan.audit.trail import Trail
 from bartizan.authn import Authenticator, Certificate, Chain, ConnectRequest, default_chain
 from bartizan.authn.ocsp import Revoked
 from bartizan.broker.aged import AgedOut
@@ -34,11 +37,11 @@ from bartizan.broker.ports import Allow, Answer, Bound, Deny, EnginePort, Procee
 from bartizan.broker.pump import Pump
 from bartizan.broker.reading import read_policy
 from bartizan.broker.recovery import tell_recovery
-from bartizan.broker.reload import ReloadReport, needs_restart
+from bartizan.broker.reload import BY_SIGNAL, RELOAD, ReloadReport, needs_restart
+from bartizan.broker.start import record_start, tell_start
 from bartizan.broker.terminal import Terminal
 from bartizan.broker.usage import UsageBook
 from bartizan.broker.watching import Watching
-from bartizan.config.danger import dangers
 from bartizan.config.engine import engine_config
 from bartizan.config.layout import DataDirectory
 from bartizan.config.schema import Settings
@@ -48,7 +51,7 @@ from bartizan.identity.ages import AgeLimits
 from bartizan.model.reason import ReasonCode
 from bartizan.policy import CompiledPolicy, schedule
 from bartizan.store.observations import ObservationStore
-from bartizan.store.ports import IdentityStore
+from bartizan.store.ports import WholeStore
 
 SCHEDULE_DAYS = 14
 """So far ahead the engine knows when time windows open; behind that all are closed, should nobody tell it more."""
@@ -92,7 +95,7 @@ class Broker:
         settings: Settings,
         data: DataDirectory,
         *,
-        store: IdentityStore,
+        store: WholeStore,
         journal: Journal,
         reread: Callable[[], Settings] | None = None,
         make_engine: Callable[[bytes], EnginePort] | None = None,
@@ -101,10 +104,11 @@ class Broker:
     ) -> None:
         self.settings = settings
         self.data = data
-        self.store = store
         self.journal = journal
         self.state = State.STARTING
         self.started_at = datetime.now(UTC)
+        self.trail = Trail.of(data.audit, settings.audit, Actor.broker())
+        self.store = RecordedStore(store, self.trail)
         self._reread = reread or (lambda: settings)
         self._make_engine = make_engine or NativeEngine
         self._authenticators = tuple(authenticators)
@@ -137,14 +141,15 @@ class Broker:
             stack.push_async_callback(self.crls.aclose)
             await self.crls.begin()
             self.engine = self._make_engine(json.dumps(engine_config(self.settings, self.data, self.crls.of)).encode())
-            self.certificates = Certificates(self.engine, self.data, self.directory)
+            self.certificates = Certificates(self.engine, self.data, self.directory, self.trail)
             self.certificates.assume(self.settings, self.crls.of)
             self.in_force = InForce(self.engine, self.directory, policy, revoked.fingerprints)
+            await asyncio.to_thread(record_start, self, policy)
             await tell_recovery(self.in_force.begin(), self.engine, self.journal)
             stack.push_async_callback(asyncio.to_thread, self.engine.stop, self.settings.broker.drain_timeout_s)
             self.usage = UsageBook(self.store)
             self.places = Places(self.journal)
-            self.watching = Watching(self.engine, ObservationStore(self.data.observations), self.journal)
+            self.watching = Watching(self.engine, ObservationStore(self.data.observations), self.journal, self.trail)
             await self.watching.begin()
             self.detection = await begun_detection(self, self._detectors)
             stack.push_async_callback(self.detection.aclose)
@@ -163,7 +168,7 @@ class Broker:
             self.aged = AgedOut(self.engine, self.directory, self.usage, credentials.days_max, enforced=enforced)
             self.chores = Chores(self)
             self._stack = stack.pop_all()
-        self._tell_start()
+        tell_start(self)
         self._pump.start()
         self.chores.start()
         self.state = State.READY
@@ -184,6 +189,7 @@ class Broker:
             await self.chores.write_usage()
             self.state = State.STOPPED
             self.journal.note("stopped")
+            await self.chores.write_events()
 
     def handle_signals(self) -> None:
         """SIGTERM and SIGINT end `run`, SIGHUP reloads, or ends it with its terminal. Only in the main thread."""
@@ -201,21 +207,23 @@ class Broker:
         """Returns when a signal, or `end`, says so."""
         await self._ended.wait()
 
-    async def reload(self) -> ReloadReport:
+    async def reload(self, actor: Actor = BY_SIGNAL) -> ReloadReport:
         """Reads configuration, certificates and policy again. What cannot be used changes nothing."""
         async with self._reloading:
+            trail, before = self.trail.acting_as(actor), self.in_force.policy
             try:
                 settings, policy, material = await asyncio.to_thread(self._read_again)
                 # Whoever changes both, policy and identities, has both in force when this returns.
                 await self.directory.refresh()
+                span = await trail.begin(RELOAD, before={"policy": before.digest}, after={"policy": policy.digest})
             except BartizanError as error:
                 self._tell_refused(error)
                 return ReloadReport(refused=(str(error),), epoch=self.in_force.epoch)
-            self.journal.level = settings.log.level
-            refused = await self._replace(material)
-            before = self.in_force.policy
-            epoch = await self.in_force.put(policy)
-            self.aged.changed(before)
+            async with trail.settling(span, RELOAD):
+                self.journal.level = settings.log.level
+                refused = await self._replace(material)
+                epoch = await self.in_force.put(policy)
+                self.aged.changed(before)
             later = needs_restart(self.settings, settings)
             for setting in later:
                 self.journal.note("needs_restart", setting=setting)
@@ -300,12 +308,6 @@ class Broker:
         # A mistake stands in a file; what a pattern names is known by the part before its wildcard.
         of_policy = where.startswith(tuple(re.split(r"[*?[]", str(name))[0] for name in names))
         self.journal.note("policy_refused" if of_policy else "configuration_refused", reason=str(error))
-
-    def _tell_start(self) -> None:
-        listeners = [f"{bound.name} {bound.address}" for bound in self.engine.listeners()]
-        for danger in dangers(self.settings):
-            self.journal.note("danger", setting=danger.setting, reason=danger.reason, effect=danger.effect)
-        self.journal.note("started", listeners=listeners, policy=self.in_force.policy.digest)
 
 
 class NativeEngine(EnginePort):

@@ -1,10 +1,12 @@
 """TLS material of the listeners: read, kept fresh, replaced in place without a dropped connection."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bartizan.audit.trail import Trail
 from bartizan.broker.directory import LiveDirectory
 from bartizan.broker.ports import EnginePort
 from bartizan.config.engine import Fetched, FetchedCrls, tls_material
@@ -22,8 +24,9 @@ CARE_INTERVAL = timedelta(hours=1)
 class Certificates:
     """The certificates of one broker."""
 
-    def __init__(self, engine: EnginePort, data: DataDirectory, directory: LiveDirectory) -> None:
+    def __init__(self, engine: EnginePort, data: DataDirectory, directory: LiveDirectory, trail: Trail) -> None:
         self._engine = engine
+        self._trail = trail
         self._data = data
         self._directory = directory
         self._in_force: dict[str, bytes] = {}
@@ -39,14 +42,20 @@ class Certificates:
         for listener, wanted in material.items():
             if self._in_force.get(listener) == wanted:
                 continue
+            before, after = _shown(self._in_force.get(listener, b"{}")), _shown(wanted)
             try:
-                self._engine.set_tls(listener, wanted)
+                with self._trail.changing("listener.certificates", f"listener/{listener}", before=before, after=after):
+                    self._engine.set_tls(listener, wanted)
             except BartizanError as error:
                 refused[listener] = str(error)
             else:
                 self._in_force[listener] = wanted
                 replaced.append(listener)
         return tuple(replaced), refused
+
+    def shown(self) -> dict[str, dict[str, str]]:
+        """What each listener has, by hashes."""
+        return {listener: _shown(material) for listener, material in sorted(self._in_force.items())}
 
     def care(self, at: datetime) -> bool:
         """Renews the own server certificate and CRL where it is time, or where a certificate was revoked.
@@ -67,6 +76,13 @@ def read_material(settings: Settings, data: DataDirectory, fetched: Fetched) -> 
         for name, listener in settings.listeners.items()
         if listener.tls
     }
+
+
+def _shown(material: bytes) -> dict[str, str]:
+    """What a record says of it: the SHA-256 of each part but the key."""
+    told = json.loads(material)
+    parts = {name: told.get(f"{name}_pem") for name in ("chain", "client_roots", "crls")}
+    return {name: hashlib.sha256(json.dumps(part).encode()).hexdigest() for name, part in parts.items() if part}
 
 
 def _material(settings: Settings, name: str, data: DataDirectory, fetched: FetchedCrls) -> dict[str, Any]:

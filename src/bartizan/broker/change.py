@@ -1,10 +1,13 @@
 """A change of the policy as one step: on record, written, in force; or everything as it was before."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from bartizan.audit.shown import difference
+from bartizan.audit.trail import Trail
 from bartizan.broker.history import History, Kind, State, Version
 from bartizan.broker.place import Place, texts_of
 from bartizan.errors import BartizanError, ChangeRefused, Conflict
@@ -36,13 +39,22 @@ class Change:
     of: int | None = None
 
 
-def put_in_force(change: Change, place: Place, history: History, running: Running | None) -> Version:
+def put_in_force(change: Change, place: Place, history: History, running: Running | None, trail: Trail) -> Version:
     """Records, writes and, where a broker runs, has it reload; `ChangeRefused` with all as before if it does not.
 
     Call it inside of `history.changing()`, with contents that were found good.
     """
-    before = place.read()
     contents = place.fit(change.contents)
+    current = history.current()
+    lost, gained = difference(_shown(current.digest if current else "", place.read()), _shown(change.digest, contents))
+    with trail.changing(f"policy.{change.kind}", "policy", before=lost, after=gained, why=change.note):
+        return _put(change, contents, place, history, running)
+
+
+def _put(
+    change: Change, contents: Mapping[str, bytes], place: Place, history: History, running: Running | None
+) -> Version:
+    before = place.read()
     version = history.record(
         contents,
         change.note,
@@ -88,17 +100,20 @@ def _go_back(running: Running, digest: str) -> None:
         return
 
 
-def undo_interrupted(place: Place, history: History, running: Running | None) -> Version | None:
+def undo_interrupted(place: Place, history: History, running: Running | None, trail: Trail) -> Version | None:
     """Undoes a change that was interrupted: the files of the version before it. None if there is nothing to undo."""
     pending = next((version for version in reversed(history.versions()) if version.state is State.PENDING), None)
     if pending is None:
         return None
     current = history.current()
-    if current is not None:
-        place.write(history.read(current.number))
-        if running is not None:
-            _go_back(running, pending.digest)
-    return history.settle(pending, State.REFUSED)
+    after = {"version": current.number} if current else None
+    said = {"version": pending.number, "digest": pending.digest}
+    with trail.changing("policy.undo", "policy", before=said, after=after):
+        if current is not None:
+            place.write(history.read(current.number))
+            if running is not None:
+                _go_back(running, pending.digest)
+        return history.settle(pending, State.REFUSED)
 
 
 def by_hand(place: Place, history: History) -> tuple[str, ...]:
@@ -110,7 +125,7 @@ def by_hand(place: Place, history: History) -> tuple[str, ...]:
     return tuple(sorted(name for name in kept.keys() | there.keys() if kept.get(name) != there.get(name)))
 
 
-def take_over(place: Place, history: History, *, who: str, at: datetime, allowed: bool) -> Version | None:
+def take_over(place: Place, history: History, trail: Trail, *, who: str, at: datetime, allowed: bool) -> Version | None:
     """Puts what is there on record, if it is not: what was found at first, or what was changed by hand.
 
     `Conflict` for the second where it is not allowed.
@@ -132,4 +147,11 @@ def take_over(place: Place, history: History, *, who: str, at: datetime, allowed
         return None
     compiled = check_all(texts_of(there)).compiled
     digest = compiled.digest if compiled else ""
-    return history.record(there, note, who, digest=digest, at=at, kind=kind, state=State.WRITTEN)
+    with trail.changing(f"policy.{kind}", "policy", after=_shown(digest, there), why=note):
+        return history.record(there, note, who, digest=digest, at=at, kind=kind, state=State.WRITTEN)
+
+
+def _shown(digest: str, contents: Mapping[str, bytes]) -> dict[str, Any]:
+    """A policy as the record of changes has it. Its texts are in the history, by these hashes."""
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    return {"digest": digest, "files": files}

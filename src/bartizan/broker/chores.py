@@ -15,6 +15,7 @@ from bartizan.broker.detection import MEMORY_INTERVAL_S
 from bartizan.broker.directory import POLL_INTERVAL_S
 from bartizan.broker.ended import disconnect_ended
 from bartizan.broker.hashes import HASHES_INTERVAL_S
+from bartizan.broker.recording import carriers_started, events_recorded
 from bartizan.broker.status import Loads, numbers, status_topics
 from bartizan.broker.usage import WRITE_INTERVAL_S
 from bartizan.broker.watching import WRITE_INTERVAL_S as OBSERVATIONS_INTERVAL_S
@@ -32,6 +33,9 @@ SCHEDULE_INTERVAL_S = 6 * 3600.0
 RESPONDERS_INTERVAL_S = 60.0
 """How often it is looked whose OCSP answer is over while it stays connected."""
 
+AUDIT_INTERVAL_S = 5.0
+"""How often it is looked whether records wait for their checkpoint, and whether old ones may go."""
+
 APPLY_PAUSE_S = 0.1
 """Identities enrolled one after the other are applied together, at most this often."""
 
@@ -47,6 +51,8 @@ class Chores:
         self._tasks: set[asyncio.Task[object]] = set()
         self._loads = Loads.begin({}, 0.0)
         self._told_at: dict[str, float] = {}
+        self._events = events_recorded(broker.settings, broker.data, broker.journal)
+        self.carriers = carriers_started(broker.settings, broker.data, broker.journal)
 
     def start(self) -> None:
         """Begins all of them."""
@@ -63,6 +69,7 @@ class Chores:
         self._spawn(self._every(CARE_INTERVAL.total_seconds(), self._broker.care_for_certificates))
         self._spawn(self._every(SCHEDULE_INTERVAL_S, self._tell_windows))
         self._spawn(self._every(CRL_INTERVAL_S, self._broker.care_for_crls))
+        self._spawn(self._every(AUDIT_INTERVAL_S, self._care_for_audit))
         self._spawn(self._every(RESPONDERS_INTERVAL_S, self._broker.look_at_responders))
         self._spawn(self._watch_ages())
         self._spawn(self._every(DUE_INTERVAL_S, self._end_aged))
@@ -91,6 +98,13 @@ class Chores:
         """Writes what was observed last, while the engine can still tell it: what the end of a broker begins with."""
         with self._told():
             await self._broker.watching.write()
+
+    async def write_events(self) -> None:
+        """Writes the last events into their log, and lets sinks have them: what a broker does last of all."""
+        if self._events is not None:
+            await asyncio.to_thread(self._events.close)
+        for carrier in self.carriers:
+            await asyncio.to_thread(carrier.close)
 
     def numbers(self) -> dict[str, float]:
         """Every number of `$SYS`, as of now."""
@@ -129,6 +143,11 @@ class Chores:
 
     async def _end_aged(self) -> None:
         await self._broker.aged.look(self._broker.in_force.policy)
+
+    async def _care_for_audit(self) -> None:
+        for log in (self._broker.trail.log, *([self._events.log] if self._events else [])):
+            await asyncio.to_thread(log.checkpoint)
+            await asyncio.to_thread(log.retire)
 
     async def _tell_windows(self) -> None:
         if self._broker.in_force.policy.windows:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from bartizan.audit.trail import Trail
 from bartizan.broker.change import Change, Running, by_hand, put_in_force, take_over, undo_interrupted
 from bartizan.broker.history import History
 from bartizan.broker.place import Place, is_expectations, texts_of
@@ -64,12 +65,14 @@ class DynamicSecurity:
         place: Place,
         history: History,
         register: Register,
+        trail: Trail,
         running: Running | None = None,
         connections: Connections | None = None,
     ) -> None:
         self._place = place
         self._history = history
         self._register = register
+        self._trail = trail
         self._running = running
         self._connections = connections
 
@@ -80,7 +83,7 @@ class DynamicSecurity:
             return asked
         try:
             with self._history.changing():
-                await asyncio.to_thread(undo_interrupted, self._place, self._history, self._running)
+                await asyncio.to_thread(undo_interrupted, self._place, self._history, self._running, self._trail)
                 # What is changed is read where nobody else changes it.
                 asked = await self._asked(payload, asking)
                 if by_hand(self._place, self._history):
@@ -96,7 +99,7 @@ class DynamicSecurity:
         `InvalidValue` tells everything that cannot be exact, if it has to be.
         """
         with self._history.changing():
-            await asyncio.to_thread(undo_interrupted, self._place, self._history, self._running)
+            await asyncio.to_thread(undo_interrupted, self._place, self._history, self._running, self._trail)
             if by_hand(self._place, self._history):
                 raise Conflict(BY_HAND)
             if FILE in self._place.read():
@@ -153,10 +156,11 @@ class DynamicSecurity:
     def _put(self, contents: Mapping[str, bytes], asked: Wanted, asking: Asking) -> None:
         digest = _digest(contents)
         at = datetime.now(UTC)
-        take_over(self._place, self._history, who=asking.who, at=at, allowed=False)
+        take_over(self._place, self._history, self._trail, who=asking.who, at=at, allowed=False)
         names = dict.fromkeys(response.command for response in asked.responses if response.is_change)
         note = f"dynamic security: {', '.join(names)}"
-        put_in_force(Change(contents, digest, asking.who, at, note), self._place, self._history, self._running)
+        change = Change(contents, digest, asking.who, at, note)
+        put_in_force(change, self._place, self._history, self._running, self._trail)
 
     def _disconnect(self, state: State, before: Mapping[str, Identity]) -> None:
         """Whoever is connected by a Client Identifier that is his no more."""

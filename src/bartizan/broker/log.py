@@ -48,6 +48,7 @@ LEVELS: Mapping[str, Level] = {
     "finding": "warning",
     "response": "warning",
     "detection_behind": "warning",
+    "audit_sink_unavailable": "warning",
     "store_failed": "error",
 }
 """The severity of each kind of event; `info` for the rest."""

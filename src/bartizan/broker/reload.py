@@ -5,7 +5,13 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from bartizan.audit.actor import Actor
 from bartizan.config.schema import Settings
+
+BY_SIGNAL = Actor("SIGHUP", "signal")
+"""Who has it read again by a signal: the system does not say."""
+
+RELOAD = "broker.reload"
 
 LIVE = (
     "policy.file",

@@ -6,12 +6,15 @@ directory. What is staged and what is learned from is kept there too: both outli
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from bartizan.audit.actor import Actor
+from bartizan.audit.trail import Trail
 from bartizan.broker.log import Journal
 from bartizan.broker.place import is_expectations
 from bartizan.broker.ports import EnginePort
@@ -69,10 +72,11 @@ class Lesson:
 class Watching:
     """Tells the engine what to watch, and writes what it observed."""
 
-    def __init__(self, engine: EnginePort, store: ObservationStore, journal: Journal) -> None:
+    def __init__(self, engine: EnginePort, store: ObservationStore, journal: Journal, trail: Trail) -> None:
         self._engine = engine
         self._store = store
         self._journal = journal
+        self._trail = trail
         self._turn = asyncio.Lock()
         self._staged: Staged | None = None
         self._lesson: Lesson | None = None
@@ -109,7 +113,9 @@ class Watching:
                 await asyncio.to_thread(self._store.write, observed, now.date())
             await self._end_what_is_over(now)
 
-    async def stage(self, texts: Sequence[tuple[str, str]], until: datetime | None) -> Staged:
+    async def stage(
+        self, texts: Sequence[tuple[str, str]], until: datetime | None, actor: Actor | None = None
+    ) -> Staged:
         """Asks this policy beside the one in force from now on; `InvalidValue` if it is none."""
         now = datetime.now(UTC)
         if wrong := [name for name, _ in texts if not _has_room(name)]:
@@ -118,7 +124,8 @@ class Watching:
         compiled = await asyncio.to_thread(staged.compiled)
         staged = Staged(staged.texts, compiled.digest, staged.since, staged.until)
         await self.write()
-        async with self._turn:
+        after = {"digest": staged.digest, "until": staged.until or ""}
+        async with self._turn, self._changing("policy.stage", actor, after):
             # What another policy would have done says nothing about this one.
             await asyncio.to_thread(self._store.forget, Watched.DIFFERS)
             await self._keep("staged", asdict(staged))
@@ -127,22 +134,23 @@ class Watching:
         self._journal.note("policy_staged", policy=staged.digest, until=staged.until or "")
         return staged
 
-    async def unstage(self) -> bool:
+    async def unstage(self, actor: Actor | None = None) -> bool:
         """Asks it no more; False if there was none. What it would have decided is kept until the next one."""
         await self.write()
         async with self._turn:
             was_staged = self._staged is not None
-            await self._unstage()
+            await self._unstage(actor)
         return was_staged
 
-    async def learn(self, listeners: Collection[str], until: datetime, out: str) -> Lesson:
+    async def learn(self, listeners: Collection[str], until: datetime, out: str, actor: Actor | None = None) -> Lesson:
         """Learns from the clients of these listeners until then; what was learned before is forgotten."""
         known = {bound.name for bound in self._engine.listeners()}
         if unknown := sorted(set(listeners) - known):
             raise InvalidValue(f"no listener {', '.join(unknown)}: there is {', '.join(sorted(known))}")
         lesson = Lesson(tuple(sorted(set(listeners))), datetime.now(UTC).isoformat(), until.isoformat(), out)
         await self.write()
-        async with self._turn:
+        after = {"listeners": lesson.listeners, "until": lesson.until}
+        async with self._turn, self._changing("policy.learn", actor, after):
             await asyncio.to_thread(self._store.forget, Watched.LEARNED)
             await self._keep("lesson", asdict(lesson))
             self._lesson = lesson
@@ -150,12 +158,12 @@ class Watching:
         self._journal.note("learning_started", listeners=list(lesson.listeners), until=lesson.until)
         return lesson
 
-    async def stop_learning(self) -> bool:
+    async def stop_learning(self, actor: Actor | None = None) -> bool:
         """Learns no more; False if nothing was being learned. What was learned is kept."""
         await self.write()
         async with self._turn:
             is_learning = self._lesson is not None and not self._lesson.is_over
-            await self._end_lesson()
+            await self._end_lesson(actor)
         return is_learning
 
     async def renew(self) -> None:
@@ -170,25 +178,42 @@ class Watching:
         if self._lesson is not None and not self._lesson.is_over and _is_past(self._lesson.until, now):
             await self._end_lesson()
 
-    async def _unstage(self) -> None:
+    async def _unstage(self, actor: Actor | None = None) -> None:
         if self._staged is not None:
-            digest, self._staged = self._staged.digest, None
-            await self._keep("staged", None)
-            await self._look()
+            digest = self._staged.digest
+            async with self._changing("policy.unstage", actor, None, {"digest": digest}):
+                self._staged = None
+                await self._keep("staged", None)
+                await self._look()
             self._journal.note("policy_unstaged", policy=digest)
 
-    async def _end_lesson(self) -> None:
+    async def _end_lesson(self, actor: Actor | None = None) -> None:
         if self._lesson is not None and not self._lesson.is_over:
             lesson = self._lesson
-            self._lesson = Lesson(lesson.listeners, lesson.since, lesson.until, lesson.out, is_over=True)
-            await self._keep("lesson", asdict(self._lesson))
-            await self._look()
+            async with self._changing("policy.learn-stop", actor, None, {"listeners": lesson.listeners}):
+                self._lesson = Lesson(lesson.listeners, lesson.since, lesson.until, lesson.out, is_over=True)
+                await self._keep("lesson", asdict(self._lesson))
+                await self._look()
             self._journal.note("learning_ended", listeners=list(lesson.listeners))
 
     async def _look(self) -> None:
         staged = None if self._staged is None else await asyncio.to_thread(self._staged.compiled)
         learn = self._lesson.listeners if self._lesson is not None and not self._lesson.is_over else ()
         await asyncio.to_thread(self._engine.watch, learn, staged)
+
+    @asynccontextmanager
+    async def _changing(
+        self,
+        what: str,
+        actor: Actor | None,
+        after: Mapping[str, Any] | None,
+        before: Mapping[str, Any] | None = None,
+    ) -> AsyncIterator[None]:
+        """On record as done by whoever asked for it, or by the broker where a time is over."""
+        trail = self._trail.acting_as(actor) if actor else self._trail
+        span = await trail.begin(what, "policy", before=before, after=after)
+        async with trail.settling(span, what):
+            yield
 
     async def _keep(self, name: str, value: object) -> None:
         await asyncio.to_thread(self._store.keep, name, value)

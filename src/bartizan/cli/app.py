@@ -51,6 +51,11 @@ VERBS: tuple[Verb | Family, ...] = (
     Verb("operator", "bartizan.cli.operator:app", "The people who run the broker: roles, passwords, second factors."),
     policy.FAMILY,
     Verb(
+        "audit",
+        "bartizan.cli.audit:app",
+        "Show, search, follow, export and verify the record of changes and events.",
+    ),
+    Verb(
         "store",
         "bartizan.cli.store:app",
         "Check, export, import or compact what the broker keeps on disk. No broker may run on it meanwhile.",

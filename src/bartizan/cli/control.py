@@ -9,6 +9,7 @@ from typing import Any, Self
 import httpx2
 
 from bartizan.api.socket import FILE, reachable
+from bartizan.audit.actor import ACTOR_HEADER, Actor
 from bartizan.broker.change import Running
 from bartizan.broker.lock import DirectoryLock
 from bartizan.broker.place import Place
@@ -24,7 +25,12 @@ def asking(root: Path) -> Iterator[httpx2.Client]:
     """A client of the broker; `EngineUnavailable` if none answers."""
     with (
         reachable(root) as path,
-        httpx2.Client(transport=httpx2.HTTPTransport(uds=path), base_url="http://control", timeout=TIMEOUT_S) as client,
+        httpx2.Client(
+            transport=httpx2.HTTPTransport(uds=path),
+            base_url="http://control",
+            timeout=TIMEOUT_S,
+            headers={ACTOR_HEADER: Actor.local().name.encode("ascii", "backslashreplace").decode()},
+        ) as client,
     ):
         try:
             yield client

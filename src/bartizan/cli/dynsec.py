@@ -16,7 +16,6 @@ from bartizan.cli.clients import running_clients
 from bartizan.cli.control import asking
 from bartizan.cli.import_files import read
 from bartizan.cli.opening import DEFAULT_DATA, existing, identities, settings_of
-from bartizan.cli.policy.apply import operator
 from bartizan.cli.policy.preflight import Site
 from bartizan.errors import InvalidValue
 from bartizan.identity.register import Register
@@ -96,8 +95,8 @@ async def _service(data: Path, config: Path | None, *, strict: bool) -> AsyncIte
     anonymous = any(listener.danger_anonymous is not None for listener in settings.listeners.values())
     connections = None if site.running is None else _Connections(directory.root)
     async with identities(directory, settings) as store:
-        service = DynamicSecurity(site.place, site.history, Register(store), site.running, connections)
-        yield service, Asking(operator(), strict=strict, anonymous=anonymous)
+        service = DynamicSecurity(site.place, site.history, Register(store), site.trail, site.running, connections)
+        yield service, Asking(site.trail.actor.name, strict=strict, anonymous=anonymous)
 
 
 class _Connections(Connections):

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from bartizan.cli.examine_audit import audit_log
 from bartizan.cli.examine_crls import crls_by_url
 from bartizan.cli.finding import Finding, Level
 from bartizan.cli.opening import age_limits, identities
@@ -34,6 +35,7 @@ async def examine(data: DataDirectory, settings: Settings, *, at: datetime) -> l
     findings += _certificates(data, settings, at)
     findings += crls_by_url(data, settings, at)
     findings += _rights(data, settings)
+    findings += audit_log(data)
     limits, enforced = age_limits(data, settings), settings.credentials.ages == "enforce"
     async with identities(data, settings) as store:
         after = ""
@@ -98,7 +100,7 @@ def _crl(file: Path, at: datetime) -> Iterator[Finding]:
 
 
 def _rights(data: DataDirectory, settings: Settings) -> Iterator[Finding]:
-    secrets = [data.root, data.pki, data.ca_key, data.server_key, data.identities, data.store]
+    secrets = [data.root, data.pki, data.ca_key, data.server_key, data.identities, data.store, data.audit]
     secrets += [listener.key_file for listener in settings.listeners.values() if listener.key_file is not None]
     for path in secrets:
         try:

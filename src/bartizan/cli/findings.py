@@ -6,11 +6,11 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from bartizan.audit.trail import Trail
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Data, Flag, Json, print_json, show_record, show_table
 from bartizan.cli.observed import seconds_text, since
-from bartizan.cli.opening import DEFAULT_DATA, existing
-from bartizan.cli.person import operator
+from bartizan.cli.opening import DEFAULT_DATA, existing, settings_of, trail_of
 from bartizan.errors import InvalidValue
 from bartizan.model.finding import About, Kept, Mute, Severity, State
 from bartizan.model.ids import parse_remark
@@ -114,7 +114,10 @@ def ack(numbers: Annotated[list[int], Parameter(negative=())], /, *, why: Why, d
     numbers
         Their numbers in `bartizan findings list`.
     """
-    for kept in _store(data).acknowledge(numbers, operator(), _reason(why)):
+    trail, reason = _trail(data), _reason(why)
+    with trail.changing("finding.acknowledge", f"finding/{','.join(map(str, numbers))}", why=reason):
+        acknowledged = _store(data).acknowledge(numbers, trail.actor.name, reason)
+    for kept in acknowledged:
         print(f"finding {kept.number} is acknowledged: {kept.finding.text}")
     return 0
 
@@ -144,9 +147,11 @@ def mute(
     """
     about, name = (None, "") if of is None else _subject(of)
     now = datetime.now(UTC)
-    made = _store(data).mute(
-        Mute(0, _detector(detector), about, name, _reason(why), operator(), now, now + parse_duration(for_))
-    )
+    trail, until = _trail(data), now + parse_duration(for_)
+    wanted = Mute(0, _detector(detector), about, name, _reason(why), trail.actor.name, now, until)
+    after = {"of": of or "", "until": until.isoformat()}
+    with trail.changing("detector.mute", f"detector/{detector}", after=after, why=wanted.why):
+        made = _store(data).mute(wanted)
     print(f"mute {made.number}: {_of(made)} until {seconds_text(made.until)} UTC")
     return 0
 
@@ -181,7 +186,8 @@ def unmute(number: int, /, *, data: Data = DEFAULT_DATA) -> int:
     number
         Its number in `bartizan findings mutes`.
     """
-    ended = _store(data).unmute(number)
+    with _trail(data).changing("detector.unmute", f"mute/{number}"):
+        ended = _store(data).unmute(number)
     print(f"mute {ended.number} is over: {_of(ended)}")
     return 0
 
@@ -230,6 +236,11 @@ def _row(kept: Kept) -> dict[str, object]:
 
 def _of(muted: Mute) -> str:
     return muted.detector if muted.about is None else f"{muted.detector} of {muted.about} {muted.name}"
+
+
+def _trail(data: Path) -> Trail:
+    directory = existing(Path.cwd() / data)
+    return trail_of(directory, settings_of(directory, None))
 
 
 def _store(data: Path) -> FindingStore:

@@ -15,7 +15,7 @@ from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
-from bartizan.cli.opening import identities
+from bartizan.cli.opening import identities, trail_of
 from bartizan.config.layout import DataDirectory
 from bartizan.config.schema import Settings
 from bartizan.errors import ConfigurationError, NotFound, StoreUnavailable
@@ -74,7 +74,9 @@ async def prepare(
     with _alone(data):
         make_directory(data.pki)
         if first and not data.ca_certificate.exists():
-            Authority.create(data.ca_certificate, data.ca_key, name=f"Bartizan CA {os.uname().nodename[:40]}", at=at)
+            name = f"Bartizan CA {os.uname().nodename[:40]}"
+            with trail_of(data, settings or Settings()).changing("ca.create", f"ca/{name}"):
+                Authority.create(data.ca_certificate, data.ca_key, name=name, at=at)
         authority = Authority.load(data.ca_certificate, data.ca_key)
         renewed = ensure_server_certificate(data, authority, at=at, names=names)
         secret = None
@@ -101,6 +103,7 @@ def _refuse_foreign(data: DataDirectory) -> None:
         data.demo.name,
         data.identities.name,
         data.store.name,
+        data.audit.name,
     }
     try:
         entries = [entry.name for entry in data.root.iterdir()]

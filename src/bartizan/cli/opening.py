@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from bartizan.audit.actor import Actor
+from bartizan.audit.stores import RecordedStore
+from bartizan.audit.trail import Trail
 from bartizan.broker.reading import read_policy
 from bartizan.config.files import read_secret
 from bartizan.config.layout import DataDirectory
@@ -14,10 +16,6 @@ from bartizan.errors import ConfigurationError
 from bartizan.identity.ages import AgeLimits
 from bartizan.identity.register import Register
 from bartizan.store.ports import OperatorStore, WholeStore
-
-if TYPE_CHECKING:
-    from bartizan.store.postgres import PostgresIdentityStore
-    from bartizan.store.sqlite import SqliteIdentityStore
 
 DEFAULT_DATA = Path("bartizan-data")
 """The data directory when `--data` is not given: beside where the command is started."""
@@ -42,8 +40,23 @@ def settings_of(directory: DataDirectory, config: Path | None, overrides: Sequen
 
 
 @asynccontextmanager
-async def identities(directory: DataDirectory, settings: Settings) -> AsyncIterator[WholeStore]:
-    """The identity store of a data directory, or the one that its settings name; closed at the end."""
+async def identities(
+    directory: DataDirectory, settings: Settings, actor: Actor | None = None
+) -> AsyncIterator[RecordedStore]:
+    """The identity store of a data directory, or the one that its settings name; closed at the end.
+
+    What is changed of it is on record as done by this actor, or by who runs this process.
+    """
+    store = await _recorded(directory, settings, actor)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def unrecorded(directory: DataDirectory, settings: Settings) -> AsyncIterator[WholeStore]:
+    """The same for a broker, which records by itself what is changed of it."""
     store = await _opened(directory, settings)
     try:
         yield store
@@ -68,7 +81,7 @@ def _nothing(_roles: Iterable[str]) -> Mapping[str, int]:
 async def operators_of(data: Path, config: Path | None) -> AsyncIterator[OperatorStore]:
     """The operators of the broker that was set up there."""
     directory = existing(data)
-    store = await _opened(directory, settings_of(directory, config))
+    store = await _recorded(directory, settings_of(directory, config), None)
     try:
         yield store
     finally:
@@ -83,7 +96,16 @@ async def register_of(data: Path, config: Path | None) -> AsyncIterator[Register
         yield Register(store)
 
 
-async def _opened(directory: DataDirectory, settings: Settings) -> "SqliteIdentityStore | PostgresIdentityStore":
+def trail_of(directory: DataDirectory, settings: Settings, actor: Actor | None = None) -> Trail:
+    """The record of changes of a data directory, as written by this actor, or by who runs this process."""
+    return Trail.of(directory.audit, settings.audit, actor or Actor.local())
+
+
+async def _recorded(directory: DataDirectory, settings: Settings, actor: Actor | None) -> RecordedStore:
+    return RecordedStore(await _opened(directory, settings), trail_of(directory, settings, actor))
+
+
+async def _opened(directory: DataDirectory, settings: Settings) -> WholeStore:
     if settings.store.identities is None:
         from bartizan.store.sqlite import SqliteIdentityStore  # noqa: PLC0415  half the start of a verb that needs none
 

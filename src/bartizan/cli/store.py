@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, Tex
 from rich.progress import Progress as Bar
 
 from bartizan.broker.lock import DirectoryLock
-from bartizan.cli.opening import DEFAULT_DATA, existing
+from bartizan.cli.opening import DEFAULT_DATA, existing, settings_of, trail_of
 from bartizan.store.embedded import EmbeddedStore
 
 app = App(
@@ -72,7 +73,8 @@ def export(file: Path, /, *, data: Path = DEFAULT_DATA, json_output: Json = Fals
     json_output
         Print one JSON object.
     """
-    counts = _work(data, lambda store: store.export_to(file))
+    with _recorded(data, "store.export", file):
+        counts = _work(data, lambda store: store.export_to(file))
     return _tell(f"exported to {file}", counts, as_json=json_output)
 
 
@@ -95,7 +97,8 @@ def import_(file: Path, /, *, data: Path = DEFAULT_DATA, json_output: Json = Fal
     json_output
         Print one JSON object.
     """
-    counts = _work(data, lambda store: store.import_from(file))
+    with _recorded(data, "store.import", file):
+        counts = _work(data, lambda store: store.import_from(file))
     return _tell(f"imported from {file}", counts, as_json=json_output)
 
 
@@ -120,6 +123,12 @@ def compact(*, data: Path = DEFAULT_DATA, json_output: Json = False) -> int:
     else:
         print(f"the index had {sizes['bytes_before']:,} bytes and has {sizes['bytes_after']:,}")
     return 0
+
+
+def _recorded(data: Path, what: str, file: Path) -> AbstractContextManager[None]:
+    """On record: who took everything that clients sent, or put it there."""
+    directory = existing(data)
+    return trail_of(directory, settings_of(directory, None)).changing(what, "store", after={"file": str(file)})
 
 
 def _work(data: Path, call: Callable[[EmbeddedStore], dict[str, Any]]) -> dict[str, Any]:

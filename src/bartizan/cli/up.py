@@ -17,7 +17,7 @@ from bartizan.broker.descriptors import make_room
 from bartizan.broker.log import Journal
 from bartizan.cli.enrol import address_of as client_address
 from bartizan.cli.first_run import Prepared, prepare
-from bartizan.cli.opening import DEFAULT_DATA, identities, settings_of
+from bartizan.cli.opening import DEFAULT_DATA, settings_of, unrecorded
 from bartizan.cli.summary import Summary, colourful, show, show_secret
 from bartizan.config.layout import DataDirectory
 from bartizan.config.load import load_settings
@@ -91,7 +91,7 @@ async def _up(
     told = False
     try:
         async with (
-            identities(prepared.data, settings) as store,
+            unrecorded(prepared.data, settings) as store,
             Broker(
                 settings,
                 prepared.data,
@@ -99,7 +99,7 @@ async def _up(
                 journal=journal,
                 reread=lambda: settings_of(prepared.data, config, overrides),
             ) as broker,
-            ControlServer(broker, store, doors),
+            ControlServer(broker, broker.store, doors),
         ):
             broker.handle_signals()
             _tell_descriptors(journal, settings)

@@ -76,6 +76,11 @@ class DataDirectory:
         return self.root / "findings.sqlite"
 
     @property
+    def audit(self) -> Path:
+        """The record of every change, and the key that signs it (0700)."""
+        return self.root / "audit"
+
+    @property
     def store(self) -> Path:
         """The engine's durable store: Sessions, queues, Retained Messages."""
         return self.root / "store"

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bartizan.config.audit_sinks import SINK_KINDS
 from bartizan.config.authenticators import KINDS
 from bartizan.config.explain import explain
 from bartizan.config.files import read_file
@@ -94,6 +95,8 @@ def _translate(error: ValidationError, file: Path | None, text: str, overrides: 
     path = [part for part in problem["loc"] if part != "[key]"]
     if path[:1] == ["authenticators"] and path[2:3] and path[2] in KINDS:
         del path[2]  # the kind stands in the place of no key
+    if path[:2] == ["audit", "sinks"] and path[3:4] and path[3] in SINK_KINDS:
+        del path[3]
     what, fix = explain(problem, path)
     more = len(problems) - 1
     if more:
@@ -129,6 +132,11 @@ def _resolve(raw: dict[str, Any], base: Path) -> None:
         tables.append((table, getattr(kind, "PATHS", ())))
     alerts = raw["alerts"] if isinstance(raw.get("alerts"), dict) else {}
     tables += [(alert, Alert.PATHS) for alert in alerts.values()]
+    audit = raw["audit"] if isinstance(raw.get("audit"), dict) else {}
+    sinks = audit["sinks"] if isinstance(audit.get("sinks"), dict) else {}
+    for table in sinks.values():
+        kind = SINK_KINDS.get(str(table.get("kind"))) if isinstance(table, dict) else None
+        tables.append((table, getattr(kind, "PATHS", ())))
     for table, keys in tables:
         for key in keys if isinstance(table, dict) else ():
             value = table.get(key)

@@ -9,6 +9,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from bartizan.config.api import ApiSettings
+from bartizan.config.audit import AuditSettings
+from bartizan.config.audit_sinks import SINK_KINDS
 from bartizan.config.authenticators import KINDS, PasswordSettings
 from bartizan.config.credentials import CredentialSettings
 from bartizan.config.detect import DetectSettings
@@ -46,6 +48,8 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[playbooks.NAME]", Playbook),
     ("[alerts.NAME]", Alert),
     ("[api]", ApiSettings),
+    ("[audit]", AuditSettings),
+    *((f'[audit.sinks.NAME] kind = "{kind}"', model) for kind, model in SINK_KINDS.items()),
     ("[http]", HttpSettings),
     ("[log]", LogSettings),
 )

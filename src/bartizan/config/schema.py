@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from bartizan.config.api import ApiSettings
+from bartizan.config.audit import AuditSettings
 from bartizan.config.authenticators import AuthenticatorName, AuthenticatorSettings, PasswordSettings
 from bartizan.config.certificate import CertificateRules
 from bartizan.config.credentials import CredentialSettings
@@ -197,6 +198,7 @@ class Settings(BaseModel):
         default_factory=dict, max_length=64, description="What is done about findings."
     )
     api: ApiSettings = Field(default_factory=ApiSettings, description="The REST API for operators.")
+    audit: AuditSettings = Field(default_factory=AuditSettings, description="The record of every change.")
     http: HttpSettings = Field(default_factory=HttpSettings, description="Metrics and health.")
     log: LogSettings = Field(default_factory=LogSettings, description="What is written to standard error.")
 

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from bartizan.audit.actor import Actor
+from bartizan.audit.trail import Trail
 from bartizan.broker.dynsec import Asking, Connections, DynamicSecurity
 from bartizan.broker.history import History, Kind
 from bartizan.broker.place import Place
+from bartizan.config.audit import AuditSettings
 from bartizan.errors import AlreadyExists, Conflict, InvalidValue
 from bartizan.identity.passwords import verify_password
 from bartizan.identity.register import Register, new_identity
@@ -43,7 +46,9 @@ class Room:
         self.history = History(root / "history")
         self.connections = Connected()
         place = Place((self.policy,))
-        self.service = DynamicSecurity(place, self.history, Register(self.store), connections=self.connections)
+        trail = Trail.of(root / "audit", AuditSettings(), Actor("tester"))
+        register = Register(self.store)
+        self.service = DynamicSecurity(place, self.history, register, trail, connections=self.connections)
 
     async def ask(self, *commands: Mapping[str, Any], asking: Asking = ASKING) -> list[str | None]:
         wanted = await self.service.answer(json.dumps({"commands": commands}).encode(), asking)

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from bartizan.audit.actor import Actor
+from bartizan.audit.search import records
+from bartizan.audit.trail import Trail
 from bartizan.broker.log import Journal
 from bartizan.broker.watching import Lesson as Session
 from bartizan.broker.watching import Staged, Watching
+from bartizan.config.audit import AuditSettings
 from bartizan.config.schema import LogSettings
 from bartizan.errors import InvalidValue
 from bartizan.model.observation import Watched
@@ -43,8 +47,12 @@ def store(tmp_path: Path) -> ObservationStore:
     return ObservationStore(tmp_path / "observations.sqlite")
 
 
+def trail_beside(store: ObservationStore) -> Trail:
+    return Trail.of(store._path.with_name("audit"), AuditSettings(), Actor("broker"))
+
+
 async def watching(engine: FakeEngine, store: ObservationStore, journal: Journal) -> Watching:
-    made = Watching(engine, store, journal)
+    made = Watching(engine, store, journal, trail_beside(store))
     await made.begin()
     return made
 
@@ -165,3 +173,21 @@ async def test_what_was_staged_and_is_a_policy_no_more_stops_no_broker(engine, s
     assert Staged.kept(store.fact("staged")) is not None
     await watching(engine, store, journal)
     assert engine.watched == [((), None)]
+
+
+async def test_what_is_staged_and_learned_is_on_record_by_whom(engine, store, journal):
+    made = await watching(engine, store, journal)
+    await made.stage(POLICY, None, Actor("anna"))
+    await made.unstage(Actor("berta"))
+    await made.stage(POLICY, later(-1), Actor("anna"))
+    await made.write()
+    found = [
+        (each["what"], each["who"]) for each in records(trail_beside(store).log.directory) if each["kind"] == "change"
+    ]
+    assert found == [
+        ("policy.stage", "anna"),
+        ("policy.unstage", "berta"),
+        ("policy.stage", "anna"),
+        # Its time is over.
+        ("policy.unstage", "broker"),
+    ]

@@ -13,7 +13,6 @@ from bartizan.broker.change import Change, by_hand, put_in_force, take_over, und
 from bartizan.broker.history import Kind, Version
 from bartizan.broker.place import is_expectations, texts_of
 from bartizan.cli.opening import DEFAULT_DATA
-from bartizan.cli.person import operator
 from bartizan.cli.policy.files import Flag, Json
 from bartizan.cli.policy.preflight import Preflight, Site, looked_at, preflight
 from bartizan.errors import ConfigurationError, Conflict, InvalidValue
@@ -131,13 +130,13 @@ def _put(site: Site, found: Preflight, manner: Manner, kind: Kind, of: int | Non
     if not _agreed(found, manner):
         print("not put in force: say --yes", file=sys.stderr)
         return 1
-    at, who = datetime.now(UTC), operator()
+    at, who = datetime.now(UTC), site.trail.actor.name
     if found.is_other:
-        take_over(site.place, site.history, who=who, at=at, allowed=manner.take_over)
+        take_over(site.place, site.history, site.trail, who=who, at=at, allowed=manner.take_over)
     elif not recorded:
         kind = Kind.TAKE_OVER if site.history.current() else Kind.FOUND
     change = Change(found.contents, found.digest, who, at, manner.note, kind, of)
-    version = put_in_force(change, site.place, site.history, site.running)
+    version = put_in_force(change, site.place, site.history, site.running, site.trail)
     no_broker = "" if site.running else "; no broker runs here: its next start loads it"
     outcome = f"version {version.number}, policy {version.digest[:12]}, is {version.state.replace('-', ' ')}{no_broker}"
     return _told(found, version, manner, outcome, code=0, shown=True)
@@ -167,7 +166,7 @@ def _agreed(found: Preflight, manner: Manner) -> bool:
 def _undo_interrupted(site: Site, manner: Manner) -> None:
     if manner.dry_run:
         return
-    undone = undo_interrupted(site.place, site.history, site.running)
+    undone = undo_interrupted(site.place, site.history, site.running, site.trail)
     if undone is not None:
         print(f"version {undone.number} was interrupted and is undone", file=sys.stderr)
 

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bartizan.audit.trail import Trail
 from bartizan.broker.history import History
 from bartizan.broker.place import Place, texts_of
 from bartizan.broker.reading import by_name, each_once, read_files, refusal
 from bartizan.cli.control import RunningBroker
-from bartizan.cli.opening import existing, settings_of
+from bartizan.cli.opening import existing, settings_of, trail_of
 from bartizan.cli.policy.check import plain as plain_problems
 from bartizan.cli.policy.diff import Differences, differences
 from bartizan.cli.policy.testing import outcomes_of, read_tests
@@ -29,6 +30,7 @@ class Site:
     place: Place
     history: History
     running: RunningBroker | None
+    trail: Trail
 
     @classmethod
     def of(cls, data: Path, config: Path | None) -> "Site":
@@ -39,7 +41,7 @@ class Site:
         # A broker may have been started with other settings than those of the data directory.
         place = running.place() if running else Place.of(settings.policy.file or directory.policy)
         history = History(directory.policy_history, versions_max=settings.policy.history_max)
-        return cls(data, config, place, history, running)
+        return cls(data, config, place, history, running, trail_of(directory, settings))
 
 
 @dataclass(frozen=True, slots=True)

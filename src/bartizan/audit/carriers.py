@@ -1,0 +1,33 @@
+"""Settings of sinks -> carriers. Each kind is imported when it is wanted."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bartizan.audit.sinks import AuditSink, Carrier, FileLines, Tell
+from bartizan.config.audit_sinks import FileSink, OtlpSink, SinkSettings, SyslogSink, WebhookSink
+
+
+def carriers_of(directory: Path, sinks: Mapping[str, SinkSettings], tell: Tell) -> list[Carrier]:
+    """A carrier for each; `ConfigurationError` for a file of theirs that cannot be used."""
+    return [
+        Carrier(name, _sink(settings), directory, settings.logs, settings.batch_max, tell)
+        for name, settings in sorted(sinks.items())
+    ]
+
+
+def _sink(settings: SinkSettings) -> AuditSink:
+    match settings:
+        case FileSink():
+            return FileLines(settings.file)
+        case SyslogSink():
+            from bartizan.audit.syslog import Syslog  # noqa: PLC0415
+
+            return Syslog(settings)
+        case WebhookSink():
+            from bartizan.audit.http import Webhook  # noqa: PLC0415
+
+            return Webhook(settings)
+        case OtlpSink():
+            from bartizan.audit.http import Otlp  # noqa: PLC0415
+
+            return Otlp(settings)
