@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bartizan.audit.actor import Actor
 from bartizan.audit.stores import RecordedStore
 from bartizan.audit.trail import Trail
 from bartizan.config.audit import AuditSettings
 from bartizan.errors import AlreadyExists, Conflict, NotFound
+from bartizan.model.actor import Actor
 from bartizan.model.credential import CertificateCredential, PasswordCredential, ScramCredential
 from bartizan.model.group import Group
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName

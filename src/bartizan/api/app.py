@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from bartizan.api.acting import acting_routes
 from bartizan.api.asking import actor_of
+from bartizan.api.disconnecting import disconnected
 from bartizan.api.metrics import exposition
 from bartizan.api.responding import responding_routes
 from bartizan.api.watching import watching_routes
@@ -62,11 +63,7 @@ def _control(broker: Broker) -> list[Route]:
         if reason not in ORDERED_REASONS:
             raise HTTPException(HTTPStatus.BAD_REQUEST, f"reason {reason:#04x} is none a server sends by order")
         tenant, client_id = request.query_params.get("tenant"), request.path_params["client_id"]
-        trail, after = broker.trail.acting_as(actor_of(request)), {"reason": reason, "tenant": tenant}
-        span = await trail.begin("client.disconnect", f"client/{client_id}", after=after)
-        async with trail.settling(span, "client.disconnect"):
-            found = broker.engine.disconnect(client_id, reason, tenant)
-        if not found:
+        if not await disconnected(broker, actor_of(request), client_id, reason, tenant):
             raise HTTPException(HTTPStatus.NOT_FOUND, "no client of this Client Identifier is connected")
         return Response(status_code=HTTPStatus.NO_CONTENT)
 

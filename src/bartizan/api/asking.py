@@ -1,13 +1,35 @@
-"""Who asks at the control socket: whoever may open it says so, and could do everything by hand as well."""
+"""Who asks at the control socket. Which user it is the system says; behind sudo, root says for whom it asks."""
+
+import pwd
 
 from starlette.requests import Request
 
-from bartizan.audit.actor import ACTOR_HEADER, Actor
+from bartizan.model.actor import Actor, Way
+
+ACTOR_HEADER = "x-bartizan-actor"
+"""The header of a request to the control socket by which root says for whom it asks."""
+
+SOCKET_USER = "uid:"
+"""What `serve` writes in the place of an address for who opened the control socket."""
 
 NAME_CHARS_MAX = 128
 
 
 def actor_of(request: Request) -> Actor:
-    """Who a request says it is from."""
-    name = request.headers.get(ACTOR_HEADER, "")[:NAME_CHARS_MAX]
-    return Actor(name or "unknown", "control socket")
+    """Who a request is from."""
+    user = request.client.host if request.client is not None else ""
+    return socket_actor(user, request.headers.get(ACTOR_HEADER, ""))
+
+
+def socket_actor(user: str, told: str = "") -> Actor:
+    """Who opened the control socket; only of root it counts what is told."""
+    digits = user.removeprefix(SOCKET_USER)
+    if not (digits.isascii() and digits.isdigit()):
+        return Actor("unknown", way=Way.SOCKET)
+    uid = int(digits)
+    if uid == 0 and told:
+        return Actor(told[:NAME_CHARS_MAX], way=Way.SOCKET, uid=uid)
+    try:
+        return Actor(pwd.getpwuid(uid).pw_name, way=Way.SOCKET, uid=uid)
+    except KeyError:
+        return Actor(user, way=Way.SOCKET, uid=uid)

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from bartizan.api.asking import ACTOR_HEADER, SOCKET_USER, socket_actor
 from bartizan.api.permissions import DANGEROUS, Permission, permitted
 from bartizan.api.sessions import Session, Sessions, password_mark
 from bartizan.config.api import ApiSettings
@@ -23,9 +24,6 @@ from bartizan.store.ports import OperatorStore
 
 COOKIE: Final = "__Host-bartizan"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-SOCKET_USER: Final = "uid:"
-"""What `serve` writes in the place of an address for who opened the control socket."""
-
 EVERY_ROLE: Final = tuple(OperatorRole)
 
 
@@ -82,7 +80,7 @@ class SocketDoor(Door):
         user = request.client.host if request.client is not None else ""
         if user not in {f"{SOCKET_USER}0", f"{SOCKET_USER}{os.geteuid()}"}:
             return None
-        return Caller(Actor(user, "", Way.SOCKET), EVERY_ROLE)
+        return Caller(socket_actor(user, request.headers.get(ACTOR_HEADER, "")), EVERY_ROLE)
 
 
 class TlsDoor(Door):

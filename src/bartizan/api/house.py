@@ -1,6 +1,7 @@
 """What the routes work on: the broker, who runs it, and the logins. One for both doors."""
 
 from collections.abc import Callable
+from copy import copy
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from starlette.requests import Request
 
 from bartizan.api.caller import Caller
 from bartizan.api.sessions import Sessions
+from bartizan.audit.stores import RecordedStore
 from bartizan.authn.operators import OperatorLogin
 from bartizan.broker.app import Broker
 from bartizan.config.api import ApiSettings
@@ -28,6 +30,8 @@ class House:
         self, broker: Broker, operators: OperatorStore, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self.broker = broker
+        self.actor: Actor | None = None
+        """Who is being served; None before that is known."""
         self.operators = operators
         self.now = now
         self.sessions = Sessions(self.settings, now)
@@ -41,7 +45,16 @@ class House:
     @property
     def register(self) -> Register:
         """The identities."""
-        return Register(self.broker.store)
+        store = self.broker.store
+        return Register(store if self.actor is None else store.acting_as(self.actor))
+
+    def serving(self, actor: Actor) -> "House":
+        """The same house, whose changes are on record as made by this actor."""
+        served = copy(self)
+        served.actor = actor
+        if isinstance(self.operators, RecordedStore):
+            served.operators = self.operators.acting_as(actor)
+        return served
 
     async def changed(self) -> None:
         """Identities were written: the broker takes them over now, not at its next look."""
@@ -71,7 +84,10 @@ class House:
 
 
 def _house(request: Request) -> House:
-    return request.app.state.house
+    house: House = request.app.state.house
+    # Set by the guard of the route, where it asks who calls.
+    caller: Caller | None = getattr(request.state, "caller", None)
+    return house if caller is None else house.serving(caller.actor)
 
 
 def _caller(request: Request) -> Caller:

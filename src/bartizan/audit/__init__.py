@@ -1,7 +1,6 @@
 """A record that nobody can quietly change: append-only, hash-chained, signed.
 
 canonical  one spelling of a JSON value (RFC 8785)
-actor      who does something, and from where
 record     what is recorded, and a line of the log
 segments   the files of a log, and where it ends
 keys       the Ed25519 key that signs checkpoints

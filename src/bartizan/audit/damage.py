@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bartizan.audit.actor import Actor
 from bartizan.audit.record import Entry, Kind
 from bartizan.audit.segments import End, Head
+from bartizan.model.actor import BROKER
 
 TORN: Final = "audit.torn"
 """A line that was not written to its end."""
@@ -40,7 +40,7 @@ def damage(told: Head, end: End) -> Damage | None:
         return None
     prefix = b"\n" if content and not content.endswith(b"\n") else b""
     what = ALTERED if told.seq > end.seq else TORN
-    return Damage(Entry(Kind.EVENT, what, Actor.broker(), detail=_detail(told, end, content + prefix)), prefix)
+    return Damage(Entry(Kind.EVENT, what, BROKER, detail=_detail(told, end, content + prefix)), prefix)
 
 
 def _detail(told: Head, end: End, content: bytes) -> Mapping[str, Any]:

@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
-from bartizan.audit.actor import Actor
 from bartizan.audit.canonical import canonical, plain
 from bartizan.audit.keys import SigningKey
 from bartizan.audit.log import Keep, Log
 from bartizan.audit.record import Entry, Kind
 from bartizan.config.audit import AuditSettings
 from bartizan.errors import StoreUnavailable
+from bartizan.model.actor import BROKER, Actor, Way
 
 EVENTS: Final = "events"
 """The log of events, below the directory of the audit."""
@@ -138,7 +138,7 @@ class EventBook:
         now = self._clock()
         if self._left_out and (at_end or now - self._told_at >= TELL_LEFT_OUT_S):
             left_out, self._left_out, self._told_at = self._left_out, Counter(), now
-            entries.append(Entry(Kind.EVENT, LEFT_OUT, Actor.broker(), detail={"count": dict(left_out)}))
+            entries.append(Entry(Kind.EVENT, LEFT_OUT, BROKER, detail={"count": dict(left_out)}))
         if not entries:
             return
         try:
@@ -186,10 +186,11 @@ def _entry(group: _Alike, severity: str) -> Entry:
     if group.count > 1:
         detail |= {"count": group.count, "last_at": _time(group.last_ms).isoformat(timespec="milliseconds")}
     client_id = event.get("client_id") or ""
+    way = Way.CLIENT if event.get("address") else Way.BROKER
     return Entry(
         Kind.EVENT,
         str(event["event"]),
-        Actor(str(event.get("identity") or "unknown"), str(event.get("address") or "local")),
+        Actor(str(event.get("identity") or "unknown"), str(event.get("address") or ""), way),
         f"client/{client_id}" if client_id else "",
         why=str(event.get("why") or ""),
         at=_time(event.get("at_ms", 0)),

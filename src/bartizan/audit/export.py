@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from bartizan.audit.canonical import canonical
-from bartizan.audit.ocsf import ocsf
+from bartizan.audit.ocsf import address_of, ocsf
 from bartizan.audit.severity import severity_of
 
 Record = Mapping[str, Any]
@@ -94,7 +94,7 @@ def _cef(record: Record, product: str) -> str:
         "externalId": f"{record['log']}/{record['seq']}",
         "cat": record["kind"],
         "suser": record.get("who"),
-        "src": _address(record),
+        "src": address_of(record),
         "duser": record.get("target"),
         "outcome": record.get("outcome"),
         "reason": record.get("why"),
@@ -102,12 +102,6 @@ def _cef(record: Record, product: str) -> str:
     }
     extension = " ".join(f"{key}={_escaped(str(value))}" for key, value in said.items() if value not in (None, ""))
     return "|".join([head[0], *(_escaped_head(part) for part in head[1:]), extension])
-
-
-def _address(record: Record) -> str | None:
-    """The address without its port, where the record names one."""
-    address = record.get("from", "").rpartition(":")[0] or record.get("from", "")
-    return address.strip("[]") if any(char in address for char in ".:") else None
 
 
 def _message(record: Record) -> str:

@@ -97,6 +97,12 @@ def ocsf(record: Mapping[str, Any], product: str) -> dict[str, Any]:
     return event | _asked_for(kind, record)
 
 
+def address_of(record: Mapping[str, Any]) -> str | None:
+    """The address without its port, where the record names one."""
+    address = record.get("from", "").rpartition(":")[0] or record.get("from", "")
+    return address.strip("[]") if any(char in address for char in ".:") else None
+
+
 def _class_of(record: Mapping[str, Any]) -> tuple[_Class, int]:
     what = record["what"]
     if what in _ACTIVITIES:
@@ -122,7 +128,8 @@ def _asked_for(kind: _Class, record: Mapping[str, Any]) -> dict[str, Any]:
     """What its class requires, and who did it."""
     who, name = {"name": record.get("who", "unknown")}, record.get("target", "").partition("/")[2]
     actor = {"actor": {"user": who}}
-    source = {"src_endpoint": {"ip": record["from"]}} if record.get("from", "local") != "local" else {}
+    address = address_of(record)
+    source = {"src_endpoint": {"ip": address}} if address else {}
     match kind.uid:
         case ACCOUNT.uid:
             return actor | {"user": {"name": name or "unknown"}}
@@ -135,6 +142,6 @@ def _asked_for(kind: _Class, record: Mapping[str, Any]) -> dict[str, Any]:
         case AUTHENTICATION.uid:
             return {"user": who, "service": {"name": "mqtt"}} | source
         case API.uid:
-            return actor | {"api": {"operation": record["what"]}, "src_endpoint": {"ip": record.get("from", "")}}
+            return actor | {"api": {"operation": record["what"]}, "src_endpoint": {"ip": address or ""}}
         case _:
             return actor

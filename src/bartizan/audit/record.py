@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from bartizan.audit.actor import Actor
 from bartizan.audit.canonical import canonical, plain
+from bartizan.model.actor import Actor
 
 GENESIS = "0" * 64
 """`previous` of the first record."""

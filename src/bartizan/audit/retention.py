@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from bartizan.audit.actor import Actor
 from bartizan.audit.record import Entry, Kind, parsed
 from bartizan.audit.segments import last_line, lines_of, segments, sync_directory
+from bartizan.model.actor import BROKER
 
 RETIRED: Final = "audit.retired"
 
@@ -55,7 +55,7 @@ def retired(gone: Sequence[Gone]) -> Entry:
         "last_hash": last.last_hash,
         "octets": sum(each.octets for each in gone),
     }
-    return Entry(Kind.EVENT, RETIRED, Actor.broker(), detail=detail)
+    return Entry(Kind.EVENT, RETIRED, BROKER, detail=detail)
 
 
 def remove(gone: Sequence[Gone]) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from bartizan.audit import shown
-from bartizan.audit.actor import Actor
 from bartizan.audit.record import Entry
 from bartizan.audit.trail import Span, Trail
 from bartizan.audit.words import of_credentials
+from bartizan.model.actor import Actor
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group
 from bartizan.model.operator import Operator

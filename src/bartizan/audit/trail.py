@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from bartizan.audit.actor import Actor
 from bartizan.audit.keys import SigningKey
 from bartizan.audit.log import Log
 from bartizan.audit.record import Entry, Kind, Outcome
 from bartizan.config.audit import AuditSettings
 from bartizan.errors import StoreUnavailable
+from bartizan.model.actor import Actor
 
 CHANGES = "changes"
 """The log of changes, below the directory of the audit."""

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from bartizan import _engine
-from bartizan.audit.actor import Actor
 from bartizan.audit.stores import RecordedStore
 from bartizan.audit.trail import Trail
 from bartizan.authn import Authenticator, Certificate, Chain, ConnectRequest, default_chain
@@ -48,6 +47,7 @@ from bartizan.config.schema import Settings
 from bartizan.detect import Detector
 from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationError, EngineUnavailable, StartRefused
 from bartizan.identity.ages import AgeLimits
+from bartizan.model.actor import BROKER, Actor
 from bartizan.model.reason import ReasonCode
 from bartizan.policy import CompiledPolicy, schedule
 from bartizan.store.observations import ObservationStore
@@ -107,7 +107,7 @@ class Broker:
         self.journal = journal
         self.state = State.STARTING
         self.started_at = datetime.now(UTC)
-        self.trail = Trail.of(data.audit, settings.audit, Actor.broker())
+        self.trail = Trail.of(data.audit, settings.audit, BROKER)
         self.store = RecordedStore(store, self.trail)
         self._reread = reread or (lambda: settings)
         self._make_engine = make_engine or NativeEngine

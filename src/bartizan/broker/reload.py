@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from bartizan.audit.actor import Actor
 from bartizan.config.schema import Settings
+from bartizan.model.actor import Actor, Way
 
-BY_SIGNAL = Actor("SIGHUP", "signal")
+BY_SIGNAL = Actor("SIGHUP", way=Way.SIGNAL)
 """Who has it read again by a signal: the system does not say."""
 
 RELOAD = "broker.reload"

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from bartizan.audit.actor import Actor
 from bartizan.audit.trail import Trail
 from bartizan.broker.log import Journal
 from bartizan.broker.place import is_expectations
 from bartizan.broker.ports import EnginePort
 from bartizan.errors import InvalidValue, StoreUnavailable
+from bartizan.model.actor import Actor
 from bartizan.model.observation import Watched
 from bartizan.policy import CompiledPolicy, check_all
 from bartizan.policy.payload import is_schema, schema_place

@@ -8,11 +8,12 @@ from typing import Any, Self
 
 import httpx2
 
+from bartizan.api.asking import ACTOR_HEADER
 from bartizan.api.socket import FILE, reachable
-from bartizan.audit.actor import ACTOR_HEADER, Actor
 from bartizan.broker.change import Running
 from bartizan.broker.lock import DirectoryLock
 from bartizan.broker.place import Place
+from bartizan.cli.person import operator
 from bartizan.errors import ChangeRefused, ConfigurationError, EngineUnavailable
 
 TIMEOUT_S = 10.0
@@ -29,7 +30,7 @@ def asking(root: Path) -> Iterator[httpx2.Client]:
             transport=httpx2.HTTPTransport(uds=path),
             base_url="http://control",
             timeout=TIMEOUT_S,
-            headers={ACTOR_HEADER: Actor.local().name.encode("ascii", "backslashreplace").decode()},
+            headers={ACTOR_HEADER: operator().encode("ascii", "backslashreplace").decode()},
         ) as client,
     ):
         try:

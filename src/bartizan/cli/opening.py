@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bartizan.audit.actor import Actor
 from bartizan.audit.stores import RecordedStore
 from bartizan.audit.trail import Trail
 from bartizan.broker.reading import read_policy
+from bartizan.cli.person import person
 from bartizan.config.files import read_secret
 from bartizan.config.layout import DataDirectory
 from bartizan.config.load import load_settings
@@ -15,6 +15,7 @@ from bartizan.config.schema import Settings
 from bartizan.errors import ConfigurationError
 from bartizan.identity.ages import AgeLimits
 from bartizan.identity.register import Register
+from bartizan.model.actor import Actor
 from bartizan.store.ports import OperatorStore, WholeStore
 
 DEFAULT_DATA = Path("bartizan-data")
@@ -98,7 +99,7 @@ async def register_of(data: Path, config: Path | None) -> AsyncIterator[Register
 
 def trail_of(directory: DataDirectory, settings: Settings, actor: Actor | None = None) -> Trail:
     """The record of changes of a data directory, as written by this actor, or by who runs this process."""
-    return Trail.of(directory.audit, settings.audit, actor or Actor.local())
+    return Trail.of(directory.audit, settings.audit, actor or person())
 
 
 async def _recorded(directory: DataDirectory, settings: Settings, actor: Actor | None) -> RecordedStore:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from bartizan.audit.actor import Actor
 from bartizan.audit.events import ALIKE_MAX, BATCHES_MAX, TELL_LEFT_OUT_S, EventBook
 from bartizan.audit.keys import SigningKey, public_key
 from bartizan.audit.log import Keep, Log
@@ -18,6 +17,7 @@ from bartizan.audit.segments import segments
 from bartizan.audit.trail import Trail
 from bartizan.audit.verify import verify
 from bartizan.config.audit import AuditSettings
+from bartizan.model.actor import Actor
 
 AT_MS = 1_795_000_000_000
 MINUTE = 4_096

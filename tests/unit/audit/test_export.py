@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bartizan.audit.actor import Actor
 from bartizan.audit.export import COLUMNS, FORMATS
 from bartizan.audit.ocsf import ACCOUNT, API, AUTHENTICATION, BASE, ENTITY, GROUP
 from bartizan.audit.record import GENESIS, Entry, Kind, hash_of, line_of
+from bartizan.model.actor import Actor
 
 AT = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
 NASTY = 'a"b\\c|d=e\nf,g'

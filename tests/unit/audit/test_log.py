@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from bartizan.audit import log as log_module
-from bartizan.audit.actor import Actor
 from bartizan.audit.canonical import canonical, plain
 from bartizan.audit.cursor import Cursor, near_end, read_on
 from bartizan.audit.keys import SigningKey, public_key
@@ -24,6 +23,7 @@ from bartizan.audit.segments import segments
 from bartizan.audit.verify import verify
 from bartizan.config.audit import AuditSettings
 from bartizan.errors import StoreUnavailable
+from bartizan.model.actor import Actor
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SMALL = AuditSettings(segment_bytes_max=65_536)
@@ -205,7 +205,7 @@ def test_several_processes_write_one_log(make, tmp_path):
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from bartizan.audit.actor import Actor\n"
+        "from bartizan.model.actor import Actor\n"
         "from bartizan.audit.trail import Trail\n"
         "from bartizan.config.audit import AuditSettings\n"
         "trail = Trail.of(Path(sys.argv[1]), AuditSettings(segment_bytes_max=65536), Actor(sys.argv[2]))\n"

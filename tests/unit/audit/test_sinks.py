@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from bartizan.audit.actor import Actor
 from bartizan.audit.carriers import carriers_of
 from bartizan.audit.http import otlp
 from bartizan.audit.search import records
@@ -26,6 +25,7 @@ from bartizan.audit.trail import Trail
 from bartizan.config.audit import AuditSettings
 from bartizan.config.load import load_settings
 from bartizan.errors import ConfigurationError
+from bartizan.model.actor import Actor
 from tests.authority import Issuer
 
 SECRET = "s" * 32

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from bartizan.audit import shown
-from bartizan.audit.actor import Actor
 from bartizan.audit.keys import public_key
 from bartizan.audit.search import records
 from bartizan.audit.stores import RecordedStore
@@ -20,6 +19,7 @@ from bartizan.audit.trail import Trail
 from bartizan.audit.verify import verify
 from bartizan.config.audit import AuditSettings
 from bartizan.errors import AlreadyExists, NotFound, StoreUnavailable
+from bartizan.model.actor import Actor
 from bartizan.model.credential import CertificateCredential, Credential, PasswordCredential, ScramCredential
 from bartizan.model.group import Group
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
@@ -217,7 +217,7 @@ KILLED = """
 import asyncio, os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from bartizan.audit.actor import Actor
+from bartizan.model.actor import Actor
 from bartizan.audit.stores import RecordedStore
 from bartizan.audit.trail import Trail
 from bartizan.config.audit import AuditSettings

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bartizan.audit.actor import Actor
 from bartizan.audit.canonical import canonical
 from bartizan.audit.keys import PublicKey, public_key
 from bartizan.audit.record import hash_of
@@ -16,6 +15,7 @@ from bartizan.audit.segments import segments
 from bartizan.audit.trail import Trail
 from bartizan.audit.verify import Verified, verify
 from bartizan.config.audit import AuditSettings
+from bartizan.model.actor import Actor
 
 CHANGES = 12
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from bartizan.audit.actor import Actor
 from bartizan.audit.search import records
 from bartizan.audit.trail import Trail
 from bartizan.broker.change import Change, by_hand, put_in_force, take_over, undo_interrupted
@@ -16,6 +15,7 @@ from bartizan.broker.history import History, Kind, State
 from bartizan.broker.place import Place
 from bartizan.config.audit import AuditSettings
 from bartizan.errors import ChangeRefused, ConfigurationError, Conflict, StoreUnavailable
+from bartizan.model.actor import Actor
 from bartizan.policy import check_all
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)

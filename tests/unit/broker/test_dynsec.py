@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from bartizan.audit.actor import Actor
 from bartizan.audit.trail import Trail
 from bartizan.broker.dynsec import Asking, Connections, DynamicSecurity
 from bartizan.broker.history import History, Kind
@@ -18,6 +17,7 @@ from bartizan.config.audit import AuditSettings
 from bartizan.errors import AlreadyExists, Conflict, InvalidValue
 from bartizan.identity.passwords import verify_password
 from bartizan.identity.register import Register, new_identity
+from bartizan.model.actor import Actor
 from bartizan.model.credential import PasswordCredential
 from bartizan.model.principal import Identity, IdentityState
 from bartizan.policy.dynsec.memory import FILE

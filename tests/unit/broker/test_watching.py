@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from bartizan.audit.actor import Actor
 from bartizan.audit.search import records
 from bartizan.audit.trail import Trail
 from bartizan.broker.log import Journal
@@ -16,6 +15,7 @@ from bartizan.broker.watching import Staged, Watching
 from bartizan.config.audit import AuditSettings
 from bartizan.config.schema import LogSettings
 from bartizan.errors import InvalidValue
+from bartizan.model.actor import Actor
 from bartizan.model.observation import Watched
 from bartizan.store.observations import ObservationStore
 from tests.unit.broker.fake import FakeEngine

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from bartizan.api import schemas
-from bartizan.api.house import Housed
+from bartizan.api.house import Calling, Housed
 from bartizan.api.metrics import exposition
 from bartizan.api.permissions import Permission
 from bartizan.api.routing import Routes
@@ -90,9 +90,9 @@ async def show_config(house: Housed) -> dict[str, Any]:
 
 
 @ROUTES.on("POST", "/reload", Permission.RELOAD, response_model=schemas.Reload)
-async def reload(house: Housed, response: Response) -> dict[str, Any]:
+async def reload(house: Housed, caller: Calling, response: Response) -> dict[str, Any]:
     """Read configuration, certificates and policy again. What cannot be used changes nothing (422, and why)."""
-    report = await house.broker.reload()
+    report = await house.broker.reload(caller.actor)
     if report.refused:
         response.status_code = HTTPStatus.UNPROCESSABLE_ENTITY
     return report.as_dict()
