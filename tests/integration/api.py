@@ -94,7 +94,7 @@ def serving(policy: str | None = None, *settings: str) -> Iterator[Api]:
         doors = bind_doors(running.broker.settings)
 
         async def begin() -> ControlServer:
-            return await ControlServer(running.broker, running._store, doors).__aenter__()
+            return await ControlServer(running.broker, doors).__aenter__()
 
         server = broker._call(begin())
         stack.callback(lambda: broker._call(server.__aexit__(None, None, None)))

@@ -1,5 +1,6 @@
 """What the routes do, on a running broker with real clients: the same as the command line, by the same functions."""
 
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 import pytest
 
+from bartizan.audit.search import Wanted, records
 from tests.integration.api import Api, serving
 
 TENANTS = """
@@ -243,3 +245,15 @@ def test_every_change_is_told_with_who_and_from_where(monkeypatch):
         assert acted[0]["request"] == "POST /api/v1/identities"
         assert acted[0]["address"] == "127.0.0.1"
         assert acted[2]["way"] == "socket"
+
+
+def test_what_an_operator_changes_is_on_record_in_its_name(api, security):
+    me = security.get("/session").json()["actor"]
+    assert security.post("/identities", json={"name": "press-77", "roles": ["press"]}).status_code == 201
+    assert api.at_socket().post("/groups", json={"name": "line-77"}).status_code == 201
+    changes = list(records(api.broker._running.data.audit / "changes", Wanted(kind="change")))
+    by_target = {each["target"]: each for each in changes}
+    made = by_target["identity/press-77"]
+    assert (made["what"], made["who"], made["from"]) == ("identity.add", me, "127.0.0.1")
+    made = by_target["group/line-77"]
+    assert (made["what"], made["uid"], made["from"]) == ("group.add", os.geteuid(), "socket")

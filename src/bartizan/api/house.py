@@ -10,7 +10,6 @@ from starlette.requests import Request
 
 from bartizan.api.caller import Caller
 from bartizan.api.sessions import Sessions
-from bartizan.audit.stores import RecordedStore
 from bartizan.authn.operators import OperatorLogin
 from bartizan.broker.app import Broker
 from bartizan.config.api import ApiSettings
@@ -26,16 +25,19 @@ from bartizan.store.ports import OperatorStore
 class House:
     """The broker, as the routes see it."""
 
-    def __init__(
-        self, broker: Broker, operators: OperatorStore, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, broker: Broker, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.broker = broker
-        self.actor: Actor | None = None
-        """Who is being served; None before that is known."""
-        self.operators = operators
+        self.store = broker.store
+        """Identities and operators. What is changed there is on record, as done by whoever is served."""
         self.now = now
         self.sessions = Sessions(self.settings, now)
-        self.login = OperatorLogin(operators, broker.settings.passwords, now=now)
+        self.login = OperatorLogin(self.store, broker.settings.passwords, now=now)
+
+    def serving(self, actor: Actor) -> "House":
+        """The same house, whose changes are on record as made by this actor."""
+        served = copy(self)
+        served.store = self.store.acting_as(actor)
+        return served
 
     @property
     def settings(self) -> ApiSettings:
@@ -45,16 +47,12 @@ class House:
     @property
     def register(self) -> Register:
         """The identities."""
-        store = self.broker.store
-        return Register(store if self.actor is None else store.acting_as(self.actor))
+        return Register(self.store)
 
-    def serving(self, actor: Actor) -> "House":
-        """The same house, whose changes are on record as made by this actor."""
-        served = copy(self)
-        served.actor = actor
-        if isinstance(self.operators, RecordedStore):
-            served.operators = self.operators.acting_as(actor)
-        return served
+    @property
+    def operators(self) -> OperatorStore:
+        """The people who run the broker."""
+        return self.store
 
     async def changed(self) -> None:
         """Identities were written: the broker takes them over now, not at its next look."""

@@ -23,7 +23,6 @@ from bartizan.broker.addresses import bound_socket
 from bartizan.broker.app import Broker
 from bartizan.config.schema import Settings
 from bartizan.errors import CertificateUnusable, ConfigurationError
-from bartizan.store.ports import OperatorStore
 
 if TYPE_CHECKING:
     from bartizan.api.house import House
@@ -45,9 +44,8 @@ class Doors:
 class ControlServer:
     """The control socket while the broker runs; monitoring and the API on `doors`, if these are there."""
 
-    def __init__(self, broker: Broker, operators: OperatorStore, doors: Doors) -> None:
+    def __init__(self, broker: Broker, doors: Doors) -> None:
         self._broker = broker
-        self._operators = operators
         self._doors = doors
         self._stack = AsyncExitStack()
         self._house: House | None = None
@@ -91,7 +89,7 @@ class ControlServer:
         from bartizan.api.house import House  # noqa: PLC0415
 
         # One for both doors: an operator who is disabled at the socket is out at the port.
-        self._house = self._house or House(self._broker, self._operators)
+        self._house = self._house or House(self._broker)
         return self._house
 
     async def _renew(self, certificate: Certificate) -> None:

@@ -99,7 +99,7 @@ async def _up(
                 journal=journal,
                 reread=lambda: settings_of(prepared.data, config, overrides),
             ) as broker,
-            ControlServer(broker, broker.store, doors),
+            ControlServer(broker, doors),
         ):
             broker.handle_signals()
             _tell_descriptors(journal, settings)
