@@ -249,10 +249,10 @@ def test_every_change_is_told_with_who_and_from_where(monkeypatch):
 
 def test_what_an_operator_changes_is_on_record_in_its_name(api, security):
     me = security.get("/session").json()["actor"]
-    assert security.post("/identities", json={"name": "press-77", "roles": ["press"]}).status_code == 201
-    assert api.at_socket().post("/groups", json={"name": "line-77"}).status_code == 201
+    assert security.post("/identities", json={"identity": "press-77", "roles": ["press"]}).status_code == 201
+    assert api.at_socket().post("/groups", json={"group": "line-77"}).status_code == 201
     changes = list(records(api.broker._running.data.audit / "changes", Wanted(kind="change")))
-    by_target = {each["target"]: each for each in changes}
+    by_target = {each.get("target"): each for each in changes}
     made = by_target["identity/press-77"]
     assert (made["what"], made["who"], made["from"]) == ("identity.add", me, "127.0.0.1")
     made = by_target["group/line-77"]

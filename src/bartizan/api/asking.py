@@ -4,10 +4,7 @@ import pwd
 
 from starlette.requests import Request
 
-from bartizan.model.actor import Actor, Way
-
-ACTOR_HEADER = "x-bartizan-actor"
-"""The header of a request to the control socket by which root says for whom it asks."""
+from bartizan.model.actor import ACTOR_HEADER, Actor, Way
 
 SOCKET_USER = "uid:"
 """What `serve` writes in the place of an address for who opened the control socket."""

@@ -14,11 +14,11 @@ from typing import Final, Protocol
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from bartizan.api.asking import ACTOR_HEADER, SOCKET_USER, socket_actor
+from bartizan.api.asking import SOCKET_USER, socket_actor
 from bartizan.api.permissions import DANGEROUS, Permission, permitted
 from bartizan.api.sessions import Session, Sessions, password_mark
 from bartizan.config.api import ApiSettings
-from bartizan.model.actor import Actor, Way
+from bartizan.model.actor import ACTOR_HEADER, Actor, Way
 from bartizan.model.operator import Operator, OperatorRole
 from bartizan.store.ports import OperatorStore
 

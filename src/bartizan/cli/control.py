@@ -8,13 +8,13 @@ from typing import Any, Self
 
 import httpx2
 
-from bartizan.api.asking import ACTOR_HEADER
 from bartizan.api.socket import FILE, reachable
 from bartizan.broker.change import Running
 from bartizan.broker.lock import DirectoryLock
 from bartizan.broker.place import Place
 from bartizan.cli.person import operator
 from bartizan.errors import ChangeRefused, ConfigurationError, EngineUnavailable
+from bartizan.model.actor import ACTOR_HEADER
 
 TIMEOUT_S = 10.0
 RELOAD_TIMEOUT_S = 120.0

@@ -6,6 +6,9 @@ from typing import Final
 
 WHY_CHARS_MAX: Final = 1_024
 
+ACTOR_HEADER: Final = "x-bartizan-actor"
+"""The header of a request to the control socket by which root says for whom it asks."""
+
 
 class Way(StrEnum):
     """What an actor was let in by."""
