@@ -1,8 +1,10 @@
 """The doors that speak HTTP: metrics and health for monitoring, control for the command line, the REST API.
 
 app          what the command line asks at the control socket, and monitoring
+acting       identities revoked, put into quarantine, released
 responding   what playbooks wait for
 watching     what is observed of decisions, staged and learned from
+asking       who asks at the control socket; bodies, what requests carry there; disconnecting, on record first
 metrics      counters, risks and expiries in Prometheus' form
 serve        the Unix socket in the data directory (0600); loopback TCP for `[http]`, TLS for `[api]`
 socket       a Unix socket at a path of any length

@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from bartizan.api.bodies import body_of, told
 from bartizan.broker.app import Broker
+from bartizan.broker.responding import Responding
 from bartizan.errors import NotFound
 from bartizan.model.response import Response
 
@@ -24,15 +25,16 @@ def responding_routes(broker: Broker) -> list[Route]:
 
         return told(answer)
 
-    async def confirm(number: int, by: str) -> Response:
+    def responding() -> Responding:
         if broker.detection.responding is None:
             raise NotFound("nothing waits")
-        return await broker.detection.responding.confirm(number, by)
+        return broker.detection.responding
+
+    async def confirm(number: int, by: str) -> Response:
+        return await responding().confirm(number, by)
 
     async def dismiss(number: int, by: str) -> Response:
-        if broker.detection.responding is None:
-            raise NotFound("nothing waits")
-        return await broker.detection.responding.dismiss(number, by)
+        return await responding().dismiss(number, by)
 
     return [
         Route("/v1/responses/confirm", settling(confirm), methods=["POST"]),

@@ -14,7 +14,6 @@ from bartizan.cli.listing import print_json
 from bartizan.cli.observed import told_to
 from bartizan.cli.opening import existing, register_of
 from bartizan.errors import InvalidValue, NotFound
-from bartizan.identity.register import Register
 from bartizan.model.group import acting_roles
 from bartizan.model.principal import Identity, IdentityState
 from bartizan.respond.actions import Actions, Done
@@ -77,7 +76,7 @@ def act(
 
     async def each() -> list[dict[str, Any]]:
         async with register_of(data, config) as register:
-            actions = Actions(Register(register.store), None)
+            actions = Actions(register, None)
             return [(await alone(actions, name)).as_dict() for name in names]
 
     return asyncio.run(each())

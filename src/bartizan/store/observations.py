@@ -4,18 +4,14 @@ Losing the last seconds of it harms nobody: unlike identities it is not synced w
 """
 
 import json
-import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from bartizan.errors import StoreUnavailable
 from bartizan.model.observation import Observation, RuleUse, Watched
-
-BUSY_TIMEOUT_S = 30.0
+from bartizan.store.small_file import SmallFile
 
 KINDS_MAX: Mapping[Watched, int] = {Watched.DENIED: 20_000, Watched.DIFFERS: 20_000, Watched.LEARNED: 200_000}
 """Kinds of requests that are kept. Of denials the oldest give way; of the others what is new is counted as lost."""
@@ -76,13 +72,13 @@ class ObservationStore:
     """The file. Every call opens it, waits for other writers, and closes it again."""
 
     def __init__(self, path: Path, *, kinds_max: Mapping[Watched, int] = KINDS_MAX, uses_max: int = USES_MAX) -> None:
-        self._path = path
+        self._file = SmallFile(path, _SCHEMA, "observations")
         self._kinds_max = kinds_max
         self._uses_max = uses_max
 
     def write(self, observed: Sequence[Mapping[str, Any]], today: date) -> None:
         """Adds what shards of an engine observed (`take_observations`)."""
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             for shard in observed:
                 connection.executemany(_USED, [_use(use, today) for use in shard["uses"]])
                 for table, watched in _TABLES.items():
@@ -97,7 +93,7 @@ class ObservationStore:
         """Those that were last seen since then, in this order."""
         since_ms = 0 if since is None else int(since.timestamp() * 1000)
         query = f"SELECT {_COLUMNS} FROM observation WHERE watched = ? AND last_ms >= ?"  # noqa: S608  only our words
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             if connection is None:
                 return []
             rows = connection.execute(f"{query} ORDER BY last_ms, number", (watched.value, since_ms)).fetchall()
@@ -106,13 +102,13 @@ class ObservationStore:
     def observation(self, number: int) -> Observation | None:
         """The one of this number."""
         query = f"SELECT {_COLUMNS} FROM observation WHERE number = ?"  # noqa: S608  only our words
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             row = None if connection is None else connection.execute(query, (number,)).fetchone()
         return None if row is None else _observation(row)
 
     def uses(self) -> list[RuleUse]:
         """Which rules were used by whom."""
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             if connection is None:
                 return []
             query = "SELECT identity, rule, topic, several, first_day, last_day FROM rule_use"
@@ -124,7 +120,7 @@ class ObservationStore:
 
     def forget(self, watched: Watched) -> None:
         """Drops all of these, and the number of what was lost."""
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             connection.execute("DELETE FROM observation WHERE watched = ?", (watched.value,))
             connection.execute("DELETE FROM fact WHERE name = ?", (f"lost {watched}",))
 
@@ -139,14 +135,14 @@ class ObservationStore:
 
     def fact(self, name: str) -> Any:  # noqa: ANN401  what JSON holds
         """What was kept under this name; None if nothing was."""
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             query = "SELECT value FROM fact WHERE name = ?"
             row = None if connection is None else connection.execute(query, (name,)).fetchone()
         return None if row is None else json.loads(row[0])
 
     def keep(self, name: str, value: object) -> None:
         """Keeps this under a name; None drops what is there."""
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             connection.execute("DELETE FROM fact WHERE name = ?", (name,))
             if value is not None:
                 connection.execute("INSERT INTO fact VALUES (?, ?)", (name, json.dumps(value)))
@@ -180,38 +176,6 @@ class ObservationStore:
                 f"DELETE FROM rule_use WHERE (identity, rule) IN ({oldest})",  # noqa: S608  only our words
                 (uses - self._uses_max,),
             )
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        """None where nothing was observed yet."""
-        if not self._path.exists():
-            yield None
-            return
-        with self._opened() as connection:
-            yield connection
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-            connection.execute("COMMIT")
-
-    @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        try:
-            # Created before SQLite sees it: its journal files copy this mode.
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-            connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-            try:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=NORMAL")
-                connection.executescript(_SCHEMA)
-                yield connection
-            finally:
-                connection.close()
-        except (OSError, sqlite3.Error) as error:
-            raise StoreUnavailable(f"the observations {self._path} cannot be used: {error}") from None
 
 
 def _use(use: Mapping[str, Any], today: date) -> tuple[str, str, str, int, int, int]:

@@ -48,7 +48,7 @@ def store(tmp_path: Path) -> ObservationStore:
 
 
 def trail_beside(store: ObservationStore) -> Trail:
-    return Trail.of(store._path.with_name("audit"), AuditSettings(), Actor("broker"))
+    return Trail.of(store._file._path.with_name("audit"), AuditSettings(), Actor("broker"))
 
 
 async def watching(engine: FakeEngine, store: ObservationStore, journal: Journal) -> Watching:

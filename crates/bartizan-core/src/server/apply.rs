@@ -64,7 +64,11 @@ impl Server {
         for key in sessions {
             self.refresh(key, &change.revoked, now, fx);
         }
-        // Once for all shards.
+        self.tell_applied(now, fx);
+    }
+
+    /// Policy and identities are in force: told once for all shards.
+    pub(super) fn tell_applied(&self, now: Time, fx: &mut Effects) {
         if self.shard > 0 {
             return;
         }

@@ -9,7 +9,6 @@ use super::close::WillFate;
 use super::roster::Roster;
 use super::{Effects, Server};
 use crate::durable::Mutation;
-use crate::event::{Event, Subject, What};
 use crate::message::{Publisher, Time};
 use crate::policy::scope;
 use crate::session::SessionKey;
@@ -80,11 +79,7 @@ impl Server {
                 None => self.refresh(key, &update.revoked, now, fx),
             }
         }
-        // Once for all shards.
-        if self.shard == 0 {
-            let what = What::PolicyApplied { epoch: self.epoch, digest: self.image.digest().to_owned() };
-            fx.events.push(Event::new(now, Subject::default(), what));
-        }
+        self.tell_applied(now, fx);
         ended
     }
 
