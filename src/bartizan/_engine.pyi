@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import final
+from typing import Final, final
 
 class PolicyImageError(ValueError):
     """These bytes are not a policy image."""
@@ -11,21 +11,14 @@ class PolicyImageError(ValueError):
 class Decision:
     """Allowed or not, by which rule, and why."""
 
-    @property
-    def allow(self) -> bool:
-        """True if the request is granted."""
-
-    @property
-    def per_delivery(self) -> bool:
-        """For a subscription: a forbid overlaps its filter, so each delivery is decided."""
-
-    @property
-    def rule(self) -> str | None:
-        """The stable name of the rule that decided; None where none matched."""
-
-    @property
-    def why(self) -> str:
-        """`permitted`, `forbidden`, `no_permit`, `condition_not_met`, `qos_above_max`, `retain_not_allowed`, `not_in_token`, `server_topic`."""
+    allow: Final[bool]
+    """True if the request is granted."""
+    per_delivery: Final[bool]
+    """For a subscription: a forbid overlaps its filter, so each delivery is decided."""
+    rule: Final[str | None]
+    """The stable name of the rule that decided; None where none matched."""
+    why: Final[str]
+    """`permitted`, `forbidden`, `no_permit`, `condition_not_met`, `qos_above_max`, `retain_not_allowed`, `not_in_token`, `server_topic`."""
 
 class PayloadSchemaError(ValueError):
     """Payloads cannot be checked by this: the text begins with the place in the schema, if there is one."""
@@ -38,13 +31,10 @@ class CompiledPolicy:
     def load(*, image: bytes) -> CompiledPolicy:
         """Loads what the policy compiler wrote; PolicyImageError if it is anything else."""
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the image, in hexadecimal: the name of this policy."""
-
-    @property
-    def windows(self) -> list[str]:
-        """Names of the time windows that rules ask for, in the order in which a schedule has them."""
+    digest: Final[str]
+    """SHA-256 of the image, in hexadecimal: the name of this policy."""
+    windows: Final[list[str]]
+    """Names of the time windows that rules ask for, in the order in which a schedule has them."""
 
     def decide(
         self,
@@ -122,65 +112,36 @@ class StoreError(RuntimeError):
 class AuthRequest:
     """A CONNECT, or a re-authentication, that waits for a verdict. `repr` shows no secret."""
 
-    @property
-    def token(self) -> int:
-        """Names the question in `AuthVerdict`."""
-
-    @property
-    def again(self) -> bool:
-        """True after CONNACK: the client re-authenticates (4.12.1)."""
-
-    @property
-    def client_id(self) -> str:
-        """The Client Identifier; empty asks for an assigned one."""
-
-    @property
-    def user_name(self) -> str | None:
-        """The User Name."""
-
-    @property
-    def password(self) -> bytes | None:
-        """The Password. Secret."""
-
-    @property
-    def auth_method(self) -> str | None:
-        """The Authentication Method (3.1.2.11.9)."""
-
-    @property
-    def auth_data(self) -> bytes | None:
-        """The Authentication Data. Secret."""
-
-    @property
-    def state(self) -> bytes | None:
-        """What `AuthVerdict.proceed` asked to have back with the client's answer. Secret."""
-
-    @property
-    def certificate(self) -> bytes | None:
-        """JSON: common_name, san_dns, san_uri, san_email, fingerprint_sha256, serial, issuer, not_after_s."""
-
-    @property
-    def channel_binding(self) -> bytes | None:
-        """`tls-exporter` of RFC 9266, where an Authentication Method is named over TLS 1.3. Secret."""
-
-    @property
-    def certificate_chain(self) -> list[bytes]:
-        """DER of what the client sent, its own certificate first; empty unless `tls.client_chain` is set."""
-
-    @property
-    def listener(self) -> str:
-        """The listener's name."""
-
-    @property
-    def anonymous_allowed(self) -> bool:
-        """True when the listener admits clients without a credential."""
-
-    @property
-    def address(self) -> str:
-        """Where it comes from, without the port."""
-
-    @property
-    def version(self) -> str:
-        """`3.1`, `3.1.1` or `5.0`."""
+    token: Final[int]
+    """Names the question in `AuthVerdict`."""
+    again: Final[bool]
+    """True after CONNACK: the client re-authenticates (4.12.1)."""
+    client_id: Final[str]
+    """The Client Identifier; empty asks for an assigned one."""
+    user_name: Final[str | None]
+    """The User Name."""
+    password: Final[bytes | None]
+    """The Password. Secret."""
+    auth_method: Final[str | None]
+    """The Authentication Method (3.1.2.11.9)."""
+    auth_data: Final[bytes | None]
+    """The Authentication Data. Secret."""
+    state: Final[bytes | None]
+    """What `AuthVerdict.proceed` asked to have back with the client's answer. Secret."""
+    certificate: Final[bytes | None]
+    """JSON: common_name, san_dns, san_uri, san_email, fingerprint_sha256, serial, issuer, not_after_s."""
+    channel_binding: Final[bytes | None]
+    """`tls-exporter` of RFC 9266, where an Authentication Method is named over TLS 1.3. Secret."""
+    certificate_chain: Final[list[bytes]]
+    """DER of what the client sent, its own certificate first; empty unless `tls.client_chain` is set."""
+    listener: Final[str]
+    """The listener's name."""
+    anonymous_allowed: Final[bool]
+    """True when the listener admits clients without a credential."""
+    address: Final[str]
+    """Where it comes from, without the port."""
+    version: Final[str]
+    """`3.1`, `3.1.1` or `5.0`."""
 
 @final
 class AuthVerdict:
@@ -264,9 +225,8 @@ class Engine:
     def publish_status(self, *, topics: bytes) -> None:
         """JSON object of topic -> text, below `$SYS/`, retained; ValueError for any other topic."""
 
-    @property
-    def wake_fd(self) -> int:
-        """Readable when there are AuthRequests or events."""
+    wake_fd: Final[int]
+    """Readable when there are AuthRequests or events."""
 
     def take_auth_requests(self, *, limit: int) -> list[AuthRequest]:
         """Questions, oldest first; unanswered ones are refused at their deadline."""

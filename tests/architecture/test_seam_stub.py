@@ -3,6 +3,7 @@
 import ast
 import inspect
 from collections.abc import Iterator
+from itertools import pairwise
 from types import BuiltinFunctionType
 from typing import Any
 
@@ -18,8 +19,17 @@ CLASSES = {node.name: node for node in TREE.body if isinstance(node, ast.ClassDe
 INHERITED = set(dir(object)) | set(dir(Exception)) | {"__module__", "__weakref__"}
 
 
+def attributes() -> Iterator[tuple[str, str | None]]:
+    """Every attribute of the stub, as `Class.name`, and the text beneath it."""
+    for name, node in CLASSES.items():
+        for each, beneath in pairwise([*node.body, node]):
+            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
+                text = beneath.value if isinstance(beneath, ast.Expr) else None
+                yield f"{name}.{each.target.id}", str(text.value) if isinstance(text, ast.Constant) else None
+
+
 def members() -> Iterator[tuple[str, ast.FunctionDef]]:
-    """Every function, method and property of the stub, as `name` or `Class.name`."""
+    """Every function and method of the stub, as `name` or `Class.name`."""
     for node in TREE.body:
         if isinstance(node, ast.FunctionDef):
             yield node.name, node
@@ -64,17 +74,20 @@ def built_arguments(function: Any) -> list[tuple[str, str, bool]]:
 def test_a_member_of_the_stub_is_in_the_engine_as_it_says(name: str, node: ast.FunctionDef) -> None:
     found = built(name)
     assert ast.get_docstring(node), "the stub is the seam's documentation"
-    if decorated(node, "property"):
-        assert inspect.isdatadescriptor(found)
-        return
     assert isinstance(found, staticmethod) == decorated(node, "staticmethod")
     called = built(name.partition(".")[0]) if node.name == "__new__" else found
     function = called.__func__ if isinstance(called, staticmethod) else called
     assert built_arguments(function) == stub_arguments(node)
 
 
+@pytest.mark.parametrize(("name", "text"), list(attributes()), ids=[name for name, _ in attributes()])
+def test_an_attribute_of_the_stub_is_in_the_engine(name: str, text: str | None) -> None:
+    assert text, "the stub is the seam's documentation"
+    assert inspect.isdatadescriptor(built(name))
+
+
 def test_the_engine_has_nothing_that_the_stub_does_not_say() -> None:
-    stubbed = {name for name, _ in members()} | CLASSES.keys()
+    stubbed = {name for name, _ in members()} | {name for name, _ in attributes()} | CLASSES.keys()
     found: set[str] = set()
     for name, value in vars(_engine).items():
         if inspect.isclass(value):
