@@ -131,3 +131,24 @@ class CredentialEnding(Signal):
     ends_at: str
     days_left: int
     """Below zero: it has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic(Signal):
+    """What an identity sent since the last look of a few seconds."""
+
+    identity: str
+    publishes: int
+    octets: int
+    """Of payloads."""
+    size_max: int = 0
+    peak_publishes_per_s: int = 0
+    """The greatest of its one-second windows."""
+    peak_octets_per_s: int = 0
+    active_s: int = 0
+    """Seconds in which it sent anything."""
+    retained: int = 0
+    wills: int = 0
+    pings: int = 0
+    topics: int = 0
+    """A bit for each topic's hash: how many different ones there were, roughly."""
