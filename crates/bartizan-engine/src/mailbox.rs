@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 
+use bartizan_core::server::activity::Activity;
 use bartizan_core::server::apply::{Change, Revocations};
 use bartizan_core::server::connect::Verdict;
 use bartizan_core::server::listing::ClientListing;
@@ -44,6 +45,8 @@ pub enum Mail {
     Watch(Option<Watch>, SyncSender<()>),
     /// What was observed since the last time, with the rules that were used or without.
     Observed(bool, SyncSender<Observations>),
+    /// What identities did since the last time.
+    Active(SyncSender<Activity>),
     /// Messages of the server's own, retained: topic and text.
     Status(Vec<(String, String)>),
     /// Say goodbye to everyone; tells when all are gone or the deadline has passed.

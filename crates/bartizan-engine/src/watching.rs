@@ -1,5 +1,7 @@
-//! Decisions watched on every shard: what is used, what is denied, what a staged policy would decide otherwise.
+//! Decisions watched on every shard: what is used, what is denied, what a staged policy would decide otherwise. And
+//! what identities do, for detectors, which look more often.
 
+use bartizan_core::server::activity::Activity;
 use bartizan_core::server::observations::Observations;
 use bartizan_core::server::observe::Watch;
 
@@ -25,5 +27,11 @@ impl Engine {
     pub fn take_observations(&self, with_uses: bool) -> Vec<Observations> {
         let shared = self.shared();
         shared.map_or_else(Vec::new, |shared| ask_all(&shared, ANSWER_MAX, |done| Mail::Observed(with_uses, done)))
+    }
+
+    /// What identities did since the last time, by shard. It is counted from the first time on.
+    #[must_use]
+    pub fn take_activity(&self) -> Vec<Activity> {
+        self.shared().map_or_else(Vec::new, |shared| ask_all(&shared, ANSWER_MAX, Mail::Active))
     }
 }

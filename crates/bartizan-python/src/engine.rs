@@ -138,6 +138,11 @@ impl Engine {
         json(py, &observed)
     }
 
+    fn take_activity<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let activity = py.detach(|| self.inner.take_activity());
+        json(py, &activity)
+    }
+
     #[pyo3(signature = (*, topics))]
     fn publish_status(&self, topics: &[u8]) -> PyResult<()> {
         let topics: BTreeMap<String, String> = serde_json::from_slice(topics)

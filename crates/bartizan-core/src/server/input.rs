@@ -1,5 +1,6 @@
 //! Bytes -> packets -> the right handler.
 
+use super::activity::more;
 use super::pressure::{HELD_BYTES, Pressure};
 use super::{Effects, Server};
 use crate::message::Time;
@@ -200,6 +201,7 @@ impl Server {
                     wire::encode::pingresp(&mut connection.out);
                     connection.mark_dirty(key, &mut fx.dirty);
                 }
+                self.count_activity(key, |counts| more(&mut counts.pings, 1));
                 self.counters().messages_sent.add(1);
             }
             Packet::Disconnect(disconnect) => self.on_disconnect(key, &disconnect, now, fx),

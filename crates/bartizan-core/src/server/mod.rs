@@ -32,6 +32,8 @@
 //! | `listing`      | who is connected                                                       |
 //! | `observe`      | decisions watched: uses, denials, a staged policy, what is learned     |
 //! | `observations` | what was observed, in bounded tables                                   |
+//! | `activity`     | what identities do: how much they send, counted by connection          |
+//! | `fresh`        | what identities were not seen doing lately                             |
 //! | `aside`        | what waits on the disk alone, and comes back a page at a time          |
 //! | `window`       | the window of a client that is away, on the disk alone                 |
 //!
@@ -40,6 +42,7 @@
 //! take-over, resume and expiry never leave a shard.
 
 pub mod acks;
+pub mod activity;
 mod ahead;
 pub mod apply;
 pub mod aside;
@@ -51,6 +54,7 @@ pub mod deliver;
 pub mod demand;
 pub mod effects;
 pub mod forwards;
+pub mod fresh;
 pub mod group;
 pub mod input;
 pub mod listing;

@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use crate::message::Time;
 use crate::policy::{Asked, Image, RuleId};
-use crate::topic::topic_hash;
 
 /// Identities whose uses are kept between two looks.
 pub const USERS_MAX: usize = 65_536;
@@ -244,17 +243,17 @@ impl Default for Recent {
 }
 
 impl Recent {
-    /// True the first time that this is asked, or asked with a longer payload than before where that counts.
+    /// True the first time that this is asked, a topic by its `topic_hash`; or with a longer payload than before, where
+    /// that counts.
     #[inline]
     pub(super) fn is_news(
         &mut self,
         who: u64,
-        (action, topic): (Action, &str),
+        (action, what): (Action, u64),
         asked: &Asked<'_>,
         bytes_count: bool,
     ) -> bool {
         const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
-        let what = topic_hash(topic);
         let bytes = if bytes_count { u32::try_from(asked.payload_bytes).unwrap_or(u32::MAX) } else { 0 };
         let how = ((action as u64) << 3) | (u64::from(asked.retain) << 2) | (asked.qos as u64);
         let mixed = (who.wrapping_mul(SPREAD) ^ what).wrapping_add(how).wrapping_mul(SPREAD);
@@ -276,6 +275,7 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topic::topic_hash;
     use crate::wire::QoS;
 
     fn kind(topic: &str) -> Kind {
@@ -324,13 +324,13 @@ mod tests {
         let mut recent = Recent::default();
         let mut ask = |who, topic, bytes, bytes_count| {
             let asked = Asked::plain(QoS::AtMostOnce, false, bytes);
-            recent.is_news(who, (Action::Publish, topic), &asked, bytes_count)
+            recent.is_news(who, (Action::Publish, topic_hash(topic)), &asked, bytes_count)
         };
         assert!(ask(1, "a", 1, false) && !ask(1, "a", 9, false) && ask(1, "b", 1, false));
         assert!(ask(2, "a", 1, false));
         assert!(ask(1, "a", 5, true) && !ask(1, "a", 4, true) && ask(1, "a", 6, true));
         recent.forget();
         let asked = Asked::plain(QoS::AtMostOnce, false, 1);
-        assert!(recent.is_news(1, (Action::Publish, "a"), &asked, false));
+        assert!(recent.is_news(1, (Action::Publish, topic_hash("a")), &asked, false));
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use slotmap::{Key, SparseSecondaryMap};
 
+use super::activity::{Tally, more};
 use super::contract::TopicRates;
 use super::observations::{
     Action, DENIALS_MAX, DIFFERENCES_MAX, Instance, Kind, LEARNED_MAX, Lost, Observations, Recent, Table, Uses,
@@ -20,7 +21,7 @@ use super::{Effects, Server};
 use crate::message::{Message, Time};
 use crate::policy::{Asked, Decision, Grants, Image, OpenWindows, Schedule, Why, scope};
 use crate::session::{ConnectionKey, Principal, SessionKey, Subscription};
-use crate::topic::{TopicFilter, TopicName};
+use crate::topic::{TopicFilter, TopicName, topic_hash};
 use crate::wire::{Publish, QoS};
 
 const DAY_MS: u64 = 86_400_000;
@@ -50,6 +51,8 @@ pub(crate) struct Observer {
     learns: Box<[bool]>,
     pub(super) staged: Option<Beside>,
     pub(super) recent: Recent,
+    /// What identities do; none before somebody asks.
+    pub(super) tally: Option<Box<Tally>>,
     uses: Uses,
     denials: Table,
     differences: Table,
@@ -235,13 +238,22 @@ impl Server {
         now: Time,
     ) {
         let Some(observer) = &mut self.observer else { return };
+        let (who, hash) = (key.data().as_ffi(), topic_hash(topic));
+        if let Some(tally) = &mut observer.tally {
+            tally.windows.decided(key, hash, decision.allow);
+        }
         let asked = Asked::plain(publish.qos, publish.retain, publish.payload.len());
-        let (who, what) = (key.data().as_ffi(), (Action::Publish, topic));
         let bytes_count = observer.learns_anywhere();
-        if decision.allow && !observer.recent.is_news(who, what, &asked, bytes_count) {
+        if decision.allow && !observer.recent.is_news(who, (Action::Publish, hash), &asked, bytes_count) {
             return;
         }
         let Some(open) = self.connections.get(key).and_then(|c| c.open()) else { return };
+        if decision.allow
+            && let Some(tally) = &mut observer.tally
+        {
+            let what = (Action::Publish, hash, open.grants.shown(topic));
+            tally.news.note(&open.principal.id, &open.publisher.client_id, what, now);
+        }
         if decision.allow && observer.notes_uses_alone() {
             if let Some(rule) = decision.rule {
                 observer.uses.note(&open.principal.id, open.grants.image(), rule, open.grants.shown(topic));
@@ -273,7 +285,7 @@ impl Server {
         let Some(observer) = &mut self.observer else { return };
         let (topic, asked) = (out.topic.as_str(), Asked::plain(QoS::AtMostOnce, false, 0));
         let who = !key.data().as_ffi();
-        if decision.allow && !observer.recent.is_news(who, (Action::Receive, topic), &asked, false) {
+        if decision.allow && !observer.recent.is_news(who, (Action::Receive, topic_hash(topic)), &asked, false) {
             return;
         }
         self.observe_session(key, &Taken { action: Action::Receive, topic, asked, payload: None, decision }, now);
@@ -291,6 +303,7 @@ impl Server {
         if self.observer.is_none() {
             return;
         }
+        self.count_activity_of(&principal.id, |counts| counts.will(decision.allow));
         let asker = Asker {
             session: None,
             connection: Some(connection),
@@ -305,6 +318,12 @@ impl Server {
     pub(super) fn observe_will_due(&mut self, key: SessionKey, will: &Message, grants: &Grants, now: Time) {
         let topic = will.topic();
         let decision = grants.publish(&topic, &Asked::from(will));
+        if let Some(identity) = self.sessions.get(key).map(|session| Arc::clone(&session.principal.id)) {
+            self.count_activity_of(&identity, |counts| {
+                counts.will(decision.allow);
+                more(&mut counts.retained, usize::from(decision.allow && will.retain));
+            });
+        }
         self.observe_session(key, &Taken::will(will, topic.as_str(), decision), now);
     }
 
@@ -340,6 +359,12 @@ impl Server {
         let (topic, client_id) = (asker.grants.shown(taken.topic), scope::known(&asker.client_id));
         if let Some(rule) = rule.filter(|_| allow || why == Why::Forbidden) {
             observer.uses.note(&asker.principal.id, asker.grants.image(), rule, topic);
+        }
+        if allow
+            && matches!(taken.action, Action::Subscribe | Action::Will)
+            && let Some(tally) = &mut observer.tally
+        {
+            tally.news.note(&asker.principal.id, &client_id, (taken.action, topic_hash(taken.topic), topic), now);
         }
         let learns = at.and_then(|at| observer.learns.get(at)).copied().unwrap_or_default();
         if allow && !learns {

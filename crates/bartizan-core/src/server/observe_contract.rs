@@ -13,7 +13,7 @@ use super::observe::{Taken, decide};
 use crate::message::Time;
 use crate::policy::{Admissions, Asked, Breach, Decision, Duty, Grants, Image, StagedDuty};
 use crate::session::{ConnectionKey, SessionKey};
-use crate::topic::TopicName;
+use crate::topic::{TopicName, topic_hash};
 use crate::wire::Publish;
 
 /// What comes of a request under one policy.
@@ -101,7 +101,7 @@ impl Server {
         // Told apart from what rules decide of the same client and topic, and each of the two directions.
         let who = key.data().as_ffi() ^ ((1 + one.broken as u64) << 62) ^ (u64::from(refused.is_some()) << 61);
         let Some(observer) = &mut self.observer else { return };
-        if !observer.recent.is_news(who, what, &asked, false) {
+        if !observer.recent.is_news(who, (what.0, topic_hash(what.1)), &asked, false) {
             return;
         }
         let Some(asker) = self.asker(session) else { return };

@@ -389,6 +389,7 @@ fn make_open(
         packet_bytes_max: limits.packet_bytes_max,
         maximum_packet_size: connect.maximum_packet_size,
         root_len: grants.root_len(),
+        row: 0,
         problem_information: connect.problem_information,
         aliases_in: InboundAliases::new(limits.topic_alias_max),
         aliases_out: OutboundAliases::new(connect.topic_alias_maximum.min(limits.topic_alias_max)),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::activity::more;
 use super::route::Outgoing;
 use super::{AckRef, DeniedPublish, Effects, Server};
 use crate::event::What;
@@ -75,7 +76,10 @@ impl Server {
             .listeners
             .get(connection.peer.listener)
             .map_or((0, 0), |rules| (rules.limits.topic_bytes_max as usize, rules.limits.topic_levels_max as usize));
-        let Some(open) = connection.open() else { return };
+        let Some(open) = connection.open_mut() else { return };
+        if let Some(tally) = self.observer.as_mut().and_then(|observer| observer.tally.as_mut()) {
+            tally.windows.publish(key, open, publish.payload.len(), now);
+        }
         let is_tenants = open.root_len > 0;
         let is_metered = open.rates.as_ref().is_none_or(|rates| rates.are_limited());
         if is_metered && !self.meter(key, publish, now, fx) {
@@ -363,11 +367,12 @@ impl Server {
         fx: &mut Effects,
     ) {
         let before = fx.mutations.len();
-        if admitted.retain
-            && let Err(why) = self.retain(key, out, now, fx)
-        {
-            self.reject(key, admitted, &refusal(ReasonCode::QuotaExceeded, why), now, fx);
-            return;
+        if admitted.retain {
+            if let Err(why) = self.retain(key, out, now, fx) {
+                self.reject(key, admitted, &refusal(ReasonCode::QuotaExceeded, why), now, fx);
+                return;
+            }
+            self.count_activity(key, |counts| more(&mut counts.retained, 1));
         }
         let Some(id) = admitted.packet_id else {
             self.route_publish(admitted, out, key, None, now, fx);

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use super::activity::more;
 use super::route::{Part, Receiver};
 use super::{Effects, Limits, Server};
 use crate::durable::Mutation;
@@ -37,6 +38,7 @@ impl Server {
             self.close(key, reason, why, now, fx);
             return;
         }
+        self.count_activity(key, |counts| more(&mut counts.subscribes, subscribe.filters().count()));
         let id = SubscribeProperties::read(subscribe.properties).subscription_identifier.and_then(NonZeroU32::new);
         // Owed before anything is done, so that a shard that confirms a group finds it.
         let Some(owed) = self.reserve_owed(key) else { return };
@@ -155,6 +157,7 @@ impl Server {
         if decision.allow {
             return Some(decision.per_delivery || watched);
         }
+        self.count_activity(key, |counts| more(&mut counts.denied, 1));
         let grants = &self.sessions.get(session_key)?.grants;
         self.counters().denied.add(1);
         let what = What::Denied {

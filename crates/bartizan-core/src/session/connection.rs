@@ -209,6 +209,8 @@ pub struct Open {
     pub maximum_packet_size: u32,
     /// Octets of its tenant's root, the `/` behind it among them; 0 for a client of none.
     pub root_len: u16,
+    /// Where what it does is counted, if it did anything lately (`server::activity`); else the place of another.
+    pub row: u32,
     /// False when the client wants no reason strings (3.1.2.11.7).
     pub problem_information: bool,
     /// Aliases the client has set.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bartizan_core::policy::Image;
+use bartizan_core::server::activity::Activity;
 use bartizan_core::server::observations::{Observations, Row};
 use bartizan_core::server::observe::{Staged, Watch};
 
@@ -33,6 +34,21 @@ impl World {
             shard.server.watch(watch.clone(), self.now, &mut shard.fx);
             self.perform(at);
         }
+    }
+
+    /// What identities did on all shards since the last time, by name.
+    pub fn activity(&mut self) -> Activity {
+        let mut sum = Activity::default();
+        for shard in &mut self.shards {
+            let one = shard.server.take_activity(self.now);
+            sum.windows.extend(one.windows);
+            sum.fresh.extend(one.fresh);
+            sum.lost.windows += one.lost.windows;
+            sum.lost.fresh += one.lost.fresh;
+        }
+        sum.windows.sort_by_key(|window| window.identity.to_string());
+        sum.fresh.sort_by_key(|fresh| (fresh.identity.to_string(), fresh.action as u8, fresh.topic.to_string()));
+        sum
     }
 
     /// What was observed on all shards since the last time.

@@ -104,6 +104,9 @@ impl Shard {
             Mail::Observed(with_uses, done) => {
                 let _ = done.try_send(self.server.take_observations(with_uses, now));
             }
+            Mail::Active(done) => {
+                let _ = done.try_send(self.server.take_activity(now));
+            }
             Mail::Status(topics) => {
                 for (topic, text) in topics {
                     self.server.publish_own(&topic, text.as_bytes(), true, now, &mut self.fx);
