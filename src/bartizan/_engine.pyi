@@ -222,6 +222,9 @@ class Engine:
     def take_observations(self, *, uses: bool) -> bytes:
         """JSON list: what each shard noted since the last time; uses only if they are asked for."""
 
+    def take_activity(self) -> bytes:
+        """JSON list: what identities did since the last time, by shard; counted from the first call on."""
+
     def publish_status(self, *, topics: bytes) -> None:
         """JSON object of topic -> text, below `$SYS/`, retained; ValueError for any other topic."""
 

@@ -122,3 +122,16 @@ def test_what_is_no_request_is_refused_with_what_to_write(plant: Plant) -> None:
     ):
         done = run("findings", *words, "--data", plant.running.data)
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), words
+
+
+def test_what_a_client_does_without_any_event_is_counted_and_found(up: Any) -> None:
+    plant = Plant(up, "--set", "detect.pings_per_min_max=20")
+    with plant.wire("press-01") as press:
+        press.send(v5.connect("press-01"))
+        press.expect(Connack, reason=0)
+        # The engine counts from the first look on, two seconds after the start.
+        for _ in range(16):
+            press.send("c0 00" * 10)
+            time.sleep(0.25)
+    flood = plant.found("ping_flood", about="identity", name="press-01")
+    assert flood["text"].startswith("identity press-01: sent ")

@@ -386,6 +386,10 @@ class NativeEngine(EnginePort):
         """See `EnginePort`."""
         return json.loads(self._engine.take_observations(uses=uses))
 
+    def take_activity(self) -> Sequence[Mapping[str, Any]]:
+        """See `EnginePort`."""
+        return json.loads(self._engine.take_activity())
+
     def publish_status(self, topics: Mapping[str, str]) -> None:
         """See `EnginePort`."""
         self._engine.publish_status(topics=json.dumps(topics).encode())

@@ -11,7 +11,7 @@ from bartizan.broker.ages import FIRST_LOOK_S, LOOK_INTERVAL_S
 from bartizan.broker.certificates import CARE_INTERVAL
 from bartizan.broker.crls import LOOK_INTERVAL_S as CRL_INTERVAL_S
 from bartizan.broker.detection import LOOK_INTERVAL_S as DETECTION_INTERVAL_S
-from bartizan.broker.detection import MEMORY_INTERVAL_S
+from bartizan.broker.detection import MEMORY_INTERVAL_S, TAKE_INTERVAL_S
 from bartizan.broker.directory import POLL_INTERVAL_S
 from bartizan.broker.ended import disconnect_ended
 from bartizan.broker.hashes import HASHES_INTERVAL_S
@@ -63,6 +63,7 @@ class Chores:
         self._spawn(self._apply_identities())
         self._spawn(self._every(WRITE_INTERVAL_S, self._broker.usage.write))
         self._spawn(self._every(OBSERVATIONS_INTERVAL_S, self._broker.watching.write_some))
+        self._spawn(self._every(TAKE_INTERVAL_S, self._take_activity))
         self._spawn(self._every(DETECTION_INTERVAL_S, self._broker.detection.look))
         self._spawn(self._every(MEMORY_INTERVAL_S, self._broker.detection.write))
         self._spawn(self._every(HASHES_INTERVAL_S, self._broker.hashes.write))
@@ -98,6 +99,8 @@ class Chores:
         """Writes what was observed last, while the engine can still tell it: what the end of a broker begins with."""
         with self._told():
             await self._broker.watching.write()
+        with self._told():
+            await self._take_activity()
 
     async def write_events(self) -> None:
         """Writes the last events into their log, and lets sinks have them: what a broker does last of all."""
@@ -140,6 +143,9 @@ class Chores:
         with self._told():
             await self._broker.ages.look()
         await self._every(LOOK_INTERVAL_S, self._broker.ages.look)
+
+    async def _take_activity(self) -> None:
+        await self._broker.detection.take(self._broker.engine)
 
     async def _end_aged(self) -> None:
         await self._broker.aged.look(self._broker.in_force.policy)

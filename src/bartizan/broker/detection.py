@@ -9,7 +9,7 @@ import hashlib
 import secrets
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from time import monotonic
@@ -19,6 +19,7 @@ from bartizan.authn.base import ConnectRequest
 from bartizan.broker.log import Journal
 from bartizan.broker.responding import Responding
 from bartizan.config.detect import DetectSettings
+from bartizan.detect.activity import signals_of_activity, unfit
 from bartizan.detect.base import Detector
 from bartizan.detect.builtin import builtin_detectors
 from bartizan.detect.signals import signal_of
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from bartizan.broker.app import Broker
 
 LOOK_INTERVAL_S = 1.0
+TAKE_INTERVAL_S = 2.0
+"""How often the engine is asked what identities did."""
+
 MEMORY_INTERVAL_S = 60.0
 """A broker that is killed forgets the last minute of what is usual."""
 
@@ -51,7 +55,23 @@ TICK_INTERVAL_S = 60.0
 
 PSEUDONYM_BYTES = 8
 
-Waiting = Mapping[str, Any] | LoginFailed | Tick
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What identities did, as the engine told it at once."""
+
+    signals: tuple[Signal, ...]
+
+
+Waiting = Mapping[str, Any] | LoginFailed | Tick | Batch
+
+
+class Counting(Protocol):
+    """What counts what identities do."""
+
+    def take_activity(self) -> Sequence[Mapping[str, Any]]:
+        """See `EnginePort`."""
+        ...
 
 
 class Known(Protocol):
@@ -83,6 +103,7 @@ class Detection:
         self._waiting: deque[Waiting] = deque()
         self._key = secrets.token_bytes(PSEUDONYM_BYTES)
         self._turn = asyncio.Lock()
+        self._has_batch = False
         self._passed_over = 0
         self._count_due = 0.0
         self._tick_due = monotonic() + TICK_INTERVAL_S
@@ -118,6 +139,17 @@ class Detection:
         name = name[: NAME_CHARS_MAX + 1]
         self._wait((LoginFailed(at_s=_now(), name=name, is_known=False, address=request.address),))
 
+    async def take(self, engine: Counting) -> None:
+        """Takes what identities did since the last time. While the last of it waits, the engine counts on: nothing is lost."""
+        if not self._settings.enabled or self._has_batch:
+            return
+        shards = await asyncio.to_thread(engine.take_activity)
+        signals = await asyncio.to_thread(signals_of_activity, shards, _now())
+        self._pass_over(unfit(shards))
+        if signals:
+            self._has_batch = True
+            self._waiting.append(Batch(tuple(signals)))
+
     async def look(self) -> None:
         """Looks at what has happened since the last time, keeps what is found, and tells it."""
         async with self._turn:
@@ -127,6 +159,8 @@ class Detection:
             waiting = list(islice(self._waiting, SIGNALS_PER_LOOK_MAX))
             for _ in waiting:
                 self._waiting.popleft()
+            if any(isinstance(each, Batch) for each in waiting):
+                self._has_batch = False
             if waiting:
                 names = {each.name for each in waiting if isinstance(each, LoginFailed)}
                 known = await self._directory.known(names)
@@ -160,15 +194,17 @@ class Detection:
         self._wait(events)
 
     def _wait(self, more: Sequence[Waiting]) -> None:
-        room = WAITING_MAX - len(self._waiting)
+        room = max(0, WAITING_MAX - len(self._waiting))
         self._waiting.extend(more[:room])
-        if len(more) > room:
-            self.skipped += len(more) - room
-            self._passed_over += len(more) - room
+        self._pass_over(max(0, len(more) - room))
+
+    def _pass_over(self, count: int) -> None:
+        self.skipped += count
+        self._passed_over += count
 
     def _found(self, waiting: Sequence[Waiting], known: frozenset[str]) -> list[Kept]:
         """In a thread of its own: detectors compute, and the store waits for the disk."""
-        signals = [signal for each in waiting if (signal := self._signal(each, known)) is not None]
+        signals = [signal for each in waiting for signal in self._signals(each, known)]
         findings = self._watch.look(signals)
         if not findings:
             return []
@@ -176,7 +212,13 @@ class Detection:
         self._count_due = 0.0
         return told
 
-    def _signal(self, waiting: Waiting, known: frozenset[str]) -> Signal | None:
+    def _signals(self, waiting: Waiting, known: frozenset[str]) -> Sequence[Signal]:
+        if isinstance(waiting, Batch):
+            return waiting.signals
+        signal = self._signal(waiting, known)
+        return () if signal is None else (signal,)
+
+    def _signal(self, waiting: Mapping[str, Any] | LoginFailed | Tick, known: frozenset[str]) -> Signal | None:
         if isinstance(waiting, Tick):
             return waiting
         if not isinstance(waiting, LoginFailed):

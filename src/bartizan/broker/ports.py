@@ -130,6 +130,11 @@ class EnginePort(Protocol):
         are the most, only if they are asked for."""
         ...
 
+    def take_activity(self) -> Sequence[Mapping[str, Any]]:
+        """Of each shard what identities did since the last time, in the words of `detect.activity`. It is counted from
+        the first time on."""
+        ...
+
     def publish_status(self, topics: Mapping[str, str]) -> None:
         """Publishes `$SYS/...` topics, retained."""
         ...

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Most = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 
 DetectorName = Literal[
+    "actuator_command",
     "broken_contract",
     "connect_flood",
     "credential_ending",
@@ -15,16 +16,22 @@ DetectorName = Literal[
     "failed_handshakes",
     "limits_met",
     "malformed_packets",
+    "new_topic",
     "novelty",
     "password_guessing",
     "password_spraying",
+    "ping_flood",
     "reconnects",
+    "retained_flood",
     "silent_device",
     "slow_connects",
     "take_overs",
     "topic_scan",
     "two_places",
+    "volume",
     "wide_subscription",
+    "widened_subscription",
+    "will_flood",
 ]
 
 
@@ -81,9 +88,33 @@ class DetectSettings(BaseModel):
         6, description="Sessions of one identity that are taken over. More: `take_overs`."
     )
     reconnects_per_10min_max: Most = Field(60, description="Connections of one identity. More: `reconnects`.")
+    retained_per_10min_max: Most = Field(
+        6_000, description="Messages with RETAIN of one identity. More: `retained_flood`."
+    )
+    wills_per_10min_max: Most = Field(
+        150, description="Wills of one identity, left with CONNECT or published. More: `will_flood`."
+    )
+    pings_per_min_max: Most = Field(600, description="PINGREQ of one identity. More: `ping_flood`.")
     days_known: Annotated[int, Field(strict=True, ge=1, le=365)] = Field(
         7,
-        description="Days after which `novelty` and `silent_device` take what they know of an identity for all that is usual.",
+        description="Days after which detectors that learn (`novelty`, `silent_device`, `volume`, `new_topic`, `widened_subscription`, `actuator_command`) take what they know of an identity for all that is usual.",
+    )
+    actuator_levels: tuple[Annotated[str, Field(min_length=1, max_length=128)], ...] = Field(
+        (
+            "actuators",
+            "actuator",
+            "commands",
+            "command",
+            "cmd",
+            "cmnd",
+            "control",
+            "setpoint",
+            "setpoints",
+            "set",
+            "write",
+        ),
+        max_length=1_000,
+        description="Levels of topics whose messages move something, in any case: for `actuator_command`.",
     )
     decoy_identities: tuple[Annotated[str, Field(min_length=1, max_length=128)], ...] = Field(
         (), max_length=1_000, description="Names that nobody uses: who tries one is a finding of `decoy`, at once."

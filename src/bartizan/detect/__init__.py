@@ -2,12 +2,16 @@
 
 base       what a detector is
 signals    what the journal tells, as signals
+activity   what the engine counts of identities, as signals
 counting   how many, and how many different ones, lately: bounded
 rules      a detector that counts
 builtin    the rules that come with the broker, and all its detectors
 certain    detectors that one signal is enough for: decoys, copies, ends
 novelty    what an identity was never seen doing
 silence    who is always there, and is not
+baseline   more than an identity usually sends at this hour of the week
+topics     a topic that an identity never asked for, a wider filter than ever
+actuators  commands by whom they never came from
 watch      asks all detectors, and says the same thing once
 """
 

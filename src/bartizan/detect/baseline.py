@@ -108,6 +108,8 @@ class Volume:
         """See `Detector`."""
         span = int(signal.at_s // SPAN_S)
         if isinstance(signal, Traffic) and signal.identity not in {"", "anonymous"}:
+            if not signal.publishes and signal.identity not in self._usual:
+                return
             usual = self._usual.get(signal.identity) or self._new(signal.identity, signal.at_s)
             if usual.span != span:
                 yield from self._close(signal.identity, usual, span)

@@ -2,7 +2,9 @@
 
 from bartizan.config.detect import DetectSettings
 from bartizan.detect import counted
+from bartizan.detect.actuators import Actuators
 from bartizan.detect.base import Detector
+from bartizan.detect.baseline import Volume
 from bartizan.detect.certain import (
     POINT_AND_TAG_IDENTIFICATION,
     VALID_ACCOUNTS,
@@ -14,6 +16,7 @@ from bartizan.detect.certain import (
 from bartizan.detect.novelty import Novelty
 from bartizan.detect.rules import Counting, Rule
 from bartizan.detect.silence import Silence
+from bartizan.detect.topics import NewTopics, Widened
 from bartizan.model.signal import (
     Connected,
     ContractBroken,
@@ -22,6 +25,7 @@ from bartizan.model.signal import (
     LimitMet,
     LoginFailed,
     Refused,
+    Traffic,
     Visits,
 )
 
@@ -42,6 +46,10 @@ def builtin_detectors(settings: DetectSettings) -> tuple[Detector, ...]:
         *(Counting(rule) for rule in rules(settings)),
         Novelty(settings.days_known),
         Silence(settings.days_known),
+        Volume(settings.days_known),
+        NewTopics(settings.days_known),
+        Widened(settings.days_known),
+        Actuators(settings.days_known, settings.actuator_levels),
         TwoPlaces(),
         WideSubscriptions(),
         CredentialsEnding(),
@@ -52,7 +60,7 @@ def builtin_detectors(settings: DetectSettings) -> tuple[Detector, ...]:
 
 def rules(settings: DetectSettings) -> tuple[Rule, ...]:
     """What is counted. Each text goes on with "in ten minutes, more than 20"."""
-    return (*_of_logins(settings), *_of_connections(settings), *_of_identities(settings))
+    return (*_of_logins(settings), *_of_connections(settings), *_of_identities(settings), *_of_activity(settings))
 
 
 def _of_logins(usual: DetectSettings) -> tuple[Rule, ...]:
@@ -101,4 +109,15 @@ def _of_identities(usual: DetectSettings) -> tuple[Rule, ...]:
              TEN_MINUTES_S, "took {count} sessions of its own over, as two who share an identity do", 50, VALID_ACCOUNTS),
         Rule("reconnects", (Connected,), counted.connects, usual.reconnects_per_10min_max,
              TEN_MINUTES_S, "connected {count} times", 20),
+    )  # fmt: skip
+
+
+def _of_activity(usual: DetectSettings) -> tuple[Rule, ...]:
+    return (
+        Rule("retained_flood", (Traffic,), counted.retained, usual.retained_per_10min_max,
+             TEN_MINUTES_S, "sent {count} messages to be retained", 50, DENIAL_OF_SERVICE),
+        Rule("will_flood", (Traffic,), counted.wills, usual.wills_per_10min_max,
+             TEN_MINUTES_S, "left Wills and had them published {count} times", 50, SPOOF_REPORTING_MESSAGE),
+        Rule("ping_flood", (Traffic,), counted.pings, usual.pings_per_min_max,
+             MINUTE_S, "sent {count} PINGREQ", 40, DENIAL_OF_SERVICE),
     )  # fmt: skip

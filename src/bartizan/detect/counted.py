@@ -14,6 +14,7 @@ from bartizan.model.signal import (
     LoginFailed,
     Refused,
     Signal,
+    Traffic,
     Visits,
 )
 
@@ -115,6 +116,24 @@ def connects(signal: Signal, /) -> Iterator[Counted]:
     """By whom."""
     if isinstance(signal, Connected) and not _is_nobody(signal.identity):
         yield Counted(About.IDENTITY, signal.identity)
+
+
+def retained(signal: Signal, /) -> Iterator[Counted]:
+    """By whom."""
+    if isinstance(signal, Traffic) and signal.retained and not _is_nobody(signal.identity):
+        yield Counted(About.IDENTITY, signal.identity, signal.retained)
+
+
+def wills(signal: Signal, /) -> Iterator[Counted]:
+    """By whom: left, and published."""
+    if isinstance(signal, Traffic) and signal.wills and not _is_nobody(signal.identity):
+        yield Counted(About.IDENTITY, signal.identity, signal.wills)
+
+
+def pings(signal: Signal, /) -> Iterator[Counted]:
+    """By whom."""
+    if isinstance(signal, Traffic) and signal.pings and not _is_nobody(signal.identity):
+        yield Counted(About.IDENTITY, signal.identity, signal.pings)
 
 
 def _network(address: str, count: int = 1) -> Counted:

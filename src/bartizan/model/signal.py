@@ -135,7 +135,7 @@ class CredentialEnding(Signal):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic(Signal):
-    """What an identity sent since the last look of a few seconds."""
+    """What an identity did since the last look of a few seconds. Of one with clients on several shards there are several."""
 
     identity: str
     publishes: int
@@ -147,8 +147,26 @@ class Traffic(Signal):
     peak_octets_per_s: int = 0
     active_s: int = 0
     """Seconds in which it sent anything."""
+    denied: int = 0
+    """To publish, to subscribe, to leave a Will."""
+    subscribes: int = 0
+    """Topic Filters that it asked for."""
     retained: int = 0
+    """Messages with RETAIN that were kept, or that cleared one."""
     wills: int = 0
+    """CONNECTs with a Will, and Wills that came due."""
     pings: int = 0
     topics: int = 0
     """A bit for each topic's hash: how many different ones there were, roughly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fresh(Signal):
+    """An identity did, and was granted, what it was not seen doing lately. After a restart, or by chance, it comes again."""
+
+    identity: str
+    client_id: str
+    action: str
+    """`publish`, `subscribe` or `will`."""
+    topic: str
+    """A Topic Name, or a Topic Filter if the action is to subscribe."""

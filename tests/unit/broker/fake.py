@@ -26,6 +26,7 @@ class FakeEngine(EnginePort):
         self.watched: list[tuple[tuple[str, ...], CompiledPolicy | None]] = []
         self.uses_asked: list[bool] = []
         self.observed: list[Mapping[str, Any]] = []
+        self.activity: list[Mapping[str, Any]] = []
 
     def close(self) -> None:
         os.close(self._wake_fd)
@@ -94,6 +95,10 @@ class FakeEngine(EnginePort):
         self.uses_asked.append(uses)
         observed, self.observed = self.observed, []
         return observed
+
+    def take_activity(self) -> Sequence[Mapping[str, Any]]:
+        activity, self.activity = self.activity, []
+        return activity
 
     def publish_status(self, topics: Mapping[str, str]) -> None:
         self.status |= topics

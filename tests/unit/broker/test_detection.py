@@ -162,3 +162,57 @@ async def test_what_there_is_no_room_for_is_counted_and_told(plant: Plant, monke
 async def test_a_decoy_that_is_no_topic_filter_is_a_mistake_in_the_configuration(plant: Plant) -> None:
     with pytest.raises(ConfigurationError, match="decoy_topics"):
         await plant.detection(DetectSettings(decoy_topics=("a/#/b",)))
+
+
+class Engine:
+    """One shard that has counted this, once."""
+
+    def __init__(self, *windows: list[Any], lost: int = 0) -> None:
+        self._windows = list(windows)
+        self._lost = lost
+        self.asked = 0
+
+    def take_activity(self) -> list[dict[str, Any]]:
+        self.asked += 1
+        windows, self._windows = self._windows, []
+        lost, self._lost = self._lost, 0
+        return [{"windows": windows, "fresh": [], "lost": {"windows": lost, "fresh": 0}}]
+
+
+def pings(count: int) -> list[Any]:
+    return ["press-01", *[0] * 10, count, 0]
+
+
+async def test_what_identities_do_is_taken_from_the_engine(plant: Plant) -> None:
+    watching = await plant.detection()
+    await watching.take(Engine(pings(700)))
+    await watching.look()
+    (kept,) = plant.store.findings()
+    assert (kept.finding.detector, kept.finding.name) == ("ping_flood", "press-01")
+
+
+async def test_while_the_last_of_it_waits_the_engine_counts_on(plant: Plant) -> None:
+    watching = await plant.detection()
+    engine = Engine(pings(400))
+    await watching.take(engine)
+    await watching.take(engine)
+    assert engine.asked == 1
+    await watching.look()
+    await watching.take(engine)
+    assert engine.asked == 2
+    assert plant.store.findings() == []
+
+
+async def test_what_the_engine_had_no_room_for_is_counted_and_told(plant: Plant) -> None:
+    watching = await plant.detection()
+    await watching.take(Engine(lost=7))
+    await watching.look()
+    assert watching.skipped == 7
+    assert [told["passed_over"] for told in plant.told() if told["event"] == "detection_behind"] == [7]
+
+
+async def test_detection_that_is_off_has_nothing_counted(plant: Plant) -> None:
+    watching = await plant.detection(DetectSettings(enabled=False))
+    engine = Engine(pings(700))
+    await watching.take(engine)
+    assert engine.asked == 0

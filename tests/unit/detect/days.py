@@ -10,12 +10,14 @@ from bartizan.model.signal import (
     CredentialEnding,
     Denied,
     Disconnected,
+    Fresh,
     InTwoPlaces,
     LimitMet,
     LoginFailed,
     Refused,
     Signal,
     Tick,
+    Traffic,
     Visits,
 )
 
@@ -55,11 +57,35 @@ def login_failed(name: str, at_s: float, address: str = ATTACKER, *, is_known: b
     return LoginFailed(at_s=at_s, name=name, is_known=is_known, address=address)
 
 
+def did(identity: str, at_s: float, action: str, topic: str) -> Fresh:
+    return Fresh(at_s=at_s, identity=identity, client_id=identity, action=action, topic=topic)
+
+
+def usual_topics(device: str, at_s: float) -> list[Signal]:
+    """What a device of this plant does, and the one who commands it."""
+    return [
+        did(device, at_s, "publish", f"data/{device}/temperature"),
+        did(device, at_s, "will", f"data/{device}/state"),
+        did(device, at_s, "subscribe", f"cmd/{device}/#"),
+        did("scada", at_s, "publish", f"cmd/{device}/start"),
+    ]
+
+
+def sent(identity: str, at_s: float, publishes: int = 0, **more: int) -> Traffic:
+    return Traffic(at_s=at_s, identity=identity, publishes=publishes, octets=100 * publishes, **more)
+
+
 def ordinary_day(start_s: float = MONDAY_S, seed: int = 7) -> list[Signal]:
     """Devices come back a few times, somebody mistypes, a few are denied, one has a bad link: nothing to tell."""
     chance = random.Random(seed)
     signals: list[Signal] = []
     for device in DEVICES:
+        signals += usual_topics(device, start_s + 6 * 3_600)
+        # A message in ten seconds, one in ten of them retained, and a ping now and then.
+        signals += [
+            sent(device, start_s + 600 * number, 60 + chance.randint(-5, 5), retained=6, wills=1, pings=10)
+            for number in range(144)
+        ]
         for _ in range(chance.randint(2, 8)):
             at_s = start_s + chance.uniform(6 * 3_600, 18 * 3_600)
             signals += [goes(device, at_s, "Keep Alive timeout"), comes(device, at_s + 2)]
@@ -182,6 +208,43 @@ def silent_device(at_s: float) -> list[Signal]:
     return sorted(signals, key=lambda signal: signal.at_s)
 
 
+def retained_flood(at_s: float) -> list[Signal]:
+    return [sent("press-21", at, 60, retained=60) for at in _steps(at_s, 150, 300)]
+
+
+def will_flood(at_s: float) -> list[Signal]:
+    return [sent("press-21", at, wills=4) for at in _steps(at_s, 60, 300)]
+
+
+def ping_flood(at_s: float) -> list[Signal]:
+    return [sent("press-21", at, pings=100) for at in _steps(at_s, 30, 60)]
+
+
+def volume(at_s: float) -> list[Signal]:
+    """Two weeks of a message a second, and then a hundred times as much for five minutes."""
+    spans = range(14 * 288, 0, -1)
+    learned: list[Signal] = [sent("press-21", at_s - 300 * span, 300) for span in spans]
+    return [*learned, *(sent("press-21", at, 200) for at in _steps(at_s, 150, 300)), Tick(at_s=at_s + 301)]
+
+
+def _learned(at_s: float) -> list[Signal]:
+    """Three weeks before, everybody does what is usual."""
+    return [signal for device in DEVICES for signal in usual_topics(device, at_s - 20 * DAY_S)]
+
+
+def new_topic(at_s: float) -> list[Signal]:
+    """What it is granted, and never did."""
+    return [*_learned(at_s), did("press-21", at_s, "publish", "data/press-01/temperature")]
+
+
+def widened_subscription(at_s: float) -> list[Signal]:
+    return [*_learned(at_s), did("press-21", at_s, "subscribe", "data/#")]
+
+
+def actuator_command(at_s: float) -> list[Signal]:
+    return [*_learned(at_s), did("press-21", at_s, "publish", "cmd/press-01/stop")]
+
+
 ATTACKS: Mapping[str, Callable[[float], list[Signal]]] = {
     "password_guessing": password_guessing,
     "password_spraying": password_spraying,
@@ -201,6 +264,13 @@ ATTACKS: Mapping[str, Callable[[float], list[Signal]]] = {
     "decoy": decoy,
     "novelty": novelty,
     "silent_device": silent_device,
+    "retained_flood": retained_flood,
+    "will_flood": will_flood,
+    "ping_flood": ping_flood,
+    "volume": volume,
+    "new_topic": new_topic,
+    "widened_subscription": widened_subscription,
+    "actuator_command": actuator_command,
 }
 
 

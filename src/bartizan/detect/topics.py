@@ -1,0 +1,221 @@
+"""What an identity never asked for, and is granted: another topic, or a wider filter than ever.
+
+Of each identity the topics are remembered as hashes, so many at most; who has more of them is at home nowhere, and not
+suspected for another one. What is told is usual from then on.
+"""
+
+from array import array
+from base64 import b64decode, b64encode
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from math import log2
+from typing import Any, Self
+
+from bartizan.model.finding import About, Finding
+from bartizan.model.signal import Fresh, Signal
+
+IDENTITIES_MAX = 20_000
+"""Of so many identities it is known what they ask for; of more, of those that asked for something last."""
+
+TOPICS_MAX = 64
+"""Who has used more topics is at home nowhere."""
+
+HASH_BYTES = 8
+DAY_S = 86_400.0
+EPISODE_S = 3_600.0
+"""What is new within so long after it began is told together, by its number."""
+
+POINTS_PER_DOUBLING = 8
+SCORE_MAX = 80
+
+NO_WILDCARD = 1_000
+"""As narrow as no wildcard is."""
+
+EVERYTHING = 1
+"""A filter as wide as this names no first level."""
+
+UNAUTHORIZED_COMMAND_MESSAGE = "T0855"
+POINT_AND_TAG_IDENTIFICATION = "T0861"
+
+_DID: Mapping[str, str] = {"publish": "published to", "subscribe": "subscribed to", "will": "left a Will to"}
+
+
+@dataclass(slots=True)
+class _Topics:
+    """What one identity has asked for."""
+
+    since_s: float
+    grown_s: float
+    """When it asked for something new last."""
+    hashes: "array[int]" = field(default_factory=lambda: array("Q"))
+    is_everywhere: bool = False
+    began_s: float = float("-inf")
+    news: int = 0
+
+    @classmethod
+    def kept(cls, value: Mapping[str, Any]) -> Self:
+        hashes = array("Q")
+        hashes.frombytes(b64decode(value["topics"]))
+        return cls(float(value["since_s"]), float(value["grown_s"]), hashes, bool(value["is_everywhere"]))
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "since_s": self.since_s,
+            "grown_s": self.grown_s,
+            "topics": b64encode(self.hashes.tobytes()).decode(),
+            "is_everywhere": self.is_everywhere,
+        }
+
+    def learn(self, topic: int, at_s: float) -> None:
+        """It has used this one."""
+        self.grown_s = at_s
+        self.hashes.append(topic)
+        if len(self.hashes) > TOPICS_MAX:
+            self.hashes, self.is_everywhere = array("Q"), True
+
+
+class NewTopics:
+    """Who asks for a topic that it never asked for, after days in which it asked for nothing new."""
+
+    name = "new_topic"
+    wants = (Fresh,)
+    score = 40
+
+    def __init__(self, days_known: int) -> None:
+        self._days_known = days_known
+        self._known: OrderedDict[str, _Topics] = OrderedDict()
+        self._changed: set[str] = set()
+        self._gone: set[str] = set()
+
+    def see(self, signal: Signal, /) -> Iterator[Finding]:
+        """See `Detector`."""
+        if not isinstance(signal, Fresh) or signal.identity in {"", "anonymous"}:
+            return
+        known = self._of(signal.identity, signal.at_s)
+        topic = hash_of(signal.action, signal.topic)
+        if known.is_everywhere or topic in known.hashes:
+            return
+        if signal.at_s - known.grown_s >= self._days_known * DAY_S:
+            known.began_s, known.news = signal.at_s, 0
+        if signal.at_s - known.began_s <= EPISODE_S:
+            known.news += 1
+            yield self._found(signal, known)
+        known.learn(topic, signal.at_s)
+        self._changed.add(signal.identity)
+
+    def changed(self) -> Mapping[str, Any]:
+        """See `Remembering`."""
+        gone: dict[str, Any] = dict.fromkeys(self._gone)
+        kept = {name: topics.as_json() for name in self._changed if (topics := self._known.get(name)) is not None}
+        self._changed.clear()
+        self._gone.clear()
+        return gone | kept
+
+    def remember(self, kept: Mapping[str, Any], /) -> None:
+        """See `Remembering`."""
+        for name, value in kept.items():
+            self._known[name] = _Topics.kept(value)
+
+    def _of(self, identity: str, at_s: float) -> _Topics:
+        known = self._known.setdefault(identity, _Topics(at_s, at_s))
+        self._known.move_to_end(identity)
+        if len(self._known) > IDENTITIES_MAX:
+            name, _ = self._known.popitem(last=False)
+            self._gone.add(name)
+        return known
+
+    def _found(self, signal: Fresh, known: _Topics) -> Finding:
+        did, days = _DID.get(signal.action, signal.action), int((signal.at_s - known.since_s) / DAY_S)
+        text = f"identity {signal.identity} {did} {signal.topic}, which it never did in {days} days"
+        if known.news > 1:
+            text = f"{text}; {known.news:,} new topics within an hour"
+        score = min(SCORE_MAX, self.score + int(POINTS_PER_DOUBLING * log2(known.news)))
+        technique = POINT_AND_TAG_IDENTIFICATION if signal.action == "subscribe" else UNAUTHORIZED_COMMAND_MESSAGE
+        return Finding(self.name, About.IDENTITY, signal.identity, score, text, signal.at_s, technique)
+
+
+@dataclass(slots=True)
+class _Widest:
+    since_s: float
+    width: int = NO_WILDCARD
+
+
+class Widened:
+    """Who subscribes by a wider wildcard than ever."""
+
+    name = "widened_subscription"
+    wants = (Fresh,)
+    score = 45
+    everything_score = 70
+
+    def __init__(self, days_known: int) -> None:
+        self._days_known = days_known
+        self._known: OrderedDict[str, _Widest] = OrderedDict()
+        self._changed: set[str] = set()
+        self._gone: set[str] = set()
+
+    def see(self, signal: Signal, /) -> Iterator[Finding]:
+        """See `Detector`."""
+        if not isinstance(signal, Fresh) or signal.identity in {"", "anonymous"}:
+            return
+        known = self._of(signal.identity, signal.at_s)
+        width = width_of(signal.topic) if signal.action == "subscribe" else NO_WILDCARD
+        if width >= known.width:
+            return
+        days = (signal.at_s - known.since_s) / DAY_S
+        if days >= self._days_known:
+            yield self._found(signal, width, known, int(days))
+        known.width = width
+        self._changed.add(signal.identity)
+
+    def changed(self) -> Mapping[str, Any]:
+        """See `Remembering`."""
+        gone: dict[str, Any] = dict.fromkeys(self._gone)
+        widest = [(name, self._known.get(name)) for name in self._changed]
+        kept = {name: {"since_s": known.since_s, "width": known.width} for name, known in widest if known is not None}
+        self._changed.clear()
+        self._gone.clear()
+        return gone | kept
+
+    def remember(self, kept: Mapping[str, Any], /) -> None:
+        """See `Remembering`."""
+        for name, value in kept.items():
+            self._known[name] = _Widest(float(value["since_s"]), int(value["width"]))
+
+    def _of(self, identity: str, at_s: float) -> _Widest:
+        if identity not in self._known:
+            self._known[identity] = _Widest(at_s)
+            self._changed.add(identity)
+        self._known.move_to_end(identity)
+        if len(self._known) > IDENTITIES_MAX:
+            name, _ = self._known.popitem(last=False)
+            self._gone.add(name)
+        return self._known[identity]
+
+    def _found(self, signal: Fresh, width: int, known: _Widest, days: int) -> Finding:
+        before = "it used no wildcard until now"
+        if known.width < NO_WILDCARD:
+            before = f"its first wildcard was at level {known.width // 2 + 1} until now"
+        text = f"identity {signal.identity} subscribed to {signal.topic}, wider than ever in {days} days: {before}"
+        score = self.everything_score if width <= EVERYTHING else self.score
+        return Finding(
+            self.name, About.IDENTITY, signal.identity, score, text, signal.at_s, POINT_AND_TAG_IDENTIFICATION
+        )
+
+
+def width_of(topic: str) -> int:
+    """How narrow a Topic Filter is: by the level of its first wildcard, and of two at the same level `#` is the wider."""
+    for level, word in enumerate(topic.split("/")):
+        if word == "#":
+            return 2 * level
+        if word == "+":
+            return 2 * level + 1
+    return NO_WILDCARD
+
+
+def hash_of(action: str, topic: str) -> int:
+    """What is remembered of a topic. Nobody can choose one that looks like another's."""
+    digest = blake2b(f"{action} {topic}".encode(errors="replace"), digest_size=HASH_BYTES).digest()
+    return int.from_bytes(digest, "big")
