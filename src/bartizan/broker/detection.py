@@ -66,7 +66,7 @@ class Batch:
 Waiting = Mapping[str, Any] | LoginFailed | Tick | Batch
 
 
-class Counting(Protocol):
+class Tallying(Protocol):
     """What counts what identities do."""
 
     def take_activity(self) -> Sequence[Mapping[str, Any]]:
@@ -139,7 +139,7 @@ class Detection:
         name = name[: NAME_CHARS_MAX + 1]
         self._wait((LoginFailed(at_s=_now(), name=name, is_known=False, address=request.address),))
 
-    async def take(self, engine: Counting) -> None:
+    async def take(self, engine: Tallying) -> None:
         """Takes what identities did since the last time. While the last of it waits, the engine counts on: nothing is lost."""
         if not self._settings.enabled or self._has_batch:
             return

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from bartizan.errors import InvalidValue
 from bartizan.model.finding import About, Finding
 from bartizan.model.network import network_of
-from bartizan.model.signal import Connected, CredentialEnding, Denied, InTwoPlaces, LoginFailed, Signal
+from bartizan.model.signal import Connected, CredentialEnding, Denied, Fresh, InTwoPlaces, LoginFailed, Signal
 from bartizan.model.topics import TopicFilter
 
 CERTAIN = 100
@@ -17,7 +17,7 @@ class Decoys:
     """Names and topics that nobody has a reason to touch."""
 
     name = "decoy"
-    wants = (LoginFailed, Connected, Denied)
+    wants = (LoginFailed, Connected, Denied, Fresh)
 
     def __init__(self, identities: Collection[str], topics: Sequence[str]) -> None:
         self._identities = frozenset(identities)
@@ -35,6 +35,10 @@ class Decoys:
             case Denied(identity=identity, action=action, topic=topic) if topic:
                 if decoy := self._decoy(topic):
                     text = f"identity {identity} asked to {action} {topic}, of the decoy {decoy}"
+                    yield self._found(About.IDENTITY, identity, text, signal.at_s, POINT_AND_TAG_IDENTIFICATION)
+            case Fresh(identity=identity, action=action, topic=topic):
+                if decoy := self._decoy(topic):
+                    text = f"identity {identity} was granted to {action} {topic}, of the decoy {decoy}"
                     yield self._found(About.IDENTITY, identity, text, signal.at_s, POINT_AND_TAG_IDENTIFICATION)
             case _:
                 pass

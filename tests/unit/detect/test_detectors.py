@@ -120,6 +120,13 @@ def test_a_decoy_topic_is_told_by_name_filter_and_below_it_and_no_other_is() -> 
     assert found([days.denied("press-21", NOON_S, "vaults/keys")]) == []
 
 
+def test_a_decoy_topic_that_a_wildcard_grants_is_told_too() -> None:
+    (touched,) = found([days.did("press-21", NOON_S, "publish", "vault/keys")])
+    assert (touched.detector, touched.name, touched.score) == ("decoy", "press-21", 100)
+    assert touched.text == "identity press-21 was granted to publish vault/keys, of the decoy vault/#"
+    assert found([days.did("press-21", NOON_S, "subscribe", "#")]) == []
+
+
 def test_a_decoy_that_connects_is_an_identity_whose_credential_is_known() -> None:
     signal = days.comes("press-00", NOON_S, identity="backup-admin")
     (touched,) = found([signal])
