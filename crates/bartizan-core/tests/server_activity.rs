@@ -202,7 +202,8 @@ fn what_was_not_seen_lately_is_told_once_over_many_looks_and_what_is_denied_is_n
         ];
         assert_eq!(fresh(&told), expected, "{shards} shards");
         let first = &told.fresh[0];
-        assert_eq!((&*first.client_id, first.at_ms, told.lost.fresh), ("d-1", world.now.0, 0));
+        assert_eq!((&*first.client_id, &*first.rule, first.at_ms), ("d-1", "r", world.now.0));
+        assert_eq!(told.lost.fresh, 0);
         // Decisions are noted anew after each look at them; what is fresh is not.
         world.observed();
         publish(&mut world, &mut device, "t/a", "x", false);

@@ -9,7 +9,7 @@ builtin    the rules that come with the broker, and all its detectors
 certain    detectors that one signal is enough for: decoys, copies, ends
 novelty    what an identity was never seen doing
 silence    who is always there, and is not
-baseline   more than an identity usually sends at this hour of the week
+volume     more than an identity usually sends at this hour of the week (`baseline`)
 topics     a topic that an identity never asked for, a wider filter than ever
 actuators  commands by whom they never came from
 watch      asks all detectors, and says the same thing once

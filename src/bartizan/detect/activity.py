@@ -52,4 +52,5 @@ def _fresh(row: Mapping[str, Any]) -> Fresh:
         client_id=row["client_id"],
         action=row["action"],
         topic=row["topic"],
+        rule=row["rule"],
     )

@@ -63,7 +63,8 @@ class Actuators:
 
     def changed(self) -> Mapping[str, Any]:
         """See `Remembering`."""
-        changed, self._changed = self._changed, {}
+        changed = dict(self._changed)
+        self._changed.clear()
         return changed
 
     def remember(self, kept: Mapping[str, Any], /) -> None:

@@ -4,7 +4,6 @@ from bartizan.config.detect import DetectSettings
 from bartizan.detect import counted
 from bartizan.detect.actuators import Actuators
 from bartizan.detect.base import Detector
-from bartizan.detect.baseline import Volume
 from bartizan.detect.certain import (
     POINT_AND_TAG_IDENTIFICATION,
     VALID_ACCOUNTS,
@@ -17,6 +16,7 @@ from bartizan.detect.novelty import Novelty
 from bartizan.detect.rules import Counting, Rule
 from bartizan.detect.silence import Silence
 from bartizan.detect.topics import NewTopics, Widened
+from bartizan.detect.volume import Volume
 from bartizan.model.signal import (
     Connected,
     ContractBroken,

@@ -170,3 +170,5 @@ class Fresh(Signal):
     """`publish`, `subscribe` or `will`."""
     topic: str
     """A Topic Name, or a Topic Filter if the action is to subscribe."""
+    rule: str = ""
+    """The rule that grants it."""

@@ -125,10 +125,10 @@ def test_anonymous_clients_are_nobody(maker: Callable[[int], Any]) -> None:
 
 @pytest.mark.parametrize("maker", MAKERS)
 def test_it_remembers_over_a_restart_and_writes_what_has_changed(maker: Callable[[int], Any]) -> None:
+    assert isinstance(maker(7), Remembering)
     before = maker(7)
     seen(before, subscribes("cmd/21/#", MONDAY_S))
     kept = dict(before.changed())
-    assert isinstance(before, Remembering)
     assert list(kept) == ["press-21"]
     seen(before, subscribes("cmd/21/#"))
     assert before.changed() == {}

@@ -65,6 +65,10 @@ def test_only_detectors_that_learn_for_days_remember() -> None:
     assert [name for name, _ in Watch([*builtin_detectors(SETTINGS), Echo()]).remembering] == [
         "novelty",
         "silent_device",
+        "volume",
+        "new_topic",
+        "widened_subscription",
+        "actuator_command",
     ]
 
 

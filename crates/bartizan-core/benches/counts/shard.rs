@@ -6,6 +6,7 @@ use bartizan_core::message::Time;
 use bartizan_core::policy::{Image, Strength};
 use bartizan_core::server::apply::Change;
 use bartizan_core::server::connect::Verdict;
+use bartizan_core::server::observe::Watch;
 use bartizan_core::server::{Common, Effects, Limits, ListenerRules, Server};
 use bartizan_core::session::{Address, ConnectionKey, Peer, Principal};
 use bartizan_core::topic::topic_hash;
@@ -81,6 +82,14 @@ impl Shard {
         shard.server.apply(change, NOW, &mut shard.fx);
         shard.perform();
         shard
+    }
+
+    /// Decisions are observed from now on; what identities do is counted as well, or not.
+    pub fn watch(&mut self, is_counted: bool) {
+        self.server.watch(Some(Watch::default()), NOW, &mut self.fx);
+        if is_counted {
+            self.server.take_activity(NOW);
+        }
     }
 
     /// Accepts a connection.

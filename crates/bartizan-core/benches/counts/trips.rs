@@ -20,6 +20,8 @@ pub const CASES: &[Case] = &[
     ("PUBLISH QoS 0 to one, 50 in a row", || dense(Version::V311, 16)),
     ("PUBLISH QoS 0 to one, 50 in a row, MQTT 5", || dense(Version::V5, 16)),
     ("PUBLISH QoS 0 to one, 50 in a row, 1 KiB", || dense(Version::V311, 1024)),
+    ("PUBLISH QoS 0 to one, 50 in a row, watched", || watched(false)),
+    ("PUBLISH QoS 0 to one, 50 in a row, watched and counted", || watched(true)),
     ("PUBLISH QoS 0 to one, one at a time", sparse),
     ("PUBLISH QoS 0 to one, 50 topics in turn", mixed),
     ("PUBLISH QoS 1 to one, acknowledged", || acknowledged(QoS::AtLeastOnce)),
@@ -34,7 +36,17 @@ pub const CASES: &[Case] = &[
 ];
 
 fn dense(version: Version, payload: usize) -> usize {
+    in_rows(Shard::new(), version, payload)
+}
+
+/// Where decisions are observed, and what identities do is counted for detectors: as a broker does by default.
+fn watched(is_counted: bool) -> usize {
     let mut shard = Shard::new();
+    shard.watch(is_counted);
+    in_rows(shard, Version::V311, 16)
+}
+
+fn in_rows(mut shard: Shard, version: Version, payload: usize) -> usize {
     let from = shard.client("press-01", "press", version);
     let to = shard.subscriber("dash-01", version, TOPIC, QoS::AtMostOnce);
     let octets = publishes(version, TOPIC, QoS::AtMostOnce, &vec![b'x'; payload], ROW);

@@ -12,6 +12,7 @@ use slotmap::SlotMap;
 
 use super::Server;
 use super::fresh::{Fresh, News};
+use super::observe::Observer;
 use crate::message::Time;
 use crate::session::{Connection, ConnectionKey, Open};
 
@@ -301,6 +302,16 @@ impl Windows {
             windows.push(Window { identity: Arc::from(""), counts: std::mem::take(&mut self.others) });
         }
         (windows, std::mem::take(&mut self.lost))
+    }
+}
+
+impl Observer {
+    /// A PUBLISH came. By itself, so that it costs who is not watched nothing.
+    #[inline(never)]
+    pub(super) fn count_publish(&mut self, key: ConnectionKey, open: &mut Open, octets: usize, now: Time) {
+        if let Some(tally) = &mut self.tally {
+            tally.windows.publish(key, open, octets, now);
+        }
     }
 }
 

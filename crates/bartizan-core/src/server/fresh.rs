@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::observations::Action;
 use crate::message::Time;
-use crate::policy::scope;
+use crate::policy::{Image, RuleId, scope};
 use crate::topic::topic_hash;
 
 /// What is told at one look.
@@ -27,6 +27,8 @@ pub struct Fresh {
     pub action: Action,
     /// The Topic Name, or the Topic Filter, as its client knows it.
     pub topic: Arc<str>,
+    /// The rule that grants it.
+    pub rule: Arc<str>,
     /// When, milliseconds since the Unix epoch.
     pub at_ms: u64,
 }
@@ -53,6 +55,7 @@ impl News {
         identity: &Arc<str>,
         client_id: &Arc<str>,
         (action, hash, topic): (Action, u64, &str),
+        (image, rule): (&Image, Option<RuleId>),
         now: Time,
     ) {
         let mark = mark(identity, action, hash);
@@ -68,7 +71,8 @@ impl News {
         }
         *slot = mark;
         let (identity, client_id) = (Arc::clone(identity), scope::known(client_id));
-        self.rows.push(Fresh { identity, client_id, action, topic: Arc::from(topic), at_ms: now.0 });
+        let rule = Arc::from(rule.map_or("", |rule| image.rule_name(rule)));
+        self.rows.push(Fresh { identity, client_id, action, topic: Arc::from(topic), rule, at_ms: now.0 });
     }
 
     pub(super) fn take(&mut self) -> (Vec<Fresh>, u64) {
@@ -89,7 +93,8 @@ mod tests {
     use super::*;
 
     fn note(news: &mut News, identity: &str, action: Action, topic: &str) {
-        news.note(&Arc::from(identity), &Arc::from("c"), (action, topic_hash(topic), topic), Time(5));
+        let image = Image::load(br#"{"format":3,"roles":[]}"#).unwrap();
+        news.note(&Arc::from(identity), &Arc::from("c"), (action, topic_hash(topic), topic), (&image, None), Time(5));
     }
 
     #[test]
@@ -117,7 +122,7 @@ mod tests {
         let (rows, _) = news.take();
         assert_eq!(rows.len(), 5);
         let text = serde_json::to_string(&rows[2]).unwrap();
-        assert_eq!(text, r#"{"identity":"i","client_id":"c","action":"subscribe","topic":"a","at_ms":5}"#);
+        assert_eq!(text, r#"{"identity":"i","client_id":"c","action":"subscribe","topic":"a","rule":"","at_ms":5}"#);
     }
 
     #[test]

@@ -237,6 +237,21 @@ impl Server {
         decision: Decision,
         now: Time,
     ) {
+        if self.observer.is_some() {
+            self.observe_watched(key, publish, topic, decision, now);
+        }
+    }
+
+    /// By itself, so that it costs who is not watched nothing.
+    #[inline(never)]
+    fn observe_watched(
+        &mut self,
+        key: ConnectionKey,
+        publish: &Publish<'_>,
+        topic: &str,
+        decision: Decision,
+        now: Time,
+    ) {
         let Some(observer) = &mut self.observer else { return };
         let (who, hash) = (key.data().as_ffi(), topic_hash(topic));
         if let Some(tally) = &mut observer.tally {
@@ -252,7 +267,8 @@ impl Server {
             && let Some(tally) = &mut observer.tally
         {
             let what = (Action::Publish, hash, open.grants.shown(topic));
-            tally.news.note(&open.principal.id, &open.publisher.client_id, what, now);
+            let by = (&**open.grants.image(), decision.rule);
+            tally.news.note(&open.principal.id, &open.publisher.client_id, what, by, now);
         }
         if decision.allow && observer.notes_uses_alone() {
             if let Some(rule) = decision.rule {
@@ -364,7 +380,8 @@ impl Server {
             && matches!(taken.action, Action::Subscribe | Action::Will)
             && let Some(tally) = &mut observer.tally
         {
-            tally.news.note(&asker.principal.id, &client_id, (taken.action, topic_hash(taken.topic), topic), now);
+            let what = (taken.action, topic_hash(taken.topic), topic);
+            tally.news.note(&asker.principal.id, &client_id, what, (asker.grants.image(), rule), now);
         }
         let learns = at.and_then(|at| observer.learns.get(at)).copied().unwrap_or_default();
         if allow && !learns {

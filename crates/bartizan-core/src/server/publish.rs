@@ -77,8 +77,8 @@ impl Server {
             .get(connection.peer.listener)
             .map_or((0, 0), |rules| (rules.limits.topic_bytes_max as usize, rules.limits.topic_levels_max as usize));
         let Some(open) = connection.open_mut() else { return };
-        if let Some(tally) = self.observer.as_mut().and_then(|observer| observer.tally.as_mut()) {
-            tally.windows.publish(key, open, publish.payload.len(), now);
+        if let Some(observer) = &mut self.observer {
+            observer.count_publish(key, open, publish.payload.len(), now);
         }
         let is_tenants = open.root_len > 0;
         let is_metered = open.rates.as_ref().is_none_or(|rates| rates.are_limited());
