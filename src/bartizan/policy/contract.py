@@ -19,6 +19,9 @@ from bartizan.policy.windows import Window
 BOUND = "\ue000"
 """Begins the level that stands for an identity's own value: no policy spells this character of private use."""
 
+CONTROL_TOPIC = "$CONTROL/dynamic-security/v1"
+"""The one topic that begins with `$` and that clients may be let publish to: commands for the broker."""
+
 PATTERN_BYTES_MAX = 1024
 PATTERN_LEVELS_MAX = 128
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bartizan.errors import InvalidValue
-from bartizan.policy.contract import Action, Effect, Owned, Pattern, Role, Rule, is_value_source
+from bartizan.policy.contract import CONTROL_TOPIC, Action, Effect, Owned, Pattern, Role, Rule, is_value_source
 from bartizan.policy.fields import Reader
 from bartizan.policy.limits import LIMITS
 from bartizan.policy.naming import parse_naming
@@ -141,7 +141,7 @@ def _rule(reader: Reader, path: Path, body: Mapping[str, object], effect: Effect
     pattern = reader.pattern((*path, "filter"), text, reader.wrong_value)
     if pattern is not None:
         _check_filter(reader, (*path, "filter"), pattern, known.bound)
-        if pattern.begins_with_dollar and effect is Effect.PERMIT and Action.PUBLISH in actions:
+        if _is_of_the_server(pattern) and effect is Effect.PERMIT and Action.PUBLISH in actions:
             message = "topics that begin with $ are the server's: no client may publish to them"
             reader.wrong_value((*path, "action"), message, 'write action = "subscribe"')
     qos_max = reader.whole((*path, "qos_max"), body, 2, (0, 2))
@@ -156,6 +156,10 @@ def _rule(reader: Reader, path: Path, body: Mapping[str, object], effect: Effect
     if pattern is None or not actions:
         return None
     return Rule(effect, actions, pattern, reader.at(path), qos_max, retain, when, reason)
+
+
+def _is_of_the_server(pattern: Pattern) -> bool:
+    return pattern.begins_with_dollar and pattern.text != CONTROL_TOPIC
 
 
 def _refuse_keys(reader: Reader, path: Path, body: Mapping[str, object], effect: Effect) -> None:

@@ -6,10 +6,14 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
+from bartizan.policy.contract import CONTROL_TOPIC
 from bartizan.policy.dynsec import clients, defaults, groups, roles
 from bartizan.policy.dynsec.fields import Fields, NotJsonError, Refused, read_json
 from bartizan.policy.dynsec.state import State
 from bartizan.policy.dynsec.step import Addresses, Command, Step
+
+TOPIC: Final = CONTROL_TOPIC
+RESPONSE_TOPIC: Final = f"{TOPIC}/response"
 
 COMMANDS: Mapping[str, Command] = {
     **clients.COMMANDS,

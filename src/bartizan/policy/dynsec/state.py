@@ -137,7 +137,10 @@ def first_state(*, receive: bool) -> State:
     both = ("publishClientSend", "publishClientReceive", "subscribePattern", "unsubscribePattern")
     reading = ("publishClientReceive", "subscribePattern")
     roles = (
+        _role("broker-admin", "Grants access to administer general broker configuration.", both, "$CONTROL/broker/#"),
         _role("client", "Read/write access to the full application topic hierarchy.", both, "#"),
+        _role("dynsec-admin", "Grants access to administer clients/groups/roles.", both, "$CONTROL/dynamic-security/#"),
+        _role("super-admin", "Grants access to administer all kind of broker controls", both, "$CONTROL/#"),
         _role("sys-observe", "Observe the $SYS topic hierarchy.", reading, "$SYS/#"),
         _role(
             "topic-observe",

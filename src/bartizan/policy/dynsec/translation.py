@@ -11,22 +11,30 @@ from typing import Final
 from bartizan.errors import InvalidValue
 from bartizan.model.difference import Difference, Weight
 from bartizan.model.ids import ATTRIBUTE_CHARS_MAX, ClientId
-from bartizan.policy.contract import Role, Rule
+from bartizan.policy.contract import Action, Effect, Literal, Pattern, Role, Rule
+from bartizan.policy.dynsec.commands import TOPIC
 from bartizan.policy.dynsec.state import State, in_order
 from bartizan.policy.imports import dynsec_state as there
 from bartizan.policy.imports.dynsec import import_dynsec
+from bartizan.policy.imports.filters import covers
 from bartizan.policy.imports.imported import why_no_name
+from bartizan.policy.imports.levels import spell
 from bartizan.policy.imports.mosquitto import Around
 from bartizan.policy.source import Position
 
 PREFIX: Final = "dynsec_"
 """Begins the names of all roles that are made here, and that no other may have."""
 
+ADMIN: Final = "dynsec-admin"
+"""The role that an operator gives whoever may send the first commands."""
+
+CONTROL: Final = f"{PREFIX}control"
 CLIENT_ID: Final = f"{PREFIX}client_id"
 """Both a role, for clients with one Client Identifier, and the attribute that says which."""
 
 _FILE = "dynsec"
 _LINE = re.compile(r"\bline (\d+)")
+_TOPIC = tuple(Literal(level) for level in TOPIC.split("/"))
 _AT = Position(1, 1)
 
 
@@ -50,14 +58,35 @@ def translated(state: State, *, anonymous: bool = False) -> Translation:
     losses = {
         (lost.name, made.place(lost.line), lost.topics): made.told(lost)
         for lost in whole.differences
-        if lost.weight is Weight.LOST
+        if lost.weight is Weight.LOST and not _is_served(lost)
     }
     roles = tuple(made.named(role) for role in whole.roles)
     return Translation((*_FIXED, *roles), given, losses)
 
 
+def _is_served(lost: Difference) -> bool:
+    """Publishing to `$CONTROL` is a role of its own here."""
+    return lost.name == "dollar-publish" and lost.topics.split("/")[0] == "$CONTROL"
+
+
 def _own_roles(state: State, name: str) -> tuple[str, ...]:
-    return () if state.clients[name].client_id is None else (CLIENT_ID,)
+    with_id = () if state.clients[name].client_id is None else (CLIENT_ID,)
+    return (*with_id, CONTROL) if _may_control(state, name) else with_id
+
+
+def _may_control(state: State, name: str) -> bool:
+    """Whether the first rule of its roles that is about the topic of commands allows it; no default does."""
+    for role in _chain(state, name):
+        for acl in state.roles[role].acls.get("publishClientSend", ()):
+            if covers(spell(acl.topic, {}).levels, _TOPIC):
+                return acl.allow
+    return False
+
+
+def _chain(state: State, name: str) -> list[str]:
+    groups = in_order(state.groups_of(name))
+    own = in_order(state.clients[name].roles)
+    return [*own, *(role for each in groups for role in in_order(state.groups[each].roles))]
 
 
 class _Lines:
@@ -117,7 +146,15 @@ class _Lines:
         return replace(rule, reason=self.place(int(line)) if line else "")
 
 
-_FIXED = (Role(CLIENT_ID, _AT, client_ids=(f"{{attr.{CLIENT_ID}}}",)),)
+def _permit(action: Action, topic: str) -> Rule:
+    return Rule(Effect.PERMIT, (action,), Pattern.parse(topic), _AT)
+
+
+_FIXED = (
+    Role(ADMIN, _AT, permit=(_permit(Action.PUBLISH, TOPIC), _permit(Action.SUBSCRIBE, f"{TOPIC}/#"))),
+    Role(CONTROL, _AT, permit=(_permit(Action.PUBLISH, TOPIC),)),
+    Role(CLIENT_ID, _AT, client_ids=(f"{{attr.{CLIENT_ID}}}",)),
+)
 
 
 def why_not(before: State, after: State, *, strict: bool, anonymous: bool = False) -> str | None:
