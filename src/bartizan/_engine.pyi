@@ -65,10 +65,7 @@ class CompiledPolicy:
         """
 
     def examine(self, *, topic: str, payload: bytes | None = None) -> tuple[str | None, str, str | None, str]:
-        """Holds a message to what is declared of its topic; a payload of None is not looked at, and rates are not.
-
-        The declaration that holds, `off`, `warn` or `reject`, what is broken (`topic`, `payload`), and why.
-        """
+        """The declaration that holds, `off`, `warn` or `reject`, what is broken (`topic`, `payload`), and why."""
 
 def check_payloads(
     *,
@@ -163,10 +160,7 @@ class AuthVerdict:
         strength: Sequence[str] = (),
         narrowed_to: Sequence[Sequence[tuple[str, str]]] = (),
     ) -> AuthVerdict:
-        """It is this identity; `managed` if the identity store knows it. `ends_at_ms`: Unix milliseconds.
-
-        For `remembered_s` seconds the engine itself answers the same credential from there, unless anything changes.
-        """
+        """It is this identity, `managed` if the store knows it; its credential is good for `remembered_s`."""
 
     @staticmethod
     def deny(*, token: int, reason: int, why: str) -> AuthVerdict:
@@ -229,13 +223,19 @@ class Engine:
         """JSON object of topic -> text, below `$SYS/`, retained; ValueError for any other topic."""
 
     wake_fd: Final[int]
-    """Readable when there are AuthRequests or events."""
+    """Readable when there are AuthRequests, commands or events."""
 
     def take_auth_requests(self, *, limit: int) -> list[AuthRequest]:
         """Questions, oldest first; unanswered ones are refused at their deadline."""
 
     def answer(self, *, verdicts: Sequence[AuthVerdict]) -> None:
         """Answers; one that nobody waits for any more is dropped."""
+
+    def take_control(self, *, limit: int) -> list[tuple[str, bytes, str, str, str | None, bytes | None, str | None]]:
+        """Commands: topic, payload (secret), identity, Client Identifier, tenant, Correlation Data, Response Topic."""
+
+    def reply(self, *, client: str | None, topic: str, payload: bytes) -> None:
+        """Answers a client, or all that are subscribed; ValueError for a topic that is not below `$CONTROL/`."""
 
     def take_events(self, *, limit: int) -> bytes:
         """JSON lines: what happened, oldest first."""

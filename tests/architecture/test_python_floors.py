@@ -9,7 +9,7 @@ import pytest
 from tests.architecture.sources import PYTHON, ROOT, name_of
 
 PACKAGE = ROOT / "src/bartizan"
-MAY_IMPORT_ENGINE = {"model/topics.py", "policy/compiled.py", "store/embedded.py", "broker/app.py"}
+MAY_IMPORT_ENGINE = {"model/topics.py", "policy/compiled.py", "store/embedded.py", "broker/native.py"}
 # The load generator is in the same module of Rust, and is no part of the broker.
 MAY_IMPORT_GENERATOR = {"cli/bench.py"}
 VAGUE = {"manager", "helper", "helpers", "util", "utils", "common", "data", "info", "misc"}

@@ -24,6 +24,9 @@ pub struct EngineConfig {
     pub listeners: Vec<ListenerSection>,
     /// The store.
     pub store: StoreSection,
+    /// Somebody takes the commands that clients publish; else they are denied.
+    #[serde(default)]
+    pub control: bool,
 }
 
 /// The process.

@@ -63,7 +63,7 @@ pub enum EngineError {
 
 pub(crate) struct Running {
     pub(crate) shared: Arc<Shared>,
-    common: Arc<Common>,
+    pub(crate) common: Arc<Common>,
     threads: Vec<JoinHandle<()>>,
     slots: Vec<(String, ListenerConfig, TlsSlot)>,
     bound: Vec<(String, String, &'static str)>,
@@ -115,7 +115,7 @@ impl Engine {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Readable when there are questions or events.
+    /// Readable when there are questions, commands or events.
     #[must_use]
     pub fn wake_fd(&self) -> i32 {
         self.bell.number()
@@ -153,6 +153,9 @@ impl Engine {
             admission: rules.iter().map(|_| Arc::new(Admission::default())).collect(),
         });
         let common = Arc::new(Common::new(shards));
+        if self.config.control {
+            common.commands().open();
+        }
         let change = Change { image: policy, identities, revoked, schedule: Arc::new(schedule), epoch: 1 };
         let servers = self.recovery.run(&shared, &common, &rules, &change, shards)?;
         let slots = self.slots(&listeners);

@@ -17,11 +17,13 @@
 //! | `tls`       | certificates, keys, CRLs; swapped in place                                   |
 //! | `recovery`  | a start: what the store holds goes back to its shards                        |
 //! | `watching`  | decisions watched on every shard                                             |
+//! | `control`   | commands that clients publish for the broker, and their answers              |
 //! | `store`     | where Sessions outlive the process                                           |
 
 pub mod admission;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod desk;
 pub mod driver;
 pub mod engine;

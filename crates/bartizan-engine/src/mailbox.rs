@@ -8,6 +8,7 @@ use std::sync::mpsc::SyncSender;
 
 use bartizan_core::server::activity::Activity;
 use bartizan_core::server::apply::{Change, Revocations};
+use bartizan_core::server::command::Reply;
 use bartizan_core::server::connect::Verdict;
 use bartizan_core::server::listing::ClientListing;
 use bartizan_core::server::observations::Observations;
@@ -47,6 +48,8 @@ pub enum Mail {
     Observed(bool, SyncSender<Observations>),
     /// What identities did since the last time.
     Active(SyncSender<Activity>),
+    /// An answer to a command, for whoever of it is here.
+    Reply(Arc<Reply>),
     /// Messages of the server's own, retained: topic and text.
     Status(Vec<(String, String)>),
     /// Say goodbye to everyone; tells when all are gone or the deadline has passed.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_core::message::Time;
-use bartizan_core::policy::{OpenWindows, Schedule};
+use bartizan_core::policy::{OpenWindows, Schedule, scope};
+use bartizan_core::server::command;
 use bartizan_core::server::observe::{Staged, Watch};
 use bartizan_engine::engine;
 use pyo3::exceptions::PyValueError;
@@ -170,6 +171,20 @@ impl Engine {
     }
 
     #[pyo3(signature = (*, limit))]
+    fn take_control<'py>(&self, py: Python<'py>, limit: usize) -> Vec<Command<'py>> {
+        self.inner.take_control(limit).iter().map(|command| crossing(py, command)).collect()
+    }
+
+    #[pyo3(signature = (*, client, topic, payload))]
+    fn reply(&self, client: Option<&str>, topic: &str, payload: &[u8]) -> PyResult<()> {
+        if !topic.starts_with("$CONTROL/") {
+            return Err(PyValueError::new_err(format!("{topic:?} is not below $CONTROL/")));
+        }
+        self.inner.reply(client, topic, payload);
+        Ok(())
+    }
+
+    #[pyo3(signature = (*, limit))]
     fn take_events<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Bound<'py, PyBytes>> {
         let mut lines = Vec::new();
         for event in self.inner.take_events(limit) {
@@ -182,6 +197,30 @@ impl Engine {
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Engine>()
+}
+
+/// Topic, payload, identity, Client Identifier, tenant, Correlation Data, Response Topic.
+type Command<'py> = (
+    &'static str,
+    Bound<'py, PyBytes>,
+    String,
+    String,
+    Option<String>,
+    Option<Bound<'py, PyBytes>>,
+    Option<String>,
+);
+
+fn crossing<'py>(py: Python<'py>, command: &command::Command) -> Command<'py> {
+    let (tenant, client_id) = scope::parts(&command.publisher.client_id);
+    (
+        command.topic,
+        PyBytes::new(py, command.payload.expose()),
+        command.publisher.identity.to_string(),
+        client_id.to_owned(),
+        tenant.map(str::to_owned),
+        command.correlation.as_ref().map(|octets| PyBytes::new(py, octets.expose())),
+        command.response_topic.as_deref().map(str::to_owned),
+    )
 }
 
 /// When time windows are open; without it, never.

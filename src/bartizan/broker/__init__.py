@@ -1,8 +1,11 @@
 """The composition root: owns the engine, answers its questions, hands it policy, identities and certificates.
 
-app           Broker: start, run, reload, stop; the only module here that imports `_engine`
+app           Broker: start, run, reload, stop
+native        the engine as it is; the only module here that imports `_engine`
 ports         what the broker needs of an engine, as values and a Protocol
-pump          the engine's wake descriptor -> questions answered, events written
+pump          the engine's wake descriptor -> questions answered, events written, commands looked at
+control       commands that clients publish -> answers
+dynsec        commands of dynamic security -> policy and identities
 authenticate  one question -> one answer, in time, never "allow" by accident
 directory     all identities in memory, refreshed from the store
 packed        an identity as a few hundred bytes

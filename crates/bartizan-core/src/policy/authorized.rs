@@ -114,7 +114,7 @@ impl Grants {
     /// # Errors
     /// `Denied` with the decision.
     pub fn authorize_message(&self, message: Message) -> Result<Authorized<Message>, Denied> {
-        let decision = self.publish(&message.topic(), &Asked::from(&message));
+        let decision = self.will(&message.topic(), &Asked::from(&message));
         if decision.allow { Ok(Authorized(message)) } else { Err(Denied(decision)) }
     }
 }

@@ -7,7 +7,7 @@
 use super::bind::Grants;
 use super::condition::Asked;
 use super::image::RuleId;
-use super::pattern::{BoundPattern, Unbound};
+use super::pattern::{BoundPattern, CONTROL_TOPIC, Unbound};
 use super::token_grants::TokenGrants;
 use super::tree::Entry;
 use crate::topic::{TopicFilter, TopicName};
@@ -42,7 +42,7 @@ pub enum Why {
     ConditionNotMet,
     /// A permit holds, but the client's token does not allow it.
     NotInToken,
-    /// A client asked to publish to a topic that begins with `$`, which are the server's [MQTT-4.7.2-1].
+    /// A client asked to publish to a topic that begins with `$`, and is the server's [MQTT-4.7.2-1].
     ServerTopic,
 }
 
@@ -115,7 +115,8 @@ impl Grants {
     #[must_use]
     pub fn publish(&self, topic: &TopicName<'_>, asked: &Asked<'_>) -> Decision {
         let Some(name) = self.seen(topic.as_str()) else { return Decision::NOBODY };
-        if name.starts_with('$') {
+        // Commands are about all identities: no tenant's client sends any.
+        if name.starts_with('$') && (name != CONTROL_TOPIC || self.tenant().is_some()) {
             return Decision::denied(None, Why::ServerTopic);
         }
         let mut found = Found::default();
@@ -129,6 +130,15 @@ impl Grants {
             }
         });
         self.narrowed(found.decide(), |token| token.publish(&TopicName::assume_parsed(name)))
+    }
+
+    /// May this principal leave this message as its Will? A command is nothing that is left behind.
+    #[must_use]
+    pub fn will(&self, topic: &TopicName<'_>, asked: &Asked<'_>) -> Decision {
+        match topic.is_dollar() {
+            true => Decision::denied(None, Why::ServerTopic),
+            false => self.publish(topic, asked),
+        }
     }
 
     /// Why a rule whose pattern matches does not hold for a message.
@@ -158,9 +168,12 @@ impl Grants {
         self.narrowed(by_roles, |token| token.subscribe(&TopicFilter::assume_parsed(seen)))
     }
 
-    /// What the client sees of something that it would be sent: no `$` topic but the server's own.
+    /// What the client sees of something that it would be sent: no `$` topic but the server's own, and of these no
+    /// answers to commands where it is a tenant's.
     fn received<'a>(&self, name: &'a str) -> Option<&'a str> {
-        self.seen(name).filter(|seen| seen.starts_with('$') == name.starts_with('$'))
+        let seen = self.seen(name).filter(|seen| seen.starts_with('$') == name.starts_with('$'))?;
+        let is_answer = self.tenant().is_some() && seen.split('/').next() == CONTROL_TOPIC.split('/').next();
+        (!is_answer).then_some(seen)
     }
 
     /// Lets a permit count only where the client's token, if one says what it may, allows the same.
@@ -225,8 +238,10 @@ mod tests {
     use crate::wire::QoS;
 
     /// `press` publishes below its own site and id, `dash` reads its site but not `secret`,
-    /// `root` reads all but `data/+/secret`, `sys` reads `$SYS`.
+    /// `root` reads all but `data/+/secret`, `sys` reads `$SYS`, `control` commands.
     const IMAGE: &str = r##"{"format":3,"roles":[
+      {"name":"control","limits":{},"rules":[
+        {"name":"control.0","effect":"permit","actions":["publish"],"pattern":[{"lit":"$CONTROL"},{"lit":"dynamic-security"},{"lit":"v1"}],"qos_max":1,"retain":false}]},
       {"name":"dash","limits":{"inflight_max":5},"rules":[
         {"name":"dash.0","effect":"permit","actions":["subscribe"],"pattern":[{"lit":"data"},{"var":"attr.site"},"many"],"qos_max":2,"retain":true},
         {"name":"dash.1","effect":"forbid","actions":["subscribe"],"pattern":[{"lit":"data"},"one",{"lit":"secret"},"many"],"qos_max":2,"retain":true}]},
@@ -333,6 +348,22 @@ mod tests {
         assert_eq!(publish(&root, "$SYS/x", QoS::AtMostOnce, false).0, Why::ServerTopic);
         assert_eq!(subscribe(&root, "$SYS/#"), (false, false, Why::NoPermit));
         assert_eq!(subscribe(&grants("s", &["sys"], "x"), "$SYS/#"), (true, false, Why::Permitted));
+    }
+
+    #[test]
+    fn commands_are_published_where_their_topic_is_spelt_and_never_as_a_will() {
+        let control = grants("c", &["control"], "x");
+        assert_eq!(
+            publish(&control, CONTROL_TOPIC, QoS::AtLeastOnce, false),
+            (Why::Permitted, "control.0".to_owned())
+        );
+        assert_eq!(publish(&control, CONTROL_TOPIC, QoS::ExactlyOnce, false).0, Why::QosAboveMax);
+        for other in ["$CONTROL", "$CONTROL/dynamic-security/v2", "$CONTROL/dynamic-security/v1/response"] {
+            assert_eq!(publish(&control, other, QoS::AtMostOnce, false).0, Why::ServerTopic, "{other}");
+        }
+        assert_eq!(publish(&grants("r", &["root"], "x"), CONTROL_TOPIC, QoS::AtMostOnce, false).0, Why::NoPermit);
+        let topic = TopicName::parse(CONTROL_TOPIC).unwrap();
+        assert_eq!(control.will(&topic, &Asked::plain(QoS::AtMostOnce, false, 0)).why, Why::ServerTopic);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::format::{
 };
 use super::limits::RoleLimits;
 use super::network::Network;
-use super::pattern::{PatternLevel, is_literal_level};
+use super::pattern::{PatternLevel, is_literal_level, is_of_server};
 use super::tenant::{self, Tenant};
 use crate::wire::QoS;
 
@@ -261,11 +261,7 @@ impl Loader {
             return Err(wrong("its actions are not one or two different ones"));
         }
         let pattern = self.pattern(&text.pattern).map_err(wrong)?;
-        if let Some(PatternLevel::Literal(first)) = pattern.first()
-            && publish
-            && !forbid
-            && first.starts_with('$')
-        {
+        if publish && !forbid && is_of_server(&pattern) {
             return Err(wrong("a topic that begins with $ cannot be published to by a client"));
         }
         for (wanted, effects) in [(publish, &mut role.publish), (subscribe, &mut role.subscribe)] {
@@ -480,9 +476,13 @@ mod tests {
     }
 
     #[test]
-    fn no_image_lets_a_client_publish_to_a_dollar_topic() {
-        let rule = RULE.replace("subscribe", "publish").replace(r#""lit":"a""#, r#""lit":"$SYS""#);
-        assert!(matches!(refused(&image(&rule)), ImageError::Rule { .. }));
+    fn no_image_lets_a_client_publish_to_a_dollar_topic_but_that_of_commands() {
+        let rule = |pattern: &str| RULE.replace("subscribe", "publish").replace(r#"{"lit":"a"}"#, pattern);
+        let commands = r#"{"lit":"$CONTROL"},{"lit":"dynamic-security"},{"lit":"v1"}"#;
+        for other in [r#"{"lit":"$SYS"}"#, r#"{"lit":"$CONTROL"},"many""#, &commands.replace("v1", "v2")] {
+            assert!(matches!(refused(&image(&rule(other))), ImageError::Rule { .. }));
+        }
+        assert!(Image::load(image(&rule(commands)).as_bytes()).is_ok());
     }
 
     #[test]

@@ -47,6 +47,7 @@ pub use decide::{Decision, Why};
 pub use format::ImageError;
 pub use image::{Image, RuleId};
 pub use limits::RoleLimits;
+pub use pattern::CONTROL_TOPIC;
 pub use schedule::Schedule;
 pub use tenant::{TENANT_ATTRIBUTE, Tenant, TenantLimits};
 pub use token_grants::{TokenAction, TokenGrants};

@@ -8,6 +8,22 @@
 
 use std::sync::Arc;
 
+/// Where clients publish commands for the broker: of the topics that begin with `$` the one that a policy may let
+/// clients publish to.
+pub const CONTROL_TOPIC: &str = "$CONTROL/dynamic-security/v1";
+
+/// True of topics that only the server publishes to.
+pub(super) fn is_of_server(pattern: &[PatternLevel]) -> bool {
+    let begins_with_dollar = matches!(pattern.first(), Some(PatternLevel::Literal(first)) if first.starts_with('$'));
+    begins_with_dollar && !is_control(pattern)
+}
+
+fn is_control(pattern: &[PatternLevel]) -> bool {
+    let is_level =
+        |(own, level): (&PatternLevel, &str)| matches!(own, PatternLevel::Literal(text) if text.as_ref() == level);
+    pattern.len() == CONTROL_TOPIC.split('/').count() && pattern.iter().zip(CONTROL_TOPIC.split('/')).all(is_level)
+}
+
 /// One level of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum PatternLevel {

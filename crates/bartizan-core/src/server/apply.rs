@@ -64,6 +64,7 @@ impl Server {
         for key in sessions {
             self.refresh(key, &change.revoked, now, fx);
         }
+        self.decide_commands_again(now, fx);
         self.tell_applied(now, fx);
     }
 
@@ -95,6 +96,7 @@ impl Server {
                 self.act_as(key, principal, now, fx);
             }
         }
+        self.decide_commands_again(now, fx);
     }
 
     /// Which windows are open now that were not, and the other way round.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::command::CommandLane;
 use super::met::LimitsMet;
 use super::tenants::TenantUses;
 use crate::message::Message;
@@ -19,6 +20,7 @@ pub struct Common {
     retained: RwLock<Retained>,
     connections: Mutex<HashMap<Arc<str>, u64>>,
     tenants: Mutex<TenantUses>,
+    commands: CommandLane,
 }
 
 /// The Retained Messages and who they belong to.
@@ -41,6 +43,7 @@ impl Common {
             retained: RwLock::default(),
             connections: Mutex::default(),
             tenants: Mutex::default(),
+            commands: CommandLane::default(),
         }
     }
 
@@ -48,6 +51,12 @@ impl Common {
     #[must_use]
     pub fn shards(&self) -> usize {
         self.interest.len()
+    }
+
+    /// Commands of clients that wait to be carried out.
+    #[must_use]
+    pub fn commands(&self) -> &CommandLane {
+        &self.commands
     }
 
     /// What a shard subscribes to, roughly.

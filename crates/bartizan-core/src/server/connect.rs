@@ -378,7 +378,7 @@ impl Server {
 
     /// The QoS of a Will, for its decision.
     pub(crate) fn will_permitted(grants: &crate::policy::Grants, will: &Will) -> crate::policy::Decision {
-        grants.publish(&will.message.topic(), &crate::policy::Asked::from(&*will.message))
+        grants.will(&will.message.topic(), &crate::policy::Asked::from(&*will.message))
     }
 }
 

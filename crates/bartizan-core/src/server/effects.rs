@@ -36,6 +36,8 @@ pub struct Effects {
     pub forwards: Forwards,
     /// Connections whose Session lives on another shard.
     pub moves: Vec<(ConnectionKey, usize, Box<Adoption>)>,
+    /// A command has come: whoever carries them out is to be told.
+    pub has_commands: bool,
     /// Octets wait that should be written before more is read.
     pub is_urgent: bool,
 }

@@ -56,6 +56,9 @@ limits_met! {
     tenant_retained_bytes_max,
     tenant_publish_rate_per_s,
     tenant_publish_bytes_per_s,
+    // Those of the lane of commands.
+    control_requests_max,
+    control_bytes_max,
     // The client's own, from its CONNECT.
     maximum_packet_size,
 }

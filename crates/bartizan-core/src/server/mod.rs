@@ -10,6 +10,7 @@
 //! | `connect`      | CONNECT, AUTH, the authenticators' verdict                             |
 //! | `open`         | a Session opened, resumed or taken over; CONNACK                       |
 //! | `publish`      | PUBLISH from a client, and from the server itself                      |
+//! | `command`      | commands to the broker itself: a bounded lane, and what is answered    |
 //! | `contract`     | a message held to what the policy declares of its topic                |
 //! | `receipt`      | QoS 2 received: exactly once                                           |
 //! | `route`        | who gets a message, here and on other shards                           |
@@ -47,6 +48,7 @@ mod ahead;
 pub mod apply;
 pub mod aside;
 pub mod close;
+pub mod command;
 pub mod common;
 pub mod connect;
 mod contract;

@@ -333,7 +333,7 @@ impl Server {
     /// A Will that is about to be published, and decided again.
     pub(super) fn observe_will_due(&mut self, key: SessionKey, will: &Message, grants: &Grants, now: Time) {
         let topic = will.topic();
-        let decision = grants.publish(&topic, &Asked::from(will));
+        let decision = grants.will(&topic, &Asked::from(will));
         if let Some(identity) = self.sessions.get(key).map(|session| Arc::clone(&session.principal.id)) {
             self.count_activity_of(&identity, |counts| {
                 counts.will(decision.allow);
@@ -473,7 +473,8 @@ impl Server {
 #[inline(never)]
 pub(super) fn decide(grants: &Grants, action: Action, topic: &str, asked: &Asked<'_>) -> Option<Decision> {
     Some(match action {
-        Action::Publish | Action::Will => grants.publish(&TopicName::parse(topic).ok()?, asked),
+        Action::Publish => grants.publish(&TopicName::parse(topic).ok()?, asked),
+        Action::Will => grants.will(&TopicName::parse(topic).ok()?, asked),
         Action::Subscribe => grants.subscribe(&TopicFilter::parse(topic).ok()?),
         Action::Receive => grants.receive(&TopicName::parse(topic).ok()?),
     })

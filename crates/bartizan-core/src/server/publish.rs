@@ -16,7 +16,7 @@ use crate::topic::{TopicName, topic_hash};
 use crate::wire::{PacketId, Publish, PublishProperties, QoS, ReasonCode, forwardable};
 
 /// Why a PUBLISH is not taken.
-struct Rejection {
+pub(super) struct Rejection {
     reason: ReasonCode,
     why: &'static str,
     /// True when the connection ends, whatever the QoS.
@@ -29,12 +29,12 @@ const fn fatal(reason: ReasonCode, why: &'static str) -> Rejection {
     Rejection { reason, why, fatal: true, limit: None }
 }
 
-const fn refusal(reason: ReasonCode, why: &'static str) -> Rejection {
+pub(super) const fn refusal(reason: ReasonCode, why: &'static str) -> Rejection {
     Rejection { reason, why, fatal: false, limit: None }
 }
 
 impl Rejection {
-    const fn by(self, limit: &'static str) -> Rejection {
+    pub(super) const fn by(self, limit: &'static str) -> Rejection {
         Rejection { limit: Some(limit), ..self }
     }
 }
@@ -336,6 +336,11 @@ impl Server {
             self.reject(key, publish, &refusal(ReasonCode::QuotaExceeded, "the store is full"), now, fx);
             return;
         }
+        // Of these topics the policy lets clients publish to none but that of commands.
+        if topic.is_dollar() {
+            self.on_command(key, publish, publisher, now, fx);
+            return;
+        }
         let mut scratch = Vec::new();
         let mut forwarded = forwardable(publish.properties, &mut scratch);
         if let Some(topic) = properties.response_topic {
@@ -417,7 +422,14 @@ impl Server {
         }
     }
 
-    fn reject(&mut self, key: ConnectionKey, publish: &Publish<'_>, why: &Rejection, now: Time, fx: &mut Effects) {
+    pub(super) fn reject(
+        &mut self,
+        key: ConnectionKey,
+        publish: &Publish<'_>,
+        why: &Rejection,
+        now: Time,
+        fx: &mut Effects,
+    ) {
         let is_v5 = self.connections.get(key).and_then(|c| c.open()).is_some_and(|open| open.version.is_v5());
         if let Some(limit) = why.limit {
             let effect = if why.fatal || !is_v5 { "disconnected" } else { "message refused" };

@@ -61,6 +61,25 @@ impl Server {
         }
     }
 
+    /// The same for a command, which nobody but its receiver keeps.
+    pub(super) fn receive_command(&mut self, key: ConnectionKey, id: PacketId, now: Time, fx: &mut Effects) {
+        let Some((session_key, _)) = self.speaker(key) else { return };
+        let Some(session) = self.sessions.get_mut(session_key) else { return };
+        if !session.stored {
+            session.received.insert(id.get(), Received::Held);
+            self.owe(key, OwedPacket::Pubrec(id, ReasonCode::Success, None), 0, false, now, fx);
+            return;
+        }
+        let nonce = session.take_seq();
+        let receipt = Receipt { nonce, waits: 1, is_recorded: false, owed: (key, 0), released: None };
+        session.received.insert(id.get(), Received::Pending(Box::new(receipt)));
+        self.owe_receipt(key, session_key, id, ReasonCode::Success);
+        self.record(session_key, id, fx);
+        let durability = self.durability_of(key);
+        let ack = AckRef::Receipt { shard: self.shard, session: session_key, packet_id: id, nonce, durability };
+        fx.deferred.push(Deferred::Confirm(ack.into()));
+    }
+
     /// Owes a PUBREC until the receipt of this identifier is complete.
     pub(crate) fn owe_receipt(&mut self, key: ConnectionKey, session: SessionKey, id: PacketId, reason: ReasonCode) {
         let Some(open) = self.connections.get_mut(key).and_then(|c| c.open_mut()) else { return };

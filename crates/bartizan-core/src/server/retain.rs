@@ -124,7 +124,7 @@ impl Server {
     }
 
     /// What a publisher may do now, remembered until policy or identities change.
-    fn grants_of(&mut self, publisher: &Arc<Publisher>) -> Arc<Grants> {
+    pub(super) fn grants_of(&mut self, publisher: &Arc<Publisher>) -> Arc<Grants> {
         let anonymous = Principal::anonymous();
         let grants = match self.identities.get(&publisher.identity).cloned() {
             Some(principal) => self.bind(&principal, &publisher.client_id, None),

@@ -379,7 +379,7 @@ impl Server {
 
     /// Delivers to the receivers on this shard. Returns how many other shards will confirm,
     /// which is only ever for members of Shared Subscriptions at home here.
-    fn route_here(
+    pub(super) fn route_here(
         &mut self,
         out: &mut Outgoing<'_>,
         from: Option<SessionKey>,

@@ -79,6 +79,7 @@ impl Server {
                 None => self.refresh(key, &update.revoked, now, fx),
             }
         }
+        self.decide_commands_again(now, fx);
         self.tell_applied(now, fx);
         ended
     }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says what failed by failing")]
 
 pub mod client;
+mod command;
 pub mod disk;
 mod update;
 mod watch;

@@ -107,6 +107,7 @@ impl Shard {
             Mail::Active(done) => {
                 let _ = done.try_send(self.server.take_activity(now));
             }
+            Mail::Reply(reply) => self.server.reply(&reply, now, &mut self.fx),
             Mail::Status(topics) => {
                 for (topic, text) in topics {
                     self.server.publish_own(&topic, text.as_bytes(), true, now, &mut self.fx);

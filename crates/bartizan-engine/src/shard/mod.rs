@@ -60,7 +60,7 @@ pub struct Shared {
     pub desk: Desk,
     /// What happened.
     pub events: Arc<Events>,
-    /// Tells Python to look at either.
+    /// Tells Python to look at any of them, and at commands.
     pub bell: Bell,
     /// The store.
     pub store: Arc<dyn Store>,

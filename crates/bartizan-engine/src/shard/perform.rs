@@ -27,6 +27,9 @@ impl Shard {
         }
         self.forward(now);
         self.ask(now);
+        if std::mem::take(&mut self.fx.has_commands) {
+            self.shared.bell.ring();
+        }
         for (connection, home, adoption) in std::mem::take(&mut self.fx.moves) {
             self.move_away(connection, home, adoption);
         }
