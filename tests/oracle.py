@@ -11,6 +11,7 @@ from typing import Any
 
 ANY, REST = object(), object()  # `+` and `#`
 FRESH = "\u2603"  # a level that no policy of the tests spells
+CONTROL = "$CONTROL/dynamic-security/v1"  # of the topics of the server the one that clients may be let publish to
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def decide(
     tenants = policy.get("tenants", {})
     if tenants and who.attributes.get("tenant", next(iter(tenants))) not in tenants:
         return "deny"  # of a tenant that is not declared; the topics of one that is are those its client sees
+    if tenants and "tenant" in who.attributes and topic.split("/")[0] == "$CONTROL":
+        return "deny"  # commands are about all identities, and so are their answers
     if not all(token_allows(token, action, topic) for token in who.tokens):
         return "deny"  # a token only narrows what roles permit
     if action == "publish":
@@ -72,8 +75,8 @@ def token_allows(token: tuple[tuple[str, str], ...], action: str, topic: str) ->
 
 
 def may_publish(policy: dict[str, Any], who: Identity, topic: str, sent: Sent) -> bool:
-    """No `$` topic; no forbid matches; some one permit matches and has room for QoS and RETAIN."""
-    if topic.startswith("$"):
+    """No `$` topic but that of commands; no forbid matches; some one permit matches and has room for QoS and RETAIN."""
+    if topic.startswith("$") and topic != CONTROL:
         return False
     if any(matches(levels, topic) and suits(rule, sent) for levels, rule in grants(policy, who, "forbid", "publish")):
         return False

@@ -1,4 +1,4 @@
-"""The broker as a whole, and its engine: the only module of this room that knows `_engine`."""
+"""The broker as a whole: what it is made of, its start and its end."""
 
 import asyncio
 import json
@@ -12,10 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bartizan import _engine
 from bartizan.audit.stores import RecordedStore
 from bartizan.audit.trail import Trail
-from bartizan.authn import Authenticator, Certificate, Chain, ConnectRequest, default_chain
+from bartizan.authn import Authenticator, Chain, default_chain
 from bartizan.authn.ocsp import Revoked
 from bartizan.broker.aged import AgedOut
 from bartizan.broker.ages import AgeWatch
@@ -23,6 +22,7 @@ from bartizan.broker.apply import InForce
 from bartizan.broker.authenticate import Desk
 from bartizan.broker.certificates import Certificates, read_material
 from bartizan.broker.chores import Chores
+from bartizan.broker.control import ControlDesk, control_desk
 from bartizan.broker.crls import RevocationLists
 from bartizan.broker.detection import Detection, begun_detection
 from bartizan.broker.directory import LiveDirectory
@@ -31,8 +31,9 @@ from bartizan.broker.hashes import HashWriter
 from bartizan.broker.lock import DirectoryLock
 from bartizan.broker.log import Journal
 from bartizan.broker.names import PolicyNames
+from bartizan.broker.native import NativeEngine
 from bartizan.broker.places import Places
-from bartizan.broker.ports import Allow, Answer, Bound, Deny, EnginePort, Proceed, Question
+from bartizan.broker.ports import EnginePort
 from bartizan.broker.pump import Pump
 from bartizan.broker.reading import read_policy
 from bartizan.broker.recovery import tell_recovery
@@ -45,16 +46,12 @@ from bartizan.config.engine import engine_config
 from bartizan.config.layout import DataDirectory
 from bartizan.config.schema import Settings
 from bartizan.detect import Detector
-from bartizan.errors import BartizanError, CertificateUnusable, ConfigurationError, EngineUnavailable, StartRefused
+from bartizan.errors import BartizanError, ConfigurationError
 from bartizan.identity.ages import AgeLimits
 from bartizan.model.actor import BROKER, Actor
-from bartizan.model.reason import ReasonCode
-from bartizan.policy import CompiledPolicy, schedule
+from bartizan.policy import CompiledPolicy
 from bartizan.store.observations import ObservationStore
 from bartizan.store.ports import WholeStore
-
-SCHEDULE_DAYS = 14
-"""So far ahead the engine knows when time windows open; behind that all are closed, should nobody tell it more."""
 
 
 class State(StrEnum):
@@ -88,6 +85,7 @@ class Broker:
     aged: AgedOut
     hashes: HashWriter
     _chain: Chain
+    _control: ControlDesk | None
     _pump: Pump
 
     def __init__(  # noqa: PLR0913  what a composition root is given
@@ -160,7 +158,8 @@ class Broker:
                 admitted=self.places.proved,
                 refused=self.detection.refused,
             )
-            self._pump = Pump(self.engine, desk, self._take_events)
+            self._control = control_desk(self)
+            self._pump = Pump(self.engine, desk, self._take_events, self._control.take if self._control else None)
             credentials = self.settings.credentials
             limits = AgeLimits(credentials.days_max, PolicyNames(self).credential_days_max)
             enforced = credentials.ages == "enforce"
@@ -169,6 +168,8 @@ class Broker:
             self.chores = Chores(self)
             self._stack = stack.pop_all()
         tell_start(self)
+        if self._control is not None:
+            self._control.start()
         self._pump.start()
         self.chores.start()
         self.state = State.READY
@@ -179,6 +180,8 @@ class Broker:
     ) -> None:
         self.state = State.DRAINING
         self.journal.note("draining", grace_s=self.settings.broker.drain_timeout_s)
+        if self._control is not None:
+            await self._control.stop()
         await self.chores.stop()
         await self.chores.write_observations()
         try:
@@ -308,192 +311,3 @@ class Broker:
         # A mistake stands in a file; what a pattern names is known by the part before its wildcard.
         of_policy = where.startswith(tuple(re.split(r"[*?[]", str(name))[0] for name in names))
         self.journal.note("policy_refused" if of_policy else "configuration_refused", reason=str(error))
-
-
-class NativeEngine(EnginePort):
-    """`EnginePort` on the native engine: conversion, and its errors in our words."""
-
-    def __init__(self, config: bytes) -> None:
-        try:
-            self._engine = _engine.Engine(config=config)
-        except (_engine.EngineConfigError, _engine.TlsError) as error:
-            raise StartRefused(str(error)) from None
-
-    @property
-    def wake_fd(self) -> int:
-        """See `EnginePort`."""
-        return self._engine.wake_fd
-
-    def start(self, policy: CompiledPolicy, identities: bytes) -> None:
-        """See `EnginePort`."""
-        try:
-            self._engine.start(policy=_native(policy), identities=identities, schedule=_schedule(policy))
-        except _engine.ListenerError as error:
-            raise StartRefused(str(error) + _how_to_move(str(error))) from None
-        except (_engine.TlsError, RuntimeError) as error:
-            raise StartRefused(str(error)) from None
-
-    def recovery(self) -> tuple[int, int]:
-        """See `EnginePort`."""
-        return self._engine.recovery()
-
-    def stop(self, grace_s: float) -> None:
-        """See `EnginePort`."""
-        self._engine.stop(grace_s=grace_s)
-
-    def apply(self, policy: CompiledPolicy, identities: bytes) -> int:
-        """See `EnginePort`."""
-        return self._engine.apply(policy=_native(policy), identities=identities, schedule=_schedule(policy))
-
-    def update(self, changed: bytes) -> Mapping[str, Any]:
-        """See `EnginePort`."""
-        return json.loads(self._engine.update(changed=changed))
-
-    def set_tls(self, listener: str, material: bytes) -> None:
-        """See `EnginePort`."""
-        try:
-            self._engine.set_tls(listener=listener, material=material)
-        except _engine.TlsError as error:
-            raise CertificateUnusable(str(error)) from None
-
-    def disconnect(self, client_id: str, reason: int, tenant: str | None = None) -> bool:
-        """See `EnginePort`."""
-        return self._engine.disconnect(client_id=client_id, reason=reason, tenant=tenant)
-
-    def clients(self, after: str, limit: int) -> bytes:
-        """See `EnginePort`."""
-        return self._engine.clients(after=after, limit=limit)
-
-    def metrics(self) -> Mapping[str, int]:
-        """See `EnginePort`."""
-        return json.loads(self._engine.metrics())
-
-    def listeners(self) -> Sequence[Bound]:
-        """See `EnginePort`."""
-        return [
-            Bound(item["name"], item["address"], item["transport"]) for item in json.loads(self._engine.listeners())
-        ]
-
-    def watch(self, learn: Sequence[str], staged: CompiledPolicy | None) -> None:
-        """See `EnginePort`."""
-        native = None if staged is None else _native(staged)
-        try:
-            self._engine.watch(learn=learn, staged=native, schedule=None if staged is None else _schedule(staged))
-        except RuntimeError as error:
-            raise EngineUnavailable(str(error)) from None
-
-    def take_observations(self, *, uses: bool) -> Sequence[Mapping[str, Any]]:
-        """See `EnginePort`."""
-        return json.loads(self._engine.take_observations(uses=uses))
-
-    def take_activity(self) -> Sequence[Mapping[str, Any]]:
-        """See `EnginePort`."""
-        return json.loads(self._engine.take_activity())
-
-    def publish_status(self, topics: Mapping[str, str]) -> None:
-        """See `EnginePort`."""
-        self._engine.publish_status(topics=json.dumps(topics).encode())
-
-    def take_questions(self, limit: int) -> Sequence[Question]:
-        """See `EnginePort`."""
-        return [_question(asked) for asked in self._engine.take_auth_requests(limit=limit)]
-
-    def answer(self, answers: Sequence[Answer]) -> None:
-        """See `EnginePort`."""
-        self._engine.answer(verdicts=[_usable(answer) for answer in answers])
-
-    def take_events(self, limit: int) -> Sequence[Mapping[str, Any]]:
-        """See `EnginePort`."""
-        # One call for all lines: most of the cost is the call.
-        return json.loads(b"[" + b",".join(self._engine.take_events(limit=limit).splitlines()) + b"]")
-
-
-def _native(policy: CompiledPolicy) -> _engine.CompiledPolicy:
-    return _engine.CompiledPolicy.load(image=policy.image)
-
-
-def _schedule(policy: CompiledPolicy) -> bytes | None:
-    """When the policy's time windows open and close from now on; the engine itself watches the clock."""
-    windows = policy.windows
-    if not windows:
-        return None
-    ahead = schedule(windows, datetime.now(UTC), SCHEDULE_DAYS)
-    return json.dumps({"until_ms": ahead.until_ms, "changes": ahead.changes}).encode()
-
-
-def _how_to_move(text: str) -> str:
-    named = re.match(r"listener (\S+) on ", text)
-    return f" (--set listeners.{named[1]}.bind=ADDRESS:PORT)" if named else ""
-
-
-def _question(asked: _engine.AuthRequest) -> Question:
-    return Question(
-        asked.token,
-        ConnectRequest(
-            client_id=asked.client_id,
-            listener=asked.listener,
-            address=asked.address,
-            version=asked.version,
-            user_name=asked.user_name,
-            password=asked.password,
-            certificate=None if asked.certificate is None else _certificate(asked),
-            authentication_method=asked.auth_method,
-            authentication_data=asked.auth_data,
-            exchange_state=asked.state,
-            channel_binding=asked.channel_binding,
-            again=asked.again,
-        ),
-    )
-
-
-def _certificate(asked: _engine.AuthRequest) -> Certificate:
-    fields = json.loads(asked.certificate or b"{}")
-    not_after_s = fields.get("not_after_s")
-    return Certificate(
-        fingerprint_sha256=fields["fingerprint_sha256"],
-        serial_hex=fields["serial"],
-        common_name=fields.get("common_name"),
-        san_uris=tuple(fields.get("san_uri", ())),
-        san_dns=tuple(fields.get("san_dns", ())),
-        san_emails=tuple(fields.get("san_email", ())),
-        issuer=fields.get("issuer") or "",
-        not_after=None if not_after_s is None else datetime.fromtimestamp(not_after_s, UTC),
-        chain=tuple(asked.certificate_chain),
-    )
-
-
-def _usable(answer: Answer) -> _engine.AuthVerdict:
-    try:
-        return _verdict(answer)
-    except (TypeError, ValueError, OverflowError, AttributeError):
-        # What one authenticator made up wrongly must not cost the others their answers.
-        why = "an authenticator gave an answer that cannot be used"
-        return _engine.AuthVerdict.deny(token=answer.token, reason=int(ReasonCode.SERVER_UNAVAILABLE), why=why)
-
-
-def _verdict(answer: Answer) -> _engine.AuthVerdict:
-    match answer:
-        case Deny():
-            return _engine.AuthVerdict.deny(token=answer.token, reason=int(answer.reason), why=answer.why)
-        case Proceed():
-            return _engine.AuthVerdict.proceed(token=answer.token, data=answer.data, state=answer.state)
-        case Allow():
-            return _allowed(answer)
-
-
-def _allowed(answer: Allow) -> _engine.AuthVerdict:
-    principal = answer.principal
-    return _engine.AuthVerdict.allow(
-        token=answer.token,
-        identity=principal.identity,
-        roles=list(principal.roles),
-        attributes=dict(principal.attributes),
-        method=principal.method,
-        managed=answer.managed,
-        client_id=answer.assigned_client_id,
-        ends_at_ms=None if answer.ends_at is None else int(answer.ends_at.timestamp() * 1000),
-        data=answer.data,
-        remembered_s=answer.remembered_s,
-        strength=sorted(principal.strengths),
-        narrowed_to=[[(grant.action.value, grant.filter) for grant in token] for token in principal.narrowed_to],
-    )

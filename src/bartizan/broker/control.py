@@ -1,108 +1,87 @@
 """Commands that clients publish to `$CONTROL/dynamic-security/v1`: taken from the engine, carried out, answered.
 
-One at a time, in their order: each is answered of the state that the one before left. What waits is bounded; behind
-that the engine keeps its own bounded queue, and refuses what finds no room there.
+One at a time, in their order: each is answered of the state that the one before left. The next one waits in the
+engine's own bounded queue until then, for it is there that what a change takes away from its sender is noticed.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
+from bartizan.audit.actor import Actor
 from bartizan.broker.change import Running
 from bartizan.broker.dynsec import Asking, Connections, DynamicSecurity
 from bartizan.broker.ended import every_client
+from bartizan.broker.history import History
 from bartizan.broker.log import Journal
-from bartizan.broker.ports import EnginePort
+from bartizan.broker.place import Place
+from bartizan.broker.ports import ControlPort, ControlRequest, EnginePort
+from bartizan.identity.register import Register
 from bartizan.model.reason import ReasonCode
 from bartizan.policy.dynsec.commands import RESPONSE_TOPIC, Wanted
 
 if TYPE_CHECKING:
     from bartizan.broker.app import Broker
 
-REQUESTS_MAX = 64
-"""Requests that wait here."""
-
 REQUEST_BYTES_MAX = 1024 * 1024
 """A longer request is not read."""
 
-
-@dataclass(frozen=True, slots=True)
-class ControlRequest:
-    """A message to the broker, from a client that the policy lets publish it."""
-
-    topic: str
-    payload: bytes = field(repr=False)
-    """There may be passwords in it."""
-
-    identity: str
-    client_id: str
-    user_name: str | None = None
-    tenant: str | None = None
-    correlation: bytes | None = None
-
-
-class ControlPort(Protocol):
-    """The engine's lane of commands. `wake_fd` tells of it as of questions."""
-
-    def take_control(self, limit: int) -> Sequence[ControlRequest]:
-        """Requests that wait, oldest first."""
-        ...
-
-    def reply(self, client: str | None, topic: str, payload: bytes) -> None:
-        """Sends this to one client, or to all that are subscribed to the topic; nothing if it is gone."""
-        ...
+ServiceOf = Callable[[Actor], DynamicSecurity]
+"""The commands of this broker, on record as somebody's."""
 
 
 class ControlDesk:
     """Carries requests out, one after the other, between `start` and `stop`."""
 
     def __init__(
-        self, engine: ControlPort, service: DynamicSecurity, journal: Journal, *, strict: bool, anonymous: bool
+        self, engine: ControlPort, service_of: ServiceOf, journal: Journal, *, strict: bool, anonymous: bool
     ) -> None:
         self._engine = engine
-        self._service = service
+        self._service_of = service_of
         self._journal = journal
         self._strict = strict
         self._anonymous = anonymous
-        self._waiting: deque[ControlRequest] = deque()
         self._there = asyncio.Event()
+        self._is_running = False
         self._worker: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begins to answer."""
+        self._is_running = True
         self._worker = asyncio.get_running_loop().create_task(self._work())
 
     async def stop(self) -> None:
-        """Ends; what waits is not answered."""
+        """Ends, once what is in work is answered; what waits is not."""
+        self._is_running = False
+        self._there.set()
         if self._worker is not None:
-            self._worker.cancel()
-            await asyncio.gather(self._worker, return_exceptions=True)
+            await self._worker
 
     def take(self) -> None:
-        """Takes what waits in the engine, as far as there is room."""
-        room = REQUESTS_MAX - len(self._waiting)
-        if room:
-            self._waiting.extend(self._engine.take_control(room))
-        if self._waiting:
-            self._there.set()
+        """There may be requests."""
+        self._there.set()
 
     async def _work(self) -> None:
-        while True:
+        while self._is_running:
             await self._there.wait()
-            while self._waiting:
-                await self._answer(self._waiting.popleft())
-                self.take()
             self._there.clear()
+            while self._is_running and (taken := self._engine.take_control(1)):
+                for request in taken:
+                    await self._answer(request)
 
     async def _answer(self, request: ControlRequest) -> None:
-        asking = Asking(f"{request.identity} ({request.client_id})", strict=self._strict, anonymous=self._anonymous)
+        who = f"{request.identity} ({request.client_id})"
         if request.tenant is not None or len(request.payload) > REQUEST_BYTES_MAX:
             # Commands are about all identities; whoever sees one tenant sees no others.
             self._journal.note("dynsec", identity=request.identity, client_id=request.client_id, refused=["request"])
             return
-        wanted = await self._service.answer(request.payload, asking)
+        asking = Asking(who, strict=self._strict, anonymous=self._anonymous)
+        try:
+            service = await asyncio.to_thread(self._service_of, Actor(who, "mqtt"))
+            wanted = await service.answer(request.payload, asking)
+        except Exception as error:  # noqa: BLE001  one request that fails must not leave all others unanswered
+            self._journal.note("chore_failed", reason=f"a command of dynamic security: {type(error).__name__}")
+            return
         self._tell(request, wanted)
         # Others that are subscribed learn what was asked, so nobody but the asker is told unless it is so configured.
         self._engine.reply(request.client_id if self._strict else None, RESPONSE_TOPIC, wanted.payload())
@@ -119,9 +98,10 @@ class ControlDesk:
 class OwnBroker(Running):
     """The broker that this is, as a change of the policy needs it: from a thread beside the event loop."""
 
-    def __init__(self, broker: "Broker", loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, broker: "Broker", loop: asyncio.AbstractEventLoop, actor: Actor) -> None:
         self._broker = broker
         self._loop = loop
+        self._actor = actor
 
     def digest(self) -> str:
         """See `Running`."""
@@ -129,7 +109,7 @@ class OwnBroker(Running):
 
     def reload(self) -> Mapping[str, Any]:
         """See `Running`."""
-        return asyncio.run_coroutine_threadsafe(self._broker.reload(), self._loop).result().as_dict()
+        return asyncio.run_coroutine_threadsafe(self._broker.reload(self._actor), self._loop).result().as_dict()
 
 
 class EngineConnections(Connections):
@@ -145,3 +125,22 @@ class EngineConnections(Connections):
     def disconnect(self, client_id: str, tenant: str | None) -> None:
         """See `Connections`."""
         self._engine.disconnect(client_id, int(ReasonCode.NOT_AUTHORIZED), tenant)
+
+
+def control_desk(broker: "Broker") -> ControlDesk | None:
+    """The desk of this broker; None where `[dynsec]` takes no commands by MQTT."""
+    settings = broker.settings
+    mode = settings.dynsec.mode
+    if mode == "off":
+        return None
+    loop = asyncio.get_running_loop()
+    history = History(broker.data.policy_history, versions_max=settings.policy.history_max)
+    connections = EngineConnections(broker.engine)
+
+    def service_of(actor: Actor) -> DynamicSecurity:
+        register, running = Register(broker.store.acting_as(actor)), OwnBroker(broker, loop, actor)
+        place, trail = Place.of(broker.policy_to_read()), broker.trail.acting_as(actor)
+        return DynamicSecurity(place, history, register, trail, running, connections)
+
+    anonymous = any(listener.danger_anonymous is not None for listener in settings.listeners.values())
+    return ControlDesk(broker.engine, service_of, broker.journal, strict=mode == "strict", anonymous=anonymous)

@@ -1,4 +1,4 @@
-"""`EnginePort` on the native engine: the only module of this room that knows `_engine`. Conversion, and nothing else."""
+"""`EnginePort` on the native engine: the only module of this room that knows `_engine`. Conversion, nothing else."""
 
 import json
 import re
@@ -92,6 +92,10 @@ class NativeEngine(EnginePort):
     def take_observations(self, *, uses: bool) -> Sequence[Mapping[str, Any]]:
         """See `EnginePort`."""
         return json.loads(self._engine.take_observations(uses=uses))
+
+    def take_activity(self) -> Sequence[Mapping[str, Any]]:
+        """See `EnginePort`."""
+        return json.loads(self._engine.take_activity())
 
     def publish_status(self, topics: Mapping[str, str]) -> None:
         """See `EnginePort`."""

@@ -72,12 +72,40 @@ class Bound:
     transport: str
 
 
-class EnginePort(Protocol):
+@dataclass(frozen=True, slots=True)
+class ControlRequest:
+    """A message to the broker, from a client that the policy lets publish it."""
+
+    topic: str
+    payload: bytes = field(repr=False)
+    """There may be passwords in it."""
+
+    identity: str
+    client_id: str
+    tenant: str | None = None
+    correlation: bytes | None = field(default=None, repr=False)
+    response_topic: str | None = None
+    """Nothing is published there: the policy was not asked about it."""
+
+
+class ControlPort(Protocol):
+    """The engine's lane of commands. `wake_fd` tells of it as of questions."""
+
+    def take_control(self, limit: int) -> Sequence[ControlRequest]:
+        """Requests that wait, oldest first."""
+        ...
+
+    def reply(self, client: str | None, topic: str, payload: bytes) -> None:
+        """Sends this to one client, if it is subscribed to the topic, or to all that are; nothing to who is gone."""
+        ...
+
+
+class EnginePort(ControlPort, Protocol):
     """The engine, from the broker's side. All calls are quick but `start`, `stop` and `apply`."""
 
     @property
     def wake_fd(self) -> int:
-        """Readable when there are questions or events. `take_questions` silences it: call that one first."""
+        """Readable when there are questions, commands or events. `take_questions` silences it: call that one first."""
         ...
 
     def start(self, policy: CompiledPolicy, identities: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Drives the engine's two lanes from the event loop: questions are answered, events written.
+"""Drives the engine's lanes from the event loop: questions are answered, events written, commands looked at.
 
 The engine makes `wake_fd` readable; nothing is polled. Questions in work are bounded: when the bound is
 met no more are taken, the engine's own bounded queue fills, and its deadline refuses what waits too long.
@@ -23,10 +23,13 @@ WriteEvents = Callable[[Sequence[Mapping[str, Any]]], None]
 class Pump:
     """Between `start` and `stop`, nothing the engine asks or tells is left lying."""
 
-    def __init__(self, engine: EnginePort, desk: Desk, write: WriteEvents) -> None:
+    def __init__(
+        self, engine: EnginePort, desk: Desk, write: WriteEvents, commands: Callable[[], None] | None = None
+    ) -> None:
         self._engine = engine
         self._desk = desk
         self._write = write
+        self._commands = commands
         self._in_work: set[asyncio.Task[None]] = set()
         self._answers: list[Answer] = []
         self._running = False
@@ -68,6 +71,9 @@ class Pump:
         room = QUESTIONS_MAX - len(self._in_work)
         questions = self._engine.take_questions(room) if room else ()
         more = self._take_events()
+        if self._commands is not None:
+            # Whoever carries them out takes them from the engine itself.
+            self._commands()
         for question in questions:
             task = asyncio.get_running_loop().create_task(self._work(question))
             self._in_work.add(task)

@@ -53,6 +53,7 @@ def engine_config(
         ],
         "limits": settings.limits.model_dump(mode="json"),
         "store": {**settings.store.model_dump(mode="json"), "path": str(data.store)},
+        "control": settings.dynsec.mode != "off",
     }
 
 

@@ -14,6 +14,7 @@ from bartizan.config.audit_sinks import SINK_KINDS
 from bartizan.config.authenticators import KINDS, PasswordSettings
 from bartizan.config.credentials import CredentialSettings
 from bartizan.config.detect import DetectSettings
+from bartizan.config.dynsec import DynsecSettings
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Listener
 from bartizan.config.respond import Alert, Playbook
@@ -43,6 +44,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[credentials]", CredentialSettings),
     ("[limits]", Limits),
     ("[policy]", PolicySettings),
+    ("[dynsec]", DynsecSettings),
     ("[store]", StoreSettings),
     ("[detect]", DetectSettings),
     ("[playbooks.NAME]", Playbook),

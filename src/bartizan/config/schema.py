@@ -13,6 +13,7 @@ from bartizan.config.certificate import CertificateRules
 from bartizan.config.credentials import CredentialSettings
 from bartizan.config.database import parse_database_url
 from bartizan.config.detect import DetectSettings
+from bartizan.config.dynsec import DynsecSettings
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Bind, Listener, is_local
 from bartizan.config.proofs import check_proofs
@@ -191,6 +192,7 @@ class Settings(BaseModel):
     )
     limits: Limits = Field(default_factory=Limits, description="Bounds for all listeners.")
     policy: PolicySettings = Field(default_factory=PolicySettings, description="Who may do what.")
+    dynsec: DynsecSettings = Field(default_factory=DynsecSettings, description="Commands by MQTT.")
     store: StoreSettings = Field(default_factory=StoreSettings, description="What survives a crash.")
     detect: DetectSettings = Field(default_factory=DetectSettings, description="What is more than usual.")
     alerts: dict[Name, Alert] = Field(default_factory=dict, max_length=32, description="Who is told of findings.")

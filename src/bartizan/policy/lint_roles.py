@@ -19,7 +19,7 @@ READERS: Final = frozenset(
 )
 """A role with one of these names is meant to read."""
 
-_OWN_DOLLAR: Final = frozenset(("$SYS",))
+_OWN_DOLLAR: Final = frozenset(("$SYS", "$CONTROL"))
 _ODD: Final = frozenset(("$share", "$queue", "$SYS"))
 
 
@@ -105,7 +105,7 @@ def _dollar(places: Places, rules: Sequence[Granted]) -> Iterator[Found]:
     for rule in rules:
         first, *below = rule.pattern.levels
         if isinstance(first, Literal) and first.text.startswith("$") and first.text not in _OWN_DOLLAR:
-            message = f"nothing is ever sent to {rule.pattern.text}: of topics that begin with $ there is $SYS alone"
+            message = f"nothing is ever sent to {rule.pattern.text}: of $ topics there are those of $SYS and $CONTROL"
             yield Found("dollar-topic", places.excerpt(rule), message, "remove it")
         if any(isinstance(level, Literal) and level.text in _ODD for level in below):
             message = f"{rule.pattern.text} holds a word that means something at the first level only"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from bartizan.broker.ports import Answer, Bound, EnginePort, Question
+from bartizan.broker.ports import Answer, Bound, ControlRequest, EnginePort, Question
 from bartizan.policy import CompiledPolicy
 
 
@@ -17,6 +17,8 @@ class FakeEngine(EnginePort):
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
         self._questions: list[Question] = []
         self._events: list[Mapping[str, Any]] = []
+        self._commands: list[ControlRequest] = []
+        self.replies: list[tuple[str | None, str, bytes]] = []
         self.answers: list[Answer] = []
         self.applied: list[tuple[CompiledPolicy, bytes]] = []
         self.updated: list[dict[str, Any]] = []
@@ -37,6 +39,10 @@ class FakeEngine(EnginePort):
 
     def tell(self, *events: Mapping[str, Any]) -> None:
         self._events += events
+        os.eventfd_write(self._wake_fd, 1)
+
+    def command(self, *requests: ControlRequest) -> None:
+        self._commands += requests
         os.eventfd_write(self._wake_fd, 1)
 
     @property
@@ -119,3 +125,10 @@ class FakeEngine(EnginePort):
         if self._events:
             os.eventfd_write(self._wake_fd, 1)
         return taken
+
+    def take_control(self, limit: int) -> Sequence[ControlRequest]:
+        taken, self._commands = self._commands[:limit], self._commands[limit:]
+        return taken
+
+    def reply(self, client: str | None, topic: str, payload: bytes) -> None:
+        self.replies.append((client, topic, payload))

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from bartizan.broker.control import REQUEST_BYTES_MAX, ControlDesk, ControlPort, ControlRequest
+from bartizan.audit.actor import Actor
+from bartizan.broker.control import REQUEST_BYTES_MAX, ControlDesk
+from bartizan.broker.dynsec import DynamicSecurity
 from bartizan.broker.log import Journal
+from bartizan.broker.ports import ControlPort, ControlRequest
 from bartizan.config.schema import LogSettings
 from bartizan.policy.dynsec.commands import RESPONSE_TOPIC, TOPIC
 from tests.unit.broker.test_dynsec import Room
@@ -21,11 +24,13 @@ class Lane(ControlPort):
 
     def __init__(self) -> None:
         self.waiting: list[ControlRequest] = []
+        self.taken: list[int] = []
         self.replies: list[tuple[str | None, str, Any]] = []
         self.replied = asyncio.Semaphore(0)
 
     def take_control(self, limit: int) -> Sequence[ControlRequest]:
         taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
+        self.taken.append(len(taken))
         return taken
 
     def reply(self, client: str | None, topic: str, payload: bytes) -> None:
@@ -37,15 +42,26 @@ class Lane(ControlPort):
         self.waiting.append(ControlRequest(TOPIC, payload, "admin", client, tenant=tenant))
 
 
-async def answered(lane: Lane, room: Room, count: int, *, strict: bool = True) -> None:
-    """Lets a desk work until so many replies were sent."""
-    desk = ControlDesk(lane, room.service, Journal(io.StringIO(), LogSettings()), strict=strict, anonymous=False)
+async def answered(
+    lane: Lane, room: Room, count: int, *, strict: bool = True, service_of: Any = None, log: io.StringIO | None = None
+) -> list[Actor]:
+    """Lets a desk work until so many replies were sent; as whom it worked."""
+    actors: list[Actor] = []
+
+    def own(actor: Actor) -> DynamicSecurity:
+        actors.append(actor)
+        return room.service
+
+    journal = Journal(log or io.StringIO(), LogSettings())
+    desk = ControlDesk(lane, service_of or own, journal, strict=strict, anonymous=False)
     desk.start()
     desk.take()
     async with asyncio.timeout(20):
         for _ in range(count):
             await lane.replied.acquire()
     await desk.stop()
+    journal.close()
+    return actors
 
 
 @pytest.fixture
@@ -78,3 +94,35 @@ async def test_a_client_of_a_tenant_and_a_request_too_long_are_not_answered(room
     lane.ask({"command": "listClients"})
     await answered(lane, room, 1)
     assert lane.replies[0][2][0]["data"]["clients"] == []
+
+
+async def test_what_waits_stays_in_the_engine_until_its_turn_comes(room: Room) -> None:
+    lane = Lane()
+    for client in ("one", "two", "three"):
+        lane.ask({"command": "listRoles"}, client=client)
+    actors = await answered(lane, room, 3)
+    assert max(lane.taken) == 1
+    assert actors == [Actor(f"admin ({client})", "mqtt") for client in ("one", "two", "three")]
+
+
+async def test_a_request_that_fails_leaves_no_other_unanswered_and_tells_nothing_of_itself(room: Room) -> None:
+    lane, log = Lane(), io.StringIO()
+    lane.ask({"command": "createClient", "username": "bob", "password": "hush"}, client="first")
+    lane.ask({"command": "listClients"}, client="second")
+    services = iter([Failing(), room.service])
+    await answered(lane, room, 1, service_of=lambda _actor: next(services), log=log)
+    assert [client for client, _, _ in lane.replies] == ["second"]
+    assert "a command of dynamic security: OSError" in log.getvalue()
+    assert "hush" not in log.getvalue()
+
+
+def test_a_request_shows_nothing_that_is_secret() -> None:
+    request = ControlRequest(TOPIC, b"hush", "admin", "panel", correlation=b"hush")
+    assert "hush" not in repr(request)
+
+
+class Failing:
+    """Commands on a disk that is gone."""
+
+    async def answer(self, payload: bytes, asking: object) -> None:
+        raise OSError("hush")

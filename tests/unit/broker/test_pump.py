@@ -7,7 +7,7 @@ import pytest
 
 from bartizan.authn import Challenge, ConnectRequest, Proof, Verdict
 from bartizan.broker.authenticate import Desk
-from bartizan.broker.ports import Allow, Deny, Proceed, Question
+from bartizan.broker.ports import Allow, ControlRequest, Deny, Proceed, Question
 from bartizan.broker.pump import QUESTIONS_MAX, Pump
 from bartizan.model.principal import Principal
 from bartizan.model.reason import ReasonCode
@@ -194,3 +194,21 @@ def test_events_are_written_in_order_to_the_last_one(engine):
 
     pumped(engine, desk(), work, written.extend)
     assert written == events
+
+
+def test_whoever_carries_out_commands_is_told_of_them(engine):
+    seen: list[ControlRequest] = []
+
+    def take() -> None:
+        seen.extend(engine.take_control(10))
+
+    async def main() -> None:
+        pump = Pump(engine, desk(), unwritten, take)
+        pump.start()
+        await asyncio.sleep(0.02)
+        engine.command(ControlRequest("topic", b"{}", "admin", "panel"))
+        await until(lambda: bool(seen))
+        await pump.stop()
+
+    asyncio.run(main())
+    assert [request.client_id for request in seen] == ["panel"]

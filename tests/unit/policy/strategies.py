@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bartizan.model.token_grant import TokenGrant
 from bartizan.policy import Asked, Circumstances, Request, Strength
-from tests.oracle import Identity, There
+from tests.oracle import CONTROL, Identity, There
 
 ROLES = ("reader", "writer", "both")
 VARIABLES = ("x", "y", "z")
@@ -25,10 +25,10 @@ values = st.one_of(
 
 @st.composite
 def filters(draw: st.DrawFn, level: st.SearchStrategy[str], *, dollar: bool = True) -> str:
-    """A filter of these levels, perhaps with a `#` behind, perhaps below `$SYS`."""
+    """A filter of these levels, perhaps with a `#` behind, perhaps below `$SYS` or `$CONTROL`."""
     levels = draw(st.lists(level, min_size=1, max_size=4))
     if dollar and draw(st.integers(0, 7)) == 0:
-        levels = ["$SYS", *levels]
+        levels = [draw(st.sampled_from(["$SYS", "$CONTROL"])), *levels]
     if not dollar and levels[0].startswith("$"):
         levels[0] = "a"
     if draw(st.integers(0, 2)) == 0:
@@ -98,6 +98,8 @@ def rules(draw: st.DrawFn, bound: list[str], effect: str) -> dict[str, Any]:
         "action": action,
         "filter": draw(filters(st.one_of(levels), dollar=effect == "forbid" or not publishes)),
     }
+    if draw(st.integers(0, 7)) == 0:
+        rule["filter"] = CONTROL
     if effect == "permit" and publishes:
         rule |= draw(st.fixed_dictionaries({}, optional={"qos_max": st.integers(0, 2), "retain": st.booleans()}))
     return rule | draw(conditions(publishes=publishes))
@@ -188,12 +190,13 @@ def contents(random: Random) -> dict[str, Any]:
 
 _NAME_LEVELS = ("a", "b", "c", "", "é", "$x", "$SYS", "{x}", "q")
 _FILTER_LEVELS = ("a", "b", "c", "", "é", "$x", "$SYS", "+", "+")
+_OF_COMMANDS = (CONTROL, f"{CONTROL}/response", "$CONTROL/dynamic-security/v2")
 
 
 def names(random: Random, count: int) -> list[str]:
     """Topic Names over the words of the policies, and some they do not have."""
     texts = ["/".join(random.choices(_NAME_LEVELS, k=random.randint(1, 5))) for _ in range(count)]
-    return [text or "a" for text in texts]
+    return [random.choice(_OF_COMMANDS) if random.random() < 0.1 else text or "a" for text in texts]
 
 
 def asked_filters(random: Random, count: int) -> list[str]:
@@ -202,7 +205,7 @@ def asked_filters(random: Random, count: int) -> list[str]:
     texts = [
         "/".join(random.choices(_FILTER_LEVELS, k=random.randint(1, 4)) + random.choice(tails)) for _ in range(count)
     ]
-    return [text or "#" for text in texts]
+    return [random.choice((*_OF_COMMANDS, "$CONTROL/#")) if random.random() < 0.1 else text or "#" for text in texts]
 
 
 def as_toml(policy: dict[str, Any]) -> str:
