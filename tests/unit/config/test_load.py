@@ -153,6 +153,15 @@ def test_a_listener_may_promise_more_or_less_than_the_store(tmp_path):
     assert [listener["durability"] for listener in told["listeners"]] == ["fsync", "os", "interval"]
 
 
+@pytest.mark.parametrize(("mode", "control"), [("off", False), ("strict", True), ("compatible", True)])
+def test_the_engine_takes_commands_only_where_somebody_carries_them_out(tmp_path, mode, control):
+    settings = load_settings(write(tmp_path, f'[dynsec]\nmode = "{mode}"\n[listeners.a]\nbind = "[::]:1"\n'))
+    plain = {"a": settings.listeners["a"].model_copy(update={"danger_plaintext": "lab"})}
+    told = engine_config(settings.model_copy(update={"listeners": plain}), DataDirectory(tmp_path))
+    assert told["control"] is control
+    assert load_settings().dynsec.mode == "off"
+
+
 def test_files_are_relative_to_the_configuration_not_to_where_the_command_runs(tmp_path):
     text = (
         '[policy]\nfile = "policy.toml"\n[listeners.a]\nbind = "[::]:1"\ncertificate_file = "c"\nkey_file = '

@@ -353,10 +353,8 @@ mod tests {
     #[test]
     fn commands_are_published_where_their_topic_is_spelt_and_never_as_a_will() {
         let control = grants("c", &["control"], "x");
-        assert_eq!(
-            publish(&control, CONTROL_TOPIC, QoS::AtLeastOnce, false),
-            (Why::Permitted, "control.0".to_owned())
-        );
+        let permitted = (Why::Permitted, "control.0".to_owned());
+        assert_eq!(publish(&control, CONTROL_TOPIC, QoS::AtLeastOnce, false), permitted);
         assert_eq!(publish(&control, CONTROL_TOPIC, QoS::ExactlyOnce, false).0, Why::QosAboveMax);
         for other in ["$CONTROL", "$CONTROL/dynamic-security/v2", "$CONTROL/dynamic-security/v1/response"] {
             assert_eq!(publish(&control, other, QoS::AtMostOnce, false).0, Why::ServerTopic, "{other}");
