@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bartizan.audit.actor import Actor
+from bartizan.model.actor import Actor
 from bartizan.broker.change import Running
 from bartizan.broker.dynsec import Asking, Connections, DynamicSecurity
 from bartizan.broker.ended import every_client

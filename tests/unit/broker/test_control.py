@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bartizan.audit.actor import Actor
+from bartizan.model.actor import Actor
 from bartizan.broker.control import REQUEST_BYTES_MAX, ControlDesk
 from bartizan.broker.dynsec import DynamicSecurity
 from bartizan.broker.log import Journal
