@@ -55,7 +55,7 @@ def decide(
     tenants = policy.get("tenants", {})
     if tenants and who.attributes.get("tenant", next(iter(tenants))) not in tenants:
         return "deny"  # of a tenant that is not declared; the topics of one that is are those its client sees
-    if tenants and "tenant" in who.attributes and topic.split("/")[0] == "$CONTROL":
+    if tenants and "tenant" in who.attributes and topic.split("/", maxsplit=1)[0] == "$CONTROL":
         return "deny"  # commands are about all identities, and so are their answers
     if not all(token_allows(token, action, topic) for token in who.tokens):
         return "deny"  # a token only narrows what roles permit

@@ -200,15 +200,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// Topic, payload, identity, Client Identifier, tenant, Correlation Data, Response Topic.
-type Command<'py> = (
-    &'static str,
-    Bound<'py, PyBytes>,
-    String,
-    String,
-    Option<String>,
-    Option<Bound<'py, PyBytes>>,
-    Option<String>,
-);
+type Command<'py> =
+    (&'static str, Bound<'py, PyBytes>, String, String, Option<String>, Option<Bound<'py, PyBytes>>, Option<String>);
 
 fn crossing<'py>(py: Python<'py>, command: &command::Command) -> Command<'py> {
     let (tenant, client_id) = scope::parts(&command.publisher.client_id);

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bartizan.model.actor import Actor
 from bartizan.broker.change import Running
 from bartizan.broker.dynsec import Asking, Connections, DynamicSecurity
 from bartizan.broker.ended import every_client
@@ -17,6 +16,7 @@ from bartizan.broker.log import Journal
 from bartizan.broker.place import Place
 from bartizan.broker.ports import ControlPort, ControlRequest, EnginePort
 from bartizan.identity.register import Register
+from bartizan.model.actor import Actor
 from bartizan.model.reason import ReasonCode
 from bartizan.policy.dynsec.commands import RESPONSE_TOPIC, Wanted
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from bartizan.model.actor import Actor
 from bartizan.broker.control import REQUEST_BYTES_MAX, ControlDesk
 from bartizan.broker.dynsec import DynamicSecurity
 from bartizan.broker.log import Journal
 from bartizan.broker.ports import ControlPort, ControlRequest
 from bartizan.config.schema import LogSettings
+from bartizan.model.actor import Actor
 from bartizan.policy.dynsec.commands import RESPONSE_TOPIC, TOPIC
 from tests.unit.broker.test_dynsec import Room
 
@@ -110,7 +110,11 @@ async def test_a_request_that_fails_leaves_no_other_unanswered_and_tells_nothing
     lane.ask({"command": "createClient", "username": "bob", "password": "hush"}, client="first")
     lane.ask({"command": "listClients"}, client="second")
     services = iter([Failing(), room.service])
-    await answered(lane, room, 1, service_of=lambda _actor: next(services), log=log)
+
+    def one_that_fails_first(actor: Actor) -> object:
+        return next(services)
+
+    await answered(lane, room, 1, service_of=one_that_fails_first, log=log)
     assert [client for client, _, _ in lane.replies] == ["second"]
     assert "a command of dynamic security: OSError" in log.getvalue()
     assert "hush" not in log.getvalue()
