@@ -16,7 +16,7 @@ from bartizan.broker.log import Journal
 from bartizan.broker.place import Place
 from bartizan.broker.ports import ControlPort, ControlRequest, EnginePort
 from bartizan.identity.register import Register
-from bartizan.model.actor import Actor
+from bartizan.model.actor import Actor, Way
 from bartizan.model.reason import ReasonCode
 from bartizan.policy.dynsec.commands import RESPONSE_TOPIC, Wanted
 
@@ -77,7 +77,7 @@ class ControlDesk:
             return
         asking = Asking(who, strict=self._strict, anonymous=self._anonymous)
         try:
-            service = await asyncio.to_thread(self._service_of, Actor(who, "mqtt"))
+            service = await asyncio.to_thread(self._service_of, Actor(who, way=Way.CLIENT))
             wanted = await service.answer(request.payload, asking)
         except Exception as error:  # noqa: BLE001  one request that fails must not leave all others unanswered
             self._journal.note("chore_failed", reason=f"a command of dynamic security: {type(error).__name__}")

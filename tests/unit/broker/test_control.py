@@ -14,7 +14,7 @@ from bartizan.broker.dynsec import DynamicSecurity
 from bartizan.broker.log import Journal
 from bartizan.broker.ports import ControlPort, ControlRequest
 from bartizan.config.schema import LogSettings
-from bartizan.model.actor import Actor
+from bartizan.model.actor import Actor, Way
 from bartizan.policy.dynsec.commands import RESPONSE_TOPIC, TOPIC
 from tests.unit.broker.test_dynsec import Room
 
@@ -102,7 +102,7 @@ async def test_what_waits_stays_in_the_engine_until_its_turn_comes(room: Room) -
         lane.ask({"command": "listRoles"}, client=client)
     actors = await answered(lane, room, 3)
     assert max(lane.taken) == 1
-    assert actors == [Actor(f"admin ({client})", "mqtt") for client in ("one", "two", "three")]
+    assert actors == [Actor(f"admin ({client})", way=Way.CLIENT) for client in ("one", "two", "three")]
 
 
 async def test_a_request_that_fails_leaves_no_other_unanswered_and_tells_nothing_of_itself(room: Room) -> None:
