@@ -1,4 +1,4 @@
-//! Commands that clients publish to the broker itself: a bounded lane that all shards share, and what is answered.
+//! Commands that clients publish to the broker itself: a bounded lane that all shards share.
 //!
 //! Only a rule that spells their topic permits one. It is acknowledged once it is in the lane, and goes nowhere else:
 //! not routed, not retained and not stored, for there may be passwords in it.
@@ -7,10 +7,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::publish::refusal;
-use super::route::{Outgoing, Receiver};
 use super::{Effects, Server};
 use crate::event::{Event, Subject, What};
-use crate::message::{Message, Publisher, Time};
+use crate::message::{Publisher, Time};
 use crate::policy::{Asked, Authorized, CONTROL_TOPIC, Why};
 use crate::session::ConnectionKey;
 use crate::session::auth_exchange::Secret;
@@ -224,29 +223,6 @@ impl Server {
         let subject = Subject::of_client(&who.identity, &who.client_id);
         fx.events.push(Event::new(now, subject, denied(rule, decision.why)));
         false
-    }
-
-    /// Sends an answer, with QoS 0 and not retained, to those on this shard whom it is for and who are subscribed.
-    pub fn reply(&mut self, reply: &Reply, now: Time, fx: &mut Effects) {
-        let Ok(topic) = TopicName::parse(&reply.topic) else { return };
-        let nobody = Arc::clone(&self.nobody);
-        let message = Message::new(&topic, &[], &reply.payload, QoS::AtMostOnce, false, None, nobody);
-        let message = Authorized::by_server(message).shared();
-        let mut out = Outgoing::held(&message);
-        let Some(client_id) = &reply.client_id else {
-            let mut found = false;
-            self.route_here(&mut out, None, None, now, fx, &mut found);
-            return;
-        };
-        let Some(session) = self.by_client_id.get(&**client_id).copied() else { return };
-        let mut parts = Vec::new();
-        self.index.for_each_match(&topic, &mut |receiver, part| {
-            if receiver == Receiver::Session(session) {
-                parts.push(*part);
-            }
-        });
-        self.frame.begin(true);
-        self.deliver(session, &parts, &mut out, false, now, fx);
     }
 }
 

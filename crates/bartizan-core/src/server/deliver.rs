@@ -3,10 +3,9 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::effects::Deferred;
 use super::route::{Outgoing, Part, SharedFrame, expiry_s};
 use super::tenants::send_seen;
-use super::{Effects, ListenerRules, Server};
+use super::{Effects, ListenerRules, Server, effects::Deferred};
 use crate::durable::Mutation;
 use crate::event::What;
 use crate::message::Time;
@@ -35,7 +34,8 @@ pub(super) enum Sent {
 }
 
 impl Server {
-    /// Delivers to a Session what its matching Subscriptions ask for.
+    /// Delivers to a Session what its matching Subscriptions ask for. Once for each receiver of a message.
+    #[inline(always)]
     pub(crate) fn deliver(
         &mut self,
         key: SessionKey,

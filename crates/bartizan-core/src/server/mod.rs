@@ -9,8 +9,9 @@
 //! | `ahead`        | topics of packets still to be handled, read ahead                      |
 //! | `connect`      | CONNECT, AUTH, the authenticators' verdict                             |
 //! | `open`         | a Session opened, resumed or taken over; CONNACK                       |
-//! | `publish`      | PUBLISH from a client, and from the server itself                      |
-//! | `command`      | commands to the broker itself: a bounded lane, and what is answered    |
+//! | `publish`      | PUBLISH from a client                                                  |
+//! | `command`      | commands to the broker itself: a bounded lane                          |
+//! | `own`          | messages of the server's own: `$SYS`, answers to commands              |
 //! | `contract`     | a message held to what the policy declares of its topic                |
 //! | `receipt`      | QoS 2 received: exactly once                                           |
 //! | `route`        | who gets a message, here and on other shards                           |
@@ -65,6 +66,7 @@ pub mod observations;
 pub mod observe;
 mod observe_contract;
 pub mod open;
+mod own;
 pub mod pressure;
 pub mod publish;
 pub mod reauth;

@@ -1,4 +1,4 @@
-//! PUBLISH from a client (3.3), and from the server itself.
+//! PUBLISH from a client (3.3).
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::activity::more;
 use super::route::Outgoing;
 use super::{AckRef, DeniedPublish, Effects, Server};
 use crate::event::What;
-use crate::message::{Message, Publisher, Time};
+use crate::message::{Publisher, Time};
 use crate::policy::{Admissions, Authorized, Denied};
 use crate::session::ConnectionKey;
 use crate::session::connection::Excess;
@@ -461,19 +461,6 @@ impl Server {
             _ => OwedPacket::Puback(id, reason, text),
         };
         self.owe(key, packet, 0, false, now, fx);
-    }
-
-    /// A message of the server's own, as those of `$SYS`.
-    pub fn publish_own(&mut self, topic: &str, payload: &[u8], retain: bool, now: Time, fx: &mut Effects) {
-        let Ok(topic) = TopicName::parse(topic) else { return };
-        let nobody = Arc::clone(&self.nobody);
-        let message = Message::new(&topic, &[], payload, QoS::AtMostOnce, retain, None, nobody);
-        let message = Authorized::by_server(message).shared();
-        if retain {
-            let weight = u32::try_from(message.weight_bytes()).unwrap_or(u32::MAX);
-            self.common.retained_mut().store.set(&topic, Arc::clone(&message), weight);
-        }
-        self.route_message(&message, now, fx);
     }
 }
 
