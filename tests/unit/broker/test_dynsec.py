@@ -242,7 +242,7 @@ async def test_the_plugins_own_file_is_taken_over_with_its_passwords(room: Room)
 
 
 async def test_what_of_the_plugins_file_cannot_be_exact_is_all_told(room: Room) -> None:
-    acls = [{"acltype": "publishClientSend", "topic": topic, "allow": True} for topic in ("$CONTROL/#", "x-%u")]
+    acls = [{"acltype": "publishClientSend", "topic": topic, "allow": True} for topic in ("$SYS/#", "x-%u")]
     told = {"clients": [{"username": "bob", "roles": [{"rolename": "r"}]}], "roles": [{"rolename": "r", "acls": acls}]}
     file = read_plugin_file(json.dumps(told).encode())
     with pytest.raises(InvalidValue, match=r"(?s)dollar-publish.*\n.*partial-variable"):
