@@ -227,6 +227,8 @@ class Broker:
                 refused = await self._replace(material)
                 epoch = await self.in_force.put(policy)
                 self.aged.changed(before)
+                if policy.digest != before.digest:
+                    self.chores.policy_changed()
             later = needs_restart(self.settings, settings)
             for setting in later:
                 self.journal.note("needs_restart", setting=setting)

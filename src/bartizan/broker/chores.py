@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bartizan.broker.aged import DUE_INTERVAL_S
 from bartizan.broker.ages import FIRST_LOOK_S, LOOK_INTERVAL_S
 from bartizan.broker.certificates import CARE_INTERVAL
+from bartizan.broker.control import settle_roles
 from bartizan.broker.crls import LOOK_INTERVAL_S as CRL_INTERVAL_S
 from bartizan.broker.detection import LOOK_INTERVAL_S as DETECTION_INTERVAL_S
 from bartizan.broker.detection import MEMORY_INTERVAL_S, TAKE_INTERVAL_S
@@ -51,6 +52,8 @@ class Chores:
         self._tasks: set[asyncio.Task[object]] = set()
         self._loads = Loads.begin({}, 0.0)
         self._told_at: dict[str, float] = {}
+        self._policy = asyncio.Event()
+        self._policy.set()
         self._events = events_recorded(broker.settings, broker.data, broker.journal)
         self.carriers = carriers_started(broker.settings, broker.data, broker.journal)
 
@@ -61,6 +64,7 @@ class Chores:
         interval_s = self._broker.settings.broker.sys_interval_s
         self._spawn(self._every(POLL_INTERVAL_S, self._broker.directory.refresh))
         self._spawn(self._apply_identities())
+        self._spawn(self._settle_roles())
         self._spawn(self._every(WRITE_INTERVAL_S, self._broker.usage.write))
         self._spawn(self._every(OBSERVATIONS_INTERVAL_S, self._broker.watching.write_some))
         self._spawn(self._every(TAKE_INTERVAL_S, self._take_activity))
@@ -87,6 +91,10 @@ class Chores:
     def reload(self) -> None:
         """Reloads in the background: what SIGHUP does."""
         self._spawn(self._broker.reload())
+
+    def policy_changed(self) -> None:
+        """Another policy is in force."""
+        self._policy.set()
 
     async def write_usage(self) -> None:
         """Writes the last uses, and what was found last: what the end of a broker does."""
@@ -137,6 +145,13 @@ class Chores:
                 await asyncio.to_thread(disconnect_ended, self._broker.engine, self._broker.usage, ended)
                 await self._broker.care_for_certificates()
             await asyncio.sleep(APPLY_PAUSE_S)
+
+    async def _settle_roles(self) -> None:
+        while True:
+            await self._policy.wait()
+            self._policy.clear()
+            with self._told():
+                await settle_roles(self._broker)
 
     async def _watch_ages(self) -> None:
         await asyncio.sleep(FIRST_LOOK_S)

@@ -15,8 +15,10 @@ from bartizan.broker.history import History
 from bartizan.broker.log import Journal
 from bartizan.broker.place import Place
 from bartizan.broker.ports import ControlPort, ControlRequest, EnginePort
+from bartizan.config.schema import Settings
+from bartizan.errors import Conflict
 from bartizan.identity.register import Register
-from bartizan.model.actor import Actor, Way
+from bartizan.model.actor import BROKER, Actor, Way
 from bartizan.model.reason import ReasonCode
 from bartizan.policy.dynsec.commands import RESPONSE_TOPIC, Wanted
 
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
 REQUEST_BYTES_MAX = 1024 * 1024
 """A longer request is not read."""
+
+SETTLE_MAX_S = 30.0
+SETTLE_PAUSE_S = 0.2
+"""Whoever changes the policy has it for himself until he is done: it is asked for so long, and so often."""
 
 ServiceOf = Callable[[Actor], DynamicSecurity]
 """The commands of this broker, on record as somebody's."""
@@ -134,13 +140,39 @@ def control_desk(broker: "Broker") -> ControlDesk | None:
     if mode == "off":
         return None
     loop = asyncio.get_running_loop()
-    history = History(broker.data.policy_history, versions_max=settings.policy.history_max)
-    connections = EngineConnections(broker.engine)
+    return ControlDesk(
+        broker.engine,
+        lambda actor: _service(broker, loop, actor),
+        broker.journal,
+        strict=mode == "strict",
+        anonymous=_is_anonymous(settings),
+    )
 
-    def service_of(actor: Actor) -> DynamicSecurity:
-        register, running = Register(broker.store.acting_as(actor)), OwnBroker(broker, loop, actor)
-        place, trail = Place.of(broker.policy_to_read()), broker.trail.acting_as(actor)
-        return DynamicSecurity(place, history, register, trail, running, connections)
 
-    anonymous = any(listener.danger_anonymous is not None for listener in settings.listeners.values())
-    return ControlDesk(broker.engine, service_of, broker.journal, strict=mode == "strict", anonymous=anonymous)
+async def settle_roles(broker: "Broker") -> None:
+    """Gives clients the roles that `dynsec.toml` says, after the policy came by another way than a command."""
+    service = await asyncio.to_thread(_service, broker, asyncio.get_running_loop(), BROKER)
+    asking = Asking(BROKER.name, anonymous=_is_anonymous(broker.settings))
+    until = asyncio.get_running_loop().time() + SETTLE_MAX_S
+    while True:
+        try:
+            others = await service.settle(asking)
+        except Conflict:
+            if asyncio.get_running_loop().time() >= until:
+                raise
+            await asyncio.sleep(SETTLE_PAUSE_S)
+        else:
+            break
+    if others:
+        broker.journal.note("dynsec_settled", identities=len(others))
+
+
+def _service(broker: "Broker", loop: asyncio.AbstractEventLoop, actor: Actor) -> DynamicSecurity:
+    history = History(broker.data.policy_history, versions_max=broker.settings.policy.history_max)
+    register, running = Register(broker.store.acting_as(actor)), OwnBroker(broker, loop, actor)
+    place, trail = Place.of(broker.policy_to_read()), broker.trail.acting_as(actor)
+    return DynamicSecurity(place, history, register, trail, running, EngineConnections(broker.engine))
+
+
+def _is_anonymous(settings: Settings) -> bool:
+    return any(listener.danger_anonymous is not None for listener in settings.listeners.values())

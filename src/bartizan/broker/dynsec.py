@@ -117,6 +117,23 @@ class DynamicSecurity:
             await self._carry_out(Wanted(state, responses, hashes=file.hashes), asking)
         return wrong
 
+    async def settle(self, asking: Asking) -> Sequence[str]:
+        """Gives clients the roles that the state says, where the policy has come by another way; whose were others.
+
+        A rollback takes the state back with the policy, and knows no identities.
+        """
+        with self._history.changing():
+            if FILE not in self._place.read() or by_hand(self._place, self._history):
+                return ()
+            identities = {str(each.name): each async for each in self._register.everyone()}
+            state = self._state(identities, asking)
+            _, policy = await asyncio.to_thread(written, state, anonymous=asking.anonymous)
+            changes = await asyncio.to_thread(_changes, Wanted(state), policy, identities)
+            if changes:
+                await self._register.store.commit(changes)
+                await asyncio.to_thread(self._disconnect, state, identities)
+        return [str(change.identity.name) for change in changes if isinstance(change, Replace)]
+
     async def _asked(self, payload: bytes, asking: Asking) -> Wanted:
         identities = {str(each.name): each async for each in self._register.everyone()}
         now = self._state(identities, asking)
