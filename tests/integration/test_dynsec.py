@@ -4,6 +4,7 @@ import json
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -144,6 +145,24 @@ def test_the_policy_says_what_the_commands_said_and_goes_back_with_them(plant: U
     (answer,) = ask(plant, {"command": "listRoles"})
     assert answer["data"]["roles"] == FIRST_ROLES
     assert ask(plant, {"command": "getClient", "username": "bob"})[0]["data"]["client"]["roles"] == []
+
+
+def test_after_a_rollback_clients_have_the_rights_that_the_older_state_says(plant: Up) -> None:
+    amy = {"command": "createClient", "username": "amy", "roles": [{"rolename": "writer"}]}
+    bob = MAKE_BOB[2] | {"roles": [{"rolename": "reader"}]}
+    ask(plant, MAKE_BOB[0], MAKE_BOB[1], amy, bob)
+    ask(plant, {"command": "modifyClient", "username": "bob", "roles": [{"rolename": "writer"}]})
+    with connected(plant, "bob") as (client, _):
+        assert may_publish(client, ["hall/1"]) == {"hall/1"}
+        assert subscribe(client, ["hall/#"])[-1] == 0x87
+        assert run("policy", "rollback", "--data", plant.data, "--yes").returncode == 0
+        plant.wait_for("dynsec_settled", identities=1)
+        shown = json.loads(run("identity", "show", "bob", "--data", plant.data, "--json").stdout)
+        assert shown["roles"] == ["dynsec_roles-reader"]
+        give_up = time.monotonic() + 20
+        while may_publish(client, ["hall/2"]):
+            assert time.monotonic() < give_up, "what the older state does not say is still allowed"
+        assert subscribe(client, ["hall/#"])[-1] == 0
 
 
 def test_what_cannot_be_exact_is_refused_unless_it_may_be_less(plant: Up) -> None:
