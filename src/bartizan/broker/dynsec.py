@@ -122,17 +122,23 @@ class DynamicSecurity:
 
         A rollback takes the state back with the policy, and knows no identities.
         """
+        # Nearly always they have them: nobody who changes the policy is to wait for a look.
+        if FILE not in self._place.read() or not (await self._unsettled(asking))[0]:
+            return ()
         with self._history.changing():
-            if FILE not in self._place.read() or by_hand(self._place, self._history):
+            if by_hand(self._place, self._history):
                 return ()
-            identities = {str(each.name): each async for each in self._register.everyone()}
-            state = self._state(identities, asking)
-            _, policy = await asyncio.to_thread(written, state, anonymous=asking.anonymous)
-            changes = await asyncio.to_thread(_changes, Wanted(state), policy, identities)
-            if changes:
-                await self._register.store.commit(changes)
-                await asyncio.to_thread(self._disconnect, state, identities)
-        return [str(change.identity.name) for change in changes if isinstance(change, Replace)]
+            changes, state, before = await self._unsettled(asking)
+            await self._register.store.commit(changes)
+            await asyncio.to_thread(self._disconnect, state, before)
+        return [str(change.identity.name) for change in changes]
+
+    async def _unsettled(self, asking: Asking) -> tuple[Sequence[Replace], State, Mapping[str, Identity]]:
+        identities = {str(each.name): each async for each in self._register.everyone()}
+        state = self._state(identities, asking)
+        _, policy = await asyncio.to_thread(written, state, anonymous=asking.anonymous)
+        changes = await asyncio.to_thread(_changes, Wanted(state), policy, identities)
+        return [change for change in changes if isinstance(change, Replace)], state, identities
 
     async def _asked(self, payload: bytes, asking: Asking) -> Wanted:
         identities = {str(each.name): each async for each in self._register.everyone()}
