@@ -1,6 +1,7 @@
 """Commands to actuators, by whom they never came from: a topic with a level such as `cmd` or `setpoint`.
 
-Who commands what is learned for days. What is told is usual from then on, and what many command is everybody's.
+Who commands what is learned for days. What is told is usual from then on, what many command is everybody's, and who
+commands many commands anything.
 """
 
 from collections import OrderedDict
@@ -19,6 +20,9 @@ IDENTITIES_MAX = 20_000
 
 COMMANDERS_MAX = 8
 """What so many command is everybody's."""
+
+COMMANDS_MANY = 8
+"""Who commands so many actuators is one who does."""
 
 DAY_S = 86_400.0
 UNAUTHORIZED_COMMAND_MESSAGE = "T0855"
@@ -39,7 +43,8 @@ class Actuators:
         self._days_known = days_known
         self._levels = frozenset(level.casefold() for level in levels)
         self._since_s: float | None = None
-        self._identities: OrderedDict[str, None] = OrderedDict()
+        self._identities: OrderedDict[str, int] = OrderedDict()
+        """How many each commands, as far as that makes a difference."""
         self._topics: OrderedDict[str, tuple[str, ...]] = OrderedDict()
         self._changed: dict[str, Any] = {}
 
@@ -73,7 +78,7 @@ class Actuators:
             if name == _SINCE:
                 self._since_s = float(value)
             elif name.startswith(_WHO):
-                self._identities[name.removeprefix(_WHO)] = None
+                self._identities[name.removeprefix(_WHO)] = int(value)
             else:
                 self._topics[name.removeprefix(_WHAT)] = tuple(str(each) for each in value)
 
@@ -83,7 +88,10 @@ class Actuators:
         return is_sent and any(level.casefold() in self._levels for level in signal.topic.split("/"))
 
     def _judged(self, signal: Fresh, by: tuple[str, ...], days: int) -> Iterator[Finding]:
-        is_known = signal.identity in self._identities
+        commands = self._identities.get(signal.identity, 0)
+        is_known = commands > 0
+        if commands >= COMMANDS_MANY:
+            return
         if by:
             score = self.another_score if is_known else self.score
             yield self._found(signal, score, f"which in {days} days only {', '.join(by)} did")
@@ -102,9 +110,9 @@ class Actuators:
         if len(self._topics) > TOPICS_MAX:
             gone, _ = self._topics.popitem(last=False)
             self._changed[_WHAT + gone] = None
-        if identity not in self._identities:
-            self._identities[identity] = None
-            self._changed[_WHO + identity] = True
+        commands = self._identities.get(identity, 0)
+        if commands < COMMANDS_MANY:
+            self._identities[identity] = self._changed[_WHO + identity] = commands + 1
         self._identities.move_to_end(identity)
         if len(self._identities) > IDENTITIES_MAX:
             gone, _ = self._identities.popitem(last=False)

@@ -2,7 +2,9 @@
 
 What is usual is a level for each of the 168 hours of a week, and how far it goes up and down, both as logarithms: twice as
 much is as far for a meter as for a gateway. Each five minutes move a level a little, and what is far off moves it no more
-than what is near: neither a standstill nor a flood becomes usual in a day. How long the longest message is has one level.
+than what is near: neither a standstill nor a flood becomes usual in a day. Beside the level stands the most that there was at
+this hour of the week, for a batch that comes once in each: it is forgotten slowly. What is found is neither. How long
+messages are has one level for all hours.
 """
 
 from array import array
@@ -31,11 +33,17 @@ LEVEL_WEIGHT = 0.05
 FAR_DOUBLINGS = 2.0
 """What is further off counts as this far."""
 
-SPREADS_USUAL = 6.0
+SPREADS_USUAL = 3.0
 DOUBLINGS_MIN = 2.0
 """What is not four times as much is nothing, however even the traffic was before."""
 
-AT_ONCE_DOUBLINGS = 3.0
+PEAK_DOUBLINGS = 1.0
+"""What is not twice as much as ever at this hour of the week, or the one before or after it, is nothing either."""
+
+PEAK_LOSS_DOUBLINGS = 0.04
+"""With each five minutes: half as much in two weeks."""
+
+AT_ONCE_DOUBLINGS = 2.0
 """So much more than what is found at the end of a span is found before it ends."""
 
 SEEN_FEW = 12
@@ -44,22 +52,26 @@ SEEN_MIN = 24
 
 
 class _Levels:
-    """What is usual of one measure: level, spread and how often seen, of each cell."""
+    """What is usual of one measure: level, spread, the most, and how often seen, of each cell."""
 
-    __slots__ = ("_levels", "_seen", "_spreads")
+    __slots__ = ("_levels", "_peaks", "_seen", "_spreads")
 
     def __init__(self, cells: int, octets: bytes = b"") -> None:
-        if len(octets) != 5 * cells:
-            octets = bytes(5 * cells)
+        if len(octets) != 7 * cells:
+            octets = bytes(7 * cells)
         self._levels, self._spreads = array("H", octets[: 2 * cells]), array("H", octets[2 * cells : 4 * cells])
-        self._seen = bytearray(octets[4 * cells :])
+        self._peaks, self._seen = array("H", octets[4 * cells : 6 * cells]), bytearray(octets[6 * cells :])
 
-    def expected(self, hour: int) -> tuple[float, float]:
-        """Level and spread, as doublings."""
-        cell = hour % len(self._levels)
-        if self._seen[cell] < SEEN_MIN:
-            cell = max(range(len(self._levels)), key=self._levels.__getitem__)
-        return self._levels[cell] / STEP, self._spreads[cell] / STEP
+    def level(self, hour: int) -> float:
+        """What is about usual, in doublings."""
+        return self._levels[self._cell(hour)] / STEP
+
+    def bound(self, hour: int) -> float:
+        """What is more than usual, in doublings."""
+        cell = self._cell(hour)
+        level, spread = self._levels[cell] / STEP, self._spreads[cell] / STEP
+        most = max(self._peaks[at % len(self._peaks)] for at in (cell, hour - 1, hour, hour + 1))
+        return max(level + max(DOUBLINGS_MIN, SPREADS_USUAL * spread), most / STEP + PEAK_DOUBLINGS)
 
     def learn(self, hour: int, doublings: float, *, is_usual: bool = True) -> None:
         """So it was. What is not usual says nothing of how far what is usual goes up and down."""
@@ -70,13 +82,24 @@ class _Levels:
         if seen >= SEEN_FEW:
             away = max(-FAR_DOUBLINGS, min(FAR_DOUBLINGS, away))
         self._levels[cell] = min(STEPS_MAX, round((level + weight * away) * STEP))
-        if seen and is_usual:
-            self._spreads[cell] = min(STEPS_MAX, round((spread + weight * (abs(away) - spread)) * STEP))
+        # The longest message of all times is never forgotten: it has one cell.
+        peak = self._peaks[cell] / STEP - (PEAK_LOSS_DOUBLINGS if len(self._peaks) > 1 else 0.0)
+        if is_usual:
+            self._spreads[cell] = min(STEPS_MAX, round((spread + weight * (abs(away) - spread)) * STEP)) if seen else 0
+            peak = max(peak, doublings)
+        self._peaks[cell] = max(0, min(STEPS_MAX, round(peak * STEP)))
         self._seen[cell] = min(SEEN_MAX, seen + 1)
 
     def text(self) -> str:
         """For the disk."""
-        return b64encode(self._levels.tobytes() + self._spreads.tobytes() + self._seen).decode()
+        arrays = (self._levels, self._spreads, self._peaks)
+        return b64encode(b"".join(each.tobytes() for each in arrays) + self._seen).decode()
+
+    def _cell(self, hour: int) -> int:
+        cell = hour % len(self._levels)
+        if self._seen[cell] < SEEN_MIN:
+            return max(range(len(self._levels)), key=self._levels.__getitem__)
+        return cell
 
 
 class Excess(NamedTuple):
@@ -118,8 +141,9 @@ class Usual:
     def begin(self, span: int, days_known: float) -> None:
         """Counts another span."""
         self.span, self.counts = span, [0, 0, 0]
-        is_known = span * SPAN_S - self.since_s >= days_known * DAY_S
-        self.bounds = tuple(self._at_once(at, hour_of(span)) for at in range(len(MEASURES))) if is_known else (inf,) * 3
+        self.bounds = (inf, inf, inf)
+        if self._is_known(days_known):
+            self.bounds = tuple(self._at_once(at, hour_of(span)) for at in range(len(MEASURES)))
 
     def add(self, publishes: int, octets: int, longest: int) -> bool:
         """What it sent; whether that is so much that it is found at once."""
@@ -131,34 +155,38 @@ class Usual:
 
     def excess(self, days_known: float, within_s: float) -> Excess | None:
         """What is the furthest over what is usual, of what was counted in this span."""
-        if self.span * SPAN_S - self.since_s < days_known * DAY_S:
+        if not self._is_known(days_known):
             return None
         found = [self._excess(at, within_s) for at in range(len(MEASURES))]
         return max((each for each in found if each is not None), key=lambda each: each.over, default=None)
 
-    def learn(self, until: int) -> None:
+    def learn(self, until: int, days_known: float) -> None:
         """What was counted is known from now on, and that there was nothing until this span, for the last day at most."""
+        is_known = self._is_known(days_known)
         for at, levels in enumerate(self.levels):
             if at == len(MEASURES) - 1 and not self.counts[at]:
                 continue
-            levels.learn(hour_of(self.span), log2(1 + self.counts[at]), is_usual=self._excess(at, SPAN_S) is None)
+            is_usual = not is_known or self._excess(at, SPAN_S) is None
+            levels.learn(hour_of(self.span), log2(1 + self.counts[at]), is_usual=is_usual)
         for quiet in range(max(self.span + 1, until - int(DAY_S // SPAN_S)), until):
             for levels in self.levels[:-1]:
                 levels.learn(hour_of(quiet), 0.0)
+
+    def _is_known(self, days_known: float) -> bool:
+        return self.span * SPAN_S - self.since_s >= days_known * DAY_S
 
     def _excess(self, at: int, within_s: float) -> Excess | None:
         count = self.counts[at]
         if count < COUNT_MIN[at]:
             return None
-        level, spread = self.levels[at].expected(hour_of(self.span))
-        over = log2(1 + count) - level
-        if over <= max(DOUBLINGS_MIN, SPREADS_USUAL * spread):
+        levels, hour, doublings = self.levels[at], hour_of(self.span), log2(1 + count)
+        if doublings <= levels.bound(hour):
             return None
-        return Excess(MEASURES[at], count, level, over, within_s)
+        level = levels.level(hour)
+        return Excess(MEASURES[at], count, level, doublings - level, within_s)
 
     def _at_once(self, at: int, hour: int) -> float:
-        level, spread = self.levels[at].expected(hour)
-        return max(COUNT_MIN[at], 2 ** (level + max(DOUBLINGS_MIN, SPREADS_USUAL * spread) + AT_ONCE_DOUBLINGS))
+        return max(COUNT_MIN[at], 2 ** (self.levels[at].bound(hour) + AT_ONCE_DOUBLINGS))
 
 
 def hour_of(span: int) -> int:

@@ -1,8 +1,8 @@
-"""A device that is always there, and is not: away for twice as long as ever before.
+"""A device that is always there, and is not, or that always talks, and does not: twice as long as ever before.
 
 Only who has never been away for long is expected back: of whom sleeps or goes home at night nothing is told. What a
 flood hides (`Visits`) may have been the return of any of them, so then nobody is missed until it is seen again. While
-the broker is down everybody is away: that time counts for nobody.
+the broker is down everybody is away: that time counts for nobody. Who is away does not talk, and is not asked to.
 """
 
 from collections import OrderedDict
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from bartizan.model.finding import About, Finding
-from bartizan.model.signal import Connected, Disconnected, Signal, Tick, Visits
+from bartizan.model.signal import Connected, Disconnected, Signal, Tick, Traffic, Visits
 
 IDENTITIES_MAX = 50_000
 """Of so many identities it is known how long they are away; of more, of those that came last."""
@@ -24,6 +24,12 @@ ALWAYS_S = 4 * 3_600.0
 
 AWAY_LEAST_S = 900.0
 """Nobody is missed before."""
+
+QUIET_LEAST_S = 1_800.0
+"""Nor is a word of anybody."""
+
+PAUSE_S = 300.0
+"""A clock that stood still for so long, as that of a machine that was halted does, says nothing of anybody."""
 
 TIMES_LONGEST = 2
 
@@ -45,6 +51,12 @@ class _Presence:
     """Since when it is away."""
     is_missed: bool = False
     clients: set[str] = field(default_factory=set)
+    talks_since_s: float | None = None
+    """Since when it is known what it says."""
+    longest_quiet_s: float = 0.0
+    spoke_s: float | None = None
+    """When it said something last; later by what it was away since."""
+    is_quiet: bool = False
 
     @classmethod
     def kept(cls, value: Mapping[str, Any]) -> Self:
@@ -54,6 +66,8 @@ class _Presence:
             float(value["longest_away_s"]),
             None if away_s is None else float(away_s),
             bool(value["is_missed"]),
+            talks_since_s=value.get("talks_since_s"),
+            longest_quiet_s=float(value.get("longest_quiet_s", 0)),
         )
 
     def as_json(self) -> dict[str, object]:
@@ -62,6 +76,8 @@ class _Presence:
             "longest_away_s": self.longest_away_s,
             "away_s": self.away_s,
             "is_missed": self.is_missed,
+            "talks_since_s": self.talks_since_s,
+            "longest_quiet_s": self.longest_quiet_s,
         }
 
 
@@ -69,7 +85,7 @@ class Silence:
     """Who is missed. Whoever is `anonymous` is many, and never missed."""
 
     name = "silent_device"
-    wants = (Connected, Disconnected, Visits, Tick)
+    wants = (Connected, Disconnected, Visits, Traffic, Tick)
     score = 40
 
     def __init__(self, days_known: int) -> None:
@@ -79,6 +95,7 @@ class Silence:
         self._changed: set[str] = set()
         self._gone: set[str] = set()
         self._begins_anew = False
+        self._looked_s: float | None = None
 
     def see(self, signal: Signal, /) -> Iterator[Finding]:
         """See `Detector`."""
@@ -94,8 +111,14 @@ class Silence:
                     self._known[identity].away_s = None
                     self._changed.add(identity)
                 self._away.clear()
+            case Traffic(identity=identity) if signal.publishes:
+                self._spoke(identity, signal.at_s)
             case Tick(at_s=at_s):
+                if self._looked_s is not None and at_s - self._looked_s > PAUSE_S:
+                    self._hear_anew()
+                self._looked_s = at_s
                 yield from self._missed(at_s)
+                yield from self._quiet(at_s)
             case _:
                 pass
 
@@ -133,6 +156,8 @@ class Silence:
             if not there.is_missed:
                 # What people were told of is not what is usual.
                 there.longest_away_s = max(there.longest_away_s, at_s - there.away_s)
+            if there.spoke_s is not None:
+                there.spoke_s += at_s - there.away_s
             there.away_s, there.is_missed = None, False
             self._away.discard(identity)
             self._changed.add(identity)
@@ -146,6 +171,38 @@ class Silence:
             there.away_s = at_s
             self._away.add(identity)
             self._changed.add(identity)
+
+    def _spoke(self, identity: str, at_s: float) -> None:
+        there = self._known.get(identity)
+        if there is None:
+            return
+        if there.talks_since_s is None:
+            there.talks_since_s = at_s
+            self._changed.add(identity)
+        # What people were told of is not what is usual.
+        quiet_s = 0.0 if there.spoke_s is None or there.is_quiet else at_s - there.spoke_s
+        if quiet_s > there.longest_quiet_s:
+            there.longest_quiet_s = quiet_s
+            self._changed.add(identity)
+        there.spoke_s, there.is_quiet = at_s, False
+
+    def _hear_anew(self) -> None:
+        for there in self._known.values():
+            there.spoke_s = None
+
+    def _quiet(self, at_s: float) -> Iterator[Finding]:
+        for identity, there in self._known.items():
+            spoke_s, since_s = there.spoke_s, there.talks_since_s
+            if spoke_s is None or since_s is None or there.away_s is not None or there.is_quiet:
+                continue
+            if at_s - spoke_s <= max(QUIET_LEAST_S, TIMES_LONGEST * there.longest_quiet_s):
+                continue
+            days = (spoke_s - since_s) / DAY_S
+            if days >= self._days_known and there.longest_quiet_s <= ALWAYS_S:
+                there.is_quiet = True
+                usual = f"never for more than {_long(there.longest_quiet_s)} in {int(days)} days before"
+                text = f"identity {identity} is connected and says nothing for {_long(at_s - spoke_s)}, {usual}"
+                yield Finding(self.name, About.TARGET, identity, self.score, text, at_s, BLOCK_REPORTING_MESSAGE)
 
     def _missed(self, at_s: float) -> Iterator[Finding]:
         for identity in sorted(self._away):

@@ -1,7 +1,8 @@
 """What an identity never asked for, and is granted: another topic, or a wider filter than ever.
 
 Of each identity the topics are remembered as hashes, so many at most; who has more of them is at home nowhere, and not
-suspected for another one. What is told is usual from then on.
+suspected for another one. What is told is usual from then on, and what others do by the same rule is usual for all: the
+same topic, with the name of each in its place.
 """
 
 from array import array
@@ -27,6 +28,12 @@ DAY_S = 86_400.0
 EPISODE_S = 3_600.0
 """What is new within so long after it began is told together, by its number."""
 
+PEERS_MIN = 2
+"""What so many others do by the same rule is usual."""
+
+SHAPES_MAX = 20_000
+"""Topics of peers that are told apart; the longest unused give way."""
+
 POINTS_PER_DOUBLING = 8
 SCORE_MAX = 80
 
@@ -38,6 +45,9 @@ EVERYTHING = 1
 
 UNAUTHORIZED_COMMAND_MESSAGE = "T0855"
 POINT_AND_TAG_IDENTIFICATION = "T0861"
+
+_WHO, _SHAPE = "who ", "shape "
+"""How what is remembered is named: an identity, the hash of what peers do."""
 
 _DID: Mapping[str, str] = {"publish": "published to", "subscribe": "subscribed to", "will": "left a Will to"}
 
@@ -86,8 +96,10 @@ class NewTopics:
     def __init__(self, days_known: int) -> None:
         self._days_known = days_known
         self._known: OrderedDict[str, _Topics] = OrderedDict()
+        self._shapes: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        """Who has used a topic of a shape, by the hash of it: as many of them as make it usual."""
         self._changed: set[str] = set()
-        self._gone: set[str] = set()
+        """Names of what is remembered."""
 
     def see(self, signal: Signal, /) -> Iterator[Finding]:
         """See `Detector`."""
@@ -95,7 +107,7 @@ class NewTopics:
             return
         known = self._of(signal.identity, signal.at_s)
         topic = hash_of(signal.action, signal.topic)
-        if known.is_everywhere or topic in known.hashes:
+        if self._is_usual_of_peers(signal) or known.is_everywhere or topic in known.hashes:
             return
         if signal.at_s - known.grown_s >= self._days_known * DAY_S:
             known.began_s, known.news = signal.at_s, 0
@@ -103,28 +115,55 @@ class NewTopics:
             known.news += 1
             yield self._found(signal, known)
         known.learn(topic, signal.at_s)
-        self._changed.add(signal.identity)
+        self._changed.add(_WHO + signal.identity)
 
     def changed(self) -> Mapping[str, Any]:
         """See `Remembering`."""
-        gone: dict[str, Any] = dict.fromkeys(self._gone)
-        kept = {name: topics.as_json() for name in self._changed if (topics := self._known.get(name)) is not None}
+        kept = {name: self._kept(name) for name in self._changed}
         self._changed.clear()
-        self._gone.clear()
-        return gone | kept
+        return kept
 
     def remember(self, kept: Mapping[str, Any], /) -> None:
         """See `Remembering`."""
         for name, value in kept.items():
-            self._known[name] = _Topics.kept(value)
+            if name.startswith(_WHO):
+                self._known[name.removeprefix(_WHO)] = _Topics.kept(value)
+            else:
+                self._shapes[name.removeprefix(_SHAPE)] = tuple(str(each) for each in value)
+
+    def _kept(self, name: str) -> object:
+        if name.startswith(_WHO):
+            known = self._known.get(name.removeprefix(_WHO))
+            return None if known is None else known.as_json()
+        return self._shapes.get(name.removeprefix(_SHAPE))
 
     def _of(self, identity: str, at_s: float) -> _Topics:
-        known = self._known.setdefault(identity, _Topics(at_s, at_s))
+        known = self._known.get(identity)
+        if known is None:
+            known = self._known[identity] = _Topics(at_s, at_s)
+            self._changed.add(_WHO + identity)
         self._known.move_to_end(identity)
         if len(self._known) > IDENTITIES_MAX:
             name, _ = self._known.popitem(last=False)
-            self._gone.add(name)
+            self._changed.add(_WHO + name)
         return known
+
+    def _is_usual_of_peers(self, signal: Fresh) -> bool:
+        if not signal.rule:
+            return False
+        shape = f"{hash_of(signal.action, shape_of(signal)):016x}"
+        by = self._shapes.get(shape, ())
+        if sum(each != signal.identity for each in by) >= PEERS_MIN:
+            self._shapes.move_to_end(shape)
+            return True
+        if signal.identity not in by:
+            self._shapes[shape] = (*by, signal.identity)
+            self._changed.add(_SHAPE + shape)
+        self._shapes.move_to_end(shape)
+        if len(self._shapes) > SHAPES_MAX:
+            name, _ = self._shapes.popitem(last=False)
+            self._changed.add(_SHAPE + name)
+        return False
 
     def _found(self, signal: Fresh, known: _Topics) -> Finding:
         did, days = _DID.get(signal.action, signal.action), int((signal.at_s - known.since_s) / DAY_S)
@@ -213,6 +252,12 @@ def width_of(topic: str) -> int:
         if word == "+":
             return 2 * level + 1
     return NO_WILDCARD
+
+
+def shape_of(signal: Fresh) -> str:
+    """A topic as others with the same rule have it: each its own name in the same place."""
+    own = {signal.identity, signal.client_id}
+    return f"{signal.rule} {'/'.join('<own>' if level in own else level for level in signal.topic.split('/'))}"
 
 
 def hash_of(action: str, topic: str) -> int:

@@ -1,6 +1,7 @@
 """Who sends much more than it usually does at this hour of the week (`baseline`): at once, or at the end of five minutes.
 
-Where many do at the same time it is the plant that does something else, an extra shift for example: that is told once.
+Where many do at the same time it is the plant that does something else, an extra shift for example: that is told once, and
+who follows in the next hours is one of them. What is much too much is told of each at once, all the same.
 """
 
 from collections import OrderedDict
@@ -38,6 +39,7 @@ class Volume:
         self._usual: OrderedDict[str, Usual] = OrderedDict()
         self._waiting: dict[str, Excess] = {}
         """What was found at the end of a span, until the next minute shows who else."""
+        self._crowd_ends_s = float("-inf")
         self._changed: set[str] = set()
         self._gone: set[str] = set()
 
@@ -93,7 +95,7 @@ class Volume:
             excess = usual.excess(self._days_known, SPAN_S)
             if excess is not None and _is_news(usual, excess, (usual.span + 1) * SPAN_S):
                 self._waiting[identity] = excess
-            usual.learn(span)
+            usual.learn(span, self._days_known)
             if hour_of(usual.span) != hour_of(span):
                 # A kilobyte of each, written once an hour.
                 self._changed.add(identity)
@@ -102,10 +104,13 @@ class Volume:
     def _tell(self, at_s: float) -> Iterator[Finding]:
         waiting = dict(self._waiting)
         self._waiting.clear()
+        if at_s < self._crowd_ends_s:
+            return
         if len(waiting) <= max(CROWD_MIN, CROWD_SHARE * len(self._usual)):
             for identity, excess in waiting.items():
                 yield self._found(identity, excess, at_s)
             return
+        self._crowd_ends_s = at_s + AGAIN_S
         identity, excess = max(waiting.items(), key=lambda each: each[1].over)
         many = f"{len(waiting):,} of {len(self._usual):,} identities sent more than usual in the same 5 minutes"
         yield Finding(

@@ -1,7 +1,7 @@
 """A command by whom it never came from is told, with who it usually comes from; what many command is everybody's."""
 
 from bartizan.config.detect import DetectSettings
-from bartizan.detect.actuators import COMMANDERS_MAX, TOPICS_MAX, Actuators
+from bartizan.detect.actuators import COMMANDERS_MAX, COMMANDS_MANY, TOPICS_MAX, Actuators
 from bartizan.model.finding import Finding
 from bartizan.model.signal import Fresh
 from tests.unit.detect.days import DAY_S, MONDAY_S, did
@@ -65,6 +65,15 @@ def test_what_many_command_is_everybodys() -> None:
     detector = Actuators(7, LEVELS)
     seen(detector, *(sends(f"panel-{number}", "cmd/light", MONDAY_S) for number in range(COMMANDERS_MAX)))
     assert seen(detector, sends("press-21", "cmd/light")) == []
+
+
+def test_who_commands_many_commands_anything() -> None:
+    detector = learned()
+    seen(detector, *(sends("shift", f"cmd/press-{number}/start", MONDAY_S) for number in range(10, 10 + COMMANDS_MANY)))
+    assert seen(detector, sends("shift", "cmd/press-01/start")) == []
+    after = Actuators(7, LEVELS)
+    after.remember(detector.changed())
+    assert seen(after, sends("shift", "cmd/press-02/start")) == []
 
 
 def test_levels_are_a_setting() -> None:

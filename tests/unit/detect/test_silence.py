@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from bartizan.detect.silence import ALWAYS_S, AWAY_LEAST_S, IDENTITIES_MAX, Silence
+from bartizan.detect.silence import ALWAYS_S, AWAY_LEAST_S, IDENTITIES_MAX, QUIET_LEAST_S, Silence
 from bartizan.model.finding import About, Finding
 from bartizan.model.signal import Signal, Tick, Visits
-from tests.unit.detect.days import DAY_S, MONDAY_S, comes, goes
+from tests.unit.detect.days import DAY_S, MONDAY_S, comes, goes, sent
 
 GONE_S = MONDAY_S + 10 * DAY_S
 
@@ -99,3 +99,67 @@ def test_it_takes_bounded_memory() -> None:
     changed = silence.changed()
     assert [changed[f"d{number}"] for number in range(2)] == [None, None]
     assert len(changed) == IDENTITIES_MAX + 2
+
+
+def talks(silence: Silence, from_s: float, to_s: float, pause_s: float = 600) -> list[Finding]:
+    """It says something each ten minutes, and the clock goes on."""
+    found: list[Finding] = []
+    at_s = from_s
+    while at_s < to_s:
+        found += seen(silence, sent("press-21", at_s, 1))
+        found += [each for minute in range(int(pause_s // 60)) for each in silence.see(Tick(at_s=at_s + 60 * minute))]
+        at_s += pause_s
+    return found
+
+
+def minutes(silence: Silence, from_s: float, count: int) -> list[Finding]:
+    return [each for minute in range(count) for each in silence.see(Tick(at_s=from_s + 60 * minute))]
+
+
+def talker(pause_s: float = 600) -> Silence:
+    silence = Silence(7)
+    assert seen(silence, comes("press-21", MONDAY_S)) == []
+    assert talks(silence, MONDAY_S, GONE_S, pause_s) == []
+    return silence
+
+
+def test_who_always_talks_and_stays_connected_without_a_word_is_told_once() -> None:
+    silence = talker()
+    (quiet,) = minutes(silence, GONE_S, 600)
+    assert quiet.at_s == GONE_S + QUIET_LEAST_S - 600 + 60
+    assert (quiet.about, quiet.name) == (About.TARGET, "press-21")
+    assert quiet.text == (
+        "identity press-21 is connected and says nothing for 31 min, never for more than 10 min in 9 days before"
+    )
+    assert talks(silence, GONE_S + 36_000, GONE_S + 40_000) == []
+    assert len(minutes(silence, GONE_S + 40_000, 100)) == 1
+
+
+def test_who_rests_for_an_hour_each_day_is_told_after_two() -> None:
+    silence = talker(pause_s=3_600)
+    (quiet,) = minutes(silence, GONE_S, 300)
+    assert quiet.at_s == pytest.approx(GONE_S - 3_600 + 7_200 + 60)
+
+
+def test_who_rests_at_night_only_listens_or_is_away_is_not_asked_to_talk() -> None:
+    assert minutes(talker(pause_s=ALWAYS_S + 600), GONE_S, 2_000) == []
+    silence = Silence(7)
+    seen(silence, comes("press-21", MONDAY_S), sent("press-21", MONDAY_S, 0, pings=3))
+    assert minutes(silence, MONDAY_S, 12_000) == []
+    silence = talker()
+    seen(silence, goes("press-21", GONE_S))
+    assert [each.text for each in minutes(silence, GONE_S, 600) if "says nothing" in each.text] == []
+
+
+def test_a_clock_that_stood_still_says_nothing_of_anybody() -> None:
+    silence = talker()
+    assert minutes(silence, GONE_S + DAY_S, 600) == []
+
+
+def test_what_it_says_is_known_over_a_restart_and_who_comes_anew_has_time_to_say_it() -> None:
+    after = Silence(7)
+    after.remember(talker().changed())
+    seen(after, comes("press-21", GONE_S))
+    assert minutes(after, GONE_S, 600) == []
+    assert seen(after, sent("press-21", GONE_S + 36_000, 1)) == []
+    assert len(minutes(after, GONE_S + 36_000, 60)) == 1
