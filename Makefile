@@ -127,7 +127,7 @@ bench: .stamps/runtime .stamps/dev ## measure beside rivals (ARGS="--only p1_q0_
 docs: .stamps/runtime ## build the documentation into site/
 	$(SYNC) --group docs
 	rm -rf target/pages && mkdir -p target/pages
-	git ls-files -z '*.md' 'bench/results/*.svg' 'bench/results/*.jsonl' LICENSE docs/img examples | xargs -0 cp --parents --target-directory target/pages
+	git ls-files -z '*.md' 'bench/results/*.svg' 'bench/results/*.jsonl' LICENSE docs/img examples deploy | xargs -0 cp --parents --target-directory target/pages
 	.venv/bin/zensical build --strict
 
 clean: ## remove everything that was built or installed here

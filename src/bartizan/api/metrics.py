@@ -1,22 +1,21 @@
-"""Prometheus: Mosquitto's exporter names for what it knows (dashboards exist), `bartizan_*` for the rest.
+"""Prometheus: `bartizan_*`, and names of other brokers where the settings ask for them (`metric_names`).
 
 No label carries anything a client chose: the network could grow it without bound.
 """
 
-import re
 from collections.abc import Iterator
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from bartizan.api.metric_names import NOT_IN_NAMES, emqx, mosquitto
 from bartizan.broker.app import Broker, State
 from bartizan.broker.certificates import expiries
 from bartizan.broker.chores import installed_version
-from bartizan.broker.status import TOTALS
 from bartizan.config.danger import dangers
 
 GAUGES_OF_OURS = frozenset(
@@ -40,13 +39,6 @@ GAUGES_OF_OURS = frozenset(
 )
 """Counters of the engine that go down as well as up; every other one only grows."""
 
-_NOT_IN_NAMES = re.compile(r"[^a-z0-9_]")
-
-
-def exporter_name(topic: str) -> str:
-    """Mosquitto's exporter: `clients/connected` below `$SYS/broker/` becomes `broker_clients_connected`."""
-    return "broker_" + _NOT_IN_NAMES.sub("_", topic)
-
 
 class BrokerCollector(Collector):
     """Reads one broker whenever it is scraped."""
@@ -56,17 +48,14 @@ class BrokerCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every metric, now."""
-        yield from self._mosquitto()
+        names = self._broker.settings.metrics
+        if names.mosquitto_names:
+            yield from mosquitto(self._broker)
+        if names.emqx_names:
+            yield from emqx(self._broker)
         yield from self._engine()
+        yield from self._measured()
         yield from self._posture()
-
-    def _mosquitto(self) -> Iterator[Metric]:
-        for topic, value in self._broker.chores.numbers().items():
-            # "unknown": Prometheus' library would add `_total` to a counter, and the name is the contract.
-            kind = "unknown" if topic in TOTALS or topic == "uptime" else "gauge"
-            metric = Metric(exporter_name(topic), f"$SYS/broker/{topic}", kind)
-            metric.add_sample(metric.name, {}, value)
-            yield metric
 
     def _engine(self) -> Iterator[Metric]:
         limits = CounterMetricFamily("bartizan_limits_met", "Limits met.", labels=["limit"])
@@ -75,12 +64,35 @@ class BrokerCollector(Collector):
             if kind == "limits_met":
                 limits.add_metric([limit], value)
                 continue
-            name = f"bartizan_{_NOT_IN_NAMES.sub('_', counter)}"
+            name = f"bartizan_{NOT_IN_NAMES.sub('_', counter)}"
             if counter in GAUGES_OF_OURS:
                 yield GaugeMetricFamily(name, f"Engine: {counter.replace('_', ' ')}.", value=value)
             else:
                 yield CounterMetricFamily(name, f"Engine: {counter.replace('_', ' ')}.", value=value)
         yield limits
+
+    def _measured(self) -> Iterator[Metric]:
+        figures = self._broker.figures
+        asked = HistogramMetricFamily(
+            "bartizan_authentication_seconds",
+            "From a question for the authenticators to its answer.",
+            labels=["listener", "method", "outcome"],
+        )
+        for of, took in figures.authentications.items():
+            asked.add_metric([of.listener, of.method, of.outcome], took.buckets, took.sum)
+        yield asked
+        roles = CounterMetricFamily(
+            "bartizan_authentications_allowed", "Clients that authenticators let in, by role.", labels=["role"]
+        )
+        for role, count in figures.roles.items():
+            roles.add_metric([role], count)
+        yield roles
+        synced = HistogramMetricFamily(
+            "bartizan_audit_sync_seconds", "The disk takes records of the audit.", labels=["log"]
+        )
+        for log, took in figures.syncs.items():
+            synced.add_metric([log], took.buckets, took.sum)
+        yield synced
 
     def _posture(self) -> Iterator[Metric]:
         broker = self._broker

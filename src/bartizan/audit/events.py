@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 
 from bartizan.audit.canonical import canonical, plain
 from bartizan.audit.keys import SigningKey
-from bartizan.audit.log import Keep, Log
+from bartizan.audit.log import Keep, Log, Synced, untold
 from bartizan.audit.record import Entry, Kind
 from bartizan.config.audit import AuditSettings
 from bartizan.errors import StoreUnavailable
@@ -83,10 +83,16 @@ class EventBook:
         self._thread = threading.Thread(target=self._run, name="bartizan-audit", daemon=True)
 
     @classmethod
-    def of(cls, directory: Path, settings: AuditSettings, wanted: Callable[[str], str | None]) -> Self:
+    def of(
+        cls,
+        directory: Path,
+        settings: AuditSettings,
+        wanted: Callable[[str], str | None],
+        synced: Synced = untold,
+    ) -> Self:
         """The book of this directory. `wanted` gives the severity of a kind of event; None: it is not recorded."""
         keep = Keep(settings.events_keep_days, settings.events_bytes_max)
-        return cls(Log(directory / EVENTS, SigningKey(directory), settings, keep), settings, wanted)
+        return cls(Log(directory / EVENTS, SigningKey(directory), settings, keep, synced=synced), settings, wanted)
 
     def start(self) -> None:
         """Begins to write."""

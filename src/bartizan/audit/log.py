@@ -42,8 +42,16 @@ LOCK_TIMEOUT_S: Final = 10.0
 LOCK_PAUSE_S: Final = 0.002
 
 
+Synced = Callable[[float], None]
+"""Is told how many seconds each sync of a log took."""
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def untold(_took_s: float) -> None:
+    """Nobody asks."""
 
 
 @dataclass(slots=True)
@@ -89,12 +97,14 @@ class Log:
         keep: Keep | None = None,
         *,
         now: Callable[[], datetime] = _now,
+        synced: Synced = untold,
     ) -> None:
         self.directory = directory
         self._keep = keep or Keep(settings.keep_days)
         self._key = key
         self._settings = settings
         self._now = now
+        self._synced = synced
 
     def append(self, entries: Sequence[Entry]) -> tuple[int, int]:
         """Writes them, on disk when it returns; the first and the last number. `StoreUnavailable`: none was written."""
@@ -207,22 +217,26 @@ class Log:
         """Writes and syncs what is pending; then the head."""
         if opened.end.segment is None or not opened.pending:
             return
-        _append(opened.end.segment, opened.prefix + b"".join(line.content for line in opened.pending))
+        content = opened.prefix + b"".join(line.content for line in opened.pending)
+        self._synced(_append(opened.end.segment, content))
         last = opened.pending[-1]
         opened.head = replace(opened.head, seq=last.seq, hash=last.hash)
         opened.prefix = b""
         opened.pending = []
-        content = opened.head.content()
-        os.pwrite(opened.lock, content, 0)
-        os.ftruncate(opened.lock, len(content))
+        head = opened.head.content()
+        os.pwrite(opened.lock, head, 0)
+        os.ftruncate(opened.lock, len(head))
 
 
-def _append(segment: Path, content: bytes) -> None:
+def _append(segment: Path, content: bytes) -> float:
+    """How long the disk took."""
     descriptor = open_private(segment, os.O_WRONLY | os.O_APPEND)
     before = os.fstat(descriptor).st_size
     try:
         write_all(descriptor, content)
+        began_s = time.perf_counter()
         os.fsync(descriptor)
+        return time.perf_counter() - began_s
     except BaseException:
         # Not one of these was promised to anybody.
         os.ftruncate(descriptor, before)

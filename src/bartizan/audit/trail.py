@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from bartizan.audit.keys import SigningKey
-from bartizan.audit.log import Log
+from bartizan.audit.log import Log, Synced, untold
 from bartizan.audit.record import Entry, Kind, Outcome
 from bartizan.config.audit import AuditSettings
 from bartizan.errors import StoreUnavailable
@@ -28,9 +28,9 @@ class Trail:
         self.actor = actor
 
     @classmethod
-    def of(cls, directory: Path, settings: AuditSettings, actor: Actor) -> Self:
+    def of(cls, directory: Path, settings: AuditSettings, actor: Actor, synced: Synced = untold) -> Self:
         """The trail of this directory. Nothing is made there before something is recorded."""
-        return cls(Log(directory / CHANGES, SigningKey(directory), settings), actor)
+        return cls(Log(directory / CHANGES, SigningKey(directory), settings, synced=synced), actor)
 
     def acting_as(self, actor: Actor) -> "Trail":
         """The same log, for somebody else."""

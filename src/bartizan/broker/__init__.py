@@ -23,6 +23,7 @@ ages          credentials near their end, told and counted
 places        one certificate in use in two places at once
 start         what is in force from the start on, on record and in the log
 status        counters -> `$SYS/broker/...` in Mosquitto's names, with moving averages
+figures       how long authentications take, and syncs of the audit
 log           events as lines, for eyes or for machines
 recording     which events are recorded
 reload        what a changed configuration can change while the broker runs

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bartizan.audit.stores import RecordedStore
-from bartizan.audit.trail import Trail
+from bartizan.audit.trail import CHANGES, Trail
 from bartizan.authn import Authenticator, Chain, default_chain
 from bartizan.authn.ocsp import Revoked
 from bartizan.broker.aged import AgedOut
@@ -27,6 +27,7 @@ from bartizan.broker.crls import RevocationLists
 from bartizan.broker.detection import Detection, begun_detection
 from bartizan.broker.directory import LiveDirectory
 from bartizan.broker.ended import every_client
+from bartizan.broker.figures import Figures, TimedDesk
 from bartizan.broker.hashes import HashWriter
 from bartizan.broker.lock import DirectoryLock
 from bartizan.broker.log import Journal
@@ -105,7 +106,8 @@ class Broker:
         self.journal = journal
         self.state = State.STARTING
         self.started_at = datetime.now(UTC)
-        self.trail = Trail.of(data.audit, settings.audit, BROKER)
+        self.figures = Figures()
+        self.trail = Trail.of(data.audit, settings.audit, BROKER, self.figures.syncs_of(CHANGES))
         self.store = RecordedStore(store, self.trail)
         self._reread = reread or (lambda: settings)
         self._make_engine = make_engine or NativeEngine
@@ -159,7 +161,8 @@ class Broker:
                 refused=self.detection.refused,
             )
             self._control = control_desk(self)
-            self._pump = Pump(self.engine, desk, self._take_events, self._control.take if self._control else None)
+            timed = TimedDesk(desk, self.figures)
+            self._pump = Pump(self.engine, timed, self._take_events, self._control.take if self._control else None)
             credentials = self.settings.credentials
             limits = AgeLimits(credentials.days_max, PolicyNames(self).credential_days_max)
             enforced = credentials.ages == "enforce"

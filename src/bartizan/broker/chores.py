@@ -54,7 +54,7 @@ class Chores:
         self._told_at: dict[str, float] = {}
         self._policy = asyncio.Event()
         self._policy.set()
-        self._events = events_recorded(broker.settings, broker.data, broker.journal)
+        self._events = events_recorded(broker.settings, broker.data, broker.journal, broker.figures)
         self.carriers = carriers_started(broker.settings, broker.data, broker.journal)
 
     def start(self) -> None:

@@ -6,9 +6,8 @@ met no more are taken, the engine's own bounded queue fills, and its deadline re
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from bartizan.broker.authenticate import Desk
 from bartizan.broker.ports import Answer, EnginePort, Question
 
 QUESTIONS_MAX = 1_024
@@ -20,11 +19,19 @@ EVENTS_PER_TURN = 512
 WriteEvents = Callable[[Sequence[Mapping[str, Any]]], None]
 
 
+class Answering(Protocol):
+    """Has an answer to every question."""
+
+    async def answer(self, question: Question) -> Answer:
+        """The answer. Whatever goes wrong on the way is a refusal."""
+        ...
+
+
 class Pump:
     """Between `start` and `stop`, nothing the engine asks or tells is left lying."""
 
     def __init__(
-        self, engine: EnginePort, desk: Desk, write: WriteEvents, commands: Callable[[], None] | None = None
+        self, engine: EnginePort, desk: Answering, write: WriteEvents, commands: Callable[[], None] | None = None
     ) -> None:
         self._engine = engine
         self._desk = desk

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from bartizan.audit.carriers import carriers_of
-from bartizan.audit.events import EventBook
+from bartizan.audit.events import EVENTS, EventBook
 from bartizan.audit.sinks import Carrier
+from bartizan.broker.figures import Figures
 from bartizan.broker.log import LEVELS, RANK, Journal
 from bartizan.config.layout import DataDirectory
 from bartizan.config.schema import Settings
@@ -23,11 +24,11 @@ def wanted_of(settings: Settings) -> Callable[[str], str | None]:
     return wanted
 
 
-def events_recorded(settings: Settings, data: DataDirectory, journal: Journal) -> EventBook | None:
+def events_recorded(settings: Settings, data: DataDirectory, journal: Journal, figures: Figures) -> EventBook | None:
     """The book of events, which is told all that the journal is told; None where none are recorded."""
     if settings.audit.events == "off":
         return None
-    book = EventBook.of(data.audit, settings.audit, wanted_of(settings))
+    book = EventBook.of(data.audit, settings.audit, wanted_of(settings), figures.syncs_of(EVENTS))
     journal.watch(book.take)
     book.start()
     return book

@@ -17,6 +17,7 @@ from bartizan.config.detect import DetectSettings
 from bartizan.config.dynsec import DynsecSettings
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Listener
+from bartizan.config.metrics import MetricsSettings
 from bartizan.config.respond import Alert, Playbook
 from bartizan.config.schema import BrokerSettings, HttpSettings, LogSettings, PolicySettings, StoreSettings
 
@@ -53,6 +54,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[audit]", AuditSettings),
     *((f'[audit.sinks.NAME] kind = "{kind}"', model) for kind, model in SINK_KINDS.items()),
     ("[http]", HttpSettings),
+    ("[metrics]", MetricsSettings),
     ("[log]", LogSettings),
 )
 

@@ -1,0 +1,179 @@
+"""What `deploy/` has for Prometheus and Grafana fits the broker: names, labels, and promtool's own checks."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from bartizan.api.metrics import exposition
+from bartizan.cli.app import VERBS
+from bartizan.testing import Broker
+from tests.conformance.packets import v311
+from tests.conformance.received import Connack
+from tests.conformance.wire import Wire, tcp
+from tests.docs.markdown import ROOT
+from tests.left_out import require_program
+
+PROMETHEUS = ROOT / "deploy/prometheus"
+RULES = PROMETHEUS / "bartizan.rules.yml"
+TEST = PROMETHEUS / "bartizan.rules.test.yml"
+BOARD = json.loads((ROOT / "deploy/grafana/bartizan.json").read_text(encoding="utf-8"))
+SUFFIXES: Mapping[str, Sequence[str]] = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
+OF_PROMETHEUS = {"instance", "job", "le", "by", "alertname"}
+
+
+@pytest.fixture(scope="module")
+def told() -> Mapping[str, Metric]:
+    """Every metric of a broker to which somebody has connected."""
+    with Broker(settings=("metrics.emqx_names=true",), danger_anonymous="a test", danger_plaintext="a test") as broker:
+        with Wire(tcp(broker.host, broker.port), dialect=v311) as wire:
+            wire.send(v311.connect("nobody"))
+            wire.expect(Connack)
+        text, _ = exposition(broker._running.broker, "")
+    return {family.name: family for family in text_string_to_metric_families(text.decode())}
+
+
+@pytest.fixture(scope="module")
+def series(told: Mapping[str, Metric]) -> set[str]:
+    """The names that an expression may use."""
+    return {name + end for name, metric in told.items() for end in SUFFIXES.get(metric.type, ("",))}
+
+
+def panels(board: Mapping[str, Any] = BOARD) -> Iterator[Mapping[str, Any]]:
+    for panel in board["panels"]:
+        yield panel
+        yield from panels(panel) if panel.get("panels") else ()
+
+
+def expressions() -> list[str]:
+    """Every expression of the dashboard, and of its variables and annotations."""
+    found = [target["expr"] for panel in panels() for target in panel.get("targets", ())]
+    found += [each["expr"] for each in BOARD["annotations"]["list"]]
+    return [*found, *(each["definition"] for each in BOARD["templating"]["list"] if "definition" in each)]
+
+
+def rules() -> list[tuple[str, str]]:
+    """Name and expression of every alert."""
+    return re.findall(r"- alert: (\w+)\n +expr: (.*)", RULES.read_text(encoding="utf-8"))
+
+
+def names(expression: str) -> set[str]:
+    return set(re.findall(r"\b(?:bartizan|broker|emqx)_\w+", expression))
+
+
+def promtool(*arguments: str | Path) -> None:
+    done = subprocess.run(
+        [require_program("promtool", "prometheus"), *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def value(told: Mapping[str, Metric], name: str, **labels: str) -> float:
+    """Of the one sample that has this name and these labels."""
+    [found] = [
+        sample.value
+        for metric in told.values()
+        for sample in metric.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    ]
+    return found
+
+
+def test_a_client_that_was_let_in_is_counted_under_every_name(told):
+    how = {"listener": "mqtt", "method": "anonymous", "outcome": "allowed"}
+    assert value(told, "bartizan_authentication_seconds_count", **how) == 1
+    assert value(told, "bartizan_authentication_seconds_bucket", le="+Inf", **how) == 1
+    assert 0 < value(told, "bartizan_authentication_seconds_sum", **how) < 5
+    assert value(told, "bartizan_authentications_allowed_total", role="anonymous") == 1
+    for name in (
+        "client_connected",
+        "client_authenticate",
+        "authentication_success",
+        "authentication_success_anonymous",
+    ):
+        assert value(told, f"emqx_{name}") == 1
+    assert value(told, "emqx_authentication_failure") == 0
+
+
+def test_the_record_of_the_start_was_synced_and_timed(told):
+    assert value(told, "bartizan_audit_sync_seconds_count", log="changes") >= 1
+    assert value(told, "bartizan_audit_sync_seconds_sum", log="changes") > 0
+
+
+def test_names_of_other_brokers_are_there_as_the_settings_say():
+    with Broker(settings=("metrics.mosquitto_names=false",)) as broker:
+        text, _ = exposition(broker._running.broker, "")
+    names = {family.name for family in text_string_to_metric_families(text.decode())}
+    assert names
+    assert all(name.startswith("bartizan_") for name in names)
+
+
+def test_every_metric_that_the_dashboard_asks_for_is_exported(series):
+    asked = {name for expression in expressions() for name in names(expression)}
+    assert len(asked) > 30
+    assert asked - series == set()
+
+
+def test_every_metric_that_an_alert_asks_for_is_exported(series):
+    asked = {name for _, expression in rules() for name in names(expression)}
+    assert len(asked) > 15
+    assert asked - series == set()
+
+
+def test_every_label_that_is_asked_for_is_one_of_its_metric(told):
+    told_labels = {label for metric in told.values() for sample in metric.samples for label in sample.labels}
+    # What there is only once something has happened: labels by the broker's own table.
+    told_labels |= {"sink", "url", "outcome", "method", "role", "log"}
+    asked = {
+        label
+        for expression in [*expressions(), *(expression for _, expression in rules())]
+        for matchers in re.findall(r"\{([^}]*)\}", expression)
+        for label in re.findall(r"(\w+)\s*(?:=~|!=|!~|=)", matchers)
+    }
+    assert asked - told_labels - OF_PROMETHEUS == set()
+
+
+def test_panels_do_not_overlap_and_have_numbers_of_their_own():
+    places = [panel["gridPos"] for panel in panels()]
+    taken = [
+        (x, y) for at in places for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])
+    ]
+    assert len(taken) == len(set(taken))
+    assert all(at["x"] + at["w"] <= 24 for at in places)
+    numbers = [panel["id"] for panel in panels()]
+    assert len(numbers) == len(set(numbers))
+
+
+def test_prometheus_takes_the_configuration_and_the_rules():
+    promtool("check", "config", PROMETHEUS / "prometheus.yml")
+    promtool("check", "rules", RULES)
+
+
+def test_every_alert_fires_in_its_case_and_no_other_does():
+    cases = TEST.read_text(encoding="utf-8")
+    assert {name for name, _ in rules()} == set(re.findall(r"- name: (Bartizan\w+)", cases))
+    promtool("test", "rules", TEST)
+
+
+def test_the_expressions_of_the_dashboard_are_promql(tmp_path):
+    asked = [each for each in expressions() if not each.startswith("label_values")]
+    records = [
+        {"record": f"panel:{number}", "expr": each.replace("$__rate_interval", "5m")}
+        for number, each in enumerate(asked)
+    ]
+    file = tmp_path / "dashboard.yml"
+    # JSON is YAML.
+    file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": records}]}))
+    promtool("check", "rules", file)
+
+
+def test_the_verbs_that_an_alert_names_exist():
+    named = set(re.findall(r"bartizan ([a-z]+)", RULES.read_text(encoding="utf-8")))
+    assert named
+    assert named <= {verb.name for verb in VERBS}
