@@ -155,3 +155,31 @@ fn others_keep_what_they_have_and_a_changed_one_what_it_still_may_have() {
         assert!(world.sockets[thief.socket.unwrap()].is_open && world.sockets[press.socket.unwrap()].is_open);
     });
 }
+
+#[test]
+fn who_is_connected_is_counted_by_listener_and_role_whatever_becomes_of_its_roles() {
+    each(|shards, version| {
+        let mut world = World::new(shards, wide(), &[("thief", &["all"]), ("press", &["all", "loud"])]);
+        let mut thief = connected(&mut world, Client::new("t", "thief", version));
+        world.listener = 1;
+        let mut press = connected(&mut world, Client::new("p", "press", version));
+        let roles = |told: &[(&str, u64)]| told.iter().map(|(role, count)| ((*role).to_owned(), *count)).collect();
+        assert_eq!(world.population(), (vec![1, 1], roles(&[("all", 2), ("loud", 1)])));
+        // Another connection of the same client takes over: it is one client.
+        press.connect(&mut world, 0);
+        world.settle();
+        press.read(&mut world);
+        assert_eq!(world.population(), (vec![1, 1], roles(&[("all", 2), ("loud", 1)])));
+        world.set_roles(&[("thief", &["quarantine"]), ("press", &["all"])]);
+        world.settle();
+        assert_eq!(world.population(), (vec![1, 1], roles(&[("all", 1), ("quarantine", 1)])));
+        world.update(&[("thief", None)], &["thief"]);
+        world.settle();
+        assert_eq!(world.population(), (vec![0, 1], roles(&[("all", 1)])));
+        press.drop_connection(&mut world);
+        world.settle();
+        thief.read(&mut world);
+        assert_eq!(world.population(), (vec![0, 0], roles(&[])));
+        assert_eq!(world.total("clients_connected"), 0);
+    });
+}

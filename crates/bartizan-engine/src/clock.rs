@@ -23,7 +23,13 @@ impl Clock {
     /// Now.
     #[must_use]
     pub fn now(&self) -> Time {
-        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.at(Instant::now())
+    }
+
+    /// What it said, or will say, at an instant.
+    #[must_use]
+    pub fn at(&self, instant: Instant) -> Time {
+        let elapsed = u64::try_from(instant.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX);
         Time(self.at_start_ms.saturating_add(elapsed))
     }
 }

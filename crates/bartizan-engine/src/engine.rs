@@ -23,8 +23,8 @@ use crate::identities;
 use crate::listener::{BoundListener, ListenerConfig, ListenerError, bind};
 use crate::mailbox::{Mail, Mailbox};
 use crate::recovery::Recovery;
-use crate::shard::{Shard, Shared, WAKER};
-use crate::store::{self, Space, Store, StoreError, Wake};
+use crate::shard::{Shard, Shared, Timed, WAKER};
+use crate::store::{self, Store, StoreError, Wake};
 use crate::tls::{TlsError, TlsSlot};
 
 /// How long a shard may take to answer a question from outside.
@@ -64,7 +64,7 @@ pub enum EngineError {
 pub(crate) struct Running {
     pub(crate) shared: Arc<Shared>,
     pub(crate) common: Arc<Common>,
-    threads: Vec<JoinHandle<()>>,
+    pub(crate) threads: Vec<JoinHandle<()>>,
     slots: Vec<(String, ListenerConfig, TlsSlot)>,
     bound: Vec<(String, String, &'static str)>,
     pub(crate) identities: Arc<Roster>,
@@ -73,7 +73,7 @@ pub(crate) struct Running {
 
 /// The engine.
 pub struct Engine {
-    config: EngineConfig,
+    pub(crate) config: EngineConfig,
     bell: Bell,
     running: Mutex<Option<Running>>,
     /// What the last run left: its events can still be taken.
@@ -111,7 +111,7 @@ impl Engine {
         })
     }
 
-    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+    pub(crate) fn running(&self) -> MutexGuard<'_, Option<Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -151,6 +151,7 @@ impl Engine {
             store,
             tidy: self.tidy,
             admission: rules.iter().map(|_| Arc::new(Admission::default())).collect(),
+            timed: (0..shards).map(|_| Timed::default()).collect(),
         });
         let common = Arc::new(Common::new(shards));
         if self.config.control {
@@ -301,29 +302,6 @@ impl Engine {
                 .collect();
         listing::truncate(&mut clients, limit);
         clients
-    }
-
-    /// Every counter and gauge by name.
-    #[must_use]
-    pub fn metrics(&self) -> Vec<(&'static str, u64)> {
-        let running = self.running();
-        let Some(running) = running.as_ref() else { return Vec::new() };
-        let mut values = running.common.totals();
-        let retained = running.common.retained();
-        let alive = running.threads.iter().filter(|thread| !thread.is_finished()).count();
-        values.extend([
-            ("retained_messages", retained.store.len() as u64),
-            ("retained_bytes", retained.store.bytes()),
-            ("events_lost", running.shared.events.lost()),
-            ("authentications_pending", running.shared.desk.pending() as u64),
-            ("authentications_recalled", running.shared.desk.recalled()),
-            ("shards", running.threads.len() as u64),
-            ("shards_alive", alive as u64),
-            ("store_full", u64::from(running.shared.store.space() == Space::Full)),
-            ("store_failed", u64::from(running.shared.store.failure().is_some())),
-            ("epoch", running.epoch),
-        ]);
-        values
     }
 
     /// Name, address and transport of every listener.

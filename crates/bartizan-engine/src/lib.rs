@@ -11,8 +11,10 @@
 //! | `admission` | who may connect at all, before TLS costs anything                            |
 //! | `desk`      | questions for the authenticators, their answers                              |
 //! | `successes` | credentials found good a short while ago                                     |
+//! | `metrics`   | every figure by name                                                         |
 //! | `payload`   | checks of payloads: JSON Schema, text, protobuf, Sparkplug                   |
 //! | `events`    | what happened, on its way up to Python; floods told once                     |
+//! | `latency`   | how long things take, in buckets                                             |
 //! | `listener`  | TCP, TLS, WebSocket, PROXY, Unix as stacked byte streams                     |
 //! | `tls`       | certificates, keys, CRLs; swapped in place                                   |
 //! | `recovery`  | a start: what the store holds goes back to its shards                        |
@@ -29,8 +31,10 @@ pub mod driver;
 pub mod engine;
 pub mod events;
 pub mod identities;
+pub mod latency;
 pub mod listener;
 pub mod mailbox;
+pub mod metrics;
 pub mod payload;
 pub mod recovery;
 pub mod shard;

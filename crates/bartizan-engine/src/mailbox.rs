@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
+use std::time::Instant;
 
 use bartizan_core::server::activity::Activity;
 use bartizan_core::server::apply::{Change, Revocations};
@@ -24,8 +25,8 @@ use crate::listener::Transport;
 
 /// One thing for a shard.
 pub enum Mail {
-    /// From another shard, in its order, and what it weighs.
-    Forwards(Vec<Forward>, usize),
+    /// From another shard, in its order, and what it weighs; and since when it is under way, if that is timed.
+    Forwards(Vec<Forward>, usize, Option<Instant>),
     /// A connection whose Session lives here, with the octets already read from it.
     Adopt(Box<Adoption>, Box<Transport>, Option<Place>, Vec<u8>),
     /// The authenticators have answered.
@@ -93,10 +94,10 @@ impl Mailbox {
     }
 
     /// Puts in what another shard forwards.
-    pub fn forward(&self, forwards: Vec<Forward>) {
+    pub fn forward(&self, forwards: Vec<Forward>, since: Option<Instant>) {
         let bytes = forwards.iter().map(Forward::weight_bytes).sum();
         self.bytes.fetch_add(bytes, Ordering::SeqCst);
-        self.send(Mail::Forwards(forwards, bytes));
+        self.send(Mail::Forwards(forwards, bytes, since));
     }
 
     /// Forwards of this weight have been handled. True when a shard waits for that.

@@ -77,7 +77,7 @@ impl Recovery {
         }
         for (shard, forwards) in fx.forwards.take() {
             if let Some(mailbox) = shared.mailboxes.get(shard) {
-                mailbox.forward(forwards);
+                mailbox.forward(forwards, None);
             }
         }
         if shared.events.push(fx.events.drain(..)) {

@@ -72,7 +72,7 @@ fn starter() {
     engine.start(image, b"[]", Schedule::default()).unwrap();
     let seconds = start.elapsed().as_secs_f64();
     let metrics = engine.metrics();
-    let of = |name: &str| metrics.iter().find(|(known, _)| *known == name).unwrap().1;
+    let of = |name: &str| metrics[name];
     let (sessions, queued) = (of("sessions"), of("queued_messages"));
     // The checkpoint at a start holds what the log said until it is done.
     std::thread::sleep(std::time::Duration::from_secs(5));

@@ -103,8 +103,7 @@ impl Engine {
     }
 
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let values: BTreeMap<&'static str, u64> = self.inner.metrics().into_iter().collect();
-        json(py, &values)
+        json(py, &self.inner.metrics())
     }
 
     fn listeners<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {

@@ -12,32 +12,12 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from bartizan.api.metric_names import NOT_IN_NAMES, emqx, mosquitto
+from bartizan.api.engine_metrics import told_by_engine
+from bartizan.api.metric_names import emqx, mosquitto
 from bartizan.broker.app import Broker, State
 from bartizan.broker.certificates import expiries
 from bartizan.broker.chores import installed_version
 from bartizan.config.danger import dangers
-
-GAUGES_OF_OURS = frozenset(
-    {
-        "clients_connected",
-        "sessions",
-        "clients_disconnected",
-        "subscriptions",
-        "shared_subscriptions",
-        "queued_messages",
-        "queued_bytes",
-        "retained_messages",
-        "retained_bytes",
-        "authentications_pending",
-        "shards",
-        "shards_alive",
-        "store_full",
-        "store_failed",
-        "epoch",
-    }
-)
-"""Counters of the engine that go down as well as up; every other one only grows."""
 
 
 class BrokerCollector(Collector):
@@ -53,23 +33,9 @@ class BrokerCollector(Collector):
             yield from mosquitto(self._broker)
         if names.emqx_names:
             yield from emqx(self._broker)
-        yield from self._engine()
+        yield from told_by_engine(self._broker.engine.metrics())
         yield from self._measured()
         yield from self._posture()
-
-    def _engine(self) -> Iterator[Metric]:
-        limits = CounterMetricFamily("bartizan_limits_met", "Limits met.", labels=["limit"])
-        for counter, value in sorted(self._broker.engine.metrics().items()):
-            kind, _, limit = counter.partition("/")
-            if kind == "limits_met":
-                limits.add_metric([limit], value)
-                continue
-            name = f"bartizan_{NOT_IN_NAMES.sub('_', counter)}"
-            if counter in GAUGES_OF_OURS:
-                yield GaugeMetricFamily(name, f"Engine: {counter.replace('_', ' ')}.", value=value)
-            else:
-                yield CounterMetricFamily(name, f"Engine: {counter.replace('_', ' ')}.", value=value)
-        yield limits
 
     def _measured(self) -> Iterator[Metric]:
         figures = self._broker.figures

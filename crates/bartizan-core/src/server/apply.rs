@@ -179,6 +179,9 @@ impl Server {
             session.grants = Arc::clone(&grants);
         }
         if let Some(open) = connection.and_then(|key| self.connections.get_mut(key)).and_then(|c| c.open_mut()) {
+            if open.principal.roles != principal.roles {
+                self.common.population().change(&open.principal.roles, &principal.roles);
+            }
             open.principal = principal;
             open.root_len = grants.root_len();
             open.grants = grants;

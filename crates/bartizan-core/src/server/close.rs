@@ -134,11 +134,13 @@ impl Server {
         let subject = self.subject_of(key);
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Phase::Open(open) = std::mem::replace(&mut connection.phase, Phase::Closed) else { return };
+        let listener = connection.peer.listener;
         fx.closed.push(Closed { connection: key, by_client: by == "client" });
         let what = What::Disconnected { reason, by, why: why.to_owned() };
         fx.events.push(crate::event::Event::new(now, subject, what));
         self.common.release_connection(&open.principal.id);
         self.common.release_tenants_connection(&open.publisher.client_id);
+        self.common.population().leave(listener, &open.principal.roles);
         self.counters().clients_connected.sub(1);
         let session = open.session;
         self.detach(*open, fate, now, fx);

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use super::command::CommandLane;
 use super::met::LimitsMet;
+use super::population::Population;
 use super::tenants::TenantUses;
 use crate::message::Message;
 use crate::topic::{Interest, RetainedStore};
@@ -19,6 +20,7 @@ pub struct Common {
     limits_met: Vec<LimitsMet>,
     retained: RwLock<Retained>,
     connections: Mutex<HashMap<Arc<str>, u64>>,
+    population: Mutex<Population>,
     tenants: Mutex<TenantUses>,
     commands: CommandLane,
 }
@@ -42,6 +44,7 @@ impl Common {
             limits_met: (0..shards).map(|_| LimitsMet::default()).collect(),
             retained: RwLock::default(),
             connections: Mutex::default(),
+            population: Mutex::default(),
             tenants: Mutex::default(),
             commands: CommandLane::default(),
         }
@@ -105,6 +108,11 @@ impl Common {
 
     fn connections(&self) -> MutexGuard<'_, HashMap<Arc<str>, u64>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who is connected, counted.
+    pub fn population(&self) -> MutexGuard<'_, Population> {
+        self.population.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn tenant_uses(&self) -> MutexGuard<'_, TenantUses> {

@@ -32,6 +32,8 @@
 //! | `forwards`     | what waits to be told to other shards                                  |
 //! | `shared`       | what clients have in common, kept once                                 |
 //! | `listing`      | who is connected                                                       |
+//! | `population`   | how many by each listener, and in each role                            |
+//! | `timed`        | what the engine needs in order to time a shard                         |
 //! | `observe`      | decisions watched: uses, denials, a staged policy, what is learned     |
 //! | `observations` | what was observed, in bounded tables                                   |
 //! | `activity`     | what identities do: how much they send, counted by connection          |
@@ -67,6 +69,7 @@ pub mod observe;
 mod observe_contract;
 pub mod open;
 mod own;
+pub mod population;
 pub mod pressure;
 pub mod publish;
 pub mod reauth;
@@ -81,6 +84,7 @@ pub mod rules;
 mod shared;
 pub mod subscribe;
 mod tenants;
+pub mod timed;
 pub mod timers;
 pub mod update;
 mod window;

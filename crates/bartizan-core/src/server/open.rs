@@ -238,6 +238,7 @@ impl Server {
             self.timers.set(now.plus_ms(u64::from(open.keep_alive_s) * 1500), Timer::KeepAlive(key));
         }
         if let Some(connection) = self.connections.get_mut(key) {
+            self.common.population().join(connection.peer.listener, &open.principal.roles);
             connection.phase = Phase::Open(Box::new(open));
         }
         self.set_auth_timer(key);

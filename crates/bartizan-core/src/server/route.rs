@@ -238,6 +238,11 @@ impl LastRoute {
         self.unkept
     }
 
+    /// The topic of the last message whose route is kept; empty where there was none.
+    pub(crate) fn topic(&self) -> &str {
+        &self.topic
+    }
+
     /// Takes the route out, if it is this topic's and nothing changed for it.
     fn take(&mut self, topic: &TopicName<'_>, index: &SubscriptionIndex<Receiver, Part>) -> Option<Arc<Route>> {
         if self.topic == topic.as_str() && index.holds(topic, &mut self.stamp) { self.route.take() } else { None }

@@ -510,6 +510,14 @@ impl World {
         self.common.totals().into_iter().find(|(known, _)| *known == name).map(|(_, value)| value).unwrap()
     }
 
+    /// Clients by listener, and by role in order of name.
+    pub fn population(&self) -> (Vec<u64>, Vec<(String, u64)>) {
+        let population = self.common.population();
+        let mut roles: Vec<_> = population.by_role().map(|(role, count)| (role.to_string(), count)).collect();
+        roles.sort();
+        (population.by_listener().to_vec(), roles)
+    }
+
     /// True when some shard says that it may have a Subscription for this topic.
     pub fn is_interested(&self, topic: &str) -> bool {
         let name = TopicName::parse(topic).unwrap();

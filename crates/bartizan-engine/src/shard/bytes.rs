@@ -113,6 +113,7 @@ impl Shard {
             driver.pending.extend_from_slice(fresh);
             self.handle_pending(key, connection, now);
         }
+        self.time_publishes(connection, now);
     }
 
     fn handle_pending(&mut self, key: DriverKey, connection: ConnectionKey, now: Time) {

@@ -18,7 +18,8 @@ impl Shard {
             let Some(mail) = self.mailbox().receive() else { return };
             handled += 1;
             match mail {
-                Mail::Forwards(forwards, bytes) => {
+                Mail::Forwards(forwards, bytes, since) => {
+                    self.timing.follow(since);
                     handled += forwards.iter().map(Forward::messages).sum::<usize>();
                     self.forwarded(forwards, bytes, now);
                 }
@@ -63,7 +64,7 @@ impl Shard {
 
     fn open_mail(&mut self, mail: Mail, now: Time) {
         match mail {
-            Mail::Forwards(forwards, bytes) => self.forwarded(forwards, bytes, now),
+            Mail::Forwards(forwards, bytes, _) => self.forwarded(forwards, bytes, now),
             Mail::Adopt(adoption, transport, place, pending) => {
                 self.adopt(*adoption, *transport, place, pending, now);
             }

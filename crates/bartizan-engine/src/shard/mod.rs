@@ -7,6 +7,7 @@
 //! | `bytes`   | reading into one shared buffer, writing once per round, lingering      |
 //! | `perform` | what core wants done                                                   |
 //! | `mail`    | what comes from outside the thread                                     |
+//! | `timing`  | how long a PUBLISH takes, and a decision                               |
 //!
 //! Edge-triggered and registered once: a connection that has more to read than its share of a
 //! round stays in `ready` and is looked at in the next one without asking the kernel.
@@ -15,12 +16,13 @@ mod accept;
 mod bytes;
 mod mail;
 mod perform;
+mod timing;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bartizan_core::message::Time;
 use bartizan_core::server::{Deferred, Effects, ListenerRules, Server};
@@ -36,6 +38,8 @@ use crate::events::{Bell, Events, Floods};
 use crate::listener::BoundListener;
 use crate::mailbox::Mailbox;
 use crate::store::{Space, Store, Ticket};
+pub use timing::Timed;
+use timing::Timing;
 
 /// The waker's token; listeners follow.
 pub const WAKER: Token = Token(0);
@@ -68,6 +72,8 @@ pub struct Shared {
     pub tidy: fn(),
     /// Admission by listener.
     pub admission: Vec<Arc<Admission>>,
+    /// What each shard has timed.
+    pub timed: Vec<Timed>,
 }
 
 /// One reactor.
@@ -97,6 +103,7 @@ pub struct Shard {
     shaking: VecDeque<DriverKey>,
     store_failed: bool,
     is_running: bool,
+    timing: Timing,
 }
 
 impl Shard {
@@ -141,6 +148,7 @@ impl Shard {
             shaking: VecDeque::new(),
             store_failed: false,
             is_running: true,
+            timing: Timing::new(),
             shared,
         })
     }
@@ -156,7 +164,9 @@ impl Shard {
                 Err(_) => return,
             }
             self.mailbox.awake();
-            let now = self.shared.clock.now();
+            let began = Instant::now();
+            let now = self.shared.clock.at(began);
+            self.begin_timing(began);
             self.mark_ready(&ready);
             self.round(now);
         }
@@ -196,6 +206,7 @@ impl Shard {
                 break;
             }
         }
+        self.end_timing();
         self.tell(now);
     }
 

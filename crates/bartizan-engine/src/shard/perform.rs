@@ -88,7 +88,7 @@ impl Shard {
             if shard == self.lane {
                 own = batch;
             } else if let Some(mailbox) = self.shared.mailboxes.get(shard) {
-                mailbox.forward(batch);
+                mailbox.forward(batch, self.timing.followed());
             }
         }
         for forward in own {

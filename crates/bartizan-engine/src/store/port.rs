@@ -15,6 +15,7 @@ pub use bartizan_core::durable::{
 };
 
 use super::config::Durability;
+use crate::latency::Latency;
 
 /// Called with a lane whenever its `committed` or the store's `space` may have changed.
 /// It runs on a thread of the store and must not block: write an eventfd, wake a poll.
@@ -206,6 +207,11 @@ pub trait Store: Send + Sync {
 
     /// Answers that have come for a lane.
     fn take_fetched(&self, lane: usize) -> Vec<Fetched>;
+
+    /// How long the disk took for each sync that acknowledgements wait for; none where there is no disk.
+    fn syncs(&self) -> Option<&Latency> {
+        None
+    }
 
     /// Commits what was submitted and stops. Later batches are never committed.
     fn close(&self);

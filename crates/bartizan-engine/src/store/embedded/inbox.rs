@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::record::batch_bytes_max;
+use crate::latency::Latency;
 use crate::store::answers::Answers;
 use crate::store::port::{Committed, Fetch, Fetched, Mutation, Promise, Space, StoreError, Ticket, Wake};
 
@@ -55,6 +56,8 @@ pub struct Inbox {
     has_failed: AtomicBool,
     failure: Mutex<Option<StoreError>>,
     wake: Wake,
+    /// How long syncs of the log took: written by its thread.
+    pub syncs: Latency,
 }
 
 impl Inbox {
@@ -72,6 +75,7 @@ impl Inbox {
             has_failed: AtomicBool::new(false),
             failure: Mutex::new(None),
             wake,
+            syncs: Latency::default(),
         }
     }
 

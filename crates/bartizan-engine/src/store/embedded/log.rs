@@ -263,7 +263,9 @@ impl Log {
         self.sync_by = None;
         if std::mem::take(&mut self.is_unsynced) {
             // Never tried again: after a failed sync the kernel may have dropped the pages.
+            let began = Instant::now();
             self.segment.sync().map_err(|error| failed("sync", &self.segment.path, error))?;
+            self.inbox.syncs.add(began.elapsed());
             self.synced_group = self.next_group - 1;
         }
         Ok(())

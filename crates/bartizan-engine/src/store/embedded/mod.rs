@@ -60,6 +60,7 @@ use super::config::{Durability, SEGMENT_BYTES_MIN, StoreConfig};
 use super::port::{
     Committed, Fetch, Fetched, Loaded, Mutation, Promise, Space, Store, StoreError, StoreInfo, Ticket, Wake,
 };
+use crate::latency::Latency;
 
 const INDEX: &str = "index.redb";
 const LOCK: &str = "lock";
@@ -273,6 +274,10 @@ impl Store for EmbeddedStore {
 
     fn take_fetched(&self, lane: usize) -> Vec<Fetched> {
         self.inbox.answers().take(lane)
+    }
+
+    fn syncs(&self) -> Option<&Latency> {
+        Some(&self.inbox.syncs)
     }
 
     fn close(&self) {
