@@ -15,7 +15,7 @@ from bartizan.api.metrics import exposition
 from bartizan.cli.app import VERBS
 from bartizan.testing import Broker
 from tests.conformance.packets import v311
-from tests.conformance.received import Connack
+from tests.conformance.received import Connack, Puback, Publish, Suback
 from tests.conformance.wire import Wire, tcp
 from tests.docs.markdown import ROOT
 from tests.left_out import require_program
@@ -25,17 +25,27 @@ RULES = PROMETHEUS / "bartizan.rules.yml"
 TEST = PROMETHEUS / "bartizan.rules.test.yml"
 BOARD = json.loads((ROOT / "deploy/grafana/bartizan.json").read_text(encoding="utf-8"))
 SUFFIXES: Mapping[str, Sequence[str]] = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
+TOPIC = "data/chicago/hall-1/press-01/temperature"
+PUBLISHED = 3
 OF_PROMETHEUS = {"instance", "job", "le", "by", "alertname"}
 
 
 @pytest.fixture(scope="module")
-def told() -> Mapping[str, Metric]:
-    """Every metric of a broker to which somebody has connected."""
-    with Broker(settings=("metrics.emqx_names=true",), danger_anonymous="a test", danger_plaintext="a test") as broker:
+def told(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Metric]:
+    """Every metric of a broker to which somebody is connected, who gets what it publishes."""
+    root = tmp_path_factory.mktemp("told") / "data"
+    with Broker(settings=("metrics.emqx_names=true",), danger_plaintext="a test", directory=root) as broker:
+        press = broker.enrol("press-01", role=["press", "dashboard"], password=True, site="chicago")
         with Wire(tcp(broker.host, broker.port), dialect=v311) as wire:
-            wire.send(v311.connect("nobody"))
-            wire.expect(Connack)
-        text, _ = exposition(broker._running.broker, "")
+            wire.send(v311.connect("press-01", username="press-01", password=str(press.password).encode()))
+            wire.expect(Connack, reason=0)
+            wire.send(v311.subscribe(1, TOPIC))
+            wire.expect(Suback, reasons=(0,))
+            for number in range(1, PUBLISHED + 1):
+                wire.send(v311.publish(TOPIC, b"71.5", qos=1, pid=number))
+                wire.expect(Publish)
+                wire.expect(Puback, pid=number)
+            text, _ = exposition(broker._running.broker, "")
     return {family.name: family for family in text_string_to_metric_families(text.decode())}
 
 
@@ -86,19 +96,26 @@ def value(told: Mapping[str, Metric], name: str, **labels: str) -> float:
 
 
 def test_a_client_that_was_let_in_is_counted_under_every_name(told):
-    how = {"listener": "mqtt", "method": "anonymous", "outcome": "allowed"}
+    how = {"listener": "mqtt", "method": "password", "outcome": "allowed"}
     assert value(told, "bartizan_authentication_seconds_count", **how) == 1
     assert value(told, "bartizan_authentication_seconds_bucket", le="+Inf", **how) == 1
     assert 0 < value(told, "bartizan_authentication_seconds_sum", **how) < 5
-    assert value(told, "bartizan_authentications_allowed_total", role="anonymous") == 1
-    for name in (
-        "client_connected",
-        "client_authenticate",
-        "authentication_success",
-        "authentication_success_anonymous",
-    ):
+    assert value(told, "bartizan_listener_clients_connected", listener="mqtt") == 1
+    for role in ("press", "dashboard"):
+        assert value(told, "bartizan_authentications_allowed_total", role=role) == 1
+        assert value(told, "bartizan_role_clients_connected", role=role) == 1
+    for name in ("client_connected", "client_authenticate", "authentication_success", "live_connections_count"):
         assert value(told, f"emqx_{name}") == 1
     assert value(told, "emqx_authentication_failure") == 0
+    assert value(told, "emqx_messages_received") == PUBLISHED
+
+
+def test_a_message_through_the_broker_is_timed(told):
+    # The first one is, and one in 64 of those behind it.
+    assert value(told, "bartizan_publish_delivery_seconds_count") == 1
+    assert 0 < value(told, "bartizan_publish_delivery_seconds_sum") < 5
+    assert value(told, "bartizan_store_sync_seconds_count") >= 1
+    assert value(told, "bartizan_store_sync_seconds_sum") > 0
 
 
 def test_the_record_of_the_start_was_synced_and_timed(told):

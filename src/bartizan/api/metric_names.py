@@ -80,13 +80,10 @@ def emqx(broker: Broker) -> Iterator[Metric]:
 def _authentications(broker: Broker, recalled: int) -> Mapping[str, float]:
     figures = broker.figures
     allowed = figures.authentications_of("allowed") + recalled
-    anonymous = figures.authentications_of("allowed", "anonymous")
     failed = figures.authentications_of("refused") + figures.authentications_of("unavailable")
     return {
         "client_authenticate": allowed + failed,
-        "client_auth_anonymous": anonymous,
         "authentication_success": allowed,
-        "authentication_success_anonymous": anonymous,
         "authentication_failure": failed,
     }
 

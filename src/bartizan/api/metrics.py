@@ -33,6 +33,10 @@ class BrokerCollector(Collector):
             yield from mosquitto(self._broker)
         if names.emqx_names:
             yield from emqx(self._broker)
+        yield from self.own()
+
+    def own(self) -> Iterator[Metric]:
+        """Those under Bartizan's own names."""
         yield from told_by_engine(self._broker.engine.metrics())
         yield from self._measured()
         yield from self._posture()

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bartizan.api.app import control, monitoring
 from bartizan.api.lazy import Below, Lazy
+from bartizan.api.metrics_sent import metrics_sent
 from bartizan.api.socket import BACKLOG, FILE, bind_private
 from bartizan.api.tls import Certificate
 from bartizan.broker.addresses import bound_socket
@@ -65,6 +66,7 @@ class ControlServer:
                 await stack.enter_async_context(_Serving(on_port, self._doors.api, certificate.context))
                 renewing = asyncio.create_task(self._renew(certificate))
                 stack.callback(renewing.cancel)
+            await stack.enter_async_context(metrics_sent(self._broker))
             self._stack = stack.pop_all()
         return self
 

@@ -49,6 +49,7 @@ LEVELS: Mapping[str, Level] = {
     "response": "warning",
     "detection_behind": "warning",
     "audit_sink_unavailable": "warning",
+    "metrics_not_sent": "warning",
     "store_failed": "error",
 }
 """The severity of each kind of event; `info` for the rest."""

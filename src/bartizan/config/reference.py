@@ -17,7 +17,7 @@ from bartizan.config.detect import DetectSettings
 from bartizan.config.dynsec import DynsecSettings
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Listener
-from bartizan.config.metrics import MetricsSettings
+from bartizan.config.metrics import MetricsSettings, OtlpMetrics
 from bartizan.config.respond import Alert, Playbook
 from bartizan.config.schema import BrokerSettings, HttpSettings, LogSettings, PolicySettings, StoreSettings
 
@@ -55,6 +55,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     *((f'[audit.sinks.NAME] kind = "{kind}"', model) for kind, model in SINK_KINDS.items()),
     ("[http]", HttpSettings),
     ("[metrics]", MetricsSettings),
+    ("[metrics.otlp]", OtlpMetrics),
     ("[log]", LogSettings),
 )
 

@@ -1,0 +1,128 @@
+"""Figures to an OpenTelemetry collector: sent while a broker runs and at its end; one that fails is told of once."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from bartizan.config.load import load_settings
+from bartizan.errors import ConfigurationError
+
+
+@dataclass
+class Collector:
+    """A collector that keeps what is sent to it."""
+
+    url: str
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    status: int = 200
+    refused: int = 0
+
+    def named(self) -> dict[str, dict[str, Any]]:
+        """The metrics of the last request, by name."""
+        return {
+            metric["name"]: metric
+            for resource in self.requests[-1]["resourceMetrics"]
+            for scope in resource["scopeMetrics"]
+            for metric in scope["metrics"]
+        }
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if found.status == 200:
+                found.headers.append({key.lower(): value for key, value in self.headers.items()})
+                found.requests.append(json.loads(body))
+            else:
+                found.refused += 1
+            self.send_response(found.status)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        # pyrefly: ignore[missing-override-decorator]
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  as the base class has it
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        found = Collector(f"http://127.0.0.1:{server.server_address[1]}/v1/metrics")
+        yield found
+        server.shutdown()
+
+
+def until(holds: Callable[[], object], within_s: float = 20.0) -> None:
+    ends = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+def settings(collector: Collector) -> list[str]:
+    told = {"metrics_url": collector.url, "danger_plaintext_metrics": "a test", "interval_s": "1"}
+    return [word for key, value in told.items() for word in ("--set", f"metrics.otlp.{key}={value}")]
+
+
+def test_a_collector_gets_the_figures_and_the_last_ones(up, collector, tmp_path):
+    token = tmp_path / "headers"
+    token.write_text("Authorization: Bearer abc\n")
+    token.chmod(0o600)
+    running = up(*settings(collector), "--set", f"metrics.otlp.headers_file={token}")
+    until(lambda: collector.requests)
+    assert collector.headers[0]["authorization"] == "Bearer abc"
+    attributes = collector.requests[0]["resourceMetrics"][0]["resource"]["attributes"]
+    assert {"key": "service.name", "value": {"stringValue": "bartizan"}} in attributes
+    metrics = collector.named()
+    assert all(name.startswith("bartizan_") for name in metrics)
+    assert metrics["bartizan_ready"]["gauge"]["dataPoints"][0]["asDouble"] == 1
+    assert metrics["bartizan_connects_accepted"]["sum"]["isMonotonic"]
+    changes = [{"key": "log", "value": {"stringValue": "changes"}}]
+    points = metrics["bartizan_audit_sync_seconds"]["histogram"]["dataPoints"]
+    [synced] = [point for point in points if point["attributes"] == changes]
+    assert int(synced["count"]) == sum(map(int, synced["bucketCounts"])) >= 1
+    assert len(synced["bucketCounts"]) == len(synced["explicitBounds"]) + 1
+    assert int(synced["startTimeUnixNano"]) < int(synced["timeUnixNano"])
+    before = len(collector.requests)
+    assert running.stop() == 0
+    assert len(collector.requests) > before
+
+
+def test_a_collector_that_fails_is_told_of_once_and_when_it_is_over(up, collector):
+    collector.status = 503
+    running = up(*settings(collector))
+    until(lambda: collector.refused >= 2)
+    assert running.wait_for("metrics_not_sent")["reason"] == "it answered 503"
+    assert sum(event["event"] == "metrics_not_sent" for event in running.log()) == 1
+    collector.status = 200
+    running.wait_for("metrics_sent")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('metrics_url = "http://otel.example/v1/metrics"', "danger_plaintext_metrics"),
+        ('metrics_url = "otel.example:4318"', "no URL"),
+        ('metrics_url = "https://otel.example/v1/metrics"\ninterval_s = 0.1', "interval_s"),
+    ],
+)
+def test_a_collector_that_cannot_be_meant_is_refused(tmp_path, text, says):
+    file = tmp_path / "bartizan.toml"
+    file.write_text(f"[metrics.otlp]\n{text}\n")
+    with pytest.raises(ConfigurationError, match=says):
+        load_settings(file)
+
+
+def test_paths_are_relative_to_the_configuration(tmp_path):
+    file = tmp_path / "bartizan.toml"
+    file.write_text('[metrics.otlp]\nmetrics_url = "https://otel.example/v1/metrics"\nca_file = "ca.pem"\n')
+    otlp = load_settings(file).metrics.otlp
+    assert otlp is not None
+    assert otlp.ca_file == tmp_path / "ca.pem"
