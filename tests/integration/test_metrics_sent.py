@@ -1,4 +1,4 @@
-"""Figures to an OpenTelemetry collector: sent while a broker runs and at its end; one that fails is told of once."""
+"""Figures, and spans of requests, to an OpenTelemetry collector: sent while a broker runs and at its end; one that fails is told of once."""
 
 import json
 import threading
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx2
 import pytest
 
 from bartizan.config.load import load_settings
@@ -105,11 +106,33 @@ def test_a_collector_that_fails_is_told_of_once_and_when_it_is_over(up, collecto
     running.wait_for("metrics_sent")
 
 
+def test_what_an_operator_asks_for_is_a_span_in_its_trace(up, collector):
+    told = {"traces_url": collector.url, "danger_plaintext_traces": "a test", "interval_s": "1"}
+    running = up(*(word for key, value in told.items() for word in ("--set", f"traces.{key}={value}")))
+    transport = httpx2.HTTPTransport(uds=str(running.data / "control.sock"))
+    with httpx2.Client(transport=transport, base_url="http://control") as client:
+        place = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
+        assert client.post("/v1/reload?secret=word", headers=place).status_code == 200
+        for strangers in ("/metrics", "/health/live", "/v1/nothing"):
+            client.get(strangers)
+    until(lambda: collector.requests)
+    assert running.stop() == 0
+    [resource] = collector.requests[0]["resourceSpans"]
+    spans = {span["name"]: span for each in resource["scopeSpans"] for span in each["spans"]}
+    assert spans.keys() == {"POST /v1/reload"}
+    span = spans["POST /v1/reload"]
+    assert (span["traceId"], span["parentSpanId"], span["kind"]) == ("a" * 32, "b" * 16, 2)
+    assert int(span["startTimeUnixNano"]) < int(span["endTimeUnixNano"])
+    assert {"key": "http.response.status_code", "value": {"intValue": "200"}} in span["attributes"]
+    assert "secret" not in json.dumps(collector.requests)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ('metrics_url = "http://otel.example/v1/metrics"', "danger_plaintext_metrics"),
         ('metrics_url = "otel.example:4318"', "no URL"),
+        ('metrics_url = "https://me:word@otel.example/v1/metrics"', "headers_file"),
         ('metrics_url = "https://otel.example/v1/metrics"\ninterval_s = 0.1', "interval_s"),
     ],
 )

@@ -163,7 +163,9 @@ fn who_is_connected_is_counted_by_listener_and_role_whatever_becomes_of_its_role
         let mut thief = connected(&mut world, Client::new("t", "thief", version));
         world.listener = 1;
         let mut press = connected(&mut world, Client::new("p", "press", version));
-        let roles = |told: &[(&str, u64)]| told.iter().map(|(role, count)| ((*role).to_owned(), *count)).collect();
+        let roles = |told: &[(&str, u64)]| -> Vec<(String, u64)> {
+            told.iter().map(|(role, count)| ((*role).to_owned(), *count)).collect()
+        };
         assert_eq!(world.population(), (vec![1, 1], roles(&[("all", 2), ("loud", 1)])));
         // Another connection of the same client takes over: it is one client.
         press.connect(&mut world, 0);

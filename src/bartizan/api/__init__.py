@@ -7,6 +7,7 @@ watching     what is observed of decisions, staged and learned from
 asking       who asks at the control socket; bodies, what requests carry there; disconnecting, on record first
 metrics      counters, risks and expiries in Prometheus' form; engine_metrics, those that the engine counts
 metric_names what other brokers call them; metrics_sent, to an OpenTelemetry collector; otlp, in its form
+spans        what operators ask for, for that collector
 serve        the Unix socket in the data directory (0600); loopback TCP for `[http]`, TLS for `[api]`
 socket       a Unix socket at a path of any length
 lazy, tls    the API is loaded when it is asked; its certificate

@@ -17,8 +17,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bartizan.api.app import control, monitoring
 from bartizan.api.lazy import Below, Lazy
-from bartizan.api.metrics_sent import metrics_sent
+from bartizan.api.metrics_sent import metrics_sent, spans_sent
 from bartizan.api.socket import BACKLOG, FILE, bind_private
+from bartizan.api.spans import Spans
 from bartizan.api.tls import Certificate
 from bartizan.broker.addresses import bound_socket
 from bartizan.broker.app import Broker
@@ -50,23 +51,25 @@ class ControlServer:
         self._doors = doors
         self._stack = AsyncExitStack()
         self._house: House | None = None
+        self._spans = None if broker.settings.traces is None else Spans()
 
     async def __aenter__(self) -> Self:
         root = self._broker.data.root
         async with AsyncExitStack() as stack:
             listening = bind_private(root)
             stack.callback((root / FILE).unlink, missing_ok=True)
-            on_socket = Below(Lazy(self._for_socket), control(self._broker))
+            on_socket = self._traced(Below(Lazy(self._for_socket), control(self._broker)))
             await stack.enter_async_context(_Serving(on_socket, listening))
             if self._doors.monitoring is not None:
                 await stack.enter_async_context(_Serving(monitoring(self._broker), self._doors.monitoring))
             if self._doors.api is not None:
                 certificate = Certificate(self._broker.settings.api, self._broker.data)
-                on_port = Below(Lazy(self._for_tls))
+                on_port = self._traced(Below(Lazy(self._for_tls)))
                 await stack.enter_async_context(_Serving(on_port, self._doors.api, certificate.context))
                 renewing = asyncio.create_task(self._renew(certificate))
                 stack.callback(renewing.cancel)
             await stack.enter_async_context(metrics_sent(self._broker))
+            await stack.enter_async_context(spans_sent(self._broker, self._spans))
             self._stack = stack.pop_all()
         return self
 
@@ -74,6 +77,9 @@ class ControlServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+
+    def _traced(self, app: ASGIApp) -> ASGIApp:
+        return app if self._spans is None else self._spans.around(app)
 
     # What the API is built with is loaded when somebody asks for it (`lazy`).
 

@@ -67,9 +67,8 @@ class State(StrEnum):
 class Broker:
     """One broker: `async with Broker(...) as broker: await broker.run()`.
 
-    Entering checks everything, then binds everything, or raises with nothing left behind. The caller
-    keeps `store` and `journal`; the broker opens and closes the rest. `authenticators` and `detectors` are
-    asked beside the built-in ones.
+    Entering checks everything, then binds everything, or raises with nothing left behind. The caller keeps `store` and
+    `journal`; the broker opens and closes the rest. `authenticators` and `detectors` are asked beside the built-in ones.
     """
 
     engine: EnginePort

@@ -50,6 +50,7 @@ LEVELS: Mapping[str, Level] = {
     "detection_behind": "warning",
     "audit_sink_unavailable": "warning",
     "metrics_not_sent": "warning",
+    "traces_not_sent": "warning",
     "store_failed": "error",
 }
 """The severity of each kind of event; `info` for the rest."""

@@ -32,12 +32,13 @@ EFFECTS = {
     "danger_plaintext_alert": "findings are told without TLS: everyone on the way can read them",
     "danger_plaintext_sink": "the record is sent without TLS: everyone on the way reads it, and can leave some out",
     "danger_plaintext_metrics": "figures are sent without TLS: everyone on the way reads them",
+    "danger_plaintext_traces": "spans of requests are sent without TLS: everyone on the way reads what was asked",
     "danger_stale_crl": "certificates are accepted though their CRL is missing or out of date: they may be revoked",
     "danger_public_http": "metrics and health can be read without login from other machines",
 }
 """One line of effect for each `danger_*` key of the schema; a test keeps it complete."""
 
-ASKED_AT = ("jwks_url", "introspection_url", "webhook_url", "ldap_url", "logs_url", "metrics_url")
+ASKED_AT = ("jwks_url", "introspection_url", "webhook_url", "ldap_url", "logs_url", "metrics_url", "traces_url")
 """The keys of authenticators, of sinks, and of collectors, that say whom they ask."""
 
 
@@ -54,6 +55,7 @@ def _dangers(settings: Settings) -> Iterator[Danger]:
         *((f"authenticators.{name}", kind) for name, kind in sorted(settings.authenticators.items())),
         *((f"audit.sinks.{name}", kind) for name, kind in sorted(settings.audit.sinks.items())),
         ("metrics.otlp", settings.metrics.otlp),
+        ("traces", settings.traces),
     ]
     asked = [
         (path, next((url for key in ASKED_AT if (url := getattr(kind, key, None))), ""), kind)

@@ -16,7 +16,7 @@ from bartizan.config.authenticators import KINDS
 from bartizan.config.explain import explain
 from bartizan.config.files import read_file
 from bartizan.config.locate import line_of
-from bartizan.config.metrics import OtlpMetrics
+from bartizan.config.metrics import OtlpMetrics, OtlpTraces
 from bartizan.config.respond import Alert
 from bartizan.config.schema import DEFAULT_LISTENERS, Settings
 from bartizan.errors import ConfigurationError
@@ -139,7 +139,7 @@ def _resolve(raw: dict[str, Any], base: Path) -> None:
         kind = SINK_KINDS.get(str(table.get("kind"))) if isinstance(table, dict) else None
         tables.append((table, getattr(kind, "PATHS", ())))
     metrics = raw["metrics"] if isinstance(raw.get("metrics"), dict) else {}
-    tables.append((metrics.get("otlp"), OtlpMetrics.PATHS))
+    tables += [(metrics.get("otlp"), OtlpMetrics.PATHS), (raw.get("traces"), OtlpTraces.PATHS)]
     for table, keys in tables:
         for key in keys if isinstance(table, dict) else ():
             value = table.get(key)

@@ -17,7 +17,7 @@ from bartizan.config.detect import DetectSettings
 from bartizan.config.dynsec import DynsecSettings
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Listener
-from bartizan.config.metrics import MetricsSettings, OtlpMetrics
+from bartizan.config.metrics import MetricsSettings, OtlpMetrics, OtlpTraces
 from bartizan.config.respond import Alert, Playbook
 from bartizan.config.schema import BrokerSettings, HttpSettings, LogSettings, PolicySettings, StoreSettings
 
@@ -56,6 +56,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[http]", HttpSettings),
     ("[metrics]", MetricsSettings),
     ("[metrics.otlp]", OtlpMetrics),
+    ("[traces]", OtlpTraces),
     ("[log]", LogSettings),
 )
 

@@ -16,7 +16,7 @@ from bartizan.config.detect import DetectSettings
 from bartizan.config.dynsec import DynsecSettings
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Bind, Listener, is_local
-from bartizan.config.metrics import MetricsSettings
+from bartizan.config.metrics import MetricsSettings, OtlpTraces
 from bartizan.config.proofs import check_proofs
 from bartizan.config.respond import Alert, Name, Playbook, check_playbooks
 from bartizan.config.words import Reason
@@ -204,6 +204,7 @@ class Settings(BaseModel):
     audit: AuditSettings = Field(default_factory=AuditSettings, description="The record of every change.")
     http: HttpSettings = Field(default_factory=HttpSettings, description="Metrics and health.")
     metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Names of figures.")
+    traces: OtlpTraces | None = Field(None, description="Spans of what operators ask for.")
     log: LogSettings = Field(default_factory=LogSettings, description="What is written to standard error.")
 
     @model_validator(mode="after")

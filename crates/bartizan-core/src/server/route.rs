@@ -216,7 +216,7 @@ impl SharedFrame {
 /// The way of the last message: the next one has the same, where topics come in runs.
 #[derive(Debug, Default)]
 pub(crate) struct LastRoute {
-    topic: String,
+    pub(super) topic: String,
     stamp: Stamp,
     route: Option<Arc<Route>>,
     /// Messages in a row that found no route kept.
@@ -236,11 +236,6 @@ impl LastRoute {
     /// How many messages in a row found no route kept.
     pub(crate) const fn unkept(&self) -> u32 {
         self.unkept
-    }
-
-    /// The topic of the last message whose route is kept; empty where there was none.
-    pub(crate) fn topic(&self) -> &str {
-        &self.topic
     }
 
     /// Takes the route out, if it is this topic's and nothing changed for it.

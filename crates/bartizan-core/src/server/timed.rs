@@ -18,7 +18,7 @@ impl Server {
     /// the answer: for whoever times it. False where there is nothing to decide.
     #[must_use]
     pub fn decide_again(&self, key: ConnectionKey) -> bool {
-        let topic = self.last_route.topic();
+        let topic = self.last_route.topic.as_str();
         let Some(open) = self.connections.get(key).and_then(|connection| connection.open()) else { return false };
         if topic.is_empty() {
             return false;
