@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bartizan.errors import AlreadyExists, Conflict, NotFound
-from bartizan.model.operator import Operator, OperatorName, OperatorRole, Passkey, RecoveryCode, Totp
+from bartizan.model.operator import ApiToken, Operator, OperatorName, OperatorRole, Passkey, RecoveryCode, Totp
 from bartizan.store.memory import MemoryIdentityStore
 from bartizan.store.postgres import PostgresIdentityStore
 from bartizan.store.sqlite import SqliteIdentityStore
@@ -110,3 +110,36 @@ async def test_operators_move_no_revision_of_identities(store):
     await store.replace_operator(read)
     await store.remove_operator(BOB.name)
     assert (await store.look_for_changes(0)).revision == before
+
+
+TOKEN = ApiToken("5d0c", BOB.name, "c" * 64, AT, AT + timedelta(30), ("look", "disconnect"), "night")
+
+
+async def test_a_token_is_found_by_its_hash_and_listed_with_its_operator(store):
+    await store.add_operator(BOB)
+    await store.add_operator(ALICE)
+    await store.add_token(TOKEN)
+    later = replace(TOKEN, id="6e", hash="d" * 64, created_at=AT + timedelta(1))
+    await store.add_token(later)
+    assert await store.token_of("c" * 64) == TOKEN
+    assert await store.token_of("e" * 64) is None
+    assert await store.tokens("bob") == [TOKEN, later]
+    assert await store.tokens(ALICE.name) == []
+
+
+async def test_a_token_is_its_operators_own_and_goes_with_it(store):
+    await store.add_operator(BOB)
+    await store.add_operator(ALICE)
+    await store.add_token(TOKEN)
+    with pytest.raises(NotFound):
+        await store.remove_token(ALICE.name, TOKEN.id)
+    await store.note_token_use(TOKEN.id, AT + timedelta(2))
+    assert (await store.tokens("bob"))[0].last_used_at == AT + timedelta(2)
+    await store.remove_token("bob", TOKEN.id)
+    assert await store.token_of(TOKEN.hash) is None
+    await store.add_token(TOKEN)
+    await store.remove_operator("bob")
+    assert await store.token_of(TOKEN.hash) is None
+    with pytest.raises(NotFound):
+        await store.add_token(TOKEN)
+    await store.note_token_use(TOKEN.id, AT)

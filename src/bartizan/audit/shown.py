@@ -10,7 +10,7 @@ from typing import Any
 from bartizan.audit.record import time_text
 from bartizan.model.credential import CertificateCredential, Credential, PasswordCredential, ScramCredential
 from bartizan.model.group import Group
-from bartizan.model.operator import Operator
+from bartizan.model.operator import ApiToken, Operator
 from bartizan.model.principal import Identity
 
 Shown = Mapping[str, Any]
@@ -76,6 +76,11 @@ def operator(one: Operator) -> Shown:
         passkeys={key.id.hex(): _kept(label=key.label, created_at=_time(key.created_at)) for key in one.passkeys},
         recovery_codes_left=sum(code.used_at is None for code in one.recovery_codes) or None,
     )
+
+
+def token(one: ApiToken) -> Shown:
+    """A token of an operator, without what proves it."""
+    return _kept(id=one.id, scopes=list(one.scopes), label=one.label, expires_at=_time(one.expires_at))
 
 
 def of_identities(before: Identity | None, after: Identity | None) -> Difference:

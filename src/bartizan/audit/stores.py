@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from bartizan.audit import shown
@@ -11,7 +12,7 @@ from bartizan.audit.words import of_credentials
 from bartizan.model.actor import Actor
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group
-from bartizan.model.operator import Operator
+from bartizan.model.operator import ApiToken, Operator
 from bartizan.model.principal import Identity
 from bartizan.model.usage import Usage
 from bartizan.store.ports import (
@@ -66,6 +67,31 @@ class RecordedOperators:
         span = await self._begin("operator.remove", name, await self._store.operator(name), None)
         async with self._trail.settling(span, "operator.remove"):
             await self._store.remove_operator(name)
+
+    async def tokens(self, operator: str) -> Sequence[ApiToken]:
+        """See `OperatorStore`."""
+        return await self._store.tokens(operator)
+
+    async def token_of(self, hash_: str) -> ApiToken | None:
+        """See `OperatorStore`."""
+        return await self._store.token_of(hash_)
+
+    async def add_token(self, token: ApiToken) -> None:
+        """See `OperatorStore`."""
+        target = f"operator/{token.operator}"
+        span = await self._trail.begin("operator.token-add", target, after=shown.token(token))
+        async with self._trail.settling(span, "operator.token-add"):
+            await self._store.add_token(token)
+
+    async def remove_token(self, operator: str, id_: str) -> None:
+        """See `OperatorStore`."""
+        span = await self._trail.begin("operator.token-remove", f"operator/{operator}", before={"id": id_})
+        async with self._trail.settling(span, "operator.token-remove"):
+            await self._store.remove_token(operator, id_)
+
+    async def note_token_use(self, id_: str, at: datetime) -> None:
+        """See `OperatorStore`. That a token was used is no change."""
+        await self._store.note_token_use(id_, at)
 
     async def _begin(self, what: str, name: str, before: Operator | None, after: Operator | None) -> Span:
         entry = _entry(self._trail, what, f"operator/{name}", shown.of_operators(before, after))

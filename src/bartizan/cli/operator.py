@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 
 from bartizan.cli.listing import Config, Data, Flag, Json, Listing, Text, Words, print_json, show_record, show_table
 from bartizan.cli.opening import DEFAULT_DATA, operators_of
+from bartizan.cli.operator_token import token
 from bartizan.cli.passwd import chosen_password
 from bartizan.errors import InvalidValue, NotFound
 from bartizan.identity.operators import (
@@ -31,6 +32,8 @@ from bartizan.model.ids import parse_remark
 from bartizan.model.operator import Operator
 
 app = App(name="operator", help="The people who run the broker: roles, passwords, second factors.")
+
+app.command(token)
 
 Action = Literal["enrol", "confirm", "reset"]
 

@@ -20,7 +20,7 @@ from bartizan.model.credential import (
 )
 from bartizan.model.group import Group
 from bartizan.model.ids import parse_remark
-from bartizan.model.operator import Operator
+from bartizan.model.operator import ApiToken, Operator
 from bartizan.model.principal import Identity
 
 HASHES = ("$argon2id$", "$7$", "$6$")
@@ -112,6 +112,19 @@ def operator_record(operator: Operator) -> dict[str, Any]:
             }
             for key in operator.passkeys
         ],
+    }
+
+
+def token_record(token: ApiToken) -> dict[str, Any]:
+    """A token of an operator, without what proves it."""
+    return {
+        "id": token.id,
+        "operator": str(token.operator),
+        "scopes": list(token.scopes),
+        "label": token.label,
+        "created_at": time_text(token.created_at),
+        "expires_at": time_text(token.expires_at),
+        "last_used_at": time_text(token.last_used_at),
     }
 
 

@@ -116,6 +116,23 @@ class Operator:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiToken:
+    """A secret by which a program acts for an operator, with some of what that one may do, until it ends."""
+
+    id: str
+    """Names it to people; proves nothing."""
+    operator: OperatorName
+    hash: str = field(repr=False)
+    """SHA-256 of the secret: 256 random bits, which nobody tries one by one."""
+    created_at: datetime
+    expires_at: datetime
+    scopes: tuple[str, ...] = ()
+    """Permissions that it is held to; of these, what its operator's roles give at the time."""
+    label: str = ""
+    last_used_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OperatorProof:
     """Who logged in, by what, and when: what a session of the API or console is made of."""
 

@@ -216,7 +216,28 @@ def _fifth(_connection: Connection) -> None:
     """Certificates known by serial number and issuer alone: without an end, which an earlier Bartizan cannot read."""
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third, _fourth, _fifth)
+def _sixth(connection: Connection) -> None:
+    """Tokens by which programs act for operators."""
+    then = MetaData()
+    Table("operator", then, Column("name", NAME, primary_key=True))
+    token = Table(
+        "operator_token",
+        then,
+        Column("id", NAME, primary_key=True),
+        Column("operator", NAME, ForeignKey("operator.name", ondelete="CASCADE"), nullable=False),
+        Column("hash", Text, nullable=False, unique=True),
+        Column("created_at", Text, nullable=False),
+        Column("expires_at", Text, nullable=False),
+        Column("scopes", Text, nullable=False),
+        Column("label", Text, nullable=False),
+        Column("last_used_at", Text),
+        Index("operator_token_by_operator", "operator"),
+        **STRICT,
+    )
+    then.create_all(connection, tables=[token])
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third, _fourth, _fifth, _sixth)
 """Migration n brings version n-1 to n. Never change one that was released: add another."""
 
 

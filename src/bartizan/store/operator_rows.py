@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bartizan.model.operator import Operator, OperatorName, OperatorRole, Passkey, RecoveryCode, Totp
+from bartizan.model.operator import ApiToken, Operator, OperatorName, OperatorRole, Passkey, RecoveryCode, Totp
 
 Row = Mapping[Any, Any]
 """A row by column name, as SQLAlchemy gives and takes it."""
@@ -53,6 +53,39 @@ def recovery_rows(operator: Operator) -> list[Row]:
         {"operator": str(operator.name), "position": at, "hash": code.hash, "used_at": _text(code.used_at)}
         for at, code in enumerate(operator.recovery_codes)
     ]
+
+
+def token_row(token: ApiToken) -> dict[str, Any]:
+    """The row of table `operator_token`."""
+    return {
+        "id": token.id,
+        "operator": str(token.operator),
+        "hash": token.hash,
+        "created_at": _text(token.created_at),
+        "expires_at": _text(token.expires_at),
+        "scopes": " ".join(token.scopes),
+        "label": token.label,
+        "last_used_at": _text(token.last_used_at),
+    }
+
+
+def token_of(row: Row) -> ApiToken:
+    """The token of a row."""
+    return ApiToken(
+        id=row["id"],
+        operator=OperatorName(row["operator"]),
+        hash=row["hash"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        expires_at=datetime.fromisoformat(row["expires_at"]),
+        scopes=tuple(row["scopes"].split()),
+        label=row["label"],
+        last_used_at=_time(row["last_used_at"]),
+    )
+
+
+def time_of(at: datetime) -> str:
+    """A time as it is kept."""
+    return at.astimezone(UTC).isoformat()
 
 
 def operator_of(row: Row, passkeys: Sequence[Row], codes: Sequence[Row]) -> Operator:

@@ -1,9 +1,7 @@
 """Operators in memory, and in tables for SQLite and PostgreSQL: `OperatorStore` for each adapter."""
 
-from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 from sqlalchemy import Table, delete, insert, select, update
@@ -13,15 +11,21 @@ from bartizan.errors import AlreadyExists, Conflict, NotFound
 from bartizan.model.operator import Operator
 from bartizan.store import operator_rows as rows
 from bartizan.store.operator_rows import Row
+from bartizan.store.operator_tokens import MemoryTokens, SqlTokens
 from bartizan.store.queries import askable
 from bartizan.store.tables import OPERATOR, OPERATOR_PASSKEY, OPERATOR_RECOVERY
 
 
-class MemoryOperators:
+class MemoryOperators(MemoryTokens):
     """`OperatorStore` on a dict."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._operators: dict[str, Operator] = {}
+
+    def has_operator(self, name: str) -> bool:
+        """Whether there is such an operator."""
+        return name in self._operators
 
     async def operators(self) -> Sequence[Operator]:
         """Every operator, in order of name."""
@@ -50,22 +54,15 @@ class MemoryOperators:
         """Removes one."""
         if self._operators.pop(name, None) is None:
             raise _missing(name)
+        self.forget_tokens(name)
 
     def _keep(self, operator: Operator) -> Operator:
         self._operators[operator.name] = operator
         return operator
 
 
-class SqlOperators(ABC):
+class SqlOperators(SqlTokens):
     """`OperatorStore` on tables."""
-
-    @abstractmethod
-    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """A transaction that sees one state of the store."""
-
-    @abstractmethod
-    def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """A transaction that may write."""
 
     async def operators(self) -> Sequence[Operator]:
         """Every operator, in order of name."""

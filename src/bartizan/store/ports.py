@@ -5,12 +5,13 @@ Authenticators get the narrow `IdentityDirectory`: they can look, not write.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group
 from bartizan.model.ids import GroupName, IdentityName
-from bartizan.model.operator import Operator
+from bartizan.model.operator import ApiToken, Operator
 from bartizan.model.principal import Identity
 from bartizan.model.usage import Usage
 
@@ -129,7 +130,27 @@ class OperatorStore(Protocol):
         ...
 
     async def remove_operator(self, name: str) -> None:
-        """Removes one; `NotFound` if there is none."""
+        """Removes one, and its tokens; `NotFound` if there is none."""
+        ...
+
+    async def tokens(self, operator: str) -> Sequence[ApiToken]:
+        """The tokens of an operator, the oldest first."""
+        ...
+
+    async def token_of(self, hash_: str) -> ApiToken | None:
+        """The token whose secret has this hash."""
+        ...
+
+    async def add_token(self, token: ApiToken) -> None:
+        """Adds one, durable when this returns; `NotFound` if there is no such operator."""
+        ...
+
+    async def remove_token(self, operator: str, id_: str) -> None:
+        """Removes one; `NotFound` if the operator has none of this id."""
+        ...
+
+    async def note_token_use(self, id_: str, at: datetime) -> None:
+        """Keeps when it was used last; a token that is gone is passed over."""
         ...
 
 

@@ -153,6 +153,19 @@ OPERATOR_PASSKEY = Table(
     Column("label", Text, nullable=False),
 )
 
+OPERATOR_TOKEN = Table(
+    "operator_token",
+    METADATA,
+    Column("id", NAME, primary_key=True),
+    Column("operator", NAME, ForeignKey("operator.name"), nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("expires_at", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("last_used_at", Text),
+)
+
 OPERATOR_RECOVERY = Table(
     "operator_recovery",
     METADATA,

@@ -23,7 +23,7 @@ from bartizan.model.actor import Actor
 from bartizan.model.credential import CertificateCredential, Credential, PasswordCredential, ScramCredential
 from bartizan.model.group import Group
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
-from bartizan.model.operator import Operator, OperatorName, Passkey, RecoveryCode, Totp
+from bartizan.model.operator import ApiToken, Operator, OperatorName, Passkey, RecoveryCode, Totp
 from bartizan.model.principal import Identity, IdentityState
 from bartizan.model.usage import Usage
 from bartizan.store.memory import MemoryIdentityStore
@@ -202,6 +202,33 @@ async def test_that_an_operator_logged_in_is_no_change(store, told):
     used = (replace(made.passkeys[0], sign_count=9, last_used_at=AT),)
     await store.replace_operator(replace(made, totp=replace(made.totp, last_step=8), passkeys=used))
     assert [each["what"] for each in told() if each["kind"] == "change"] == ["operator.add"]
+
+
+async def test_tokens_are_told_without_what_proves_them(store, told):
+    await store.add_operator(ALICE)
+    token = ApiToken("5d0c", ALICE.name, "SECRET-hash", AT, AT + timedelta(days=1), ("look",), "night shift")
+    await store.add_token(token)
+    await store.note_token_use(token.id, AT)
+    assert await store.token_of("SECRET-hash") is not None
+    await store.remove_token(ALICE.name, token.id)
+    with pytest.raises(NotFound):
+        await store.remove_token(ALICE.name, token.id)
+    found = told()[2:]
+    assert [(each["what"], each.get("outcome", "")) for each in found] == [
+        ("operator.token-add", ""),
+        ("operator.token-add", "done"),
+        ("operator.token-remove", ""),
+        ("operator.token-remove", "done"),
+        ("operator.token-remove", ""),
+        ("operator.token-remove", "failed"),
+    ]
+    assert found[0]["after"] == {
+        "id": "5d0c",
+        "scopes": ["look"],
+        "label": "night shift",
+        "expires_at": found[0]["after"]["expires_at"],
+    }
+    assert "SECRET" not in str(told())
 
 
 async def test_another_actor_is_told_as_itself(store, told):
