@@ -6,6 +6,7 @@ renewal    a new password, shown once
 edit       a change as people ask for it: gain this, lose that, leave the rest
 records    identities as plain values, for JSON and CSV
 listing    lists of them, filtered, and one with its credentials; groups, roles: the same of these
+chosen     everybody with a role, or whose name fits a pattern; tokens: by which programs act for operators
 csv_file   identities from CSV and to it, all or nothing
 hashes     those of other brokers, until the next login
 passwords  argon2id hashes, generated secrets

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 
 class About(StrEnum):
@@ -89,6 +90,26 @@ class Kept:
     why: str = ""
     """Why it is acknowledged or muted."""
 
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it, but for its times."""
+        found = self.finding
+        return {
+            "number": self.number,
+            "detector": found.detector,
+            "about": str(found.about),
+            "name": found.name,
+            "severity": str(found.severity),
+            "score": found.score,
+            "technique": found.technique,
+            "text": found.text,
+            "count": self.count,
+            "first_at": self.first_at,
+            "last_at": self.last_at,
+            "state": str(self.state),
+            "by": self.by,
+            "why": self.why,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Mute:
@@ -103,3 +124,16 @@ class Mute:
     by: str
     since: datetime
     until: datetime
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it, but for its times."""
+        return {
+            "number": self.number,
+            "detector": self.detector,
+            "about": None if self.about is None else str(self.about),
+            "name": self.name,
+            "why": self.why,
+            "by": self.by,
+            "since": self.since,
+            "until": self.until,
+        }

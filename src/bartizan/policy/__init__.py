@@ -27,6 +27,7 @@ explain     why, and the smallest grant (grant) that would allow it
 who         who may publish or subscribe to a topic
 samples     what to ask about a rule, by what filters have in common (overlap)
 diff        what two policies decide differently, and ask of messages (diff_messages)
+differences all of that together, for people and as JSON
 advice      all of lint (lint_reach, lint_roles, lint_messages, lint_identities)
 expectations, testing     what a policy is expected to decide
 format      one way to write it, by its statements (layout)

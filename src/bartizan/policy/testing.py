@@ -43,6 +43,25 @@ def report(explainer: Explainer, outcomes: Sequence[Outcome]) -> Iterator[str]:
     yield f"{tests} tests, {len(outcomes)} expectations, {len(failed)} failed"
 
 
+def outcomes_dict(outcomes: Sequence[Outcome]) -> dict[str, object]:
+    """The outcomes as JSON has them."""
+    cases = [
+        {
+            "file": each.expected.file,
+            "line": each.expected.at.line,
+            "test": each.expected.test,
+            "identity": each.expected.subject.identity,
+            "request": str(each.expected.ask),
+            "expected": "allow" if each.expected.allow else "deny",
+            "decided": "allow" if each.decision.allow else "deny",
+            "why": each.decision.why,
+            "rule": each.decision.rule,
+        }
+        for each in outcomes
+    ]
+    return {"passed": all(each.passed for each in outcomes), "expectations": cases}
+
+
 def _found(explainer: Explainer, outcome: Outcome) -> str:
     decision = outcome.decision
     where = f", {explainer.places.excerpt(outcome.rule)}" if outcome.rule else ""
