@@ -20,7 +20,10 @@ permissions  what may be done, and by which roles
 caller       who calls, by which door; sessions, the logins that are under way
 problems     errors as problem+json; doorkeeping, rate and headers
 paging       lists by cursor; repeats, changes that are sent twice
-house        what the routes work on; schemas, what they answer with
+house        what the routes work on, serving its caller
+schemas      what the routes answer with; schemas_security, the same of findings, actions, audit, policy
+approvals    what waits for a second operator
+stream       events as they happen, for readers who may be slow
 routes       one file per resource
 
 It exports no names: the command line asks at the socket and loads no server.

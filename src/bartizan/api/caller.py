@@ -7,7 +7,7 @@ tls     the port: the secret of a login, as a cookie or as a bearer token. A coo
 
 import os
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Final, Protocol
 
@@ -18,12 +18,17 @@ from bartizan.api.asking import SOCKET_USER, socket_actor
 from bartizan.api.permissions import DANGEROUS, Permission, permitted
 from bartizan.api.sessions import Session, Sessions, password_mark
 from bartizan.config.api import ApiSettings
+from bartizan.identity.tokens import PREFIX as TOKEN
+from bartizan.identity.tokens import hash_of
 from bartizan.model.actor import ACTOR_HEADER, Actor, Way
 from bartizan.model.operator import Operator, OperatorRole
 from bartizan.store.ports import OperatorStore
 
 COOKIE: Final = "__Host-bartizan"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+NOTED_EVERY: Final = timedelta(minutes=1)
+"""So often the last use of a token is written."""
+
 EVERY_ROLE: Final = tuple(OperatorRole)
 
 
@@ -40,11 +45,15 @@ class Caller:
     withheld: tuple[OperatorRole, ...] = ()
     """Roles that would count after a login with two factors."""
     must_change: bool = False
+    scopes: frozenset[Permission] | None = None
+    """What a token is held to; None: whatever the roles give."""
 
     def require(self, permission: Permission, settings: ApiSettings, now: datetime) -> None:
         """Returns if it may; else raises 403, saying what would help."""
         if permission in {Permission.ANYONE, Permission.SELF}:
             return
+        if self.scopes is not None and (permission not in self.scopes or permission in DANGEROUS):
+            raise forbidden(f"this token is not for that ({permission.value})")
         if self.must_change:
             raise forbidden("the password was made for you: choose one of your own first (PUT /session/password)")
         if not permitted(self.roles, permission, tenant=self.tenant):
@@ -57,6 +66,11 @@ class Caller:
     def sees(self, tenant: str | None) -> bool:
         """Whether what belongs to this tenant, or to none, is shown to it."""
         return not self.tenant or self.tenant == tenant
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether it owns the data directory, or is root: at the control socket."""
+        return self.actor.way is Way.SOCKET
 
 
 def is_fresh(session: Session, settings: ApiSettings, now: datetime) -> bool:
@@ -71,6 +85,10 @@ class Door(Protocol):
         """Who calls; None if nothing that was shown proves anybody."""
         ...
 
+    async def again(self, request: Request, caller: Caller) -> Caller | None:
+        """Who called, as it stands now; None if its login is over. Of something that goes on; it is no use of a login."""
+        ...
+
 
 class SocketDoor(Door):
     """The control socket: who may open it, root or the owner of the data directory, may everything."""
@@ -81,6 +99,10 @@ class SocketDoor(Door):
         if user not in {f"{SOCKET_USER}0", f"{SOCKET_USER}{os.geteuid()}"}:
             return None
         return Caller(socket_actor(user, request.headers.get(ACTOR_HEADER, "")), EVERY_ROLE)
+
+    async def again(self, request: Request, caller: Caller) -> Caller | None:  # noqa: ARG002
+        """See `Door`."""
+        return caller
 
 
 class TlsDoor(Door):
@@ -95,7 +117,8 @@ class TlsDoor(Door):
         """See `Door`."""
         kind, _, bearer = request.headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
-            return await self._of_session(bearer.strip(), request)
+            shown = bearer.strip()
+            return await (self._of_token if shown.startswith(TOKEN) else self._of_session)(shown, request)
         cookie = request.cookies.get(COOKIE)
         if cookie is None:
             return None
@@ -104,10 +127,32 @@ class TlsDoor(Door):
             require_own_origin(request)
         return caller
 
+    async def _of_token(self, secret: str, request: Request) -> Caller | None:
+        token = await self._operators.token_of(hash_of(secret))
+        now = datetime.now(UTC)
+        if token is None or now >= token.expires_at:
+            return None
+        operator = await self._operators.operator(token.operator)
+        if operator is None or not operator.is_enabled or operator.must_change:
+            return None
+        if token.last_used_at is None or now - token.last_used_at >= NOTED_EVERY:
+            await self._operators.note_token_use(token.id, now)
+        scopes = frozenset(one for one in Permission if one.value in token.scopes)
+        actor = Actor(str(operator.name), address_of(request), Way.TOKEN)
+        return Caller(actor, operator.roles, operator.tenant, scopes=scopes)
+
+    async def again(self, request: Request, caller: Caller) -> Caller | None:
+        """See `Door`."""
+        if caller.session is None:
+            return await self.caller(request)
+        session = self._sessions.look(caller.session.id)
+        return None if session is None else await self._as_operator(session, request)
+
     async def _of_session(self, secret: str, request: Request) -> Caller | None:
         session = self._sessions.find(secret)
-        if session is None:
-            return None
+        return None if session is None else await self._as_operator(session, request)
+
+    async def _as_operator(self, session: Session, request: Request) -> Caller | None:
         operator = await self._operators.operator(session.operator)
         # Asked each time: who is disabled, or has another password, is out at once.
         if operator is None or not operator.is_enabled or password_mark(operator) != session.mark:

@@ -1,7 +1,7 @@
-"""Every route is guarded, by what stands beside it: login, permission, and what is told of each change.
+"""Every route is guarded, by what stands beside it: login, permission, a second operator, and what is told of each change.
 
 The permission is the route's own (`x-permission`, seen in the served schema too), never read from the path of a
-request. A route without one cannot be made.
+request. A route without one cannot be made. `x-two-person` names what `[api] two_person` may name.
 """
 
 from collections.abc import Callable, Coroutine
@@ -17,12 +17,14 @@ from bartizan.api.caller import SAFE_METHODS, Caller, Door
 from bartizan.api.house import House
 from bartizan.api.permissions import Permission
 from bartizan.api.problems import status_of
+from bartizan.config.api import Act
 from bartizan.errors import BartizanError
 
 if TYPE_CHECKING:
     from bartizan.api.repeats import Repeats
 
 EXTENSION: Final = "x-permission"
+TWO_PERSON: Final = "x-two-person"
 LOGIN: Final = {"www-authenticate": 'Bearer realm="bartizan"'}
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -36,10 +38,16 @@ class Guarded(APIRoute):
         """What it asks for; `KeyError` for a route that does not say."""
         return Permission((self.openapi_extra or {})[EXTENSION])
 
+    @property
+    def act(self) -> Act | None:
+        """What it is called where it takes two operators."""
+        named = (self.openapi_extra or {}).get(TWO_PERSON)
+        return None if named is None else Act(named)
+
     # pyrefly: ignore[missing-override-decorator]  Python 3.11 has none
     def get_route_handler(self) -> Handler:
         """The handler behind the guard."""
-        handle, permission = super().get_route_handler(), self.permission
+        handle, permission, act = super().get_route_handler(), self.permission, self.act
 
         async def guarded(request: Request) -> Response:
             house: House = request.app.state.house
@@ -50,9 +58,24 @@ class Guarded(APIRoute):
             caller.require(permission, house.settings, house.now())
             if request.method in SAFE_METHODS:
                 return await handle(request)
+            if act is not None and house.approvals.holds(act, caller):
+                return await _told(_waiting(handle, house, act, permission), request, house, caller)
             return await _told(handle, request, house, caller)
 
         return guarded
+
+
+def _waiting(handle: Handler, house: House, act: Act, permission: Permission) -> Handler:
+    """Has the request wait; what is done once a second operator agrees is told like any other."""
+
+    async def later(request: Request) -> Response:
+        caller: Caller = request.state.caller
+        return await _told(handle, request, house, caller, why=caller.actor.why)
+
+    async def wait(request: Request) -> Response:
+        return await house.approvals.ask(request, act, permission, later)
+
+    return wait
 
 
 async def _caller(request: Request) -> Caller:
@@ -63,7 +86,7 @@ async def _caller(request: Request) -> Caller:
     return caller
 
 
-async def _told(handle: Handler, request: Request, house: House, caller: Caller) -> Response:
+async def _told(handle: Handler, request: Request, house: House, caller: Caller, *, why: str = "") -> Response:
     """Does it once for each `Idempotency-Key`, and tells what became of it."""
     repeats: Repeats = request.app.state.repeats
     outcome = "failed"
@@ -80,4 +103,5 @@ async def _told(handle: Handler, request: Request, house: House, caller: Caller)
         return answer
     finally:
         # The path names what was changed; no secret is ever in one.
-        house.tell("operator_acted", caller.actor, request=f"{request.method} {request.url.path}", outcome=outcome)
+        said = {"request": f"{request.method} {request.url.path}", "outcome": outcome}
+        house.tell("operator_acted", caller.actor, **said, **({"why": why} if why else {}))

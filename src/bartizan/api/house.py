@@ -1,5 +1,9 @@
-"""What the routes work on: the broker, who runs it, and the logins. One for both doors."""
+"""What the routes work on: the broker, who runs it, and the logins. One for both doors.
 
+A route has one that serves its caller: whatever it writes is on record as that one's, without its doing.
+"""
+
+import asyncio
 from collections.abc import Callable
 from copy import copy
 from datetime import UTC, datetime
@@ -8,17 +12,21 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
+from bartizan.api.approvals import Approvals
 from bartizan.api.caller import Caller
 from bartizan.api.sessions import Sessions
+from bartizan.api.stream import Readers
+from bartizan.audit.trail import Trail
 from bartizan.authn.operators import OperatorLogin
 from bartizan.broker.app import Broker
 from bartizan.config.api import ApiSettings
 from bartizan.errors import NotFound
 from bartizan.identity.register import Register
-from bartizan.model.actor import Actor
+from bartizan.model.actor import BROKER, Actor
 from bartizan.model.operator import Operator
 from bartizan.model.principal import Identity
 from bartizan.policy.tenants import tenant_of
+from bartizan.respond.actions import Actions
 from bartizan.store.ports import OperatorStore
 
 
@@ -29,15 +37,26 @@ class House:
         self.broker = broker
         self.store = broker.store
         """Identities and operators. What is changed there is on record, as done by whoever is served."""
+        self.actor = BROKER
+        """Who is served."""
         self.now = now
         self.sessions = Sessions(self.settings, now)
         self.login = OperatorLogin(self.store, broker.settings.passwords, now=now)
+        self.approvals = Approvals(self.settings, now)
+        self.readers = Readers(broker.journal)
+        self.verifying = asyncio.Lock()
+        """The record of changes is read whole by one at a time."""
 
     def serving(self, actor: Actor) -> "House":
         """The same house, whose changes are on record as made by this actor."""
         served = copy(self)
+        served.actor = actor
         served.store = self.store.acting_as(actor)
         return served
+
+    def because(self, why: str) -> "House":
+        """The same, for this reason beside the one that holds already."""
+        return self.serving(self.actor.because("; ".join(filter(None, (why, self.actor.why)))))
 
     @property
     def settings(self) -> ApiSettings:
@@ -53,6 +72,16 @@ class House:
     def operators(self) -> OperatorStore:
         """The people who run the broker."""
         return self.store
+
+    @property
+    def trail(self) -> Trail:
+        """The record of changes."""
+        return self.broker.trail.acting_as(self.actor)
+
+    @property
+    def actions(self) -> Actions:
+        """What is done to identities at once."""
+        return Actions(self.register, self.broker.in_force)
 
     async def changed(self) -> None:
         """Identities were written: the broker takes them over now, not at its next look."""

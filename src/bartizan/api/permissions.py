@@ -27,6 +27,20 @@ class Permission(StrEnum):
     """Groups, and who is in; roles given to many at once."""
     PROVE = "prove"
     """Credentials: rotated and revoked."""
+    REVOKE = "revoke"
+    """Identities, for ever: one, or everybody who fits."""
+    FINDINGS = "findings"
+    """What was found: acknowledged, muted for a while."""
+    RESPOND = "respond"
+    """What playbooks wait to do: confirmed or dismissed."""
+    STAGE = "stage"
+    """A policy beside the one in force: it decides nothing."""
+    POLICY = "policy"
+    """Another policy in force."""
+    AUDIT = "audit"
+    """The record of changes and events: read, verified, exported."""
+    APPROVE = "approve"
+    """What another operator asked for, where it takes two."""
     SETTINGS = "settings"
     """The configuration, read."""
     RELOAD = "reload"
@@ -46,6 +60,13 @@ ROLES: Mapping[Permission, frozenset[OperatorRole]] = MappingProxyType(
         Permission.GRANT: frozenset({_S}),
         Permission.GROUPS: frozenset({_S}),
         Permission.PROVE: frozenset({_S}),
+        Permission.REVOKE: frozenset({_S}),
+        Permission.FINDINGS: frozenset({_O, _S}),
+        Permission.RESPOND: frozenset({_O, _S}),
+        Permission.STAGE: frozenset({_S}),
+        Permission.POLICY: frozenset({_S}),
+        Permission.AUDIT: frozenset({_S, _A}),
+        Permission.APPROVE: frozenset({_S, _A}),
         Permission.SETTINGS: frozenset({_S, _A}),
         Permission.RELOAD: frozenset({_A}),
         Permission.OPERATORS_LOOK: frozenset({_S, _A}),
@@ -58,6 +79,12 @@ WHOLE = frozenset(
     {
         Permission.LOOK_ALL,
         Permission.GROUPS,
+        Permission.FINDINGS,
+        Permission.RESPOND,
+        Permission.STAGE,
+        Permission.POLICY,
+        Permission.AUDIT,
+        Permission.APPROVE,
         Permission.SETTINGS,
         Permission.RELOAD,
         Permission.OPERATORS_LOOK,
@@ -66,7 +93,7 @@ WHOLE = frozenset(
 )
 """What is about the broker as a whole: an operator of one tenant has none of it."""
 
-DANGEROUS = frozenset({Permission.OPERATORS})
+DANGEROUS = frozenset({Permission.OPERATORS, Permission.REVOKE, Permission.POLICY, Permission.APPROVE})
 """What asks for a recent proof where a session asks for it."""
 
 

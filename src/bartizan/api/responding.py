@@ -1,4 +1,4 @@
-"""Control: an operator confirms what a playbook waits to do, or dismisses it."""
+"""What a playbook waits to do is confirmed by an operator, or dismissed: on record as that one's. And control's routes."""
 
 from collections.abc import Awaitable, Callable
 
@@ -7,36 +7,53 @@ from starlette.responses import JSONResponse
 from starlette.responses import Response as Answer
 from starlette.routing import Route
 
+from bartizan.api.asking import actor_of
 from bartizan.api.bodies import body_of, told
 from bartizan.broker.app import Broker
 from bartizan.broker.responding import Responding
 from bartizan.errors import NotFound
+from bartizan.identity.register import Register
+from bartizan.model.actor import Actor
 from bartizan.model.response import Response
+from bartizan.respond.actions import Actions
+
+
+async def confirmed(broker: Broker, actor: Actor, number: int, by: str) -> Response:
+    """Does what waits; `NotFound` if it waits no more, or has waited too long."""
+    trail, actions = broker.trail.acting_as(actor), Actions(Register(broker.store.acting_as(actor)), broker.in_force)
+    span = await trail.begin("response.confirm", f"response/{number}")
+    async with trail.settling(span, "response.confirm"):
+        return await _responding(broker).confirm(number, by, actions)
+
+
+async def dismissed(broker: Broker, actor: Actor, number: int, by: str) -> Response:
+    """Does not do what waits; `NotFound` if it waits no more."""
+    trail = broker.trail.acting_as(actor)
+    span = await trail.begin("response.dismiss", f"response/{number}")
+    async with trail.settling(span, "response.dismiss"):
+        return await _responding(broker).dismiss(number, by)
 
 
 def responding_routes(broker: Broker) -> list[Route]:
     """The routes."""
 
-    def settling(settle: Callable[[int, str], Awaitable[Response]]) -> Callable[[Request], Awaitable[Answer]]:
+    def settling(
+        settle: Callable[[Broker, Actor, int, str], Awaitable[Response]],
+    ) -> Callable[[Request], Awaitable[Answer]]:
         async def answer(request: Request) -> Answer:
             body = await body_of(request)
-            settled = await settle(int(body["number"]), str(body["by"]))
+            settled = await settle(broker, actor_of(request), int(body["number"]), str(body["by"]))
             return JSONResponse({"number": settled.number, "outcome": settled.outcome, "text": settled.text})
 
         return told(answer)
 
-    def responding() -> Responding:
-        if broker.detection.responding is None:
-            raise NotFound("nothing waits")
-        return broker.detection.responding
-
-    async def confirm(number: int, by: str) -> Response:
-        return await responding().confirm(number, by)
-
-    async def dismiss(number: int, by: str) -> Response:
-        return await responding().dismiss(number, by)
-
     return [
-        Route("/v1/responses/confirm", settling(confirm), methods=["POST"]),
-        Route("/v1/responses/dismiss", settling(dismiss), methods=["POST"]),
+        Route("/v1/responses/confirm", settling(confirmed), methods=["POST"]),
+        Route("/v1/responses/dismiss", settling(dismissed), methods=["POST"]),
     ]
+
+
+def _responding(broker: Broker) -> Responding:
+    if broker.detection.responding is None:
+        raise NotFound("nothing waits")
+    return broker.detection.responding

@@ -13,14 +13,47 @@ from bartizan.api.house import House
 from bartizan.api.lazy import PREFIX
 from bartizan.api.problems import install
 from bartizan.api.repeats import Repeats
-from bartizan.api.routes import broker, clients, groups, identities, operators, policy, session
+from bartizan.api.routes import (
+    actions,
+    approvals,
+    audit,
+    broker,
+    certificates,
+    clients,
+    events,
+    findings,
+    groups,
+    identities,
+    operators,
+    policy,
+    session,
+    staging,
+    tokens,
+)
 from bartizan.config.api import ApiSettings
 
 VERSION: Final = "1.0"
-RESOURCES: Final = (session, broker, clients, identities, groups, operators, policy)
+RESOURCES: Final = (
+    session,
+    broker,
+    events,
+    clients,
+    identities,
+    actions,
+    certificates,
+    groups,
+    operators,
+    tokens,
+    approvals,
+    policy,
+    staging,
+    findings,
+    audit,
+)
 
 DESCRIPTION: Final = """\
-What operators see and do. Every route names its permission (`x-permission`); errors are problem+json (RFC 9457);
+What operators see and do. Every route names its permission (`x-permission`) and, where it may take two operators, what
+`[api] two_person` calls that (`x-two-person`); errors are problem+json (RFC 9457);
 lists are paged by cursor; what is edited has an ETag; a change may carry an `Idempotency-Key`.
 """
 

@@ -7,18 +7,25 @@ from typing import Any, TypeVar
 
 from fastapi import FastAPI
 
-from bartizan.api.guard import EXTENSION
+from bartizan.api import schemas
+from bartizan.api.guard import EXTENSION, TWO_PERSON
 from bartizan.api.permissions import Permission
 from bartizan.api.problems import MEDIA_TYPE, Problem
+from bartizan.config.api import Act
 
 F = TypeVar("F", bound=Callable[..., Any])
+Answers = dict[int | str, dict[str, Any]]
 
-ERRORS: dict[int | str, dict[str, Any]] = {
+ERRORS: Answers = {
     "default": {
         "description": "What is wrong (RFC 9457)",
         "model": Problem,
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
+}
+
+WAITS: Answers = {
+    int(HTTPStatus.ACCEPTED): {"description": "It waits for a second operator", "model": schemas.Approval}
 }
 
 
@@ -31,6 +38,7 @@ class Route:
     permission: Permission
     handle: Callable[..., Any]
     status: int
+    act: Act | None
     more: dict[str, Any]
 
 
@@ -48,12 +56,13 @@ class Routes:
         permission: Permission,
         *,
         status: int = HTTPStatus.OK,
+        act: Act | None = None,
         **more: Any,  # noqa: ANN401
     ) -> Callable[[F], F]:
-        """Decorates what handles such requests; `more` is as FastAPI takes it."""
+        """Decorates what handles such requests; `act` is what may take two operators, `more` is as FastAPI takes it."""
 
         def note(handle: F) -> F:
-            self.routes.append(Route(method, path, permission, handle, status, more))
+            self.routes.append(Route(method, path, permission, handle, status, act, more))
             return handle
 
         return note
@@ -62,6 +71,8 @@ class Routes:
         """Makes routes of an app of them."""
         for route in self.routes:
             lead = (route.handle.__doc__ or "").partition("\n")[0]
+            more = dict(route.more)
+            answers: Answers = more.pop("responses", {})
             app.add_api_route(
                 route.path,
                 route.handle,
@@ -70,13 +81,14 @@ class Routes:
                 tags=[self.tag],
                 summary=lead.removesuffix("."),
                 operation_id=route.handle.__name__,
-                responses=ERRORS,
-                openapi_extra=_extra(route.permission),
-                **route.more,
+                responses=ERRORS | (WAITS if route.act is not None else {}) | answers,
+                openapi_extra=_extra(route.permission, route.act),
+                **more,
             )
 
 
-def _extra(permission: Permission) -> dict[str, Any]:
+def _extra(permission: Permission, act: Act | None) -> dict[str, Any]:
     """What the schema says beyond FastAPI's own: the permission, and how to show a login."""
     needs: list[dict[str, list[str]]] = [] if permission is Permission.ANYONE else [{"session": []}, {"cookie": []}]
-    return {EXTENSION: permission.value, "security": needs}
+    two = {} if act is None else {TWO_PERSON: act.value}
+    return {EXTENSION: permission.value, "security": needs} | two

@@ -1,6 +1,7 @@
 """What the API answers with. Nothing here has room for a secret but `Shown*`: what is shown this once."""
 
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -160,6 +161,24 @@ class ShownOperator(Operator):
     password: str | None = None
 
 
+class Token(_Told):
+    """A secret by which a program acts for an operator, without that secret."""
+
+    id: str
+    operator: str
+    scopes: list[str]
+    label: str
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+
+
+class ShownToken(Token):
+    """A new token: shown this once."""
+
+    token: str
+
+
 class Login(_Told):
     """A login that is under way."""
 
@@ -200,6 +219,25 @@ class ShownRecoveryCodes(_Told):
     """Recovery codes, each good once: shown this once."""
 
     recovery_codes: list[str]
+
+
+class Approval(_Told):
+    """A request that waits for a second operator."""
+
+    id: str
+    act: str
+    request: str = Field(description="Method and path.")
+    query: str
+    asked_by: str
+    address: str
+    asked_at: datetime
+    ends_at: datetime
+
+
+class ApprovalInFull(Approval):
+    """The same, with what was sent."""
+
+    body: Any
 
 
 class Listener(_Told):

@@ -87,6 +87,11 @@ class Sessions:
         self._by_hash[key] = used = replace(session, used_at=at)
         return used
 
+    def look(self, id_: str) -> Session | None:
+        """The login of this id if it is under way. To look is not to use it."""
+        at = self._now()
+        return next((one for one in self._by_hash.values() if one.id == id_ and not self._is_over(one, at)), None)
+
     def proved(self, session: Session, proof: OperatorProof) -> Session:
         """The operator of this login has shown again what proves it."""
         key = next((key for key, one in self._by_hash.items() if one.id == session.id), None)

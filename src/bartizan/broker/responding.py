@@ -63,18 +63,18 @@ class Responding:
             if line is not None and response.outcome is Outcome.DONE:
                 await line.put(response, kept)
             elif response.outcome is Outcome.DONE:
-                await self._settled(await self._act(response))
+                await self._settled(await self._act(response, self._actions))
             else:
                 await self._settled(response)
 
-    async def confirm(self, number: int, by: str) -> Response:
-        """Does what waits; `NotFound` if it waits no more, or has waited too long."""
+    async def confirm(self, number: int, by: str, actions: Actions | None = None) -> Response:
+        """Does what waits, with the hands of who confirms it; `NotFound` if it waits no more, or has waited too long."""
         waiting = await asyncio.to_thread(self._store.settle, number, Outcome.DONE, "", by)
         if (_now() - waiting.at).total_seconds() > HOUR_S:
             text = "it was confirmed more than an hour after the finding"
             await asyncio.to_thread(self._store.tell, number, Outcome.LEFT_OUT, text)
             raise NotFound(f"response {number} has waited too long: what it answers may be over")
-        done = await self._act(waiting)
+        done = await self._act(waiting, actions or self._actions)
         await asyncio.to_thread(self._store.tell, number, done.outcome, done.text)
         self._tell(done)
         return done
@@ -89,14 +89,14 @@ class Responding:
         """Gives alerts that wait a moment."""
         await asyncio.gather(*(line.aclose() for line in self._lines.values()))
 
-    async def _act(self, response: Response) -> Response:
+    async def _act(self, response: Response, actions: Actions) -> Response:
         """Does to the identity what the playbook says; what cannot be done has failed, with the reason."""
         try:
-            return replace(response, text=await self._done(response))
+            return replace(response, text=await self._done(response, actions))
         except BartizanError as error:
             return replace(response, outcome=Outcome.FAILED, text=str(error))
 
-    async def _done(self, response: Response) -> str:
+    async def _done(self, response: Response, actions: Actions) -> str:
         playbook = self._playbooks.named(response.playbook)
         if playbook is None or playbook.action != response.action:
             raise NotFound(f"there is no playbook {response.playbook} any more that would {response.action}")
@@ -104,10 +104,10 @@ class Responding:
             return f"{await asyncio.to_thread(_disconnect, self._engine, response.name)} connections ended"
         why, at = f"finding {response.finding}, playbook {response.playbook}", _now()
         if response.action == "revoke":
-            done = await self._actions.revoke(response.name, at=at, note=why)
+            done = await actions.revoke(response.name, at=at, note=why)
         else:
             until = None if playbook.quarantine_h is None else at + timedelta(hours=playbook.quarantine_h)
-            done = await self._actions.quarantine(response.name, until=until, reason=why)
+            done = await actions.quarantine(response.name, until=until, reason=why)
         ended = f"{len(done.ended.sessions)} sessions and {len(done.credentials_ended)} credentials ended"
         return f"it was {done.before} and is {done.after}: {ended}"
 

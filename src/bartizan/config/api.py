@@ -1,5 +1,6 @@
 """`[api]`: where operators reach the REST API, and how long a login is good."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -19,6 +20,20 @@ def _parse_place(text: str) -> str:
     if place.startswith("unix:"):
         raise ValueError("the control socket is there already: write an address and a port, such as 127.0.0.1:8444")
     return place
+
+
+class Act(StrEnum):
+    """What `two_person` may name: done once a second operator agrees."""
+
+    REVOKE = "revoke"
+    """An identity, for ever."""
+    REVOKE_ALL = "revoke-all"
+    """Everybody with a role, or whose name fits a pattern."""
+    QUARANTINE_ALL = "quarantine-all"
+    POLICY_APPLY = "policy-apply"
+    """Another policy in force: applied, promoted or rolled back."""
+    OPERATORS = "operators"
+    """Who runs the broker."""
 
 
 class ApiSettings(BaseModel):
@@ -49,6 +64,16 @@ class ApiSettings(BaseModel):
     )
     proof_s: Annotated[int, Field(strict=True, ge=60, le=86_400)] = Field(
         900, description="What is dangerous asks for a proof that is not older than this: `POST /session/proof`."
+    )
+    two_person: tuple[Act, ...] = Field(
+        (),
+        description=(
+            "What is done only once a second operator agrees, within `approval_s`: revoke, revoke-all, quarantine-all, "
+            "policy-apply, operators. Who owns the data directory is not held to it."
+        ),
+    )
+    approval_s: Annotated[int, Field(strict=True, ge=60, le=86_400)] = Field(
+        3_600, description="So long a request waits for a second operator."
     )
     requests_per_s: Annotated[int, Field(strict=True, ge=1, le=100_000)] = Field(
         50, description="Requests of one address per second; as many again may come at once. Beyond: 429."

@@ -1,10 +1,18 @@
 """The routes, one file per resource, thin over what the command line calls too.
 
-session     log in and out, prove again, one's own password and one-time codes
-clients     who is connected
-identities  who exists; credentials: what proves them
-groups      groups; roles: who has which
-operators   the people who run the broker
-policy      in force, history, check, denials
-broker      status, listeners, risks, settings, metrics, health, reload
+session       log in and out, prove again, one's own password and one-time codes
+broker        status, listeners, risks, settings, metrics, health, reload
+events        events as they happen
+clients       who is connected
+identities    who exists; credentials: what proves them
+actions       revoke, quarantine, release: one, or everybody who is meant
+certificates  the broker's own, and those of identities
+groups        groups; roles: who has which
+operators     the people who run the broker
+tokens        by which programs act for them
+approvals     what waits for a second operator
+policy        in force, history, check, denials
+staging       compared, staged, put in force, brought back
+findings      what detectors found; mutes; what playbooks do
+audit         the record of changes and events
 """

@@ -15,6 +15,7 @@ from bartizan.api.house import Calling, House, Housed
 from bartizan.api.paging import Page, Parted, cursor_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routing import Routes
+from bartizan.errors import InvalidValue
 from bartizan.identity.edit import Edit, Names
 from bartizan.identity.listing import Wanted, page_of, shown
 from bartizan.identity.records import time_text
@@ -174,7 +175,12 @@ async def change_identity(
         caller.require(Permission.GRANT, house.settings, house.now())
     if caller.tenant and (ATTRIBUTE in body.attributes or ATTRIBUTE in body.remove_attributes):
         raise forbidden("you do not move identities from one tenant to another")
+    if body.state is IdentityState.REVOKED:
+        raise InvalidValue("an identity is revoked by POST /identities/NAME/revocation: that ends all that it has")
     before = await house.identity(caller, name)
+    if before.state is IdentityState.REVOKED and body.state is not None:
+        # Who may not revoke may not undo it either.
+        caller.require(Permission.REVOKE, house.settings, house.now())
     require_match(if_match, etag_of(before.revision))
     edit = body.edit()
     changed = await house.register.change(name, _unmoved(before, edit) if if_match else edit.apply)

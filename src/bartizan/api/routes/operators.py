@@ -15,6 +15,7 @@ from bartizan.api.paging import Page, Parted, page_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routes.identities import IfMatch, Text, etag_of, require_match
 from bartizan.api.routing import Routes
+from bartizan.config.api import Act
 from bartizan.errors import Conflict
 from bartizan.identity.operators import new_operator, parse_roles, with_password, without_totp
 from bartizan.identity.passwords import generate_secret
@@ -68,7 +69,14 @@ async def list_operators(
     return page_of([operator_record(one) for one in await house.operators.operators()], part, "operator", sort)
 
 
-@ROUTES.on("POST", "/operators", Permission.OPERATORS, status=HTTPStatus.CREATED, response_model=schemas.ShownOperator)
+@ROUTES.on(
+    "POST",
+    "/operators",
+    Permission.OPERATORS,
+    status=HTTPStatus.CREATED,
+    act=Act.OPERATORS,
+    response_model=schemas.ShownOperator,
+)
 async def add_operator(house: Housed, response: Response, body: NewOperator) -> dict[str, Any]:
     """Add an operator. A password is made and shown this once; a second factor comes after the first login."""
     made = new_operator(
@@ -89,7 +97,9 @@ async def show_operator(house: Housed, response: Response, name: Name) -> dict[s
     return _answer(await house.operator(name), response)
 
 
-@ROUTES.on("PATCH", "/operators/{name}", Permission.OPERATORS, response_model=schemas.Operator)
+@ROUTES.on(
+    "PATCH", "/operators/{name}", Permission.OPERATORS, act=Act.OPERATORS, response_model=schemas.Operator
+)
 async def change_operator(
     house: Housed,
     caller: Calling,
@@ -104,7 +114,9 @@ async def change_operator(
     return _answer(changed, response)
 
 
-@ROUTES.on("DELETE", "/operators/{name}", Permission.OPERATORS, status=HTTPStatus.NO_CONTENT)
+@ROUTES.on(
+    "DELETE", "/operators/{name}", Permission.OPERATORS, status=HTTPStatus.NO_CONTENT, act=Act.OPERATORS
+)
 async def remove_operator(house: Housed, caller: Calling, name: Name, if_match: IfMatch = None) -> None:
     """Remove an operator. Its logins end."""
     _require_other(caller, name)
@@ -113,7 +125,13 @@ async def remove_operator(house: Housed, caller: Calling, name: Name, if_match: 
     house.sessions.close_all(name)
 
 
-@ROUTES.on("POST", "/operators/{name}/password", Permission.OPERATORS, response_model=schemas.ShownOperator)
+@ROUTES.on(
+    "POST",
+    "/operators/{name}/password",
+    Permission.OPERATORS,
+    act=Act.OPERATORS,
+    response_model=schemas.ShownOperator,
+)
 async def reset_operator_password(house: Housed, name: Name) -> dict[str, Any]:
     """Make a new password for an operator, shown this once. Second factors stay; its logins end."""
     password = generate_secret()
@@ -122,7 +140,9 @@ async def reset_operator_password(house: Housed, name: Name) -> dict[str, Any]:
     return operator_record(changed) | {"password": password}
 
 
-@ROUTES.on("DELETE", "/operators/{name}/totp", Permission.OPERATORS, response_model=schemas.Operator)
+@ROUTES.on(
+    "DELETE", "/operators/{name}/totp", Permission.OPERATORS, act=Act.OPERATORS, response_model=schemas.Operator
+)
 async def reset_operator_totp(house: Housed, caller: Calling, name: Name) -> dict[str, Any]:
     """Take one-time codes away from an operator whose phone is gone. Its logins end."""
     _require_other(caller, name)

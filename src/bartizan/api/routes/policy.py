@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC
 from typing import Annotated, Any, Literal
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from bartizan.api import schemas
@@ -39,9 +39,10 @@ class Texts(BaseModel):
 
 
 @ROUTES.on("GET", "/policy", Permission.LOOK_ALL, response_model=schemas.PolicyInForce)
-async def show_policy(house: Housed) -> dict[str, Any]:
+async def show_policy(house: Housed, response: Response) -> dict[str, Any]:
     """Show the policy that decides now."""
     in_force = house.broker.in_force
+    response.headers["etag"] = digest_etag(in_force.policy.digest)
     return {
         "digest": in_force.policy.digest,
         "epoch": in_force.epoch,
@@ -54,9 +55,7 @@ async def show_policy(house: Housed) -> dict[str, Any]:
 @ROUTES.on("POST", "/policy/check", Permission.LOOK_ALL, response_model=schemas.PolicyCheck)
 async def check_policy(body: Texts) -> dict[str, Any]:
     """Check whether texts are a policy. Nothing is changed."""
-    wrong = [name for name in body.files if not is_schema(name) and ("/" in name or "\\" in name)]
-    if wrong:
-        raise InvalidValue("a file of a policy has a name without a way: plant.toml")
+    require_names(body.files)
     result = await asyncio.to_thread(check_all, sorted(body.files.items()))
     return {
         "ok": result.ok,
@@ -98,6 +97,17 @@ async def list_denials(
     return page_of(
         [row | {"last_at": row["last_at"].astimezone(UTC).isoformat()} for row in rows], part, "number", sort
     )
+
+
+def require_names(files: Mapping[str, str]) -> None:
+    """`InvalidValue` if one of these files has a way in its name; that of a schema is its way from the policy."""
+    if any(not is_schema(name) and ("/" in name or "\\" in name) for name in files):
+        raise InvalidValue("a file of a policy has a name without a way: plant.toml")
+
+
+def digest_etag(digest: str) -> str:
+    """The ETag of a policy in force."""
+    return f'"{digest}"'
 
 
 def _history(house: House) -> History:

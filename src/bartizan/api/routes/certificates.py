@@ -1,0 +1,98 @@
+"""Certificates: the broker's own, and those that prove identities."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from fastapi import Query
+from pydantic import AwareDatetime
+
+from bartizan.api import schemas_security as schemas
+from bartizan.api.house import Calling, House, Housed
+from bartizan.api.paging import Page, Parted, cursor_of
+from bartizan.api.permissions import Permission
+from bartizan.api.routing import Routes
+from bartizan.errors import CertificateUnusable
+from bartizan.model.credential import CertificateCredential
+from bartizan.pki.ca import load_certificate
+
+ROUTES = Routes("certificates")
+
+LOOKED_AT_MAX = 20_000
+"""Identities that one page looks at; the next page goes on behind them."""
+
+
+@ROUTES.on("GET", "/certificates", Permission.LOOK_ALL, response_model=list[schemas.Certificate])
+async def list_certificates(house: Housed) -> Sequence[dict[str, Any]]:
+    """List the broker's own certificates: its CA, and what its listeners and the API show."""
+    return await asyncio.to_thread(lambda: list(_own(house)))
+
+
+@ROUTES.on("GET", "/certificates/clients", Permission.LOOK, response_model=Page[schemas.ClientCertificate])
+async def list_client_certificates(
+    house: Housed,
+    caller: Calling,
+    part: Parted,
+    *,
+    ends_before: Annotated[AwareDatetime | None, Query(description="Those that end before then.")] = None,
+    live: Annotated[bool | None, Query(description="Those that prove somebody now, or those that do not.")] = None,
+    serial_hex: Annotated[str | None, Query(max_length=64)] = None,
+) -> Mapping[str, Any]:
+    """List certificates that prove identities, in order of identity. A page may be short, or empty, and have a next one."""
+    at, cursor = house.now(), part.cursor()
+    found: list[dict[str, Any]] = []
+    looked_at, behind, more = 0, "" if cursor is None else str(cursor[0]), False
+    async for identity in house.register.everyone(behind):
+        if more := len(found) >= part.limit or looked_at == LOOKED_AT_MAX:
+            break
+        looked_at, behind = looked_at + 1, str(identity.name)
+        if caller.sees(house.tenant_of(identity)):
+            found += [
+                row
+                for item in identity.credentials
+                if isinstance(item, CertificateCredential)
+                and (ends_before is None or (item.not_after is not None and item.not_after < ends_before))
+                and live in {None, item.is_live(at)}
+                and (serial_hex is None or item.serial_hex == serial_hex.lower())
+                and (row := _row(str(identity.name), item) | {"live": item.is_live(at)})
+            ]
+    return {"items": found, "next": cursor_of(behind) if more else None}
+
+
+def _row(identity: str, item: CertificateCredential) -> dict[str, Any]:
+    return {
+        "identity": identity,
+        "id": item.id,
+        "serial_hex": item.serial_hex,
+        "issuer": item.issuer,
+        "fingerprint_sha256": item.fingerprint_sha256,
+        "created_at": item.created_at,
+        "not_after": item.not_after,
+        "revoked_at": item.revoked_at,
+    }
+
+
+def _own(house: House) -> Iterator[dict[str, Any]]:
+    data, settings = house.broker.data, house.broker.settings
+    files: dict[str, Path] = {"ca": data.ca_certificate}
+    if settings.api.address is not None:
+        files["api"] = settings.api.certificate_file or data.server_certificate
+    for name, listener in sorted(settings.listeners.items()):
+        if listener.tls:
+            files[f"listener {name}"] = listener.certificate_file or data.server_certificate
+    for of, file in files.items():
+        # One that cannot be read is told by `doctor`, and by the log when it was to be used.
+        with suppress(CertificateUnusable):
+            found = load_certificate(file)
+            yield {
+                "of": of,
+                "subject": found.subject.rfc4514_string(),
+                "issuer": found.issuer.rfc4514_string(),
+                "serial_hex": f"{found.serial_number:x}",
+                "fingerprint_sha256": found.fingerprint(SHA256()).hex(),
+                "not_before": found.not_valid_before_utc,
+                "not_after": found.not_valid_after_utc,
+            }

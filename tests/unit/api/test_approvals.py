@@ -1,0 +1,139 @@
+"""What waits for a second operator is bounded in number, size and time, and keeps nothing that opens anything."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bartizan.api import approvals as module
+from bartizan.api.approvals import Approvals, Waiting
+from bartizan.api.caller import Caller
+from bartizan.api.permissions import Permission
+from bartizan.config.api import Act, ApiSettings
+from bartizan.errors import Conflict, NotFound
+from bartizan.model.actor import Actor, Way
+from bartizan.model.operator import OperatorRole
+
+BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
+ALICE = Caller(Actor("alice", "192.0.2.1", Way.SESSION), (OperatorRole.SECURITY,))
+OWNER = Caller(Actor("uid:0", "", Way.SOCKET), tuple(OperatorRole))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Clock:
+    """The time, as a test sets it."""
+
+    at = BEGUN
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+async def nothing(_request: Request) -> Response:
+    return Response()
+
+
+def asking(body: bytes = b'{"note": "x"}') -> Request:
+    sent: list[Any] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Any:
+        return sent.pop()
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/v1/identities/x/revocation",
+        "raw_path": b"/api/v1/identities/x/revocation",
+        "root_path": "/api/v1",
+        "query_string": b"a=b",
+        "path_params": {"name": "x"},
+        "headers": [
+            (b"authorization", b"Bearer bzs_secret"),
+            (b"cookie", b"__Host-bartizan=bzs_secret"),
+            (b"idempotency-key", b"k"),
+            (b"content-type", b"application/json"),
+            (b"if-match", b'"7"'),
+        ],
+        "state": {"caller": ALICE},
+    }
+    return Request(scope, receive)
+
+
+async def waiting(approvals: Approvals, body: bytes = b'{"note": "x"}') -> Waiting:
+    await approvals.ask(asking(body), Act.REVOKE, Permission.REVOKE, nothing)
+    return approvals.everything()[-1]
+
+
+def made(*acts: Act, clock: Clock | None = None) -> Approvals:
+    return Approvals(ApiSettings(two_person=acts, approval_s=60), clock or Clock())
+
+
+@pytest.mark.anyio
+async def test_no_login_is_kept_with_it():
+    found = await waiting(made(Act.REVOKE))
+    assert found.scope["headers"] == [(b"content-type", b"application/json"), (b"if-match", b'"7"')]
+    assert "secret" not in repr(found)
+    assert found.in_full()["body"] == {"note": "x"}
+    assert "body" not in found.as_dict()
+
+
+@pytest.mark.anyio
+async def test_it_waits_for_so_long():
+    clock = Clock()
+    approvals = made(Act.REVOKE, clock=clock)
+    found = await waiting(approvals)
+    clock.at = BEGUN + timedelta(seconds=59)
+    assert approvals.find(found.id) is found
+    clock.at = BEGUN + timedelta(seconds=60)
+    with pytest.raises(NotFound):
+        approvals.find(found.id)
+    assert approvals.everything() == []
+
+
+@pytest.mark.anyio
+async def test_what_waits_is_bounded(monkeypatch):
+    monkeypatch.setattr(module, "WAITING_BYTES_MAX", 10)
+    approvals = made(Act.REVOKE)
+    await waiting(approvals, b"123456")
+    with pytest.raises(Conflict):
+        await waiting(approvals, b"12345")
+    await waiting(approvals, b"1234")
+    monkeypatch.setattr(module, "WAITING_MAX", 2)
+    with pytest.raises(Conflict):
+        await waiting(approvals, b"")
+
+
+@pytest.mark.anyio
+async def test_one_operator_fills_the_line_for_no_other(monkeypatch):
+    monkeypatch.setattr(module, "WAITING_OF_ONE_MAX", 1)
+    approvals = made(Act.REVOKE)
+    await waiting(approvals)
+    with pytest.raises(Conflict):
+        await waiting(approvals)
+    request = asking()
+    request.state.caller = replace(ALICE, actor=Actor("berta", "192.0.2.2", Way.SESSION))
+    await approvals.ask(request, Act.REVOKE, Permission.REVOKE, nothing)
+    assert len(approvals.everything()) == 2
+
+
+@pytest.mark.parametrize(
+    ("acts", "held"),
+    [
+        ((), set()),
+        ((Act.REVOKE,), {Act.REVOKE, Act.REVOKE_ALL}),
+        ((Act.REVOKE_ALL,), {Act.REVOKE_ALL}),
+        ((Act.OPERATORS, Act.POLICY_APPLY), {Act.OPERATORS, Act.POLICY_APPLY}),
+    ],
+)
+def test_what_is_named_takes_two_and_nothing_else(acts, held):
+    approvals = made(*acts)
+    assert {act for act in Act if approvals.holds(act, ALICE)} == held
+    assert not any(approvals.holds(act, OWNER) for act in Act)
+    assert not approvals.holds(None, ALICE)
