@@ -22,6 +22,8 @@ client      the connection of pub and sub
 listing     tables and JSON of the verbs that look at identities
 duration    `14d`, `36h`
 control     asks the broker that runs
+login       at a broker elsewhere; remote, asks it by its API; acted_there, acts on identities there
+approval    what takes two operators there
 opening     opens a data directory: settings, CA, identities
 """
 

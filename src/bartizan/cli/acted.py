@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,9 +12,8 @@ from bartizan.cli.control import RunningBroker
 from bartizan.cli.listing import print_json
 from bartizan.cli.observed import told_to
 from bartizan.cli.opening import existing, register_of
-from bartizan.errors import InvalidValue, NotFound
-from bartizan.model.group import acting_roles
-from bartizan.model.principal import Identity, IdentityState
+from bartizan.errors import InvalidValue
+from bartizan.identity.chosen import chosen as those_of
 from bartizan.respond.actions import Actions, Done
 
 SHOWN_MAX = 20
@@ -30,34 +28,22 @@ def chosen(
         raise InvalidValue("name identities, or --all-of-role, or --matching: one of the three")
     if names:
         return tuple(dict.fromkeys(names))
-    found = asyncio.run(_found(data, config, role, matching))
-    if not found:
-        raise NotFound("no identity is meant by that")
-    return found
+    return asyncio.run(_found(data, config, role, matching))
 
 
 async def _found(data: Path, config: Path | None, role: str | None, matching: str | None) -> tuple[str, ...]:
-    at = datetime.now(UTC)
     async with register_of(data, config) as register:
-        groups = {str(group.name): group for group in await register.store.groups()}
-
-        def is_meant(identity: Identity) -> bool:
-            if identity.state is IdentityState.REVOKED:
-                return False
-            if matching is not None:
-                return fnmatchcase(identity.name, matching)
-            return role in acting_roles(identity, groups, at)
-
-        return tuple([str(identity.name) async for identity in register.everyone() if is_meant(identity)])
+        return await those_of(register, role, matching, at=datetime.now(UTC))
 
 
-def preview(names: Sequence[str], what: str) -> int:
-    """Says who would be hit, and changes nothing; the exit code."""
+def preview(names: Sequence[str], what: str, count: int | None = None) -> int:
+    """Says who would be hit, and changes nothing; the exit code. `count`: how many there are, where not all are named."""
+    in_all = len(names) if count is None else count
     for name in names[:SHOWN_MAX]:
         print(escaped(name))
-    if len(names) > SHOWN_MAX:
-        print(f"and {len(names) - SHOWN_MAX} more")
-    print(f"{len(names)} would be {what}: repeat it with --yes")
+    if in_all > SHOWN_MAX:
+        print(f"and {in_all - SHOWN_MAX} more")
+    print(f"{in_all} would be {what}: repeat it with --yes")
     return 2
 
 

@@ -73,6 +73,21 @@ VERBS: tuple[Verb | Family, ...] = (
     Verb("denials", "bartizan.cli.denials:app", "Show what the policy refused, and propose the smallest grant for it."),
     Verb("findings", "bartizan.cli.findings:app", "Show what detectors found; acknowledge it, or mute it for a while."),
     Verb("response", "bartizan.cli.response:app", "Show what playbooks did or would do; confirm what waits."),
+    Verb(
+        "login",
+        "bartizan.cli.login:login",
+        "Log in at a broker elsewhere: verbs with --server act there as this operator until the login ends.",
+    ),
+    Verb(
+        "logout",
+        "bartizan.cli.login:logout",
+        "Log out at a broker elsewhere. What is kept of the login is forgotten, also where the broker does not answer.",
+    ),
+    Verb(
+        "approval",
+        "bartizan.cli.approval:app",
+        "What takes two operators and waits for the second one: at a broker elsewhere.",
+    ),
     Verb("clients", "bartizan.cli.clients:clients", "Show who is connected, with rates over one second."),
     Verb(
         "doctor",

@@ -14,6 +14,7 @@ from bartizan.audit.search import Wanted, records
 from bartizan.audit.trail import CHANGES
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.opening import DEFAULT_DATA, existing
+from bartizan.cli.remote import Server, remote
 from bartizan.errors import InvalidValue
 
 Copy = Annotated[Path | None, Parameter(name="--from", show_default=False, help="A copy of its directory.")]
@@ -45,14 +46,38 @@ class Filter:
     """A copy of its directory."""
     data: Path = DEFAULT_DATA
     """The broker's data directory."""
+    server: Server = None
+    """A broker elsewhere, such as https://mqtt.example.com:8444, after `bartizan login`. Default: that of --data."""
 
     def found(self, text: str | None) -> Iterator[dict[str, Any]]:
         """The records, of both logs in order of time."""
-        directory = directory_of(self.from_, self.data)
         since, until = _time(self.since), _time(self.until)
+        if self.server is not None:
+            return self._there(self.server, text, since, until)
+        directory = directory_of(self.from_, self.data)
         wanted = Wanted(self.who, self.what, self.target, self.kind, self.outcome, since, until, text)
         logs = (CHANGES, EVENTS) if self.log is None else (self.log,)
         return heapq.merge(*(records(directory / name, wanted) for name in logs), key=lambda each: each["at"])
+
+    def _there(
+        self, server: str, text: str | None, since: datetime | None, until: datetime | None
+    ) -> Iterator[dict[str, Any]]:
+        if self.from_ is not None:
+            raise InvalidValue("--from is a copy that is here, --server a broker elsewhere: one of the two")
+        with remote(server) as there:
+            pages = there.pages(
+                "/audit/records",
+                who=self.who,
+                what=self.what,
+                target=self.target,
+                kind=self.kind,
+                outcome=self.outcome,
+                since=None if since is None else since.isoformat(),
+                until=None if until is None else until.isoformat(),
+                text=text,
+                log=self.log,
+            )
+            yield from (each["content"] for page in pages for each in page)
 
 
 NO_FILTER = Filter()

@@ -51,7 +51,8 @@ def doctor(
     settings = settings_of(directory, config, set_)
     findings = asyncio.run(examine(directory, settings, at=datetime.now(UTC)))
     if json_output:
-        print(json.dumps({"listeners": _exposed(settings), "findings": [finding.as_dict() for finding in findings]}))
+        told = [finding.as_dict() for finding in findings]
+        print(json.dumps({"listeners": _exposed(settings), "api": _api(settings), "findings": told}))
     else:
         _show(settings, findings)
     worst = max((finding.level for finding in findings), default=Level.GOOD)
@@ -74,6 +75,19 @@ def _exposed(settings: Settings) -> list[dict[str, object]]:
     ]
 
 
+def _api(settings: Settings) -> dict[str, object] | None:
+    """Where operators log in; None where only the control socket serves them."""
+    api = settings.api
+    if api.address is None:
+        return None
+    return {
+        "bind": api.address,
+        "certificate_file": None if api.certificate_file is None else str(api.certificate_file),
+        "mfa_roles": [role.value for role in api.mfa_roles],
+        "two_person": [act.value for act in api.two_person],
+    }
+
+
 def _show(settings: Settings, findings: Sequence[Finding]) -> None:
     console = Console(highlight=False)
     table = Table("listener", "address", "protocol", "TLS", "certificates", "anonymous", box=None, pad_edge=False)
@@ -88,6 +102,9 @@ def _show(settings: Settings, findings: Sequence[Finding]) -> None:
             str(row["client_certificates"]),
             anonymous,
         )
+    api = _api(settings)
+    if api is not None:
+        table.add_row("api", escape(str(api["bind"])), "https", "yes", "off", "no")
     console.print(table)
     console.print()
     style = {Level.GOOD: "green", Level.WARNING: "yellow", Level.DANGER: "bold red", Level.FAULT: "bold red"}

@@ -89,14 +89,16 @@ async def _take_over(file: PluginFile, data: Path, config: Path | None, *, stric
 
 @asynccontextmanager
 async def _service(data: Path, config: Path | None, *, strict: bool) -> AsyncIterator[tuple[DynamicSecurity, Asking]]:
-    site = Site.of(data, config)
+    ground = Site.of(data, config).ground
     directory = existing(data)
     settings = settings_of(directory, config)
     anonymous = any(listener.danger_anonymous is not None for listener in settings.listeners.values())
-    connections = None if site.running is None else _Connections(directory.root)
+    connections = None if ground.running is None else _Connections(directory.root)
     async with identities(directory, settings) as store:
-        service = DynamicSecurity(site.place, site.history, Register(store), site.trail, site.running, connections)
-        yield service, Asking(site.trail.actor.name, strict=strict, anonymous=anonymous)
+        service = DynamicSecurity(
+            ground.place, ground.history, Register(store), ground.trail, ground.running, connections
+        )
+        yield service, Asking(ground.trail.actor.name, strict=strict, anonymous=anonymous)
 
 
 class _Connections(Connections):

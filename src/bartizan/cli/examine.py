@@ -52,6 +52,7 @@ async def examine(data: DataDirectory, settings: Settings, *, at: datetime) -> l
 def _certificates(data: DataDirectory, settings: Settings, at: datetime) -> Iterator[Finding]:
     yield from _certificate(data.ca_certificate, "the CA certificate", at, CA_NEAR_END, "plan a new CA")
     own = any(listener.tls and listener.certificate_file is None for listener in settings.listeners.values())
+    own |= settings.api.address is not None and settings.api.certificate_file is None
     if own:
         yield from _certificate(
             data.server_certificate,
@@ -69,6 +70,9 @@ def _certificates(data: DataDirectory, settings: Settings, at: datetime) -> Iter
                 NEAR_END,
                 "replace it, then SIGHUP",
             )
+    if settings.api.address is not None and settings.api.certificate_file is not None:
+        file = settings.api.certificate_file
+        yield from _certificate(file, "the certificate of the API", at, NEAR_END, "replace it: it is read again by itself")
     if data.crl.exists():
         yield from _crl(data.crl, at)
 
@@ -102,6 +106,7 @@ def _crl(file: Path, at: datetime) -> Iterator[Finding]:
 def _rights(data: DataDirectory, settings: Settings) -> Iterator[Finding]:
     secrets = [data.root, data.pki, data.ca_key, data.server_key, data.identities, data.store, data.audit]
     secrets += [listener.key_file for listener in settings.listeners.values() if listener.key_file is not None]
+    secrets += [] if settings.api.key_file is None else [settings.api.key_file]
     for path in secrets:
         try:
             mode = stat.S_IMODE(path.stat().st_mode)

@@ -1,18 +1,21 @@
 """`bartizan findings`: what detectors found, and what people make of it. A running broker follows within seconds."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from bartizan.audit.trail import Trail
+from bartizan.broker import seen_to
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Data, Flag, Json, print_json, show_record, show_table
 from bartizan.cli.observed import seconds_text, since
 from bartizan.cli.opening import DEFAULT_DATA, existing, settings_of, trail_of
+from bartizan.cli.remote import Server, remote
 from bartizan.errors import InvalidValue
-from bartizan.model.finding import About, Kept, Mute, Severity, State
+from bartizan.model.finding import About, Mute, Severity, State
 from bartizan.model.ids import parse_remark
 from bartizan.store.findings import FindingStore
 
@@ -58,6 +61,7 @@ def list_(
     since_: Annotated[str | None, Parameter(name="--since", help="Not longer ago than this: 15m, 24h, 7d.")] = None,
     severity: Annotated[Severity, Parameter(help="Of this severity, or worse.")] = Severity.LOW,
     data: Data = DEFAULT_DATA,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """List findings that nobody has seen to, the last ones at the end.
@@ -66,12 +70,18 @@ def list_(
 
         bartizan findings list --since 24h --severity high
     """
-    states = tuple(State) if all_ else (State.OPEN,)
-    least = list(Severity).index(severity)
-    kept = _store(data).findings(states, since(None if since_ is None else parse_duration(since_)))
-    found = [each for each in kept if list(Severity).index(each.finding.severity) >= least]
+    began = since(None if since_ is None else parse_duration(since_))
+    if server is None:
+        least = list(Severity).index(severity)
+        kept = _store(data).findings(tuple(State) if all_ else (State.OPEN,), began)
+        found = [each.as_dict() for each in kept if list(Severity).index(each.finding.severity) >= least]
+    else:
+        state = "any" if all_ else "open"
+        text = None if began is None else began.isoformat()
+        with remote(server) as there:
+            found = there.every("/findings", state=state, severity=severity.value, since=text, sort="last_at")
     if json_output:
-        print_json([record(each) for each in found])
+        print_json(found)
         return 0
     shown = found[-SHOWN_MAX:]
     more = f", the last {SHOWN_MAX} shown (--json shows all)" if len(found) > SHOWN_MAX else ""
@@ -81,7 +91,7 @@ def list_(
 
 
 @app.command
-def show(number: int, /, *, data: Data = DEFAULT_DATA, json_output: Json = False) -> int:
+def show(number: int, /, *, data: Data = DEFAULT_DATA, server: Server = None, json_output: Json = False) -> int:
     """Show a finding and what became of it.
 
     For example:
@@ -93,16 +103,27 @@ def show(number: int, /, *, data: Data = DEFAULT_DATA, json_output: Json = False
     number
         Its number in `bartizan findings list`.
     """
-    found = _store(data).finding(number)
-    if json_output:
-        print_json(record(found))
+    if server is None:
+        found = _store(data).finding(number).as_dict()
     else:
-        show_record(_row(found) | {key: value for key, value in record(found).items() if key not in _TIMES}, _SHOW)
+        with remote(server) as there:
+            found = there.get(f"/findings/{number}")
+    if json_output:
+        print_json(found)
+    else:
+        show_record({key: value for key, value in _row(found).items() if key not in _TIMES}, _SHOW)
     return 0
 
 
 @app.command
-def ack(numbers: Annotated[list[int], Parameter(negative=())], /, *, why: Why, data: Data = DEFAULT_DATA) -> int:
+def ack(
+    numbers: Annotated[list[int], Parameter(negative=())],
+    /,
+    *,
+    why: Why,
+    data: Data = DEFAULT_DATA,
+    server: Server = None,
+) -> int:
     """Acknowledge findings: somebody has seen to them. One that gets much worse is open again.
 
     For example:
@@ -114,11 +135,14 @@ def ack(numbers: Annotated[list[int], Parameter(negative=())], /, *, why: Why, d
     numbers
         Their numbers in `bartizan findings list`.
     """
-    trail, reason = _trail(data), _reason(why)
-    with trail.changing("finding.acknowledge", f"finding/{','.join(map(str, numbers))}", why=reason):
-        acknowledged = _store(data).acknowledge(numbers, trail.actor.name, reason)
-    for kept in acknowledged:
-        print(f"finding {kept.number} is acknowledged: {kept.finding.text}")
+    if server is None:
+        kept = seen_to.acknowledge(_store(data), _trail(data), numbers, _reason(why))
+        acknowledged = [each.as_dict() for each in kept]
+    else:
+        with remote(server) as there:
+            acknowledged = there.post("/findings/acknowledgements", {"numbers": numbers, "why": _reason(why)})
+    for each in acknowledged:
+        print(f"finding {each['number']} is acknowledged: {each['text']}")
     return 0
 
 
@@ -133,6 +157,7 @@ def mute(
     ] = None,
     for_: Annotated[str, Parameter(name="--for", help="How long: 8h, 7d.")] = MUTE_DEFAULT,
     data: Data = DEFAULT_DATA,
+    server: Server = None,
 ) -> int:
     """Have nobody told of such findings for a while. They are kept as muted; open ones become so.
 
@@ -147,34 +172,42 @@ def mute(
     """
     about, name = (None, "") if of is None else _subject(of)
     now = datetime.now(UTC)
-    trail, until = _trail(data), now + parse_duration(for_)
-    wanted = Mute(0, _detector(detector), about, name, _reason(why), trail.actor.name, now, until)
-    after = {"of": of or "", "until": until.isoformat()}
-    with trail.changing("detector.mute", f"detector/{detector}", after=after, why=wanted.why):
-        made = _store(data).mute(wanted)
-    print(f"mute {made.number}: {_of(made)} until {seconds_text(made.until)} UTC")
+    until = now + parse_duration(for_)
+    if server is None:
+        trail = _trail(data)
+        wanted = Mute(0, _detector(detector), about, name, _reason(why), trail.actor.name, now, until)
+        made = seen_to.mute(_store(data), trail, wanted).as_dict()
+    else:
+        body = {"detector": _detector(detector), "name": name, "until": until.isoformat(), "why": _reason(why)}
+        with remote(server) as there:
+            made = there.post("/mutes", body | ({} if about is None else {"about": about.value}))
+    print(f"mute {made['number']}: {_of(made)} until {_text(made['until'])} UTC")
     return 0
 
 
 @app.command
-def mutes(*, data: Data = DEFAULT_DATA, json_output: Json = False) -> int:
+def mutes(*, data: Data = DEFAULT_DATA, server: Server = None, json_output: Json = False) -> int:
     """List what is muted, until when, by whom and why.
 
     For example:
 
         bartizan findings mutes
     """
-    found = _store(data).mutes(datetime.now(UTC))
-    if json_output:
-        print_json([mute_record(each) for each in found])
+    if server is None:
+        found = [each.as_dict() for each in _store(data).mutes(datetime.now(UTC))]
     else:
-        rows = [{**mute_record(each), "of": _of(each), "until": seconds_text(each.until)} for each in found]
+        with remote(server) as there:
+            found = there.get("/mutes")
+    if json_output:
+        print_json(found)
+    else:
+        rows = [{**each, "of": _of(each), "until": _text(each["until"])} for each in found]
         show_table(rows, _MUTES, f"{len(found)} mutes")
     return 0
 
 
 @app.command
-def unmute(number: int, /, *, data: Data = DEFAULT_DATA) -> int:
+def unmute(number: int, /, *, data: Data = DEFAULT_DATA, server: Server = None) -> int:
     """End a mute. What is found from then on is told.
 
     For example:
@@ -186,56 +219,29 @@ def unmute(number: int, /, *, data: Data = DEFAULT_DATA) -> int:
     number
         Its number in `bartizan findings mutes`.
     """
-    with _trail(data).changing("detector.unmute", f"mute/{number}"):
-        ended = _store(data).unmute(number)
-    print(f"mute {ended.number} is over: {_of(ended)}")
+    if server is None:
+        ended = seen_to.unmute(_store(data), _trail(data), number)
+        print(f"mute {ended.number} is over: {_of(ended.as_dict())}")
+    else:
+        with remote(server) as there:
+            there.delete(f"/mutes/{number}")
+        print(f"mute {number} is over")
     return 0
 
 
 _TIMES = frozenset({"first_at", "last_at"})
 
 
-def record(kept: Kept) -> dict[str, object]:
-    """A finding as JSON."""
-    found = kept.finding
-    return {
-        "number": kept.number,
-        "detector": found.detector,
-        "about": str(found.about),
-        "name": found.name,
-        "severity": str(found.severity),
-        "score": found.score,
-        "technique": found.technique,
-        "text": found.text,
-        "count": kept.count,
-        "first_at": kept.first_at,
-        "last_at": kept.last_at,
-        "state": str(kept.state),
-        "by": kept.by,
-        "why": kept.why,
-    }
+def _row(found: Mapping[str, Any]) -> dict[str, object]:
+    return {**found, "first": _text(found["first_at"]), "last": _text(found["last_at"])}
 
 
-def mute_record(muted: Mute) -> dict[str, object]:
-    """A mute as JSON."""
-    return {
-        "number": muted.number,
-        "detector": muted.detector,
-        "about": None if muted.about is None else str(muted.about),
-        "name": muted.name,
-        "why": muted.why,
-        "by": muted.by,
-        "since": muted.since,
-        "until": muted.until,
-    }
+def _of(muted: Mapping[str, Any]) -> str:
+    return muted["detector"] if muted["about"] is None else f"{muted['detector']} of {muted['about']} {muted['name']}"
 
 
-def _row(kept: Kept) -> dict[str, object]:
-    return record(kept) | {"first": seconds_text(kept.first_at), "last": seconds_text(kept.last_at)}
-
-
-def _of(muted: Mute) -> str:
-    return muted.detector if muted.about is None else f"{muted.detector} of {muted.about} {muted.name}"
+def _text(at: Any) -> str:  # noqa: ANN401  a time, or as JSON has one
+    return seconds_text(datetime.fromisoformat(at).astimezone(UTC) if isinstance(at, str) else at)
 
 
 def _trail(data: Path) -> Trail:

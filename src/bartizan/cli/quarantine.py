@@ -6,9 +6,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from bartizan.cli.acted import act, chosen, preview, tell
+from bartizan.cli.acted_there import act_there
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Config, Data, Flag, Json, Text
 from bartizan.cli.opening import DEFAULT_DATA
+from bartizan.cli.remote import Server
 
 Named = Annotated[list[str] | None, Parameter(consume_multiple=True, negative=(), show_default=False)]
 
@@ -24,6 +26,7 @@ def quarantine(
     yes: Flag = False,
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """Put identities into quarantine: they stay connected, in the policy's role `quarantine` alone. At once.
@@ -53,6 +56,20 @@ def quarantine(
         Do it; without it, --all-of-role and --matching only say who is meant.
     """
     until = None if for_ is None else datetime.now(UTC) + parse_duration(for_)
+    ends = "" if until is None else f" until {until:%Y-%m-%d %H:%M}Z"
+    if server is not None:
+        body = {"reason": reason} | ({} if until is None else {"until": until.isoformat()})
+        return act_there(
+            server,
+            "quarantine",
+            names or [],
+            body,
+            role=all_of_role,
+            matching=matching,
+            yes=yes,
+            done=f"in quarantine{ends}",
+            as_json=json_output,
+        )
     who = chosen(data, config, names or [], all_of_role, matching)
     if not names and not yes:
         return preview(who, "put into quarantine")
@@ -64,7 +81,6 @@ def quarantine(
         {"until": None if until is None else until.isoformat(), "reason": reason},
         lambda actions, name: actions.quarantine(name, until=until, reason=reason),
     )
-    ends = "" if until is None else f" until {until:%Y-%m-%d %H:%M}Z"
     return tell(done, f"in quarantine{ends}", as_json=json_output)
 
 
@@ -74,6 +90,7 @@ def release(
     *,
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """Release identities from quarantine: they have their roles again, and connect and subscribe anew.
@@ -87,5 +104,7 @@ def release(
     names
         The identities.
     """
+    if server is not None:
+        return act_there(server, "release", names, {}, done="released", as_json=json_output)
     done = act(data, config, names, "release", {}, lambda actions, name: actions.release(name))
     return tell(done, "released", as_json=json_output)

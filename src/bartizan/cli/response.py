@@ -1,8 +1,10 @@
 """`bartizan response`: what playbooks did about findings, would do, or wait to be allowed to do."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -10,7 +12,8 @@ from bartizan.cli.listing import Data, Flag, Json, print_json, show_table
 from bartizan.cli.observed import seconds_text, told_to
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.person import operator
-from bartizan.model.response import Outcome, Response
+from bartizan.cli.remote import Server, remote
+from bartizan.model.response import Outcome
 from bartizan.store.responses import ResponseStore
 
 app = App(name="response", help="Show what playbooks did or would do; confirm what waits.")
@@ -34,6 +37,7 @@ def list_(
     *,
     waiting: Annotated[Flag, Parameter(help="Only those that wait to be confirmed.")] = False,
     data: Data = DEFAULT_DATA,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """List what playbooks did, would have done, or wait to do, the last ones at the end.
@@ -42,10 +46,15 @@ def list_(
 
         bartizan response list --waiting
     """
-    store = ResponseStore(existing(Path.cwd() / data).findings)
-    found = store.responses((Outcome.WAITING,) if waiting else tuple(Outcome))
+    found: list[dict[str, Any]]
+    if server is None:
+        store = ResponseStore(existing(Path.cwd() / data).findings)
+        found = [asdict(each) for each in store.responses((Outcome.WAITING,) if waiting else tuple(Outcome))]
+    else:
+        with remote(server) as there:
+            found = there.every("/responses", outcome=Outcome.WAITING.value if waiting else None, sort="number")
     if json_output:
-        print_json([asdict(each) for each in found])
+        print_json(found)
     else:
         shown = found[-SHOWN_MAX:]
         more = f", the last {SHOWN_MAX} shown (--json shows all)" if len(found) > SHOWN_MAX else ""
@@ -54,7 +63,7 @@ def list_(
 
 
 @app.command
-def confirm(number: int, /, *, data: Data = DEFAULT_DATA) -> int:
+def confirm(number: int, /, *, data: Data = DEFAULT_DATA, server: Server = None) -> int:
     """Have the running broker do what a playbook waits to do: within an hour of the finding.
 
     For example:
@@ -66,11 +75,11 @@ def confirm(number: int, /, *, data: Data = DEFAULT_DATA) -> int:
     number
         Its number in `bartizan response list --waiting`.
     """
-    return _settle("confirm", number, data)
+    return _settle("confirm", number, data, server)
 
 
 @app.command
-def dismiss(number: int, /, *, data: Data = DEFAULT_DATA) -> int:
+def dismiss(number: int, /, *, data: Data = DEFAULT_DATA, server: Server = None) -> int:
     """Have the running broker not do what a playbook waits to do.
 
     For example:
@@ -82,16 +91,24 @@ def dismiss(number: int, /, *, data: Data = DEFAULT_DATA) -> int:
     number
         Its number in `bartizan response list --waiting`.
     """
-    return _settle("dismiss", number, data)
+    return _settle("dismiss", number, data, server)
 
 
-def _settle(verb: str, number: int, data: Path) -> int:
-    root = existing(Path.cwd() / data).root
-    settled = told_to(root, f"/v1/responses/{verb}", {"number": number, "by": operator()})
+_NOUNS = {"confirm": "confirmation", "dismiss": "dismissal"}
+
+
+def _settle(verb: str, number: int, data: Path, server: str | None) -> int:
+    if server is None:
+        root = existing(Path.cwd() / data).root
+        settled = told_to(root, f"/v1/responses/{verb}", {"number": number, "by": operator()})
+    else:
+        with remote(server) as there:
+            settled = there.post(f"/responses/{number}/{_NOUNS[verb]}")
     print(f"response {number} is {settled['outcome']}{': ' if settled['text'] else ''}{settled['text']}")
     return 0 if settled["outcome"] != Outcome.FAILED else 1
 
 
-def _row(response: Response) -> dict[str, object]:
-    of = f"{response.about} {response.name}".strip()
-    return {**asdict(response), "when": seconds_text(response.at), "of": of}
+def _row(response: Mapping[str, Any]) -> dict[str, object]:
+    of, at = f"{response['about']} {response['name']}".strip(), response["at"]
+    when = datetime.fromisoformat(at).astimezone(UTC) if isinstance(at, str) else at
+    return {**response, "when": seconds_text(when), "of": of}

@@ -6,8 +6,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from bartizan.cli.acted import act, chosen, preview, tell
+from bartizan.cli.acted_there import act_there
 from bartizan.cli.listing import Config, Data, Flag, Json, Text
 from bartizan.cli.opening import DEFAULT_DATA
+from bartizan.cli.remote import Server
 
 
 def revoke(
@@ -21,6 +23,7 @@ def revoke(
     yes: Flag = False,
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """Revoke identities: cut their connections, end their Sessions and credentials, suppress their Wills. At once.
@@ -50,6 +53,19 @@ def revoke(
     yes
         Do it; without it, --all-of-role and --matching only say who is meant.
     """
+    if server is not None:
+        body = {"note": note, "clear_retained": clear_retained}
+        return act_there(
+            server,
+            "revoke",
+            names or [],
+            body,
+            role=all_of_role,
+            matching=matching,
+            yes=yes,
+            done="revoked",
+            as_json=json_output,
+        )
     who = chosen(data, config, names or [], all_of_role, matching)
     if not names and not yes:
         return preview(who, "revoked")

@@ -16,6 +16,7 @@ history   which policies were in force
 stage     `stage`, `staged`, `unstage`: beside the one in force, on real traffic
 learn     `learn`, `learned`: a contract of what clients do
 promote   the staged policy in force
+there     the same at a broker elsewhere, by its API
 narrow    `advise`: what is granted and not needed
 """
 

@@ -9,14 +9,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from bartizan.broker.change import Change, by_hand, put_in_force, take_over, undo_interrupted
+from bartizan.broker.change import undo_interrupted
 from bartizan.broker.history import Kind, Version
-from bartizan.broker.place import is_expectations, texts_of
+from bartizan.broker.place import is_expectations
+from bartizan.broker.preflight import Ground, Preflight, brought_back, is_there, put, refuse_by_hand
 from bartizan.cli.opening import DEFAULT_DATA
 from bartizan.cli.policy.files import Flag, Json
-from bartizan.cli.policy.preflight import Preflight, Site, looked_at, preflight
-from bartizan.errors import ConfigurationError, Conflict, InvalidValue
-from bartizan.policy import check_all
+from bartizan.cli.policy.preflight import Site, preflight
+from bartizan.cli.policy.there import Way, apply_there, rollback_there
+from bartizan.cli.remote import Server
+from bartizan.errors import ConfigurationError
 
 Tests = Annotated[tuple[Path, ...], Parameter(negative=(), show_default=False)]
 
@@ -38,8 +40,14 @@ class Manner:
     """The broker's data directory."""
     config: Path | None = None
     """The configuration file. Default: bartizan.toml of the data directory."""
+    server: Server = None
+    """A broker elsewhere, such as https://mqtt.example.com:8444, after `bartizan login`. Default: that of --data."""
     json_output: Json = False
     """Print one JSON object."""
+
+    def way(self, server: str) -> Way:
+        """The same, there."""
+        return Way(server, self.note, self.take_over, self.dry_run, self.yes, self.json_output)
 
 
 _PLAIN = Manner()
@@ -66,19 +74,22 @@ def apply(*new: Path, tests: Tests = (), strict: Flag = False, manner: Manner = 
     strict
         Exit code 1, with nothing changed, if lint finds something.
     """
+    if manner.server is not None:
+        return apply_there(manner.way(manner.server), new, tests, strict=strict)
     site = Site.of(manner.data, manner.config)
-    with site.history.changing():
-        _undo_interrupted(site, manner)
-        _refuse_by_hand(site, manner)
-        named = new or tuple(path for name, path in site.place.files().items() if not is_expectations(name))
+    ground = site.ground
+    with ground.history.changing():
+        _undo_interrupted(ground, manner)
+        _refuse_by_hand(ground, manner)
+        named = new or tuple(path for name, path in ground.place.files().items() if not is_expectations(name))
         if not named:
-            raise ConfigurationError("there is no policy yet", str(site.place.named[0]), "name the new one")
+            raise ConfigurationError("there is no policy yet", str(ground.place.named[0]), "name the new one")
         found = preflight(site, named, tests)
         if found is None:
             return 2
         if not found.tests_pass or (strict and found.findings):
             return _told(found, None, manner, "not put in force: see above", code=1)
-        return _put(site, found, manner, Kind.APPLY)
+        return _put(ground, found, manner, Kind.APPLY)
 
 
 def rollback(number: int | None = None, /, *, manner: Manner = _PLAIN) -> int:
@@ -95,33 +106,18 @@ def rollback(number: int | None = None, /, *, manner: Manner = _PLAIN) -> int:
     number
         The version, as `bartizan policy history` numbers it. Default: the policy before the one in force.
     """
-    site = Site.of(manner.data, manner.config)
-    with site.history.changing():
-        _undo_interrupted(site, manner)
-        _refuse_by_hand(site, manner)
-        version = _earlier(site, number)
-        contents = site.history.read(version.number)
-        result = check_all(texts_of(contents, f"version {version.number}/"))
-        if not result.ok:
-            raise InvalidValue(f"version {version.number} is no policy (any more): {result.errors[0]}")
-        found = looked_at(site, result, list(contents.items()))
-        return _put(site, found, manner, Kind.ROLLBACK, of=version.number)
+    if manner.server is not None:
+        return rollback_there(manner.way(manner.server), number)
+    ground = Site.of(manner.data, manner.config).ground
+    with ground.history.changing():
+        _undo_interrupted(ground, manner)
+        _refuse_by_hand(ground, manner)
+        found, version = brought_back(ground, number)
+        return _put(ground, found, manner, Kind.ROLLBACK, of=version.number)
 
 
-def _earlier(site: Site, number: int | None) -> Version:
-    if number is not None:
-        return site.history.version(number)
-    current = site.history.current()
-    if current is None:
-        raise Conflict("no policy is on record yet: `bartizan policy apply` begins the history")
-    # What was changed by hand is undone by the version that it was changed from.
-    return current if by_hand(site.place, site.history) else site.history.before(current)
-
-
-def _put(site: Site, found: Preflight, manner: Manner, kind: Kind, of: int | None = None) -> int:
-    is_loaded = site.running is None or site.running.digest() == found.digest
-    recorded = site.history.current() is not None and not by_hand(site.place, site.history)
-    if not found.is_other and is_loaded and recorded:
+def _put(ground: Ground, found: Preflight, manner: Manner, kind: Kind, of: int | None = None) -> int:
+    if is_there(ground, found):
         return _told(found, None, manner, f"policy {found.digest[:12]} is there already", code=0)
     if manner.dry_run:
         return _told(found, None, manner, f"policy {found.digest[:12]} could be put in force", code=0)
@@ -130,14 +126,9 @@ def _put(site: Site, found: Preflight, manner: Manner, kind: Kind, of: int | Non
     if not _agreed(found, manner):
         print("not put in force: say --yes", file=sys.stderr)
         return 1
-    at, who = datetime.now(UTC), site.trail.actor.name
-    if found.is_other:
-        take_over(site.place, site.history, site.trail, who=who, at=at, allowed=manner.take_over)
-    elif not recorded:
-        kind = Kind.TAKE_OVER if site.history.current() else Kind.FOUND
-    change = Change(found.contents, found.digest, who, at, manner.note, kind, of)
-    version = put_in_force(change, site.place, site.history, site.running, site.trail)
-    no_broker = "" if site.running else "; no broker runs here: its next start loads it"
+    at = datetime.now(UTC)
+    version = put(ground, found, kind, at=at, note=manner.note, takes_over=manner.take_over, of=of)
+    no_broker = "" if ground.running else "; no broker runs here: its next start loads it"
     outcome = f"version {version.number}, policy {version.digest[:12]}, is {version.state.replace('-', ' ')}{no_broker}"
     return _told(found, version, manner, outcome, code=0, shown=True)
 
@@ -163,17 +154,14 @@ def _agreed(found: Preflight, manner: Manner) -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def _undo_interrupted(site: Site, manner: Manner) -> None:
+def _undo_interrupted(ground: Ground, manner: Manner) -> None:
     if manner.dry_run:
         return
-    undone = undo_interrupted(site.place, site.history, site.running, site.trail)
+    undone = undo_interrupted(ground.place, ground.history, ground.running, ground.trail)
     if undone is not None:
         print(f"version {undone.number} was interrupted and is undone", file=sys.stderr)
 
 
-def _refuse_by_hand(site: Site, manner: Manner) -> None:
-    changed = by_hand(site.place, site.history)
-    if changed and not manner.take_over:
-        raise Conflict(
-            f"changed by hand since the last version: {', '.join(changed)}. --take-over puts that on record and goes on"
-        )
+def _refuse_by_hand(ground: Ground, manner: Manner) -> None:
+    if not manner.take_over:
+        refuse_by_hand(ground, "--take-over puts that on record and goes on")

@@ -33,8 +33,8 @@ def history(*, data: Path = DEFAULT_DATA, config: Path | None = None, json_outpu
         Print one JSON object.
     """
     site = Site.of(data, config)
-    versions, current = site.history.versions()[::-1], site.history.current()
-    changed = by_hand(site.place, site.history)
+    versions, current = site.ground.history.versions()[::-1], site.ground.history.current()
+    changed = by_hand(site.ground.place, site.ground.history)
     if json_output:
         told = [version.as_dict() for version in versions]
         number = None if current is None else current.number

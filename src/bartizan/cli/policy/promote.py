@@ -13,6 +13,7 @@ from bartizan.cli.observed import observations_of, told_to
 from bartizan.cli.opening import existing
 from bartizan.cli.policy.apply import Manner, apply
 from bartizan.cli.policy.reading import counted
+from bartizan.cli.policy.there import promote_there
 from bartizan.errors import Conflict, EngineUnavailable, NotFound
 from bartizan.model.observation import Watched
 from bartizan.policy.payload import is_schema
@@ -33,6 +34,8 @@ def promote(
 
         bartizan policy promote --yes --note "a week without a difference"
     """
+    if manner.server is not None:
+        return promote_there(manner.way(manner.server), despite_differences=despite_differences)
     store = observations_of(manner.data)
     policy = Staged.kept(store.fact("staged"))
     if policy is None:

@@ -1,10 +1,10 @@
 """`bartizan policy stage`, `staged` and `unstage`: a policy beside the one in force, on real traffic."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -17,6 +17,8 @@ from bartizan.cli.observed import observations_of, record, seconds_text, told_to
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.policy.reading import counted
 from bartizan.cli.policy.testing import expectations_of, read_tests
+from bartizan.cli.policy.there import files_of
+from bartizan.cli.remote import Server, remote
 from bartizan.config.policy_files import expectation_files
 from bartizan.errors import InvalidValue
 from bartizan.model.observation import Observation, Watched
@@ -30,6 +32,7 @@ def stage(
     *new: Path,
     for_: Annotated[str | None, Parameter(name="--for", help="It ends by itself after this: 24h, 7d.")] = None,
     data: Data = DEFAULT_DATA,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """Ask a new policy beside the one in force, for every real decision. It decides nothing.
@@ -47,6 +50,10 @@ def stage(
     new
         The new policy: files, directories or patterns, which together are one.
     """
+    until = None if for_ is None else (datetime.now(UTC) + parse_duration(for_)).isoformat()
+    if server is not None:
+        with remote(server) as there:
+            return _say_staged(there.put("/policy/staged", {"files": files_of(new), "until": until}), json_output)
     if not new:
         raise InvalidValue("name the new policy: a file, a directory or a pattern")
     texts = read_files(new)
@@ -57,45 +64,70 @@ def stage(
     if expectations_of(Explainer(result), tests) is None:
         return 2
     named = _named([*by_name(texts), *read_tests(tests)])
-    until = None if for_ is None else (datetime.now(UTC) + parse_duration(for_)).isoformat()
     told = told_to(existing(Path.cwd() / data).root, "/v1/policy/stage", {"texts": named, "until": until})
-    if json_output:
+    return _say_staged(told, json_output)
+
+
+def _say_staged(told: Mapping[str, Any], as_json: bool) -> int:
+    if as_json:
         print(json.dumps(told))
-    else:
-        end = "" if until is None else f" until {seconds_text(datetime.fromisoformat(until))} UTC"
-        print(f"policy {told['digest'][:12]} is staged{end}: `bartizan policy staged` tells what it would do")
+        return 0
+    until = told["until"]
+    end = "" if until is None else f" until {seconds_text(datetime.fromisoformat(until).astimezone(UTC))} UTC"
+    print(f"policy {told['digest'][:12]} is staged{end}: `bartizan policy staged` tells what it would do")
     return 0
 
 
-def unstage(*, data: Data = DEFAULT_DATA) -> int:
+def unstage(*, data: Data = DEFAULT_DATA, server: Server = None) -> int:
     """Ask the staged policy no more. What it would have done can be read until the next one is staged.
 
     For example:
 
         bartizan policy unstage
     """
-    told = told_to(existing(Path.cwd() / data).root, "/v1/policy/unstage")
+    if server is None:
+        told = told_to(existing(Path.cwd() / data).root, "/v1/policy/unstage")
+    else:
+        with remote(server) as there:
+            told = there.delete("/policy/staged")
     print("no policy is staged any more" if told["was_staged"] else "no policy was staged")
     return 0
 
 
-def staged(*, data: Data = DEFAULT_DATA, json_output: Json = False) -> int:
+def staged(*, data: Data = DEFAULT_DATA, server: Server = None, json_output: Json = False) -> int:
     """Tell what the staged policy would refuse or newly allow, by identity and topic. Exit code 1 if it would.
 
     For example:
 
         bartizan policy staged --json
     """
-    store = observations_of(data)
-    policy = Staged.kept(store.fact("staged"))
-    found = store.observations(Watched.DIFFERS)
-    lost = store.lost(Watched.DIFFERS)
+    policy, found, lost = _watched(data) if server is None else _watched_there(server)
     if json_output:
         about = policy and {"digest": policy.digest, "since": policy.since, "until": policy.until}
         print(json.dumps({"staged": about, "differences": [record(each) for each in found], "not_kept": lost}))
     else:
         print("\n".join(_lines(policy, found, lost)))
     return 1 if found or lost else 0
+
+
+def _watched(data: Path) -> tuple[Staged | None, Sequence[Observation], int]:
+    store = observations_of(data)
+    policy = Staged.kept(store.fact("staged"))
+    return policy, store.observations(Watched.DIFFERS), store.lost(Watched.DIFFERS)
+
+
+def _watched_there(server: str) -> tuple[Staged | None, Sequence[Observation], int]:
+    with remote(server) as there:
+        told = there.get("/policy/staged")
+    about = told["staged"]
+    policy = None if about is None else Staged((), about["digest"], about["since"], about["until"])
+    return policy, [_observed(row) for row in told["differences"]], told["not_kept"]
+
+
+def _observed(row: Mapping[str, Any]) -> Observation:
+    """As the API tells it."""
+    times = {name: datetime.fromisoformat(row[name]) for name in ("first_at", "last_at")}
+    return Observation(**{**row, **times}, watched=Watched.DIFFERS)
 
 
 def _named(contents: Sequence[tuple[str, bytes]]) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from bartizan.config.policy_files import expectation_files
 from bartizan.errors import ConfigurationError
 from bartizan.policy.expectations import Expectations, read_expectations
 from bartizan.policy.explain import Explainer
-from bartizan.policy.testing import Outcome, junit, report, run_expectations
+from bartizan.policy.testing import Outcome, junit, outcomes_dict, report, run_expectations
 
 
 def run_tests(
@@ -55,7 +55,7 @@ def run_tests(
         return 2
     if junit_file is not None:
         junit_file.write_text(junit(explainer, outcomes), encoding="utf-8")
-    print(json.dumps(plain(outcomes)) if json_output else "\n".join(report(explainer, outcomes)))
+    print(json.dumps(outcomes_dict(outcomes)) if json_output else "\n".join(report(explainer, outcomes)))
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 
@@ -84,22 +84,3 @@ def _read(explainer: Explainer, file: Path) -> Expectations:
     roles = {role.name for role in explainer.places.policy.roles}
     windows = [window.name for window in explainer.places.policy.windows]
     return read_expectations(read_file(file, "the file of expectations"), str(file), roles, windows)
-
-
-def plain(outcomes: Sequence[Outcome]) -> dict[str, object]:
-    """For `--json`."""
-    cases = [
-        {
-            "file": each.expected.file,
-            "line": each.expected.at.line,
-            "test": each.expected.test,
-            "identity": each.expected.subject.identity,
-            "request": str(each.expected.ask),
-            "expected": "allow" if each.expected.allow else "deny",
-            "decided": "allow" if each.decision.allow else "deny",
-            "why": each.decision.why,
-            "rule": each.decision.rule,
-        }
-        for each in outcomes
-    ]
-    return {"passed": all(each.passed for each in outcomes), "expectations": cases}

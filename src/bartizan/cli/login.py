@@ -1,0 +1,104 @@
+"""`bartizan login` and `logout`: at a broker elsewhere, for verbs with --server."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from bartizan.cli.listing import Json, Text, print_json
+from bartizan.cli.remote import Login, address_of, client_of, keep, log_in, logins, proof_at_terminal
+from bartizan.config.files import read_file, read_secret
+from bartizan.errors import BartizanError, InvalidValue
+
+
+def login(
+    server: str,
+    /,
+    *,
+    operator: Text = None,
+    ca_file: Annotated[Path | None, Parameter(show_default=False)] = None,
+    password_file: Annotated[Path | None, Parameter(show_default=False)] = None,
+    code: Text = None,
+    json_output: Json = False,
+) -> int:
+    """Log in at a broker elsewhere: verbs with --server act there as this operator until the login ends.
+
+    Password and one-time code are asked for. What is kept is the token of the login, in a file that nobody else may
+    read; it ends by itself, and with `bartizan logout`.
+
+    For example:
+
+        bartizan login https://mqtt.example.com:8444 --operator alice --ca-file plant-ca.crt
+
+    Parameters
+    ----------
+    server
+        Its API, as `[api] bind` there says, such as https://mqtt.example.com:8444.
+    operator
+        The operator. Default: as last time.
+    ca_file
+        The CA that its certificate has to be of, such as its pki/ca.crt. Default: as last time, else the system's.
+    password_file
+        Read the password from the first line of this private file.
+    code
+        A one-time code, where nobody can be asked for it.
+    """
+    address, kept = address_of(server), logins()
+    before = kept.get(address)
+    name = operator or (before.operator if before else "")
+    if not name:
+        raise InvalidValue("--operator: who logs in there?")
+    pem = before.ca_pem if before else ""
+    if ca_file is not None:
+        pem = read_file(ca_file, "the CA certificate").decode("ascii", "replace")
+    made, me = log_in(Login(address, name, "", pem), _shown(password_file, code))
+    file = keep(kept | {address: made})
+    if json_output:
+        print_json({"server": address, **me})
+        return 0
+    print(f"logged in at {address} as {name}: {', '.join(me['roles']) or 'no role'}")
+    if me["withheld_roles"]:
+        print(f"without {', '.join(me['withheld_roles'])}: that takes a one-time code")
+    if me["must_change_password"]:
+        print("the password was made for you: choose one of your own first (PUT /session/password)")
+    print(f"the login is kept in {file}")
+    return 0
+
+
+def logout(server: str, /) -> int:
+    """Log out at a broker elsewhere. What is kept of the login is forgotten, also where the broker does not answer.
+
+    For example:
+
+        bartizan logout https://mqtt.example.com:8444
+
+    Parameters
+    ----------
+    server
+        Its API, as it was logged in at.
+    """
+    address, kept = address_of(server), logins()
+    login_ = kept.pop(address, None)
+    if login_ is None:
+        print(f"nobody was logged in at {address}")
+        return 0
+    keep(kept)
+    try:
+        with client_of(login_) as client:
+            client.delete("/session")
+    except BartizanError as error:
+        print(f"forgotten here; there it ends by itself: {error}", file=sys.stderr)
+        return 1
+    print(f"logged out at {address}")
+    return 0
+
+
+def _shown(password_file: Path | None, code: str | None) -> dict[str, str]:
+    if password_file is None and not sys.stdin.isatty():
+        raise InvalidValue("no terminal to ask on: use --password-file FILE, and --code CODE")
+    if password_file is None:
+        shown = proof_at_terminal()
+    else:
+        shown = {"password": read_secret(password_file, "the password file")}
+    return shown | ({"code": code} if code else {})

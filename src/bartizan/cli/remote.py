@@ -1,0 +1,227 @@
+"""A broker elsewhere, by its REST API: who has logged in there is kept in a private file, and verbs ask through here."""
+
+import getpass
+import json
+import os
+import ssl
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+import httpx2
+from cyclopts import Parameter
+
+from bartizan.errors import (
+    AlreadyExists,
+    BartizanError,
+    ChangeRefused,
+    ConfigurationError,
+    Conflict,
+    EngineUnavailable,
+    InvalidValue,
+    NotFound,
+)
+from bartizan.pki.files import PRIVATE, make_directory, write_durably
+
+Server = Annotated[
+    str | None,
+    Parameter(
+        show_default=False,
+        help="A broker elsewhere, such as https://mqtt.example.com:8444, after `bartizan login`. Default: that of --data.",
+    ),
+]
+
+FILE: Final = "logins.json"
+TIMEOUT_S: Final = 120.0
+"""A revocation of many, or a policy of ten thousand roles, takes its time."""
+
+OTHERS: Final = 0o077
+PROOF: Final = "recent proof"
+
+KINDS: Final[Mapping[str, type[BartizanError]]] = {
+    "not-found": NotFound,
+    "already-exists": AlreadyExists,
+    "conflict": Conflict,
+    "change-refused": ChangeRefused,
+    "changed-meanwhile": Conflict,
+    "invalid-value": InvalidValue,
+    "invalid-request": InvalidValue,
+}
+
+
+class RefusedThere(BartizanError):
+    """The broker refuses it. To do: what the message says."""
+
+
+class WaitsThere(BartizanError):
+    """It takes a second operator, and is not done before. To do: have one approve it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A login at one server."""
+
+    server: str
+    operator: str
+    token: str = field(repr=False)
+    ca_pem: str = ""
+    """The CA that its certificate has to be of; empty: those that the system trusts."""
+
+
+class Remote:
+    """The API of one server, for one verb."""
+
+    def __init__(self, login: Login, client: httpx2.Client, prove: Callable[[], dict[str, str]] | None = None) -> None:
+        self._login = login
+        self._client = client
+        self._prove = prove
+
+    def get(self, path: str, **params: object) -> Any:  # noqa: ANN401  what JSON holds
+        """What is there."""
+        asked = {name: str(value) for name, value in params.items() if value is not None}
+        return self._told(self._client.get(path, params=asked))
+
+    def every(self, path: str, **params: object) -> list[dict[str, Any]]:
+        """All items of a list."""
+        return [item for page in self.pages(path, **params) for item in page]
+
+    def pages(self, path: str, **params: object) -> Iterator[list[dict[str, Any]]]:
+        """The items of a list, page by page as they are wanted."""
+        after: str | None = ""
+        while after is not None:
+            page = self.get(path, **params, limit=1_000, **({"after": after} if after else {}))
+            yield page["items"]
+            after = page["next"]
+
+    def post(self, path: str, body: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401  what JSON holds
+        """Has something done; asks for a proof first where the broker wants a recent one and somebody can be asked."""
+        return self._done("POST", path, body)
+
+    def put(self, path: str, body: Mapping[str, object]) -> Any:  # noqa: ANN401  what JSON holds
+        """The same, with something in the place of what is there."""
+        return self._done("PUT", path, body)
+
+    def delete(self, path: str) -> Any:  # noqa: ANN401  what JSON holds
+        """Has something removed."""
+        return self._done("DELETE", path, None)
+
+    def _done(self, method: str, path: str, body: Mapping[str, object] | None) -> Any:  # noqa: ANN401  what JSON holds
+        answer = self._client.request(method, path, json=body)
+        if answer.status_code == HTTPStatus.FORBIDDEN and PROOF in answer.text and self._prove is not None:
+            self._told(self._client.post("/session/proof", json=self._prove()))
+            answer = self._client.request(method, path, json=body)
+        return self._told(answer)
+
+    def _told(self, answer: httpx2.Response) -> Any:  # noqa: ANN401  what JSON holds
+        if answer.status_code == HTTPStatus.ACCEPTED:
+            id_ = answer.json()["id"]
+            raise WaitsThere(
+                f"it waits for a second operator: bartizan approval approve {id_} --server {self._login.server}"
+            )
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        raise _error_of(answer, self._login.server)
+
+
+def address_of(text: str) -> str:
+    """The address of a server as it is kept; `InvalidValue` for anything but https, a name and a port."""
+    parts = urlsplit(text)
+    bare = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username or parts.password)
+    if parts.scheme != "https" or not parts.hostname or not bare:
+        raise InvalidValue(f"--server {text!r}: write https://NAME:PORT")
+    return f"https://{parts.netloc}"
+
+
+@contextmanager
+def remote(server: str) -> Iterator[Remote]:
+    """The API of a server at which somebody has logged in."""
+    address = address_of(server)
+    login = logins().get(address)
+    if login is None:
+        raise ConfigurationError("nobody has logged in there", address, f"bartizan login {address} --operator NAME")
+    with client_of(login) as client:
+        yield Remote(login, client, proof_at_terminal if sys.stdin.isatty() else None)
+
+
+@contextmanager
+def client_of(login: Login) -> Iterator[httpx2.Client]:
+    """A client that trusts what the login says, and shows its token, if it has one."""
+    try:
+        trust = ssl.create_default_context(cadata=login.ca_pem or None)
+    except (ssl.SSLError, ValueError):
+        raise ConfigurationError("this is no CA certificate (PEM)", login.server, "name another with --ca-file") from None
+    trust.minimum_version = ssl.TLSVersion.TLSv1_3
+    headers = {"authorization": f"Bearer {login.token}"} if login.token else {}
+    with httpx2.Client(
+        base_url=f"{login.server}/api/v1", verify=trust, timeout=TIMEOUT_S, headers=headers, trust_env=False
+    ) as client:
+        try:
+            yield client
+        except httpx2.TransportError as error:
+            raise EngineUnavailable(f"{login.server} does not answer: {error}") from None
+
+
+def proof_at_terminal() -> dict[str, str]:
+    """Password and one-time code, asked for."""
+    shown = {"password": getpass.getpass("password: ")}
+    code = getpass.getpass("one-time code (empty for none): ")
+    return shown | ({"code": code} if code else {})
+
+
+def log_in(login: Login, shown: Mapping[str, str]) -> tuple[Login, dict[str, Any]]:
+    """The login with its token, and what it may do; `RefusedThere` for a wrong password or code."""
+    words = {"operator": login.operator, "keep": "token", **shown}
+    with client_of(replace(login, token="")) as client:
+        answer = client.post("/session", json=words)
+        if not answer.is_success:
+            raise _error_of(answer, login.server)
+    me = answer.json()
+    return replace(login, token=me.pop("token")), me
+
+
+def logins() -> dict[str, Login]:
+    """Those that are kept, by server."""
+    file = _place() / FILE
+    try:
+        mode = file.stat().st_mode
+        if mode & OTHERS:
+            raise ConfigurationError("others may read the logins that are kept", str(file), f"chmod 600 {file}")
+        told = json.loads(file.read_bytes())
+        return {name: Login(name, one["operator"], one["token"], one["ca_pem"]) for name, one in told.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ConfigurationError(f"the logins cannot be read: {error!r}", str(file), "remove it, and log in") from None
+
+
+def keep(every: Mapping[str, Login]) -> Path:
+    """Keeps these logins and no others, for their owner alone; where."""
+    place = _place()
+    make_directory(place)
+    told = {name: {key: value for key, value in asdict(one).items() if key != "server"} for name, one in every.items()}
+    write_durably(place / FILE, (json.dumps(told, indent=1) + "\n").encode(), PRIVATE)
+    return place / FILE
+
+
+def _place() -> Path:
+    named = os.environ.get("XDG_CONFIG_HOME", "")
+    return (Path(named) if named.startswith("/") else Path.home() / ".config") / "bartizan"
+
+
+def _error_of(answer: httpx2.Response, server: str) -> BartizanError:
+    try:
+        told = answer.json()
+        kind, detail = str(told["type"]).rpartition(":")[2], str(told.get("detail") or told["title"])
+        wrong = "; ".join(f"{'.'.join(map(str, one['where'][1:]))}: {one['what']}" for one in told.get("errors") or ())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return RefusedThere(f"{server} is no Bartizan, or not its API: it answers {answer.status_code}")
+    if kind == "login-needed":
+        return ConfigurationError("the login there is over", server, f"bartizan login {server}")
+    if PROOF in detail:
+        detail = "this asks for password and code again: do it at a terminal"
+    return KINDS.get(kind, RefusedThere)(f"{detail}: {wrong}" if wrong else detail)
