@@ -217,3 +217,28 @@ def test_no_secret_is_in_any_answer_but_the_one_that_shows_it(api):
     assert HASHED not in shown
     assert stored.totp.secret not in shown
     assert "bzs_" not in shown
+
+
+def test_a_token_does_what_it_is_for_and_ends_at_once(api):
+    admin = api.as_("admin")
+    operator = api.operator("operator", "admin")
+    words = {"scopes": ["look", "operators", "settings"], "label": "night shift"}
+    made = admin.post(f"/operators/{operator.name}/tokens", json=words).json()
+    program = api.open(headers={"authorization": f"Bearer {made['token']}"})
+    assert program.get("/clients").status_code == 200
+    assert program.get("/config").status_code == 200
+    assert program.get("/policy").status_code == 403, "its operator may, it may not"
+    assert program.delete("/clients/nobody").status_code == 403
+    assert program.post("/operators", json={"operator": "by-a-program"}).status_code == 403, "no recent proof"
+    assert program.get("/session").json()["way"] == "token"
+    listed = admin.get(f"/operators/{operator.name}/tokens")
+    assert made["token"] not in listed.text
+    assert listed.json()[0]["last_used_at"] is not None
+    stored = api.run(api.house.operators.operator(operator.name))
+    api.run(api.house.operators.replace_operator(replace(stored, is_enabled=False)))
+    assert program.get("/clients").status_code == 401
+    disabled = api.run(api.house.operators.operator(operator.name))
+    api.run(api.house.operators.replace_operator(replace(disabled, is_enabled=True)))
+    assert program.get("/clients").status_code == 200
+    assert admin.delete(f"/operators/{operator.name}/tokens/{made['id']}").status_code == 204
+    assert program.get("/clients").status_code == 401

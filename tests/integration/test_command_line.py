@@ -224,6 +224,7 @@ def test_refusals_are_told_in_one_line_with_exit_code_1(demo):
 def test_doctor_and_policy_check_on_the_directory_of_a_running_broker(running, tmp_path):
     report = json.loads(run("doctor", "--json", "--data", running.data).stdout)
     assert {listener["name"] for listener in report["listeners"]} == {"mqtts", "wss"}
+    assert report["api"]["bind"] == "127.0.0.1:8444", "as it is set; the fixture starts it elsewhere"
     assert [finding["level"] for finding in report["findings"]] == ["warning"]
     assert run("policy", "check", running.data / "policy.toml").returncode == 0
     bad = tmp_path / "bad.toml"

@@ -142,6 +142,19 @@ def test_api4_one_address_has_so_many_requests_a_second():
         assert api.at_socket().get("/status").status_code == 200, "the owner is not kept out"
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/quarantines", {"identities": [f"x-{number}" for number in range(1_001)]}),
+        ("/findings/acknowledgements", {"numbers": list(range(1, 1_002)), "why": "x"}),
+        ("/policy/check", {"files": {f"{number}.toml": "" for number in range(257)}}),
+        ("/operators/nobody/tokens", {"scopes": ["look"], "lifetime_s": 365 * 86_400 + 1}),
+    ],
+)
+def test_api4_what_is_named_has_a_bound(api, path, body):
+    assert api.as_("security", "admin").post(path, json=body).status_code == 422
+
+
 def test_api4_nesting_that_never_ends_is_refused(api):
     deep = b"[" * 30_000
     answer = api.as_("operator").post("/identities", content=deep, headers={"content-type": "application/json"})
@@ -191,6 +204,26 @@ def test_api6_a_login_alone_makes_no_operator(api):
     _, session = api.login(api.operator("admin"))
     weak = api.as_("admin", factors=frozenset({*session.factors} - {next(iter(session.factors))}))
     assert weak.post("/operators", json={"operator": "made-by-one"}).status_code == 403
+
+
+def test_api6_what_ends_many_names_those_whom_a_preview_has_shown(api):
+    client = api.as_("security", "operator")
+    client.post("/identities", json={"identity": "flow-1"})
+    for words in ({"match": "*"}, {"match": "*", "confirm": ""}, {"match": "*", "confirm": "0" * 32}, {"role": "press"}):
+        assert client.post("/revocations", json=words).status_code in {404, 409}
+    assert client.get("/identities/flow-1").json()["state"] == "enabled"
+
+
+def test_api6_a_state_that_takes_more_is_no_field_of_a_change(api):
+    worker = api.as_("operator")
+    worker.post("/identities", json={"identity": "flow-2"})
+    assert worker.patch("/identities/flow-2", json={"state": "revoked"}).status_code == 422
+    assert worker.get("/identities/flow-2").json()["state"] == "enabled"
+
+
+@pytest.mark.parametrize("path", ["/approvals/none/approval", "/approvals/../operators/approval", "/approvals//approval"])
+def test_api6_what_does_not_wait_is_approved_by_nobody(api, path):
+    assert api.as_("security", "admin").post(path).status_code in {404, 405}
 
 
 # ---- API7:2023 Server Side Request Forgery -----------------------------------------------------------

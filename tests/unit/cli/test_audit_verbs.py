@@ -81,6 +81,7 @@ WALK: tuple[tuple[str, str], ...] = (
     ("operator totp confirm alice {code} --json", "operator.set"),
     ("operator recovery alice --json", "operator.set"),
     ("operator totp reset alice", "operator.set"),
+    ("operator token create alice --scope look --json", "operator.token-add"),
     ("operator remove alice", "operator.remove"),
     ("findings mute reconnects --for 2d --why antenna", "detector.mute"),
     ("findings unmute 1", "detector.unmute"),
@@ -101,7 +102,7 @@ def test_every_verb_that_changes_something_is_on_record_once_and_no_secret_with_
         assert [each["what"] for each in made] == [what], command
         if "--json" in command:
             told = json.loads(out)
-            secrets |= {*([told["password"]] if "password" in told else []), *told.get("recovery_codes", ())}
+            secrets |= {told[key] for key in ("password", "token") if key in told} | {*told.get("recovery_codes", ())}
             if "uri" in told:
                 secret = pyotp.parse_uri(told["uri"]).secret
                 secrets.add(secret)

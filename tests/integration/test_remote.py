@@ -1,0 +1,204 @@
+"""The command line at a broker elsewhere: who logs in, what is kept of it, and verbs that act there by the API."""
+
+import json
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyotp
+import pytest
+
+from bartizan.cli.app import run
+from bartizan.model.operator import Operator
+from tests.integration.api import PASSWORD, Api, serving
+from tests.integration.test_api_actions import found, waits
+from tests.integration.test_api_policy import READER
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Api]:
+    with serving(None, "api.requests_per_s=10000", 'api.two_person=["revoke-all"]') as running:
+        yield running
+
+
+@dataclass
+class Desk:
+    """A workplace elsewhere: nothing of the broker but its address and its CA."""
+
+    server: str
+    home: Path
+    capsys: pytest.CaptureFixture[str]
+    ca_file: str
+
+    def say(self, *words: str, code: int = 0) -> str:
+        self.capsys.readouterr()
+        assert run([*words]) == code, self.capsys.readouterr().err
+        return self.capsys.readouterr().out
+
+    def there(self, *words: str, code: int = 0) -> str:
+        return self.say(*words, "--server", self.server, code=code)
+
+    def fails(self, *words: str, code: int = 1) -> str:
+        self.capsys.readouterr()
+        assert run([*words]) == code
+        return self.capsys.readouterr().err
+
+    def login(self, operator: Operator, maker: pyotp.TOTP, *more: str) -> str:
+        secret = self.home / "password"
+        secret.touch(mode=0o600)
+        secret.write_text(PASSWORD + "\n", encoding="utf-8")
+        words = ("--operator", operator.name, "--password-file", str(secret), "--code", maker.now())
+        return self.say("login", self.server, *words, "--ca-file", self.ca_file, *more)
+
+
+@pytest.fixture
+def desk(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return Desk(api.url.removesuffix("/api/v1"), tmp_path, capsys, api.broker.ca_file)
+
+
+def made(api: Api, *names: str) -> None:
+    for name in names:
+        assert api.at_socket().post("/identities", json={"identity": name}).status_code == 201
+
+
+def test_a_login_is_kept_for_its_owner_alone_and_ends_with_logout(api, desk):
+    operator, maker = api.with_codes("security", "operator")
+    out = desk.login(operator, maker)
+    assert f"logged in at {desk.server} as {operator.name}: security, operator" in out
+    file = desk.home / "config/bartizan/logins.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    kept = json.loads(file.read_text(encoding="utf-8"))[desk.server]
+    assert kept["token"].startswith("bzs_")
+    assert kept["token"] not in out
+    assert PASSWORD not in file.read_text(encoding="utf-8")
+    desk.there("findings", "list")
+    file.chmod(0o640)
+    assert "chmod 600" in desk.fails("findings", "list", "--server", desk.server, code=2)
+    file.chmod(0o600)
+    desk.say("logout", desk.server)
+    assert "bartizan login" in desk.fails("findings", "list", "--server", desk.server, code=2)
+    assert api.open(headers={"authorization": f"Bearer {kept['token']}"}).get("/session").status_code == 401
+
+
+def test_a_wrong_password_keeps_nothing(api, desk):
+    operator, maker = api.with_codes("viewer")
+    secret = desk.home / "password"
+    secret.touch(mode=0o600)
+    secret.write_text("wrong horse battery\n", encoding="utf-8")
+    words = ("--operator", operator.name, "--password-file", str(secret), "--code", maker.now())
+    desk.fails("login", desk.server, *words, "--ca-file", desk.ca_file)
+    assert not (desk.home / "config/bartizan/logins.json").exists()
+
+
+def test_a_certificate_of_another_ca_is_no_server(api, desk):
+    operator, maker = api.with_codes("viewer")
+    secret = desk.home / "password"
+    secret.touch(mode=0o600)
+    secret.write_text(PASSWORD + "\n", encoding="utf-8")
+    words = ("--operator", operator.name, "--password-file", str(secret), "--code", maker.now())
+    assert "does not answer" in desk.fails("login", desk.server, *words)
+
+
+@pytest.mark.parametrize(
+    "server", ["http://127.0.0.1:8444", "https://", "https://a@127.0.0.1:1", "https://127.0.0.1:1/x", "127.0.0.1:8444"]
+)
+def test_a_server_is_https_a_name_and_a_port(desk, server):
+    assert "https://NAME:PORT" in desk.fails("findings", "list", "--server", server, code=2)
+
+
+def test_identities_are_acted_on_there(api, desk):
+    desk.login(*api.with_codes("security", "operator"))
+    made(api, "there-1", "there-2", "there-3")
+    assert "there-1: in quarantine" in desk.there("quarantine", "there-1", "--for", "2d", "--reason", "INC-7")
+    assert "3 would be put into quarantine" in desk.there("quarantine", "--matching", "there-*", code=2)
+    told = json.loads(desk.there("quarantine", "--matching", "there-*", "--yes", "--json"))
+    assert [one["after"] for one in told] == ["quarantined"] * 3
+    assert "there-2: released" in desk.there("release", "there-2", "there-3")
+    assert "there-1: revoked" in desk.there("revoke", "there-1", "--note", "INC-7")
+    assert "no identity" in desk.fails("revoke", "no-one-there", "--server", desk.server)
+
+
+def test_what_takes_two_waits_and_is_approved_by_another(api, desk):
+    desk.login(*api.with_codes("security", "operator"))
+    made(api, "pair-1", "pair-2")
+    told = desk.fails("revoke", "pair-1", "pair-2", "--server", desk.server)
+    assert "bartizan approval approve" in told
+    (waiting,) = json.loads(desk.there("approval", "list", "--json"))
+    assert waiting["act"] == "revoke-all"
+    assert "you asked for it" in desk.fails("approval", "approve", waiting["id"], "--server", desk.server)
+    desk.login(*api.with_codes("security"))
+    assert json.loads(desk.there("approval", "show", waiting["id"]))["body"]["identities"] == ["pair-1", "pair-2"]
+    assert "done: POST" in desk.there("approval", "approve", waiting["id"])
+    assert api.at_socket().get("/identities/pair-2").json()["state"] == "revoked"
+    assert desk.fails("approval", "refuse", waiting["id"], "--server", desk.server)
+
+
+def test_findings_and_responses_there_are_as_here(api, desk):
+    desk.login(*api.with_codes("security", "operator"))
+    number = str(found(api, "crane-11"))
+    rows: list[dict[str, Any]] = json.loads(desk.there("findings", "list", "--severity", "high", "--json"))
+    assert [one["name"] for one in rows] == ["crane-11"]
+    assert "crane-11" in desk.there("findings", "list", "--since", "1h")
+    assert "crane-11" in desk.there("findings", "show", number)
+    assert f"finding {number} is acknowledged" in desk.there("findings", "ack", number, "--why", "a new antenna")
+    assert json.loads(desk.there("findings", "list", "--json")) == []
+    assert "mute 1: reconnects of identity crane-11" in desk.there(
+        "findings", "mute", "reconnects", "--of", "identity:crane-11", "--for", "2d", "--why", "antenna"
+    )
+    assert "crane-11" in desk.there("findings", "mutes")
+    assert "mute 1 is over" in desk.there("findings", "unmute", "1")
+    waiting = waits(api, "quarantine", "press-01")
+    assert "isolate" in desk.there("response", "list", "--waiting")
+    assert "is dismissed" in desk.there("response", "dismiss", str(waiting))
+
+
+def test_who_may_not_is_told_so_in_one_line(api, desk):
+    desk.login(*api.with_codes("viewer"))
+    made(api, "there-9")
+    told = desk.fails("quarantine", "there-9", "--server", desk.server)
+    assert told == "bartizan: your roles do not permit this (enrol)\n"
+
+
+def test_a_policy_is_compared_staged_put_in_force_and_brought_back_there(api, desk):
+    desk.login(*api.with_codes("security"))
+    new = desk.home / "new.toml"
+    new.write_text(READER, encoding="utf-8")
+    out = desk.there("policy", "apply", str(new), "--dry-run")
+    assert "role reader" in out
+    assert "+ subscribe hall/#" in out
+    assert "could be put in force" in out
+    staged = json.loads(desk.there("policy", "stage", str(new), "--for", "1h", "--json"))
+    assert staged["digest"][:12] in desk.there("policy", "staged")
+    assert "no policy is staged any more" in desk.there("policy", "unstage")
+    assert desk.there("policy", "staged", "--json") == json.dumps({"staged": None, "differences": [], "not_kept": 0}) + "\n"
+    done = json.loads(desk.there("policy", "apply", str(new), "--note", "hall 3", "--yes", "--json"))
+    assert (done["version"]["note"], done["version"]["state"]) == ("hall 3", "in-force")
+    assert "reader" in api.at_socket().get("/policy").json()["roles"]
+    assert "already" in desk.there("policy", "apply", str(new), "--yes")
+    assert "is in force" in desk.there("policy", "rollback", "--yes")
+    assert "reader" not in api.at_socket().get("/policy").json()["roles"]
+
+
+def test_what_is_no_policy_is_not_sent_there(api, desk):
+    desk.login(*api.with_codes("security"))
+    bad = desk.home / "bad.toml"
+    bad.write_text("[roles.\n", encoding="utf-8")
+    assert "bad.toml:1:" in desk.fails("policy", "apply", str(bad), "--yes", "--server", desk.server, code=2)
+    assert "no policy is staged" in desk.fails("policy", "promote", "--yes", "--server", desk.server)
+
+
+def test_the_record_there_is_searched_and_exported_as_here(api, desk):
+    operator, maker = api.with_codes("security", "operator")
+    desk.login(operator, maker)
+    made(api, "there-21")
+    desk.there("quarantine", "there-21", "--reason", "INC-21")
+    words = ("--target", "there-21", "--what", "identity.set", "--since", "1h")
+    (line,) = desk.there("audit", "search", *words).splitlines()
+    assert operator.name in line
+    assert "INC-21" in line
+    (row,) = desk.there("audit", "export", *words, "--format", "json").splitlines()
+    assert json.loads(row)["after"]["state"] == "quarantined"
+    desk.fails("audit", "search", "--from", str(desk.home), "--server", desk.server, code=2)
