@@ -91,12 +91,14 @@ def started() -> Iterator[Callable[..., Up]]:
         assert line, log_file.read_text(encoding="utf-8")
         return Up(process, data, json.loads(line), log_file)
 
-    yield start
-    for process in processes:
-        process.kill()
-        process.wait(60)
-        if process.stdout is not None:
-            process.stdout.close()
+    try:
+        yield start
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait(60)
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 @pytest.fixture

@@ -8,8 +8,10 @@ import httpx2
 import pytest
 
 from bartizan.audit.search import records
+from bartizan.identity.operators import with_password
 from bartizan.model.operator import Operator
 from tests.integration.api import Api, serving
+from tests.integration.test_api_actions import waits
 
 TWO = 'api.two_person=["revoke", "quarantine-all", "operators"]'
 
@@ -84,7 +86,7 @@ def test_who_may_not_do_it_may_not_agree_to_it(api, role):
     assert state(api, name) == "enabled"
 
 
-@pytest.mark.parametrize("change", ["disabled", "roles", "removed"])
+@pytest.mark.parametrize("change", ["disabled", "roles", "removed", "password"])
 def test_what_its_asker_may_not_do_any_more_is_not_done(api, change):
     name = made(api, f"dual-4-{change}")
     first, client = one(api, "security")
@@ -93,7 +95,11 @@ def test_what_its_asker_may_not_do_any_more_is_not_done(api, change):
     if change == "removed":
         api.run(store.remove_operator(first.name))
     else:
-        after = {"disabled": replace(first, is_enabled=False), "roles": replace(first, roles=first.roles[:0])}
+        after = {
+            "disabled": replace(first, is_enabled=False),
+            "roles": replace(first, roles=first.roles[:0]),
+            "password": with_password(first, "another one of theirs"),
+        }
         api.run(store.replace_operator(after[change]))
     assert one(api, "security")[1].post(f"/approvals/{waiting['id']}/approval").status_code == 409
     assert state(api, name) == "enabled"
@@ -146,6 +152,28 @@ def test_a_new_administrator_takes_two_and_its_password_is_shown_to_who_agrees(a
     done = one(api, "admin")[1].post(f"/approvals/{waiting.json()['id']}/approval")
     assert done.status_code == 201
     assert done.json()["password"]
+
+
+def test_what_is_sent_with_the_approval_changes_nothing_of_what_is_done(api):
+    name, spared = made(api, "dual-11"), made(api, "dual-12")
+    _, client = one(api, "security")
+    waiting = asked(client, name)
+    done = one(api, "security")[1].post(
+        f"/approvals/{waiting['id']}/approval?name={spared}",
+        json={"note": "another one", "clear_retained": True, "identities": [spared]},
+        headers={"if-match": '"0"', "x-http-method-override": "DELETE"},
+    )
+    assert (done.status_code, done.json()["identity"]) == (200, name)
+    assert api.as_("viewer").get(f"/identities/{name}").json()["note"] == "INC-7"
+    assert state(api, spared) == "enabled"
+
+
+def test_what_takes_two_is_done_by_one_alone_not_by_a_playbook_that_waits(api):
+    name = made(api, "dual-13")
+    number = waits(api, "revoke", name)
+    refused = one(api, "security", "operator")[1].post(f"/responses/{number}/confirmation")
+    assert (refused.status_code, "two operators" in refused.json()["detail"]) == (409, True)
+    assert state(api, name) == "enabled"
 
 
 def test_who_owns_the_data_directory_waits_for_nobody(api):

@@ -110,25 +110,28 @@ def test_a_staged_policy_is_watched_promoted_or_ended(api, security):
     staged = security.put("/policy/staged", json=files(READER) | {"until": ends})
     assert staged.status_code == 200
     assert security.get("/policy/staged").json()["staged"]["digest"] == staged.json()["digest"]
-    done = security.post("/policy/staged/promotion", json={"note": "a week without a difference"})
+    other = security.post("/policy/staged/promotion", json={"digest": "0" * 64})
+    assert (other.status_code, "another policy" in other.json()["detail"]) == (409, True)
+    this = {"digest": staged.json()["digest"]}
+    done = security.post("/policy/staged/promotion", json=this | {"note": "a week without a difference"})
     assert done.json()["version"]["state"] == "in-force"
     assert "reader" in roles(security)
     assert security.get("/policy/staged").json()["staged"] is None
     assert security.delete("/policy/staged").json() == {"was_staged": False}
-    assert security.post("/policy/staged/promotion", json={}).status_code == 404
+    assert security.post("/policy/staged/promotion", json=this).status_code == 404
 
 
 def test_what_would_have_decided_otherwise_is_not_promoted_unless_it_is_said(api, security):
     nothing = '[roles.press]\npermit = [{ action = "publish", filter = "nowhere" }]\n'
-    assert security.put("/policy/staged", json=files(nothing)).status_code == 200
+    this = {"digest": security.put("/policy/staged", json=files(nothing)).json()["digest"]}
     client = connected(api, "press-71")
     client.publish("data/chicago/hall-2/press-71/temperature", b"1", qos=1)
     until(lambda: security.get("/policy/staged").json()["differences"])
     (seen,) = security.get("/policy/staged").json()["differences"]
     assert (seen["identity"], seen["why"]) == ("press-71", "permitted")
-    assert security.post("/policy/staged/promotion", json={}).status_code == 409
+    assert security.post("/policy/staged/promotion", json=this).status_code == 409
     assert "dashboard" in roles(security)
-    assert security.post("/policy/staged/promotion", json={"despite_differences": True}).status_code == 200
+    assert security.post("/policy/staged/promotion", json=this | {"despite_differences": True}).status_code == 200
     assert "dashboard" not in roles(security)
     client.disconnect()
     client.loop_stop()
@@ -166,3 +169,16 @@ def test_two_changes_at_once_do_not_mix(api, security):
     with History(history).changing():
         assert security.put("/policy", json=files(READER)).status_code == 409
     until(lambda: security.put("/policy", json=files(READER)).status_code == 200)
+
+
+def test_a_policy_that_was_staged_meanwhile_is_not_what_was_agreed_to():
+    with serving(None, "api.requests_per_s=10000", 'api.two_person=["policy-apply"]') as api:
+        first, second = api.as_("security"), api.as_("security")
+        staged = first.put("/policy/staged", json=files(READER)).json()
+        waiting = first.post("/policy/staged/promotion", json={"digest": staged["digest"]})
+        assert waiting.status_code == 202
+        # To stage takes one: so what is staged is no part of what another one has agreed to.
+        assert first.put("/policy/staged", json=files(OTHER)).status_code == 200
+        refused = second.post(f"/approvals/{waiting.json()['id']}/approval")
+        assert (refused.status_code, "another policy" in refused.json()["detail"]) == (409, True)
+        assert "dashboard" in roles(first)

@@ -96,11 +96,7 @@ def test_a_role_that_asks_for_two_factors_does_not_count_after_one(api):
 
 def test_an_operator_of_one_tenant_gets_nothing_of_the_broker_as_a_whole(api):
     client = api.as_("security", "admin", tenant="plant-a")
-    whole = [
-        (method, path)
-        for method, path, asked in OPERATIONS
-        if asked in WHOLE
-    ]
+    whole = [(method, path) for method, path, asked in OPERATIONS if asked in WHOLE]
     assert len(whole) > 10
     assert {ask(client, method, path).status_code for method, path in whole} == {403}
 

@@ -67,7 +67,7 @@ def made(api: Api, *names: str) -> None:
 def test_a_login_is_kept_for_its_owner_alone_and_ends_with_logout(api, desk):
     operator, maker = api.with_codes("security", "operator")
     out = desk.login(operator, maker)
-    assert f"logged in at {desk.server} as {operator.name}: security, operator" in out
+    assert f"logged in at {desk.server} as {operator.name}: operator, security" in out
     file = desk.home / "config/bartizan/logins.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     kept = json.loads(file.read_text(encoding="utf-8"))[desk.server]
@@ -173,7 +173,10 @@ def test_a_policy_is_compared_staged_put_in_force_and_brought_back_there(api, de
     staged = json.loads(desk.there("policy", "stage", str(new), "--for", "1h", "--json"))
     assert staged["digest"][:12] in desk.there("policy", "staged")
     assert "no policy is staged any more" in desk.there("policy", "unstage")
-    assert desk.there("policy", "staged", "--json") == json.dumps({"staged": None, "differences": [], "not_kept": 0}) + "\n"
+    assert (
+        desk.there("policy", "staged", "--json")
+        == json.dumps({"staged": None, "differences": [], "not_kept": 0}) + "\n"
+    )
     done = json.loads(desk.there("policy", "apply", str(new), "--note", "hall 3", "--yes", "--json"))
     assert (done["version"]["note"], done["version"]["state"]) == ("hall 3", "in-force")
     assert "reader" in api.at_socket().get("/policy").json()["roles"]

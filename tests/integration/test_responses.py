@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from bartizan.audit.search import records
+from bartizan.cli.person import person
 from tests.conformance.packets import v5
 from tests.conformance.received import Connack, Disconnect, Pingresp, Puback, Suback
 from tests.conformance.wire import Wire
@@ -90,8 +92,19 @@ def test_an_identity_is_disconnected_where_that_is_automatic(up: Any) -> None:
     automatic = (
         "playbooks.cut={action = 'disconnect', mode = 'auto', detectors = ['wide_subscription'], severity = 'low'}"
     )
-    with asks_for_everything(Plant(up, "--set", automatic)) as press:
+    plant = Plant(up, "--set", automatic)
+    with asks_for_everything(plant) as press:
         press.expect(Disconnect, reason=ADMINISTRATIVE_ACTION)
+    plant.running.wait_for("response", outcome="done")
+    (told,) = disconnections(plant)
+    assert (told["who"], told["why"]) == ("broker", "finding 1, playbook cut")
+
+
+def disconnections(plant: Plant) -> list[dict[str, Any]]:
+    found = [each for each in records(Path(plant.running.data) / "audit" / "changes") if each["kind"] == "change"]
+    mine = [dict(each) for each in found if each["what"] == "client.disconnect"]
+    assert {(each["target"], each["after"]["reason"]) for each in mine} == {("client/press-01", ADMINISTRATIVE_ACTION)}
+    return mine
 
 
 def test_what_waits_is_done_when_an_operator_says_so_and_only_once(up: Any) -> None:
@@ -107,6 +120,8 @@ def test_what_waits_is_done_when_an_operator_says_so_and_only_once(up: Any) -> N
         confirmed = run("response", "confirm", str(number), "--data", plant.running.data)
         assert (confirmed.returncode, confirmed.stdout) == (0, f"response {number} is done: 1 connections ended\n")
         press.expect(Disconnect, reason=ADMINISTRATIVE_ACTION)
+    (told,) = disconnections(plant)
+    assert (told["who"], told["why"]) == (person().name, "finding 1, playbook cut")
     again = run("response", "dismiss", str(number), "--data", plant.running.data)
     assert (again.returncode, "waits" in again.stderr) == (2, True)
     assert "press-01" in run("response", "list", "--data", plant.running.data).stdout

@@ -209,7 +209,12 @@ def test_api6_a_login_alone_makes_no_operator(api):
 def test_api6_what_ends_many_names_those_whom_a_preview_has_shown(api):
     client = api.as_("security", "operator")
     client.post("/identities", json={"identity": "flow-1"})
-    for words in ({"match": "*"}, {"match": "*", "confirm": ""}, {"match": "*", "confirm": "0" * 32}, {"role": "press"}):
+    for words in (
+        {"match": "*"},
+        {"match": "*", "confirm": ""},
+        {"match": "*", "confirm": "0" * 32},
+        {"role": "press"},
+    ):
         assert client.post("/revocations", json=words).status_code in {404, 409}
     assert client.get("/identities/flow-1").json()["state"] == "enabled"
 
@@ -221,7 +226,9 @@ def test_api6_a_state_that_takes_more_is_no_field_of_a_change(api):
     assert worker.get("/identities/flow-2").json()["state"] == "enabled"
 
 
-@pytest.mark.parametrize("path", ["/approvals/none/approval", "/approvals/../operators/approval", "/approvals//approval"])
+@pytest.mark.parametrize(
+    "path", ["/approvals/none/approval", "/approvals/../operators/approval", "/approvals//approval"]
+)
 def test_api6_what_does_not_wait_is_approved_by_nobody(api, path):
     assert api.as_("security", "admin").post(path).status_code in {404, 405}
 

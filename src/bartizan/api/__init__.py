@@ -4,7 +4,7 @@ app          what the command line asks at the control socket, and monitoring
 acting       identities revoked, put into quarantine, released
 responding   what playbooks wait for
 watching     what is observed of decisions, staged and learned from
-asking       who asks at the control socket; bodies, what requests carry there; disconnecting, on record first
+asking       who asks at the control socket; bodies, what requests carry there
 metrics      counters, risks and expiries in Prometheus' form; engine_metrics, those that the engine counts
 metric_names what other brokers call them; metrics_sent, to an OpenTelemetry collector; otlp, in its form
 spans        what operators ask for, for that collector

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from bartizan.api.asking import actor_of
 from bartizan.api.bodies import body_of, time_of, told
 from bartizan.broker.app import Broker
-from bartizan.identity.register import Register
+from bartizan.broker.hands import hands_of
 from bartizan.respond.actions import Actions
 
 
@@ -17,8 +17,7 @@ def acting_routes(broker: Broker) -> list[Route]:
     """The routes."""
 
     def actions(request: Request, why: str = "") -> Actions:
-        store = broker.store.acting_as(actor_of(request).because(why))
-        return Actions(Register(store), broker.in_force)
+        return hands_of(broker, actor_of(request).because(why)).actions
 
     async def revoke(request: Request) -> Response:
         body = await body_of(request)

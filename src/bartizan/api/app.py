@@ -13,12 +13,12 @@ from starlette.routing import Route
 
 from bartizan.api.acting import acting_routes
 from bartizan.api.asking import actor_of
-from bartizan.api.disconnecting import disconnected
 from bartizan.api.metrics import exposition
 from bartizan.api.responding import responding_routes
 from bartizan.api.watching import watching_routes
 from bartizan.broker.app import Broker, State
 from bartizan.broker.chores import installed_version
+from bartizan.broker.hands import hands_of
 from bartizan.broker.ports import ADMINISTRATIVE_ACTION, ORDERED_REASONS
 from bartizan.config.danger import dangers
 
@@ -63,7 +63,7 @@ def _control(broker: Broker) -> list[Route]:
         if reason not in ORDERED_REASONS:
             raise HTTPException(HTTPStatus.BAD_REQUEST, f"reason {reason:#04x} is none a server sends by order")
         tenant, client_id = request.query_params.get("tenant"), request.path_params["client_id"]
-        if not await disconnected(broker, actor_of(request), client_id, reason, tenant):
+        if not await hands_of(broker, actor_of(request)).disconnect(client_id, reason, tenant):
             raise HTTPException(HTTPStatus.NOT_FOUND, "no client of this Client Identifier is connected")
         return Response(status_code=HTTPStatus.NO_CONTENT)
 

@@ -17,6 +17,7 @@ from starlette.types import Message
 
 from bartizan.api.caller import Caller, forbidden
 from bartizan.api.permissions import Permission, permitted
+from bartizan.api.sessions import password_mark
 from bartizan.config.api import Act, ApiSettings
 from bartizan.errors import Conflict, NotFound
 from bartizan.model.operator import Operator
@@ -134,7 +135,9 @@ class Approvals:
     async def approve(self, waiting: Waiting, request: Request, second: Caller, asker: Operator | None) -> Response:
         """Does what waits, as whoever asked for it: once, whatever comes of it."""
         if second.session is None:
-            raise forbidden("this takes a login of a second operator: there is none at the control socket, or by a token")
+            raise forbidden(
+                "this takes a login of a second operator: there is none at the control socket, or by a token"
+            )
         if second.actor.name == waiting.caller.actor.name:
             raise Conflict("you asked for it: another operator has to agree")
         caller = _still(waiting, asker, second)
@@ -157,6 +160,9 @@ def _still(waiting: Waiting, asker: Operator | None, second: Caller) -> Caller:
     caller = waiting.caller
     roles = tuple(role for role in caller.roles if asker is not None and role in asker.roles)
     is_same = asker is not None and asker.is_enabled and asker.tenant == caller.tenant
+    if asker is not None and caller.session is not None:
+        # Who chose another password, or was given one, may have done so because somebody else knew it.
+        is_same = is_same and caller.session.mark == password_mark(asker)
     if not is_same or not permitted(roles, waiting.permission, tenant=caller.tenant):
         raise Conflict(f"{caller.actor.name} may not do this any more")
     return replace(caller, roles=roles, actor=caller.actor.because(f"approved by {second.actor.name}"))

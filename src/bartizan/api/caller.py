@@ -5,7 +5,6 @@ tls     the port: the secret of a login, as a cookie or as a bearer token. A coo
         page, so with one a request that changes something has to say that it comes from a page of this very origin.
 """
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -14,7 +13,7 @@ from typing import Final, Protocol
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from bartizan.api.asking import SOCKET_USER, socket_actor
+from bartizan.api.asking import SOCKET_USER, is_owner, socket_actor
 from bartizan.api.permissions import DANGEROUS, Permission, permitted
 from bartizan.api.sessions import Session, Sessions, password_mark
 from bartizan.config.api import ApiSettings
@@ -96,7 +95,7 @@ class SocketDoor(Door):
     async def caller(self, request: Request) -> Caller | None:
         """See `Door`."""
         user = request.client.host if request.client is not None else ""
-        if user not in {f"{SOCKET_USER}0", f"{SOCKET_USER}{os.geteuid()}"}:
+        if not is_owner(user):
             return None
         return Caller(socket_actor(user, request.headers.get(ACTOR_HEADER, "")), EVERY_ROLE)
 

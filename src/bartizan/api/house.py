@@ -19,6 +19,7 @@ from bartizan.api.stream import Readers
 from bartizan.audit.trail import Trail
 from bartizan.authn.operators import OperatorLogin
 from bartizan.broker.app import Broker
+from bartizan.broker.hands import Hands, hands_of
 from bartizan.config.api import ApiSettings
 from bartizan.errors import NotFound
 from bartizan.identity.register import Register
@@ -26,7 +27,6 @@ from bartizan.model.actor import BROKER, Actor
 from bartizan.model.operator import Operator
 from bartizan.model.principal import Identity
 from bartizan.policy.tenants import tenant_of
-from bartizan.respond.actions import Actions
 from bartizan.store.ports import OperatorStore
 
 
@@ -79,9 +79,9 @@ class House:
         return self.broker.trail.acting_as(self.actor)
 
     @property
-    def actions(self) -> Actions:
-        """What is done to identities at once."""
-        return Actions(self.register, self.broker.in_force)
+    def hands(self) -> Hands:
+        """What acts on clients and identities at once."""
+        return hands_of(self.broker, self.actor)
 
     async def changed(self) -> None:
         """Identities were written: the broker takes them over now, not at its next look."""

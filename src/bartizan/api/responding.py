@@ -10,39 +10,38 @@ from starlette.routing import Route
 from bartizan.api.asking import actor_of
 from bartizan.api.bodies import body_of, told
 from bartizan.broker.app import Broker
+from bartizan.broker.hands import hands_of
 from bartizan.broker.responding import Responding
 from bartizan.errors import NotFound
-from bartizan.identity.register import Register
 from bartizan.model.actor import Actor
 from bartizan.model.response import Response
-from bartizan.respond.actions import Actions
 
 
-async def confirmed(broker: Broker, actor: Actor, number: int, by: str) -> Response:
+async def confirmed(broker: Broker, actor: Actor, number: int) -> Response:
     """Does what waits; `NotFound` if it waits no more, or has waited too long."""
-    trail, actions = broker.trail.acting_as(actor), Actions(Register(broker.store.acting_as(actor)), broker.in_force)
-    span = await trail.begin("response.confirm", f"response/{number}")
-    async with trail.settling(span, "response.confirm"):
-        return await _responding(broker).confirm(number, by, actions)
+    hands = hands_of(broker, actor)
+    span = await hands.trail.begin("response.confirm", f"response/{number}")
+    async with hands.trail.settling(span, "response.confirm"):
+        return await _responding(broker).confirm(number, hands)
 
 
-async def dismissed(broker: Broker, actor: Actor, number: int, by: str) -> Response:
+async def dismissed(broker: Broker, actor: Actor, number: int) -> Response:
     """Does not do what waits; `NotFound` if it waits no more."""
-    trail = broker.trail.acting_as(actor)
-    span = await trail.begin("response.dismiss", f"response/{number}")
-    async with trail.settling(span, "response.dismiss"):
-        return await _responding(broker).dismiss(number, by)
+    hands = hands_of(broker, actor)
+    span = await hands.trail.begin("response.dismiss", f"response/{number}")
+    async with hands.trail.settling(span, "response.dismiss"):
+        return await _responding(broker).dismiss(number, hands)
 
 
 def responding_routes(broker: Broker) -> list[Route]:
     """The routes."""
 
     def settling(
-        settle: Callable[[Broker, Actor, int, str], Awaitable[Response]],
+        settle: Callable[[Broker, Actor, int], Awaitable[Response]],
     ) -> Callable[[Request], Awaitable[Answer]]:
         async def answer(request: Request) -> Answer:
             body = await body_of(request)
-            settled = await settle(broker, actor_of(request), int(body["number"]), str(body["by"]))
+            settled = await settle(broker, actor_of(request), int(body["number"]))
             return JSONResponse({"number": settled.number, "outcome": settled.outcome, "text": settled.text})
 
         return told(answer)

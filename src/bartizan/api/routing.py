@@ -90,5 +90,7 @@ class Routes:
 def _extra(permission: Permission, act: Act | None) -> dict[str, Any]:
     """What the schema says beyond FastAPI's own: the permission, and how to show a login."""
     needs: list[dict[str, list[str]]] = [] if permission is Permission.ANYONE else [{"session": []}, {"cookie": []}]
-    two = {} if act is None else {TWO_PERSON: act.value}
-    return {EXTENSION: permission.value, "security": needs} | two
+    extra: dict[str, Any] = {EXTENSION: permission.value, "security": needs}
+    if act is not None:
+        extra[TWO_PERSON] = act.value
+    return extra

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bartizan.api.app import control, monitoring
+from bartizan.api.asking import OwnersOnly
 from bartizan.api.lazy import Below, Lazy
 from bartizan.api.metrics_sent import metrics_sent, spans_sent
 from bartizan.api.socket import BACKLOG, FILE, bind_private
@@ -58,7 +59,7 @@ class ControlServer:
         async with AsyncExitStack() as stack:
             listening = bind_private(root)
             stack.callback((root / FILE).unlink, missing_ok=True)
-            on_socket = self._traced(Below(Lazy(self._for_socket), control(self._broker)))
+            on_socket = self._traced(OwnersOnly(Below(Lazy(self._for_socket), control(self._broker))))
             await stack.enter_async_context(_Serving(on_socket, listening))
             if self._doors.monitoring is not None:
                 await stack.enter_async_context(_Serving(monitoring(self._broker), self._doors.monitoring))

@@ -97,7 +97,6 @@ class EventStream(StreamingResponse):
         super().__init__(lines, headers={"x-accel-buffering": "no"})
         self._end = end
 
-    # pyrefly: ignore[missing-override-decorator]  Python 3.11 has none
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         try:

@@ -43,8 +43,8 @@ TELL_LEFT_OUT_S: Final = 10.0
 
 CLOSE_TIMEOUT_S: Final = 5.0
 _LINE_OVERHEAD_BYTES: Final = 300
-_APART = ("event", "identity", "address", "tenant", "reason", "why", "limit", "action", "kind", "about", "broken")
-"""What makes two events unlike. A Client Identifier, a topic or a port is the peer's to choose, as often as it likes."""
+_APART = ("event", "address", "tenant", "reason", "why", "limit", "action", "kind", "about", "broken")
+"""What makes two events unlike, with who has proved itself. A Client Identifier, a topic or a port is the peer's to choose, as often as it likes."""
 
 _PLACED = frozenset({"event", "at_ms", "identity", "address", "client_id", "why"})
 
@@ -160,7 +160,7 @@ class EventBook:
                 kind = str(event.get("event", ""))
                 if self._wanted(kind) is None:
                     continue
-                key = tuple([_hashable(event.get(name)) for name in _APART])
+                key = (_who(event), *[_hashable(event.get(name)) for name in _APART])
                 group = groups.get(key)
                 if group is None:
                     if len(groups) >= ALIKE_MAX:
@@ -196,12 +196,18 @@ def _entry(group: _Alike, severity: str) -> Entry:
     return Entry(
         Kind.EVENT,
         str(event["event"]),
-        Actor(str(event.get("identity") or "unknown"), str(event.get("address") or ""), way),
+        Actor(_who(event) or "unknown", str(event.get("address") or ""), way),
         f"client/{client_id}" if client_id else "",
         why=str(event.get("why") or ""),
         at=_time(event.get("at_ms", 0)),
         detail=detail,
     )
+
+
+def _who(event: Event) -> str:
+    """Who has proved itself: an identity, or an operator. Who was refused has only said a name."""
+    proved = event.get("operator") if event.get("event") == "operator_logged_in" else event.get("identity")
+    return str(proved or "")
 
 
 def _told_by(event: Event) -> int:

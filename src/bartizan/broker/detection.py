@@ -16,6 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bartizan.authn.base import ConnectRequest
+from bartizan.broker.hands import hands_of
 from bartizan.broker.log import Journal
 from bartizan.broker.responding import Responding
 from bartizan.config.detect import DetectSettings
@@ -25,11 +26,10 @@ from bartizan.detect.builtin import builtin_detectors
 from bartizan.detect.signals import signal_of
 from bartizan.detect.watch import Watch
 from bartizan.errors import ConfigurationError, InvalidValue, StoreUnavailable
-from bartizan.identity.register import Register
+from bartizan.model.actor import BROKER
 from bartizan.model.finding import Kept, Severity
 from bartizan.model.ids import NAME_CHARS_MAX
 from bartizan.model.signal import LoginFailed, Signal, Tick
-from bartizan.respond.actions import Actions
 from bartizan.store.findings import FindingStore
 from bartizan.store.responses import ResponseStore
 
@@ -261,8 +261,7 @@ class Detection:
 async def begun_detection(broker: "Broker", detectors: Sequence[Detector]) -> Detection:
     """The detection of a broker, and its playbooks."""
     file, settings = broker.data.findings, broker.settings
-    actions = Actions(Register(broker.store), broker.in_force)
-    responding = Responding(settings, broker.engine, actions, ResponseStore(file), broker.journal)
+    responding = Responding(settings, hands_of(broker, BROKER), ResponseStore(file), broker.journal)
     store = FindingStore(file, settings.detect.findings_max)
     made = Detection(settings.detect, store, broker.journal, broker.directory, detectors, responding)
     await made.begin()

@@ -11,11 +11,13 @@ from bartizan.config.layout import DataDirectory
 from bartizan.config.schema import Settings
 
 CONNECTIONS = frozenset({"connected", "disconnected"})
+ALWAYS = frozenset({"operator_logged_in"})
+"""Who was let in is as much part of the record as who was not."""
 
 
 def wanted_of(settings: Settings) -> Callable[[str], str | None]:
     """The severity of a kind of event that is to be recorded; None of any other."""
-    also = CONNECTIONS if settings.audit.events == "connections" else frozenset[str]()
+    also = ALWAYS | (CONNECTIONS if settings.audit.events == "connections" else frozenset())
 
     def wanted(kind: str) -> str | None:
         level = LEVELS.get(kind, "info")

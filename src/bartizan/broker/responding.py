@@ -12,16 +12,15 @@ from datetime import UTC, datetime, timedelta
 
 from bartizan.authn.base import ProviderUnavailable
 from bartizan.authn.fetch import Fetcher, NotReached
-from bartizan.broker.ended import every_client
+from bartizan.broker.hands import Hands
 from bartizan.broker.log import Journal
-from bartizan.broker.ports import EnginePort
+from bartizan.broker.ports import ADMINISTRATIVE_ACTION
 from bartizan.config.files import read_secret_octets
 from bartizan.config.respond import Alert
 from bartizan.config.schema import Settings
 from bartizan.errors import BartizanError, ConfigurationError, NotFound
 from bartizan.model.finding import Kept
 from bartizan.model.response import Outcome, Response
-from bartizan.respond.actions import Actions
 from bartizan.respond.alerts import SECRET_BYTES_MIN, alertmanager, signed, webhook
 from bartizan.respond.playbooks import HOUR_S, Playbooks
 from bartizan.store.responses import ResponseStore
@@ -37,18 +36,14 @@ GOODBYE_S = 2.0
 """For alerts that wait when the broker stops."""
 
 ANSWER_BYTES_MAX = 65_536
-ADMINISTRATIVE_ACTION = 0x98
 
 
 class Responding:
     """The playbooks of one broker, and its hands."""
 
-    def __init__(
-        self, settings: Settings, engine: EnginePort, actions: Actions, store: ResponseStore, journal: Journal
-    ) -> None:
-        self._actions = actions
+    def __init__(self, settings: Settings, hands: Hands, store: ResponseStore, journal: Journal) -> None:
+        self._hands = hands
         self._playbooks = Playbooks(settings.playbooks)
-        self._engine = engine
         self._store = store
         self._journal = journal
         self._lines = {
@@ -63,24 +58,26 @@ class Responding:
             if line is not None and response.outcome is Outcome.DONE:
                 await line.put(response, kept)
             elif response.outcome is Outcome.DONE:
-                await self._settled(await self._act(response, self._actions))
+                await self._settled(await self._act(response, self._hands))
             else:
                 await self._settled(response)
 
-    async def confirm(self, number: int, by: str, actions: Actions | None = None) -> Response:
-        """Does what waits, with the hands of who confirms it; `NotFound` if it waits no more, or has waited too long."""
+    async def confirm(self, number: int, hands: Hands) -> Response:
+        """Does what waits, by the hands of who confirms it; `NotFound` if it waits no more, or has waited too long."""
+        by = hands.trail.actor.name
         waiting = await asyncio.to_thread(self._store.settle, number, Outcome.DONE, "", by)
         if (_now() - waiting.at).total_seconds() > HOUR_S:
             text = "it was confirmed more than an hour after the finding"
             await asyncio.to_thread(self._store.tell, number, Outcome.LEFT_OUT, text)
             raise NotFound(f"response {number} has waited too long: what it answers may be over")
-        done = await self._act(waiting, actions or self._actions)
+        done = await self._act(waiting, hands)
         await asyncio.to_thread(self._store.tell, number, done.outcome, done.text)
         self._tell(done)
         return done
 
-    async def dismiss(self, number: int, by: str) -> Response:
-        """Does not do what waits; `NotFound` if it waits no more."""
+    async def dismiss(self, number: int, hands: Hands) -> Response:
+        """Does not do what waits, as who dismisses it says; `NotFound` if it waits no more."""
+        by = hands.trail.actor.name
         dismissed = await asyncio.to_thread(self._store.settle, number, Outcome.DISMISSED, "", by)
         self._tell(dismissed)
         return dismissed
@@ -89,25 +86,26 @@ class Responding:
         """Gives alerts that wait a moment."""
         await asyncio.gather(*(line.aclose() for line in self._lines.values()))
 
-    async def _act(self, response: Response, actions: Actions) -> Response:
+    async def _act(self, response: Response, hands: Hands) -> Response:
         """Does to the identity what the playbook says; what cannot be done has failed, with the reason."""
         try:
-            return replace(response, text=await self._done(response, actions))
+            return replace(response, text=await self._done(response, hands))
         except BartizanError as error:
             return replace(response, outcome=Outcome.FAILED, text=str(error))
 
-    async def _done(self, response: Response, actions: Actions) -> str:
+    async def _done(self, response: Response, hands: Hands) -> str:
         playbook = self._playbooks.named(response.playbook)
         if playbook is None or playbook.action != response.action:
             raise NotFound(f"there is no playbook {response.playbook} any more that would {response.action}")
-        if response.action == "disconnect":
-            return f"{await asyncio.to_thread(_disconnect, self._engine, response.name)} connections ended"
         why, at = f"finding {response.finding}, playbook {response.playbook}", _now()
+        hands = hands.because(why)
+        if response.action == "disconnect":
+            return f"{await hands.disconnect_identity(response.name, ADMINISTRATIVE_ACTION)} connections ended"
         if response.action == "revoke":
-            done = await actions.revoke(response.name, at=at, note=why)
+            done = await hands.actions.revoke(response.name, at=at, note=why)
         else:
             until = None if playbook.quarantine_h is None else at + timedelta(hours=playbook.quarantine_h)
-            done = await actions.quarantine(response.name, until=until, reason=why)
+            done = await hands.actions.quarantine(response.name, until=until, reason=why)
         ended = f"{len(done.ended.sessions)} sessions and {len(done.credentials_ended)} credentials ended"
         return f"it was {done.before} and is {done.after}: {ended}"
 
@@ -201,14 +199,6 @@ class _Line:
             body = webhook(kept, self._broker)
             headers = {**headers, **signed(body, self._secret, _now())}
         await self._fetcher.send(self._alert.alert_url, body, headers)
-
-
-def _disconnect(engine: EnginePort, identity: str) -> int:
-    """Ends the connections of an identity; how many."""
-    met = [
-        (client["client_id"], client.get("tenant")) for client in every_client(engine) if client["identity"] == identity
-    ]
-    return sum(engine.disconnect(client_id, ADMINISTRATIVE_ACTION, tenant) for client_id, tenant in met)
 
 
 def _secret(name: str, alert: Alert) -> bytes:

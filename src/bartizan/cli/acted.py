@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,24 @@ SHOWN_MAX = 20
 """Identities, or Sessions, that are named one by one."""
 
 
-def chosen(
-    data: Path, config: Path | None, names: Sequence[str], role: str | None, matching: str | None
-) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Whom:
     """Whom an action is about: those named, or everybody with a role, or whose name fits a pattern."""
-    if bool(names) + (role is not None) + (matching is not None) != 1:
-        raise InvalidValue("name identities, or --all-of-role, or --matching: one of the three")
-    if names:
-        return tuple(dict.fromkeys(names))
-    return asyncio.run(_found(data, config, role, matching))
+
+    names: Sequence[str]
+    role: str | None = None
+    matching: str | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.names) + (self.role is not None) + (self.matching is not None) != 1:
+            raise InvalidValue("name identities, or --all-of-role, or --matching: one of the three")
+
+
+def chosen(data: Path, config: Path | None, whom: Whom) -> tuple[str, ...]:
+    """Their names, of the store on this machine."""
+    if whom.names:
+        return tuple(dict.fromkeys(whom.names))
+    return asyncio.run(_found(data, config, whom.role, whom.matching))
 
 
 async def _found(data: Path, config: Path | None, role: str | None, matching: str | None) -> tuple[str, ...]:

@@ -1,12 +1,12 @@
 """Acts on identities of a broker elsewhere: those who are named, or all whom a preview has shown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
-from bartizan.cli.acted import preview, tell
+from bartizan.cli.acted import Whom, preview, tell
 from bartizan.cli.remote import remote
-from bartizan.errors import InvalidValue, NotFound
+from bartizan.errors import NotFound
 
 Action = Literal["revoke", "quarantine", "release"]
 
@@ -21,22 +21,21 @@ WAYS: Final[Mapping[str, tuple[str, str, str]]] = {
 def act_there(
     server: str,
     action: Action,
-    names: Sequence[str],
+    whom: Whom,
     body: Mapping[str, object],
     *,
-    role: str | None = None,
-    matching: str | None = None,
     yes: bool = False,
     done: str,
     as_json: bool,
 ) -> int:
     """Acts, or only says who is meant; the exit code."""
-    if bool(names) + (role is not None) + (matching is not None) != 1:
-        raise InvalidValue("name identities, or --all-of-role, or --matching: one of the three")
+    names, role, matching = whom.names, whom.role, whom.matching
     one, many, would_be = WAYS[action]
     with remote(server) as there:
         if len(names) == 1:
-            return tell([there.post(f"/identities/{quote(names[0], safe='')}/{one}", body or None)], done, as_json=as_json)
+            return tell(
+                [there.post(f"/identities/{quote(names[0], safe='')}/{one}", body or None)], done, as_json=as_json
+            )
         # Several are one request, so that a second operator has to agree once.
         meant: dict[str, object] = {"identities": list(names)}
         if not names:

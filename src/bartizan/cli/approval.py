@@ -35,7 +35,7 @@ def list_(*, server: At, json_output: Json = False) -> int:
 
 
 @app.command
-def show(id_: str, /, *, server: At) -> int:
+def show(id: str, /, *, server: At) -> int:  # noqa: A002
     """Show what waits, with what was sent, as JSON: that is what would be done.
 
     For example:
@@ -44,16 +44,16 @@ def show(id_: str, /, *, server: At) -> int:
 
     Parameters
     ----------
-    id_
+    id
         As `bartizan approval list` shows it.
     """
     with remote(server) as there:
-        print(json.dumps(there.get(f"/approvals/{quote(id_, safe='')}"), indent=2))
+        print(json.dumps(there.get(f"/approvals/{quote(id, safe='')}"), indent=2))
     return 0
 
 
 @app.command
-def approve(id_: str, /, *, server: At, json_output: Json = False) -> int:
+def approve(id: str, /, *, server: At, json_output: Json = False) -> int:  # noqa: A002
     """Agree to what another operator asked for, and have it done: look at it first. Asks for password and code.
 
     For example:
@@ -62,12 +62,12 @@ def approve(id_: str, /, *, server: At, json_output: Json = False) -> int:
 
     Parameters
     ----------
-    id_
+    id
         As `bartizan approval list` shows it.
     """
     with remote(server) as there:
-        waiting = there.get(f"/approvals/{quote(id_, safe='')}")
-        done = there.post(f"/approvals/{quote(id_, safe='')}/approval")
+        waiting = there.get(f"/approvals/{quote(id, safe='')}")
+        done = there.post(f"/approvals/{quote(id, safe='')}/approval")
     if json_output:
         print_json(done)
     else:
@@ -76,7 +76,7 @@ def approve(id_: str, /, *, server: At, json_output: Json = False) -> int:
 
 
 @app.command
-def refuse(id_: str, /, *, server: At) -> int:
+def refuse(id: str, /, *, server: At) -> int:  # noqa: A002
     """Refuse what another operator asked for, or withdraw what one asked for oneself.
 
     For example:
@@ -85,10 +85,10 @@ def refuse(id_: str, /, *, server: At) -> int:
 
     Parameters
     ----------
-    id_
+    id
         As `bartizan approval list` shows it.
     """
     with remote(server) as there:
-        there.delete(f"/approvals/{quote(id_, safe='')}")
-    print(f"{id_}: waits no more")
+        there.delete(f"/approvals/{quote(id, safe='')}")
+    print(f"{id}: waits no more")
     return 0

@@ -72,7 +72,9 @@ def _certificates(data: DataDirectory, settings: Settings, at: datetime) -> Iter
             )
     if settings.api.address is not None and settings.api.certificate_file is not None:
         file = settings.api.certificate_file
-        yield from _certificate(file, "the certificate of the API", at, NEAR_END, "replace it: it is read again by itself")
+        yield from _certificate(
+            file, "the certificate of the API", at, NEAR_END, "replace it: it is read again by itself"
+        )
     if data.crl.exists():
         yield from _crl(data.crl, at)
 

@@ -33,7 +33,7 @@ _COLUMNS = {
 def token(
     action: Action,
     name: str,
-    id_: Annotated[str | None, Parameter(show_default=False)] = None,
+    id: Annotated[str | None, Parameter(show_default=False)] = None,  # noqa: A002
     /,
     *,
     scope: Words = (),
@@ -62,7 +62,7 @@ def token(
         What to do.
     name
         The operator.
-    id_
+    id
         With revoke: the token, as list shows it.
     scope
         With create: a permission, such as look; may be given several times.
@@ -71,7 +71,7 @@ def token(
     label
         With create: a remark kept with it.
     """
-    if (action == "revoke") != (id_ is not None):
+    if (action == "revoke") != (id is not None):
         raise InvalidValue("the id of a token goes with revoke, and with nothing else")
     if action == "create":
         made = asyncio.run(_create(data, config, name, _scopes(scope), for_, label))
@@ -83,11 +83,11 @@ def token(
         else:
             show_table(found, _COLUMNS, f"{len(found)} tokens")
     else:
-        asyncio.run(_revoke(data, config, name, id_ or ""))
+        asyncio.run(_revoke(data, config, name, id or ""))
         if json_output:
-            print_json({"operator": name, "revoked": id_})
+            print_json({"operator": name, "revoked": id})
         else:
-            print(f"{name}: token {id_} is revoked")
+            print(f"{name}: token {id} is revoked")
     return 0
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from bartizan.cli.acted import act, chosen, preview, tell
+from bartizan.cli.acted import Whom, act, chosen, preview, tell
 from bartizan.cli.acted_there import act_there
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Config, Data, Flag, Json, Text
@@ -56,21 +56,12 @@ def quarantine(
         Do it; without it, --all-of-role and --matching only say who is meant.
     """
     until = None if for_ is None else datetime.now(UTC) + parse_duration(for_)
-    ends = "" if until is None else f" until {until:%Y-%m-%d %H:%M}Z"
+    outcome = "in quarantine" if until is None else f"in quarantine until {until:%Y-%m-%d %H:%M}Z"
+    whom = Whom(names or [], all_of_role, matching)
+    body = {"until": None if until is None else until.isoformat(), "reason": reason}
     if server is not None:
-        body = {"reason": reason} | ({} if until is None else {"until": until.isoformat()})
-        return act_there(
-            server,
-            "quarantine",
-            names or [],
-            body,
-            role=all_of_role,
-            matching=matching,
-            yes=yes,
-            done=f"in quarantine{ends}",
-            as_json=json_output,
-        )
-    who = chosen(data, config, names or [], all_of_role, matching)
+        return act_there(server, "quarantine", whom, body, yes=yes, done=outcome, as_json=json_output)
+    who = chosen(data, config, whom)
     if not names and not yes:
         return preview(who, "put into quarantine")
     done = act(
@@ -78,10 +69,10 @@ def quarantine(
         config,
         who,
         "quarantine",
-        {"until": None if until is None else until.isoformat(), "reason": reason},
+        body,
         lambda actions, name: actions.quarantine(name, until=until, reason=reason),
     )
-    return tell(done, f"in quarantine{ends}", as_json=json_output)
+    return tell(done, outcome, as_json=json_output)
 
 
 def release(
@@ -105,6 +96,6 @@ def release(
         The identities.
     """
     if server is not None:
-        return act_there(server, "release", names, {}, done="released", as_json=json_output)
+        return act_there(server, "release", Whom(names), {}, done="released", as_json=json_output)
     done = act(data, config, names, "release", {}, lambda actions, name: actions.release(name))
     return tell(done, "released", as_json=json_output)

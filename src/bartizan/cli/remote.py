@@ -54,11 +54,11 @@ KINDS: Final[Mapping[str, type[BartizanError]]] = {
 }
 
 
-class RefusedThere(BartizanError):
+class RefusedThere(BartizanError):  # noqa: N818  as in `errors`
     """The broker refuses it. To do: what the message says."""
 
 
-class WaitsThere(BartizanError):
+class WaitsThere(BartizanError):  # noqa: N818  as in `errors`
     """It takes a second operator, and is not done before. To do: have one approve it."""
 
 
@@ -154,7 +154,9 @@ def client_of(login: Login) -> Iterator[httpx2.Client]:
     try:
         trust = ssl.create_default_context(cadata=login.ca_pem or None)
     except (ssl.SSLError, ValueError):
-        raise ConfigurationError("this is no CA certificate (PEM)", login.server, "name another with --ca-file") from None
+        raise ConfigurationError(
+            "this is no CA certificate (PEM)", login.server, "name another with --ca-file"
+        ) from None
     trust.minimum_version = ssl.TLSVersion.TLSv1_3
     headers = {"authorization": f"Bearer {login.token}"} if login.token else {}
     with httpx2.Client(

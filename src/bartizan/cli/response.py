@@ -11,7 +11,6 @@ from cyclopts import App, Parameter
 from bartizan.cli.listing import Data, Flag, Json, print_json, show_table
 from bartizan.cli.observed import seconds_text, told_to
 from bartizan.cli.opening import DEFAULT_DATA, existing
-from bartizan.cli.person import operator
 from bartizan.cli.remote import Server, remote
 from bartizan.model.response import Outcome
 from bartizan.store.responses import ResponseStore
@@ -100,7 +99,7 @@ _NOUNS = {"confirm": "confirmation", "dismiss": "dismissal"}
 def _settle(verb: str, number: int, data: Path, server: str | None) -> int:
     if server is None:
         root = existing(Path.cwd() / data).root
-        settled = told_to(root, f"/v1/responses/{verb}", {"number": number, "by": operator()})
+        settled = told_to(root, f"/v1/responses/{verb}", {"number": number})
     else:
         with remote(server) as there:
             settled = there.post(f"/responses/{number}/{_NOUNS[verb]}")

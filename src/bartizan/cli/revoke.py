@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from bartizan.cli.acted import act, chosen, preview, tell
+from bartizan.cli.acted import Whom, act, chosen, preview, tell
 from bartizan.cli.acted_there import act_there
 from bartizan.cli.listing import Config, Data, Flag, Json, Text
 from bartizan.cli.opening import DEFAULT_DATA
@@ -53,20 +53,11 @@ def revoke(
     yes
         Do it; without it, --all-of-role and --matching only say who is meant.
     """
+    whom = Whom(names or [], all_of_role, matching)
+    body = {"note": note, "clear_retained": clear_retained}
     if server is not None:
-        body = {"note": note, "clear_retained": clear_retained}
-        return act_there(
-            server,
-            "revoke",
-            names or [],
-            body,
-            role=all_of_role,
-            matching=matching,
-            yes=yes,
-            done="revoked",
-            as_json=json_output,
-        )
-    who = chosen(data, config, names or [], all_of_role, matching)
+        return act_there(server, "revoke", whom, body, yes=yes, done="revoked", as_json=json_output)
+    who = chosen(data, config, whom)
     if not names and not yes:
         return preview(who, "revoked")
     at = datetime.now(UTC)
@@ -75,7 +66,7 @@ def revoke(
         config,
         who,
         "revoke",
-        {"note": note, "clear_retained": clear_retained},
+        body,
         lambda actions, name: actions.revoke(name, at=at, note=note),
     )
     return tell(done, "revoked", as_json=json_output)

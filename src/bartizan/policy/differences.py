@@ -76,9 +76,7 @@ def subject_of(client: Mapping[str, Any]) -> Subject:
     """A client that is connected, as the engine tells it: by whom and how, as is decided about it now."""
     strengths = tuple(strength for strength in Strength if client["strength"][strength.value])
     there = Circumstances(client["listener"], client["address"] or None, client["method"], strengths)
-    return Subject(
-        client["identity"], client["client_id"], tuple(client["roles"]), dict(client["attributes"]), there
-    )
+    return Subject(client["identity"], client["client_id"], tuple(client["roles"]), dict(client["attributes"]), there)
 
 
 def _lines(each: Changed) -> Iterator[str]:

@@ -12,10 +12,12 @@ from bartizan.api import approvals as module
 from bartizan.api.approvals import Approvals, Waiting
 from bartizan.api.caller import Caller
 from bartizan.api.permissions import Permission
+from bartizan.api.sessions import Sessions
 from bartizan.config.api import Act, ApiSettings
 from bartizan.errors import Conflict, NotFound
+from bartizan.identity.operators import new_operator
 from bartizan.model.actor import Actor, Way
-from bartizan.model.operator import OperatorRole
+from bartizan.model.operator import OperatorProof, OperatorRole
 
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 ALICE = Caller(Actor("alice", "192.0.2.1", Way.SESSION), (OperatorRole.SECURITY,))
@@ -95,6 +97,34 @@ async def test_it_waits_for_so_long():
     with pytest.raises(NotFound):
         approvals.find(found.id)
     assert approvals.everything() == []
+
+
+@pytest.mark.anyio
+async def test_nothing_is_done_by_who_asked_nor_once_it_has_waited_too_long():
+    clock, done = Clock(), list[str]()
+    approvals = made(Act.REVOKE, clock=clock)
+
+    async def doing(request: Request) -> Response:
+        done.append(request.state.caller.actor.name)
+        return Response()
+
+    await approvals.ask(asking(), Act.REVOKE, Permission.REVOKE, doing)
+    (found,) = approvals.everything()
+    alice = new_operator("alice", at=BEGUN, roles=["security"])
+    logins = Sessions(ApiSettings(), clock)
+    proof = OperatorProof(alice.name, alice.roles, "", frozenset(), BEGUN)
+    again = replace(ALICE, session=logins.open(proof, alice, "192.0.2.7")[1])
+    with pytest.raises(Conflict):
+        await approvals.approve(found, asking(), again, alice)
+    berta = replace(again, actor=Actor("berta", "192.0.2.2", Way.SESSION))
+    clock.at = BEGUN + timedelta(seconds=60)
+    with pytest.raises(NotFound):
+        await approvals.approve(found, asking(), berta, alice)
+    assert done == []
+    clock.at = BEGUN + timedelta(seconds=59)
+    await approvals.ask(asking(), Act.REVOKE, Permission.REVOKE, doing)
+    await approvals.approve(approvals.everything()[-1], asking(), berta, alice)
+    assert done == ["alice"]
 
 
 @pytest.mark.anyio

@@ -36,7 +36,7 @@ async def goes_on() -> bool:
 
 
 async def first_data(line: Line) -> bytes:
-    lines = lines_of(line, goes_on)
+    lines: Any = lines_of(line, goes_on)
     assert await anext(lines) == b": events\n\n"
     told = await anext(lines)
     await lines.aclose()

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -23,14 +24,15 @@ def anyio_backend() -> str:
 async def register() -> Register:
     made = Register(MemoryIdentityStore())
     await made.add_group(new_group("line-3", at=AT, roles=["press"]))
-    for name, state, words in (
+    each: tuple[tuple[str, IdentityState, dict[str, Any]], ...] = (
         ("press-1", IdentityState.ENABLED, {"roles": ["press"]}),
         ("press-2", IdentityState.ENABLED, {"groups": ["line-3"]}),
         ("press-3", IdentityState.QUARANTINED, {"roles": ["press"]}),
         ("press-4", IdentityState.REVOKED, {"roles": ["press"]}),
         ("press-5", IdentityState.DISABLED, {"roles": ["press"]}),
         ("dash-1", IdentityState.ENABLED, {"roles": ["dashboard"]}),
-    ):
+    )
+    for name, state, words in each:
         await made.add(replace(new_identity(name, at=AT, **words), state=state))
     return made
 

@@ -92,9 +92,7 @@ async def preview_action(
     return {"action": action, "count": len(names), "identities": shown, "confirm": mark_of(action, names)}
 
 
-@ROUTES.on(
-    "POST", "/identities/{name}/revocation", Permission.REVOKE, act=Act.REVOKE, response_model=schemas.Acted
-)
+@ROUTES.on("POST", "/identities/{name}/revocation", Permission.REVOKE, act=Act.REVOKE, response_model=schemas.Acted)
 async def revoke_identity(house: Housed, caller: Calling, name: Name, body: Revocation) -> dict[str, Any]:
     """Revoke an identity for ever: its connections are cut, its Sessions, credentials and Will end. At once."""
     await house.identity(caller, name)
@@ -112,7 +110,7 @@ async def quarantine_identity(house: Housed, caller: Calling, name: Name, body: 
 async def release_identity(house: Housed, caller: Calling, name: Name) -> dict[str, Any]:
     """Release an identity from quarantine: it has its roles again, and connects and subscribes anew."""
     await house.identity(caller, name)
-    return (await house.actions.release(name)).as_dict()
+    return (await house.hands.actions.release(name)).as_dict()
 
 
 @ROUTES.on("POST", "/revocations", Permission.REVOKE, act=Act.REVOKE_ALL, response_model=schemas.ActedOnMany)
@@ -130,16 +128,16 @@ async def quarantine_identities(house: Housed, caller: Calling, body: Quarantine
 @ROUTES.on("POST", "/releases", Permission.ENROL, response_model=schemas.ActedOnMany)
 async def release_identities(house: Housed, caller: Calling, body: Meant) -> dict[str, Any]:
     """Release identities from quarantine: those who are named, or all whom a preview has shown."""
-    return await _each(house, caller, "release", body, house.actions.release)
+    return await _each(house, caller, "release", body, house.hands.actions.release)
 
 
 def _revoking(house: House, how: Revocation) -> Do:
-    actions, at = house.because(how.note).actions, house.now()
+    actions, at = house.because(how.note).hands.actions, house.now()
     return lambda name: actions.revoke(name, at=at, note=how.note, clears_retained=how.clear_retained)
 
 
 def _quarantining(house: House, how: Quarantine) -> Do:
-    actions = house.because(how.reason).actions
+    actions = house.because(how.reason).hands.actions
     return lambda name: actions.quarantine(name, until=how.until, reason=how.reason)
 
 

@@ -99,10 +99,12 @@ async def show_audit_record(house: Housed, id: Annotated[str, Path(max_length=32
     "/audit/export",
     Permission.AUDIT,
     response_class=Lines,
-    responses={200: {"content": {media_type: TEXT for media_type in sorted(set(MEDIA_TYPES.values()))}}},
+    responses={200: {"content": dict.fromkeys(sorted(set(MEDIA_TYPES.values())), TEXT)}},
 )
 async def export_audit(
-    house: Housed, asked: Filtered, format: Literal["json", "csv", "ocsf", "cef"] = "json"  # noqa: A002
+    house: Housed,
+    asked: Filtered,
+    format: Literal["json", "csv", "ocsf", "cef"] = "json",  # noqa: A002
 ) -> Lines:
     """Export records for other programs: JSON lines as they are kept, CSV, OCSF events or CEF lines."""
     directory = _directory(house)

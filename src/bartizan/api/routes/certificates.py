@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from fastapi import Query
@@ -18,6 +17,9 @@ from bartizan.api.routing import Routes
 from bartizan.errors import CertificateUnusable
 from bartizan.model.credential import CertificateCredential
 from bartizan.pki.ca import load_certificate
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROUTES = Routes("certificates")
 

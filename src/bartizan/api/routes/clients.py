@@ -11,7 +11,6 @@ from fastapi import Path, Query
 
 from bartizan.api import schemas
 from bartizan.api.caller import Caller
-from bartizan.api.disconnecting import disconnected
 from bartizan.api.house import Calling, House, Housed
 from bartizan.api.paging import Page, Parted, page_of
 from bartizan.api.permissions import Permission
@@ -81,7 +80,7 @@ async def disconnect_client(
         known = ", ".join(f"{code} ({code:#04x})" for code in sorted(ORDERED_REASONS))
         raise InvalidValue(f"a server sends no {reason} by order: {known}")
     client = await _found(house, caller, client_id, tenant)
-    found = await disconnected(house.broker, caller.actor, client_id, reason, client.get("tenant"))
+    found = await house.hands.disconnect(client_id, reason, client.get("tenant"))
     if not found:
         raise NotFound(f"no client {client_id!r} is connected")
 

@@ -26,7 +26,9 @@ async def read_events(
     house: Housed,
     caller: Calling,
     *,
-    kind: Annotated[str, Query(max_length=256, description="A pattern of kinds, such as `finding` or `operator_*`.")] = "*",
+    kind: Annotated[
+        str, Query(max_length=256, description="A pattern of kinds, such as `finding` or `operator_*`.")
+    ] = "*",
     level: Annotated[Level, Query(description="Of this severity, or worse.")] = "info",
     identity: Annotated[str | None, Query(max_length=128, description="Of this identity alone.")] = None,
 ) -> EventStream:

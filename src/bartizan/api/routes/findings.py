@@ -10,7 +10,6 @@ from fastapi import Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from bartizan.api import schemas_security as schemas
-from bartizan.api.caller import Caller
 from bartizan.api.house import Calling, House, Housed
 from bartizan.api.paging import Page, Parted, page_of
 from bartizan.api.permissions import Permission
@@ -18,7 +17,8 @@ from bartizan.api.responding import confirmed, dismissed
 from bartizan.api.routing import Routes
 from bartizan.broker import seen_to
 from bartizan.broker.app import Broker
-from bartizan.errors import NotFound
+from bartizan.config.api import Act
+from bartizan.errors import Conflict, NotFound
 from bartizan.model.actor import Actor
 from bartizan.model.finding import About, Mute, Severity, State
 from bartizan.model.response import Outcome, Response
@@ -127,24 +127,29 @@ async def list_responses(
 
 @ROUTES.on("POST", "/responses/{number}/confirmation", Permission.RESPOND, response_model=schemas.PlaybookResponse)
 async def confirm_response(house: Housed, caller: Calling, number: Number) -> dict[str, Any]:
-    """Have done what a playbook waits to do, within an hour of the finding. To revoke takes the permission `revoke` too."""
+    """Have done what a playbook waits to do, within an hour of the finding. To revoke takes the permission `revoke` too.
+
+    Where a revocation takes two operators, it is asked for by `POST /identities/NAME/revocation` instead.
+    """
     waiting = await _waiting(house, number)
     if waiting.action == "revoke":
         caller.require(Permission.REVOKE, house.settings, house.now())
-    return await _settled(confirmed, house, caller, number)
+        if house.approvals.holds(Act.REVOKE, caller):
+            raise Conflict("to revoke takes two operators here: POST /identities/NAME/revocation, and dismiss this")
+    return await _settled(confirmed, house, number)
 
 
 @ROUTES.on("POST", "/responses/{number}/dismissal", Permission.RESPOND, response_model=schemas.PlaybookResponse)
-async def dismiss_response(house: Housed, caller: Calling, number: Number) -> dict[str, Any]:
+async def dismiss_response(house: Housed, number: Number) -> dict[str, Any]:
     """Have not done what a playbook waits to do."""
     await _waiting(house, number)
-    return await _settled(dismissed, house, caller, number)
+    return await _settled(dismissed, house, number)
 
 
 async def _settled(
-    settle: Callable[[Broker, Actor, int, str], Awaitable[Response]], house: House, caller: Caller, number: int
+    settle: Callable[[Broker, Actor, int], Awaitable[Response]], house: House, number: int
 ) -> dict[str, Any]:
-    return asdict(await settle(house.broker, house.actor, number, caller.actor.name))
+    return asdict(await settle(house.broker, house.actor, number))
 
 
 async def _waiting(house: House, number: int) -> Response:

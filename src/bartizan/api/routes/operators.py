@@ -97,9 +97,7 @@ async def show_operator(house: Housed, response: Response, name: Name) -> dict[s
     return _answer(await house.operator(name), response)
 
 
-@ROUTES.on(
-    "PATCH", "/operators/{name}", Permission.OPERATORS, act=Act.OPERATORS, response_model=schemas.Operator
-)
+@ROUTES.on("PATCH", "/operators/{name}", Permission.OPERATORS, act=Act.OPERATORS, response_model=schemas.Operator)
 async def change_operator(
     house: Housed,
     caller: Calling,
@@ -114,9 +112,7 @@ async def change_operator(
     return _answer(changed, response)
 
 
-@ROUTES.on(
-    "DELETE", "/operators/{name}", Permission.OPERATORS, status=HTTPStatus.NO_CONTENT, act=Act.OPERATORS
-)
+@ROUTES.on("DELETE", "/operators/{name}", Permission.OPERATORS, status=HTTPStatus.NO_CONTENT, act=Act.OPERATORS)
 async def remove_operator(house: Housed, caller: Calling, name: Name, if_match: IfMatch = None) -> None:
     """Remove an operator. Its logins end."""
     _require_other(caller, name)
@@ -140,9 +136,7 @@ async def reset_operator_password(house: Housed, name: Name) -> dict[str, Any]:
     return operator_record(changed) | {"password": password}
 
 
-@ROUTES.on(
-    "DELETE", "/operators/{name}/totp", Permission.OPERATORS, act=Act.OPERATORS, response_model=schemas.Operator
-)
+@ROUTES.on("DELETE", "/operators/{name}/totp", Permission.OPERATORS, act=Act.OPERATORS, response_model=schemas.Operator)
 async def reset_operator_totp(house: Housed, caller: Calling, name: Name) -> dict[str, Any]:
     """Take one-time codes away from an operator whose phone is gone. Its logins end."""
     _require_other(caller, name)

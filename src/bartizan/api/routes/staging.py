@@ -47,7 +47,8 @@ class Manner(BaseModel):
 
     note: Text = Field("", description="Why, for the history.")
     takes_over: bool = Field(
-        default=False, description="Also if the files were changed by hand since the last version: that is recorded first."
+        default=False,
+        description="Also if the files were changed by hand since the last version: that is recorded first.",
     )
 
 
@@ -60,6 +61,9 @@ class NewPolicy(Texts, Manner):
 class Promotion(Manner):
     """The staged policy in force."""
 
+    digest: Annotated[str, Field(min_length=1, max_length=128)] = Field(
+        description="Of the staged policy, as `GET /policy/staged` shows it: 409 if another one is staged by now."
+    )
     despite_differences: bool = Field(default=False, description="Also if it would have decided otherwise.")
 
 
@@ -176,6 +180,8 @@ def _promoted(store: ObservationStore, asked: Promotion) -> dict[str, bytes]:
     policy = Staged.kept(store.fact("staged"))
     if policy is None:
         raise NotFound("no policy is staged: PUT /policy/staged does it")
+    if policy.digest != asked.digest:
+        raise Conflict(f"another policy is staged by now, {policy.digest[:12]}: GET /policy/staged shows it")
     differences = len(store.observations(Watched.DIFFERS)) + store.lost(Watched.DIFFERS)
     if differences and not asked.despite_differences:
         raise Conflict(f'{differences} differences were seen: GET /policy/staged, or say "despite_differences": true')
@@ -186,12 +192,8 @@ def _staged(store: ObservationStore) -> dict[str, Any]:
     policy = Staged.kept(store.fact("staged"))
     fields = schemas.StagedDifference.model_fields
     return {
-        "staged": None
-        if policy is None
-        else {"digest": policy.digest, "since": policy.since, "until": policy.until},
-        "differences": [
-            {name: getattr(each, name) for name in fields} for each in store.observations(Watched.DIFFERS)
-        ],
+        "staged": None if policy is None else {"digest": policy.digest, "since": policy.since, "until": policy.until},
+        "differences": [{name: getattr(each, name) for name in fields} for each in store.observations(Watched.DIFFERS)],
         "not_kept": store.lost(Watched.DIFFERS),
     }
 
@@ -200,9 +202,7 @@ async def _ground(house: House) -> Ground:
     broker, at = house.broker, house.now()
     named = await asyncio.to_thread(broker.policy_to_read)
     groups = await groups_by_name(house.register)
-    identities = [
-        replace(one, roles=acting_roles(one, groups, at)) async for one in house.register.everyone()
-    ]
+    identities = [replace(one, roles=acting_roles(one, groups, at)) async for one in house.register.everyone()]
     return Ground(
         Place(tuple(named)),
         History(broker.data.policy_history, versions_max=broker.settings.policy.history_max),

@@ -127,7 +127,8 @@ def _watched_there(server: str) -> tuple[Staged | None, Sequence[Observation], i
 def _observed(row: Mapping[str, Any]) -> Observation:
     """As the API tells it."""
     times = {name: datetime.fromisoformat(row[name]) for name in ("first_at", "last_at")}
-    return Observation(**{**row, **times}, watched=Watched.DIFFERS)
+    fields: dict[str, Any] = {**row, **times, "watched": Watched.DIFFERS}
+    return Observation(**fields)
 
 
 def _named(contents: Sequence[tuple[str, bytes]]) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from bartizan.broker.reading import by_name, each_once, read_files, refusal
 from bartizan.cli.policy.testing import read_tests
 from bartizan.cli.remote import Remote, remote
 from bartizan.config.policy_files import expectation_files
-from bartizan.errors import InvalidValue
+from bartizan.errors import InvalidValue, NotFound
 from bartizan.policy import check_all
 
 SHOWN_MAX = 20
@@ -44,7 +44,9 @@ def apply_there(way: Way, new: Sequence[Path], tests: Sequence[Path], *, strict:
             return _told(way, offer, f"policy {offer['digest'][:12]} could be put in force", code=0)
         if not way.as_json:
             print("\n".join(_lines(offer)))
-        return _put(way, there, f"Put policy {offer['digest'][:12]} in force", "/policy", way.body(files=files, strict=strict))
+        return _put(
+            way, there, f"Put policy {offer['digest'][:12]} in force", "/policy", way.body(files=files, strict=strict)
+        )
 
 
 def rollback_there(way: Way, number: int | None) -> int:
@@ -61,8 +63,12 @@ def promote_there(way: Way, *, despite_differences: bool) -> int:
     if way.dry_run:
         raise InvalidValue("--dry-run: `bartizan policy staged --server` tells what it would do")
     with remote(way.server) as there:
-        body = way.body(despite_differences=despite_differences)
-        return _put(way, there, "Put the staged policy in force", "/policy/staged/promotion", body)
+        staged = there.get("/policy/staged")["staged"]
+        if staged is None:
+            raise NotFound(f"no policy is staged at {way.server}: `bartizan policy stage --server` does it")
+        body = way.body(digest=staged["digest"], despite_differences=despite_differences)
+        what = f"Put the staged policy {staged['digest'][:12]} in force"
+        return _put(way, there, what, "/policy/staged/promotion", body)
 
 
 def files_of(new: Sequence[Path], tests: Sequence[Path] = ()) -> dict[str, str]:
