@@ -107,6 +107,32 @@ def test_an_identity_lives_from_its_making_to_its_end(security):
     assert security.get("/identities/robot-1").status_code == 404
 
 
+def test_credentials_of_all_are_listed_by_what_they_are_and_who_still_uses_the_old_one(security):
+    for name in ("cred-1", "cred-2", "cred-3"):
+        assert security.post("/identities", json={"identity": name}).status_code == 201
+        assert security.post(f"/identities/{name}/credentials", json={}).status_code == 201
+    rotated = security.post("/identities/cred-2/credentials", json={"overlap_s": 3_600})
+    assert rotated.status_code == 201
+
+    def named(**params: Any) -> list[str]:
+        items = security.get("/credentials", params=params).json()["items"]
+        return [one["identity"] for one in items if one["identity"].startswith("cred-")]
+
+    assert named(kind="password") == ["cred-1", "cred-2", "cred-2", "cred-3"]
+    assert named(kind="certificate") == []
+    assert named(stale=True) == ["cred-2"]
+    assert named(stale=False) == ["cred-1", "cred-2", "cred-3"]
+    assert named(ends_before="2099-01-01T00:00:00Z") == ["cred-2"]
+    assert named(live=False) == []
+    shown = security.get("/credentials", params={"stale": True})
+    (old,) = [one for one in shown.json()["items"] if one["identity"] == "cred-2"]
+    assert old["successor"] not in {None, old["id"]}
+    assert rotated.json()["password"] not in shown.text
+    first = security.get("/credentials", params={"kind": "password", "limit": 1}).json()
+    rest = security.get("/credentials", params={"kind": "password", "after": first["next"]}).json()
+    assert not {one["id"] for one in first["items"]} & {one["id"] for one in rest["items"]}
+
+
 def test_what_somebody_else_changed_meanwhile_is_not_overwritten(security):
     etag = security.post("/identities", json={"identity": "robot-2"}).headers["etag"]
     assert security.patch("/identities/robot-2", json={"note": "one"}, headers={"if-match": etag}).status_code == 200

@@ -131,16 +131,17 @@ def the_record_shows_it(plant: Up, olga: httpx2.Client) -> None:
     """Each step, in this order, by who did it."""
     asked = olga.get("/audit/records", params={"text": "press-01", "limit": 1000}).json()["items"]
     told = [one["content"] for one in asked]
+    steps = [(each["what"], each.get("who"), "playbook hold" in each.get("why", "")) for each in told]
     places = [
-        next(at for at, each in enumerate(told) if fits(each))
-        for fits in (
-            lambda each: (each["kind"], each["what"]) == ("event", "connected"),
-            lambda each: (each["kind"], each["what"]) == ("event", "finding"),
-            lambda each: each["what"] == "identity.set" and each["who"] == "broker" and "playbook hold" in each["why"],
-            lambda each: each["what"] == "identity.set" and each["who"] == "olga",
+        steps.index(step)
+        for step in (
+            ("connected", "press-01", False),
+            ("finding", "unknown", False),
+            ("identity.set", "broker", True),
+            ("identity.set", "olga", False),
         )
     ]
-    assert places == sorted(places), told
+    assert places == sorted(places), steps
     assert any(each["what"] == "response" for each in told)
     (login,) = olga.get("/audit/records", params={"what": "operator_logged_in"}).json()["items"]
     assert (login["content"]["who"], login["content"]["detail"]["factors"]) == ("olga", ["password", "totp"])

@@ -69,6 +69,14 @@ class Credential(_Told):
     last_used_at: datetime | None
 
 
+class HeldCredential(Credential):
+    """A credential, whose it is, and what follows it."""
+
+    identity: str
+    successor: str | None = Field(description="The newest live one of its kind, where that is another.")
+    stale: bool = Field(description="Still live though it has a successor, which its holder does not use yet.")
+
+
 class IdentityInFull(Identity):
     """An identity with its credentials."""
 

@@ -11,7 +11,8 @@ role        the policy's roles, and who has them
 credential  what proves identities: rotate, revoke, who still uses the old one
 policy/     check, fmt, lint, test, explain, who, diff, docs, graph, stage, learn, advise
 denials     what the policy refused, and the smallest grant for it
-clients     who is connected
+clients     who is connected, with rates; connected, one of them in full, and out with it
+running     what a broker says of itself
 doctor      what is exposed and what needs care
 publish     `bartizan pub`
 subscribe   `bartizan sub`
@@ -22,6 +23,7 @@ client      the connection of pub and sub
 listing     tables and JSON of the verbs that look at identities
 duration    `14d`, `36h`
 control     asks the broker that runs
+ask         the API at the control socket, or elsewhere
 login       at a broker elsewhere; remote, asks it by its API; acted_there, acts on identities there
 approval    what takes two operators there
 opening     opens a data directory: settings, CA, identities

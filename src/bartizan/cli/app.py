@@ -90,6 +90,16 @@ VERBS: tuple[Verb | Family, ...] = (
     ),
     Verb("clients", "bartizan.cli.clients:clients", "Show who is connected, with rates over one second."),
     Verb(
+        "client",
+        "bartizan.cli.connected:app",
+        "List and show who is connected; disconnect one. See also clients, which shows rates.",
+    ),
+    Verb(
+        "broker",
+        "bartizan.cli.running:app",
+        "What a running broker says of itself: status, listeners, settings, metrics.",
+    ),
+    Verb(
         "doctor",
         "bartizan.cli.doctor:doctor",
         "Show what is exposed, every danger_* with its reason, and what needs care. Changes nothing.",

@@ -86,6 +86,13 @@ class Remote:
         asked = {name: str(value) for name, value in params.items() if value is not None}
         return self._told(self._client.get(path, params=asked))
 
+    def text(self, path: str) -> str:
+        """What is there and is no JSON."""
+        answer = self._client.get(path)
+        if answer.is_error:
+            raise _error_of(answer, self._login.server)
+        return answer.text
+
     def every(self, path: str, **params: object) -> list[dict[str, Any]]:
         """All items of a list."""
         return [item for page in self.pages(path, **params) for item in page]

@@ -37,7 +37,7 @@ def test_roots_word_for_whom_it_asks_is_marked_so_that_it_is_no_operators_name()
 def test_of_nobody_else_a_word_is_taken():
     assert actor(NOBODY, "alice") == Actor(pwd.getpwuid(NOBODY).pw_name, way=Way.SOCKET, uid=NOBODY)
     assert actor(4_000_000_000, "alice").name == "uid:4000000000"
-    assert actor_of(Request(asking(0) | {"client": None})).name == "unknown"
+    assert actor_of(Request({**asking(0), "client": None})).name == "unknown"
 
 
 @pytest.mark.anyio
@@ -48,8 +48,8 @@ async def test_only_root_and_the_owner_are_answered_whatever_the_mode_of_the_fil
 
 @pytest.mark.anyio
 async def test_who_opened_it_has_to_be_known():
-    assert await answered(asking(0) | {"client": None}) == 403
-    assert await answered(asking(0) | {"client": ("127.0.0.1", 1)}) == 403
+    assert await answered({**asking(0), "client": None}) == 403
+    assert await answered({**asking(0), "client": ("127.0.0.1", 1)}) == 403
 
 
 async def answered(scope: Scope) -> int:

@@ -74,6 +74,19 @@ def test_an_event_is_told_with_who_from_where_and_when(make):
     assert found["detail"] == {"action": "publish", "topic": "a/b", "severity": "warning"}
 
 
+def test_an_operator_who_logged_in_is_who_did_it_and_one_who_was_refused_has_only_said_a_name(make):
+    book = make()
+    said = {"at_ms": AT_MS, "address": "10.0.0.9", "way": "session"}
+    ins = [{"event": "operator_logged_in", "operator": name, **said} for name in ("olga", "alice")]
+    book.write([[*ins, {"event": "operator_refused", "operator": "olga", **said}]])
+    found = [(each["what"], each["who"], each["from"]) for each in told(book)]
+    assert found == [
+        ("operator_logged_in", "olga", "10.0.0.9"),
+        ("operator_logged_in", "alice", "10.0.0.9"),
+        ("operator_refused", "unknown", "10.0.0.9"),
+    ]
+
+
 def test_what_is_not_wanted_is_not_there(make):
     book = make()
     book.write([[{"event": "connected", "at_ms": AT_MS}]])

@@ -4,7 +4,7 @@ session       log in and out, prove again, one's own password and one-time codes
 broker        status, listeners, risks, settings, metrics, health, reload
 events        events as they happen
 clients       who is connected
-identities    who exists; credentials: what proves them
+identities    who exists, and what proves each; credentials, what proves all of them
 actions       revoke, quarantine, release: one, or everybody who is meant
 certificates  the broker's own, and those of identities
 groups        groups; roles: who has which

@@ -1,0 +1,81 @@
+"""What proves identities, of all of them: what ends soon, and who still uses the old one."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from fastapi import Query
+from pydantic import AwareDatetime
+
+from bartizan.api import schemas
+from bartizan.api.house import Calling, Housed
+from bartizan.api.paging import Page, Parted, cursor_of
+from bartizan.api.permissions import Permission
+from bartizan.api.routing import Routes
+from bartizan.identity.records import credential_record
+from bartizan.identity.rotation import Held, held
+from bartizan.model.credential import CertificateCredential
+from bartizan.model.principal import Identity
+from bartizan.model.usage import Usage
+
+ROUTES = Routes("identities")
+
+LOOKED_AT_MAX = 20_000
+"""Identities that one page looks at; the next page goes on behind them."""
+
+Kind = Literal["password", "certificate", "scram"]
+
+
+@ROUTES.on("GET", "/credentials", Permission.LOOK, response_model=Page[schemas.HeldCredential])
+async def list_credentials(  # noqa: PLR0913  one for each filter
+    house: Housed,
+    caller: Calling,
+    part: Parted,
+    *,
+    kind: Kind | None = None,
+    live: Annotated[bool | None, Query(description="Those that prove somebody now, or those that do not.")] = None,
+    stale: Annotated[
+        bool | None, Query(description="Those with a successor that their holder does not use yet.")
+    ] = None,
+    ends_before: Annotated[AwareDatetime | None, Query(description="Those that end before then.")] = None,
+) -> Mapping[str, Any]:
+    """List credentials, in order of identity. No secret is shown. A page may be short, or empty, and have a next one."""
+    at, cursor = house.now(), part.cursor()
+
+    def fits(one: Held) -> bool:
+        not_after = one.credential.not_after if isinstance(one.credential, CertificateCredential) else None
+        ends = [end for end in (one.credential.expires_at, not_after) if end is not None]
+        return (
+            kind in {None, one.credential.kind}
+            and live in {None, one.credential.is_live(at)}
+            and stale in {None, one.is_stale}
+            and (ends_before is None or any(end < ends_before for end in ends))
+        )
+
+    # Uses decide who is stale alone: without that filter, those of the page will do.
+    used = dict[str, list[Usage]]()
+    for use in [] if stale is None else await house.register.store.usage():
+        used.setdefault(str(use.name), []).append(use)
+    found = list[Identity]()
+    count, looked_at, behind, more = 0, 0, "" if cursor is None else str(cursor[0]), False
+    async for identity in house.register.everyone(behind):
+        if more := count >= part.limit or looked_at == LOOKED_AT_MAX:
+            break
+        looked_at, behind = looked_at + 1, str(identity.name)
+        if caller.sees(house.tenant_of(identity)):
+            own = sum(fits(one) for one in held([identity], used.get(str(identity.name), []), at=at))
+            count += own
+            found += [identity] if own else []
+    uses = await house.register.store.usage([one.name for one in found])
+    items = [
+        {
+            **credential_record(one.credential),
+            "identity": str(one.identity.name),
+            "live": one.credential.is_live(at),
+            "last_used_at": one.last_used_at,
+            "successor": None if one.successor is None else one.successor.id,
+            "stale": one.is_stale,
+        }
+        for one in held(found, uses, at=at)
+        if fits(one)
+    ]
+    return {"items": items, "next": cursor_of(behind) if more else None}

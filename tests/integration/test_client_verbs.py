@@ -1,0 +1,90 @@
+"""`bartizan client` and `bartizan broker`: at the control socket without a login, and elsewhere, by one API."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.api import Api, serving
+from tests.integration.recorder import Place, Proof, Recorder
+from tests.integration.test_remote import Desk
+
+ADMINISTRATIVE_ACTION = 0x98
+SERVER_SHUTTING_DOWN = 0x8B
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Api]:
+    with serving(None, "api.requests_per_s=10000") as running:
+        # As a first run leaves it: where the command line looks for a broker.
+        running.broker._running.data.first_run_mark.touch()
+        yield running
+
+
+@pytest.fixture
+def desk(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return Desk(api.url.removesuffix("/api/v1"), tmp_path, capsys, api.broker.ca_file)
+
+
+def here(api: Api, desk: Desk, *words: str, code: int = 0) -> str:
+    return desk.say(*words, "--data", str(api.broker._running.data.root), code=code)
+
+
+def press(api: Api, name: str) -> Recorder:
+    bundle = api.broker.enrol(name, role="press", site="chicago")
+    assert bundle.certificate_file is not None
+    assert bundle.key_file is not None
+    proof = Proof(name, certificate_file=Path(bundle.certificate_file), key_file=Path(bundle.key_file))
+    return Recorder(Place(api.broker.port, ca_file=api.broker.ca_file), name, proof=proof).open()
+
+
+def test_who_is_connected_is_listed_shown_and_disconnected_here_and_elsewhere(api, desk):
+    operator, maker = api.with_codes("operator")
+    desk.login(operator, maker)
+    ways: tuple[Callable[..., str], ...] = (partial(here, api, desk), desk.there)
+    with closing(press(api, "press-a1")) as first, closing(press(api, "press-a2")) as second:
+        for ask in ways:
+            listed = json.loads(ask("client", "list", "--match", "press-a*", "--sort", "-client_id", "--json"))
+            assert [each["client_id"] for each in listed] == ["press-a2", "press-a1"]
+            assert "2 connected" in ask("client", "list", "--role", "press")
+            assert "0 connected" in ask("client", "list", "--address", "192.0.2.1")
+            shown: dict[str, Any] = json.loads(ask("client", "show", "press-a1", "--json"))
+            assert (shown["identity"], shown["roles"], shown["method"]) == ("press-a1", ["press"], "certificate")
+            assert "press-a1" in ask("client", "show", "press-a1")
+        assert here(api, desk, "client", "disconnect", "press-a1") == "press-a1: disconnected\n"
+        assert first.wait_end() == ADMINISTRATIVE_ACTION
+        desk.there("client", "disconnect", "press-a2", "--reason", "0x8B")
+        assert second.wait_end() == SERVER_SHUTTING_DOWN
+
+
+def test_what_is_not_there_or_not_so_is_said_in_a_line(api, desk):
+    data = str(api.broker._running.data.root)
+    assert "no client 'nobody' is connected" in desk.fails("client", "show", "nobody", "--data", data)
+    assert "sort" in desk.fails("client", "list", "--sort", "colour", "--data", data, code=2)
+    assert "sends no 200" in desk.fails("client", "disconnect", "x", "--reason", "200", "--data", data, code=2)
+    assert "no broker was set up here" in desk.fails("client", "list", "--data", str(desk.home), code=2)
+
+
+def test_a_broker_says_what_it_is(api, desk):
+    operator, maker = api.with_codes("security")
+    desk.login(operator, maker)
+    ways: tuple[Callable[..., str], ...] = (partial(here, api, desk), desk.there)
+    for ask in ways:
+        status = json.loads(ask("broker", "status", "--json"))
+        assert (status["state"], status["policy"]) == ("ready", api.broker._running.broker.in_force.policy.digest)
+        assert "ready" in ask("broker", "status")
+        assert "mqtt" in ask("broker", "listeners")
+        assert json.loads(ask("broker", "listeners", "--json"))[0]["tls"] is True
+        assert json.loads(ask("broker", "config"))["api"]["requests_per_s"] == 10_000
+        assert "bartizan_clients_connected" in ask("broker", "metrics")
+
+
+def test_who_may_not_see_the_settings_does_not(api, desk):
+    operator, maker = api.with_codes("viewer")
+    desk.login(operator, maker)
+    assert "do not permit" in desk.fails("broker", "config", "--server", desk.server)
