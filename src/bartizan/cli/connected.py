@@ -58,7 +58,7 @@ def list_(
     listener: Text = None,
     role: Text = None,
     address: Text = None,
-    sort: Text = None,
+    sort: Annotated[str | None, Parameter(show_default=False, allow_leading_hyphen=True)] = None,
     data: Data = DEFAULT_DATA,
     server: Server = None,
     json_output: Json = False,
