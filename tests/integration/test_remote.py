@@ -205,3 +205,30 @@ def test_the_record_there_is_searched_and_exported_as_here(api, desk):
     (row,) = desk.there("audit", "export", *words, "--format", "json").splitlines()
     assert json.loads(row)["after"]["state"] == "quarantined"
     desk.fails("audit", "search", "--from", str(desk.home), "--server", desk.server, code=2)
+
+
+def test_identities_groups_and_roles_there_are_changed_as_here(api, desk):
+    operator, maker = api.with_codes("security", "operator")
+    desk.login(operator, maker)
+    desk.there("identity", "add", "far-1", "--attr", "site=chicago", "--owner", "maintenance")
+    added = json.loads(desk.there("identity", "add", "far-2", "--json"))
+    assert (added["identity"], added["state"]) == ("far-2", "enabled")
+    desk.there("group", "add", "far-line", "--role", "press")
+    group = json.loads(desk.there("group", "set", "far-line", "--add-member", "far-1", "--json"))
+    assert group["group"] == "far-line"
+    assert json.loads(desk.there("group", "show", "far-line", "--json"))["members"] == ["far-1"]
+    assert "far-line" in desk.there("group", "list")
+    desk.there("role", "grant", "dashboard", "far-2")
+    assert "far-2" in desk.there("role", "show", "dashboard")
+    assert "dashboard" in desk.there("role", "list")
+    desk.there("role", "revoke", "dashboard", "far-2")
+    changed = json.loads(desk.there("identity", "set", "far-1", "--note", "hall 2", "--state", "disabled", "--json"))
+    assert (changed["note"], changed["state"], changed["owner"]) == ("hall 2", "disabled", "maintenance")
+    shown = json.loads(desk.there("identity", "show", "far-1", "--json"))
+    assert (shown["all_roles"], shown["attributes"]) == (["press"], {"site": "chicago"})
+    listed = json.loads(desk.there("identity", "list", "far-*", "--group", "far-line", "--json"))
+    assert [each["identity"] for each in listed] == ["far-1"]
+    assert "1 were in it" in desk.there("group", "remove", "far-line", "--with-members")
+    desk.there("identity", "remove", "far-1", "far-2")
+    assert "there is no identity" in desk.fails("identity", "show", "far-1", "--server", desk.server)
+    assert json.loads(desk.there("identity", "list", "far-*", "--json")) == []

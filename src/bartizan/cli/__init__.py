@@ -5,7 +5,7 @@ verbs       what a verb is, and how the list of them imports none
 up          start the broker
 enrol       an identity and its bundle
 passwd      a new password
-identity    who exists (identity_csv: import and export)
+identity    who exists (identity_csv: import and export; identity_there, groups_there: at a broker elsewhere)
 group       groups, and who is in them
 role        the policy's roles, and who has them
 credential  what proves identities: rotate, revoke, who still uses the old one

@@ -1,14 +1,23 @@
 """`bartizan group`: who is in a group has its roles. A running broker follows every change within a second."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from bartizan.cli.groups_there import (
+    add_group_there,
+    change_group_there,
+    group_there,
+    groups_there,
+    remove_group_there,
+)
 from bartizan.cli.listing import Config, Data, Flag, Json, Text, Words, print_json, show_record, show_table
 from bartizan.cli.opening import DEFAULT_DATA, register_of
+from bartizan.cli.remote import Server
 from bartizan.errors import Conflict
 from bartizan.identity.edit import Names
 from bartizan.identity.groups import change_group, group_with_members, groups_with_sizes
@@ -24,14 +33,14 @@ _SHOW = {"group": "group", "roles": "roles", "note": "note", "created_at": "crea
 
 
 @app.command(name="list")
-def list_(*, data: Data = DEFAULT_DATA, config: Config = None, json_output: Json = False) -> int:
+def list_(*, data: Data = DEFAULT_DATA, config: Config = None, server: Server = None, json_output: Json = False) -> int:
     """List groups with their roles and how many are in each.
 
     For example:
 
         bartizan group list
     """
-    found = asyncio.run(_gather(data, config))
+    found = asyncio.run(_gather(data, config)) if server is None else groups_there(server)
     if json_output:
         print_json(found)
     else:
@@ -40,7 +49,9 @@ def list_(*, data: Data = DEFAULT_DATA, config: Config = None, json_output: Json
 
 
 @app.command
-def show(name: str, /, *, data: Data = DEFAULT_DATA, config: Config = None, json_output: Json = False) -> int:
+def show(
+    name: str, /, *, data: Data = DEFAULT_DATA, config: Config = None, server: Server = None, json_output: Json = False
+) -> int:
     """Show a group and who is in it.
 
     For example:
@@ -52,7 +63,7 @@ def show(name: str, /, *, data: Data = DEFAULT_DATA, config: Config = None, json
     name
         The group.
     """
-    record = asyncio.run(_show(data, config, name))
+    record = asyncio.run(_show(data, config, name)) if server is None else group_there(server, name)
     if json_output:
         print_json(record)
     else:
@@ -69,6 +80,7 @@ def add(
     note: Annotated[str, Parameter(show_default=False)] = "",
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """Add a group, with nobody in it.
@@ -87,8 +99,10 @@ def add(
         A remark kept with the group.
     """
     made = new_group(name, at=datetime.now(UTC), roles=role, note=note)
-    asyncio.run(_add(data, config, made))
-    _tell(made, f"group {name} is added", as_json=json_output)
+    if server is None:
+        asyncio.run(_add(data, config, made))
+    told = group_record(made) if server is None else add_group_there(server, made)
+    _tell(told, f"group {name} is added", as_json=json_output)
     return 0
 
 
@@ -104,6 +118,7 @@ def set_(
     note: Text = None,
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """Change a group and who is in it, all of that at once or nothing. What is not named stays.
@@ -131,8 +146,11 @@ def set_(
     """
     roles = Names.parse(RoleName, add_role, remove_role)
     members = Names.parse(IdentityName, add_member, remove_member)
-    group = asyncio.run(_change(data, config, name, roles, note, members))
-    _tell(group, f"group {name} is changed", as_json=json_output)
+    if server is None:
+        told = group_record(asyncio.run(_change(data, config, name, roles, note, members)))
+    else:
+        told = change_group_there(server, name, roles, note, members)
+    _tell(told, f"group {name} is changed", as_json=json_output)
     return 0
 
 
@@ -144,6 +162,7 @@ def remove(
     with_members: Flag = False,
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """Remove a group. Its members stay, and lose the roles that they had by it.
@@ -161,7 +180,10 @@ def remove(
     with_members
         Take its members out of it first; without it, a group that is not empty is not removed.
     """
-    members = asyncio.run(_remove(data, config, name, with_members=with_members))
+    if server is None:
+        members = asyncio.run(_remove(data, config, name, with_members=with_members))
+    else:
+        members = remove_group_there(server, name, with_members=with_members)
     if json_output:
         print_json({"removed": name, "members": members})
     else:
@@ -169,9 +191,9 @@ def remove(
     return 0
 
 
-def _tell(group: Group, what: str, *, as_json: bool) -> None:
+def _tell(record: Mapping[str, Any], what: str, *, as_json: bool) -> None:
     if as_json:
-        print_json(group_record(group))
+        print_json(record)
     else:
         print(what)
 

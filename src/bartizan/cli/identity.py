@@ -1,7 +1,7 @@
 """`bartizan identity`: who exists. A running broker follows every change within a second."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.identity_csv import export, import_
+from bartizan.cli.identity_there import add_there, change_there, list_there, remove_there, show_there
 from bartizan.cli.listing import (
     Config,
     Data,
@@ -23,6 +24,7 @@ from bartizan.cli.listing import (
     show_table,
 )
 from bartizan.cli.opening import DEFAULT_DATA, register_of
+from bartizan.cli.remote import Server
 from bartizan.identity.edit import Edit, Names
 from bartizan.identity.listing import Wanted, listed, shown
 from bartizan.identity.records import identity_record
@@ -84,6 +86,7 @@ def list_(
     idle: Text = None,
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """List identities, in order of name.
@@ -109,13 +112,25 @@ def list_(
     """
     not_since = None if idle is None else datetime.now(UTC) - parse_duration(idle)
     listing = Listing(_LIST, "identities", as_json=json_output)
-    asyncio.run(_gather(data, config, Wanted(match, role, group, state, not_since), listing))
+    wanted = Wanted(match, role, group, state, not_since)
+    if server is None:
+        asyncio.run(_gather(data, config, wanted, listing))
+    else:
+        list_there(server, wanted, listing)
     listing.end()
     return 0
 
 
 @app.command
-def show(name: str, /, *, data: Data = DEFAULT_DATA, config: Config = None, json_output: Json = False) -> int:
+def show(
+    name: str,
+    /,
+    *,
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    server: Server = None,
+    json_output: Json = False,
+) -> int:
     """Show an identity with its credentials and when it was last seen. No secret is shown.
 
     For example:
@@ -127,7 +142,7 @@ def show(name: str, /, *, data: Data = DEFAULT_DATA, config: Config = None, json
     name
         The identity.
     """
-    record = asyncio.run(_show(data, config, name))
+    record = asyncio.run(_show(data, config, name)) if server is None else show_there(server, name)
     if json_output:
         print_json(record)
         return 0
@@ -151,6 +166,7 @@ def add(
     note: Annotated[str, Parameter(show_default=False)] = "",
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """Add an identity that nothing proves yet: for one that a token or another directory proves.
@@ -179,9 +195,10 @@ def add(
     at = datetime.now(UTC)
     attributes = {str(key): value for key, value in map(parse_attribute, attr)}
     made = new_identity(name, at=at, roles=role, groups=group, attributes=attributes, owner=owner, note=note)
-    asyncio.run(_add(data, config, made))
-    _tell(made, f"{name} is added", as_json=json_output)
-    return 0
+    if server is None:
+        asyncio.run(_add(data, config, made))
+    told = _record(made) if server is None else add_there(server, made)
+    return _tell(told, f"{name} is added", as_json=json_output)
 
 
 @app.command(name="set")
@@ -202,6 +219,7 @@ def set_(
     reason: Annotated[str, Parameter(show_default=False)] = "",
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """Change an identity. What is not named stays. Connections that it may no longer have end.
@@ -231,7 +249,6 @@ def set_(
     reason
         Why it is quarantined.
     """
-    at = datetime.now(UTC)
     edit = Edit(
         roles=Names.parse(RoleName, add_role, remove_role),
         groups=Names.parse(GroupName, add_group, remove_group),
@@ -240,11 +257,11 @@ def set_(
         owner=owner,
         note=note,
         state=state,
-        quarantined_until=None if for_ is None else at + parse_duration(for_),
+        quarantined_until=None if for_ is None else datetime.now(UTC) + parse_duration(for_),
         quarantine_reason=reason,
     )
-    _tell(asyncio.run(_change(data, config, name, edit)), f"{name} is changed", as_json=json_output)
-    return 0
+    told = change_there(server, name, edit) if server else asyncio.run(_change(data, config, name, edit))
+    return _tell(told, f"{name} is changed", as_json=json_output)
 
 
 @app.command
@@ -254,9 +271,12 @@ def remove(
     *,
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
-    """Remove identities, all of those named or none. Their connections end, their credentials prove nothing.
+    """Remove identities. Their connections end, their credentials prove nothing.
+
+    All of those named or none; with --server one after the other, up to the first that cannot be removed.
 
     For example:
 
@@ -267,7 +287,11 @@ def remove(
     names
         The identities.
     """
-    asyncio.run(_remove(data, config, list(dict.fromkeys(names))))
+    every = list(dict.fromkeys(names))
+    if server is None:
+        asyncio.run(_remove(data, config, every))
+    else:
+        remove_there(server, every)
     if json_output:
         print_json({"removed": names})
     else:
@@ -275,11 +299,16 @@ def remove(
     return 0
 
 
-def _tell(identity: Identity, what: str, *, as_json: bool) -> None:
+def _tell(record: Mapping[str, Any], what: str, *, as_json: bool) -> int:
     if as_json:
-        print_json(identity_record(identity, at=datetime.now(UTC)))
+        print_json(record)
     else:
         print(what)
+    return 0
+
+
+def _record(identity: Identity) -> dict[str, Any]:
+    return identity_record(identity, at=datetime.now(UTC))
 
 
 async def _gather(data: Path, config: Path | None, wanted: Wanted, listing: Listing) -> None:
@@ -301,9 +330,9 @@ async def _add(data: Path, config: Path | None, identity: Identity) -> None:
         await register.add(identity)
 
 
-async def _change(data: Path, config: Path | None, name: str, edit: Edit) -> Identity:
+async def _change(data: Path, config: Path | None, name: str, edit: Edit) -> dict[str, Any]:
     async with register_of(data, config) as register:
-        return await register.change(name, edit.apply)
+        return _record(await register.change(name, edit.apply))
 
 
 async def _remove(data: Path, config: Path | None, names: Sequence[str]) -> None:

@@ -113,6 +113,10 @@ class Remote:
         """The same, with something in the place of what is there."""
         return self._done("PUT", path, body)
 
+    def patch(self, path: str, body: Mapping[str, object]) -> Any:  # noqa: ANN401  what JSON holds
+        """Changes what is there."""
+        return self._done("PATCH", path, body)
+
     def delete(self, path: str) -> Any:  # noqa: ANN401  what JSON holds
         """Has something removed."""
         return self._done("DELETE", path, None)

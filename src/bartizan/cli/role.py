@@ -8,8 +8,10 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from bartizan.broker.reading import check_files, refusal
+from bartizan.cli.groups_there import hold_there, role_there, roles_there
 from bartizan.cli.listing import Config, Data, Json, Listing, Words, print_json, show_table
 from bartizan.cli.opening import DEFAULT_DATA, existing, register_of, settings_of
+from bartizan.cli.remote import Server
 from bartizan.errors import InvalidValue
 from bartizan.identity.edit import Names
 from bartizan.identity.roles import change_holders, granted, role_with_holders, roles_with_holders
@@ -25,14 +27,14 @@ _HOLDERS = {"identity": "identity", "through": "through"}
 
 
 @app.command(name="list")
-def list_(*, data: Data = DEFAULT_DATA, config: Config = None, json_output: Json = False) -> int:
+def list_(*, data: Data = DEFAULT_DATA, config: Config = None, server: Server = None, json_output: Json = False) -> int:
     """List the roles of the policy, and those that somebody has though the policy lacks them.
 
     For example:
 
         bartizan role list
     """
-    found = asyncio.run(_gather(data, config))
+    found = asyncio.run(_gather(data, config)) if server is None else roles_there(server)
     if json_output:
         print_json(found)
     else:
@@ -41,7 +43,9 @@ def list_(*, data: Data = DEFAULT_DATA, config: Config = None, json_output: Json
 
 
 @app.command
-def show(role: str, /, *, data: Data = DEFAULT_DATA, config: Config = None, json_output: Json = False) -> int:
+def show(
+    role: str, /, *, data: Data = DEFAULT_DATA, config: Config = None, server: Server = None, json_output: Json = False
+) -> int:
     """Show who has a role: by itself, or through which group.
 
     For example:
@@ -53,7 +57,7 @@ def show(role: str, /, *, data: Data = DEFAULT_DATA, config: Config = None, json
     role
         The role.
     """
-    record = asyncio.run(_show(data, config, role))
+    record = asyncio.run(_show(data, config, role)) if server is None else role_there(server, role)
     if json_output:
         print_json(record)
         return 0
@@ -76,6 +80,7 @@ def grant(
     group: Words = (),
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """Give a role of the policy to identities and groups, all of them or none.
@@ -95,8 +100,12 @@ def grant(
     group
         A group whose members get it; may be given several times.
     """
-    change = granted(role, _in_policy(data, config))
-    return _changed(data, config, change, (names or [], group), what=f"{role} is granted", as_json=json_output)
+    holders = _holders(names or [], group)
+    if server is None:
+        asyncio.run(_write(data, config, granted(role, _in_policy(data, config)), *holders))
+    else:
+        hold_there(server, role, *holders, gains=True)
+    return _tell(holders, f"{role} is granted", as_json=json_output)
 
 
 @app.command
@@ -108,6 +117,7 @@ def revoke(
     group: Words = (),
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """Take a role from identities and groups, all of them or none. It holds for live connections too.
@@ -125,8 +135,12 @@ def revoke(
     group
         A group whose members lose it; may be given several times.
     """
-    change = Names.parse(RoleName, [], [role])
-    return _changed(data, config, change, (names or [], group), what=f"{role} is revoked", as_json=json_output)
+    holders = _holders(names or [], group)
+    if server is None:
+        asyncio.run(_write(data, config, Names.parse(RoleName, [], [role]), *holders))
+    else:
+        hold_there(server, role, *holders, gains=False)
+    return _tell(holders, f"{role} is revoked", as_json=json_output)
 
 
 def _in_policy(data: Path, config: Path | None) -> set[str]:
@@ -138,19 +152,14 @@ def _in_policy(data: Path, config: Path | None) -> set[str]:
     return {role.name for role in result.policy.roles} | {ANONYMOUS_ROLE}
 
 
-def _changed(
-    data: Path,
-    config: Path | None,
-    change: Names[RoleName],
-    holders: tuple[Sequence[str], Sequence[str]],
-    *,
-    what: str,
-    as_json: bool,
-) -> int:
-    names, groups = (list(dict.fromkeys(some)) for some in holders)
+def _holders(names: Sequence[str], groups: Sequence[str]) -> tuple[list[str], list[str]]:
     if not names and not groups:
         raise InvalidValue("name an identity, or a group with --group")
-    asyncio.run(_write(data, config, change, names, groups))
+    return list(dict.fromkeys(names)), list(dict.fromkeys(groups))
+
+
+def _tell(holders: tuple[Sequence[str], Sequence[str]], what: str, *, as_json: bool) -> int:
+    names, groups = holders
     if as_json:
         print_json({"identities": names, "groups": groups})
     else:

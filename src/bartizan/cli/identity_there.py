@@ -1,0 +1,87 @@
+"""`bartizan identity` at a broker elsewhere: the same, by its API."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from bartizan.cli.listing import Listing
+from bartizan.cli.remote import remote
+from bartizan.identity.edit import Edit
+from bartizan.identity.listing import Wanted
+from bartizan.model.principal import Identity
+
+
+def list_there(server: str, wanted: Wanted, listing: Listing) -> None:
+    """Lists them."""
+    not_since = None if wanted.not_since is None else wanted.not_since.isoformat()
+    state = None if wanted.state is None else wanted.state.value
+    with remote(server) as there:
+        for page in there.pages(
+            "/identities", match=wanted.match, role=wanted.role, group=wanted.group, state=state, not_since=not_since
+        ):
+            for each in page:
+                listing.add(each)
+
+
+def show_there(server: str, name: str) -> dict[str, Any]:
+    """One, with its credentials and their ends."""
+    with remote(server) as there:
+        record = there.get(_path(name))
+    return record | {"credentials": [each | {"ends_at": _end_of(each)} for each in record["credentials"]]}
+
+
+def add_there(server: str, made: Identity) -> dict[str, Any]:
+    """Adds it there."""
+    body = {
+        "identity": made.name,
+        "roles": list(made.roles),
+        "groups": list(made.groups),
+        "attributes": dict(made.attributes),
+        "owner": made.owner,
+        "note": made.note,
+    }
+    with remote(server) as there:
+        return there.post("/identities", body)
+
+
+def change_there(server: str, name: str, edit: Edit) -> dict[str, Any]:
+    """Changes it there; what is not named stays."""
+    until = edit.quarantined_until
+    body = {
+        "add_roles": list(edit.roles.gained),
+        "remove_roles": list(edit.roles.lost),
+        "add_groups": list(edit.groups.gained),
+        "remove_groups": list(edit.groups.lost),
+        "attributes": {str(key): value for key, value in edit.attributes},
+        "remove_attributes": list(edit.attributes_removed),
+        "owner": edit.owner,
+        "note": edit.note,
+        "state": None if edit.state is None else edit.state.value,
+        "quarantined_until": None if until is None else until.isoformat(),
+        "quarantine_reason": edit.quarantine_reason,
+    }
+    with remote(server) as there:
+        return there.patch(_path(name), body)
+
+
+def remove_there(server: str, names: Sequence[str]) -> None:
+    """Removes them there, one after the other, up to the first that cannot be removed."""
+    with remote(server) as there:
+        for name in names:
+            there.delete(_path(name))
+
+
+def _path(name: str) -> str:
+    return f"/identities/{quote(name, safe='')}"
+
+
+def _end_of(credential: Mapping[str, Any]) -> str:
+    if credential["revoked_at"] is not None:
+        return f"revoked {_minute(credential['revoked_at'])}"
+    ends = [credential[field] for field in ("expires_at", "not_after") if credential.get(field) is not None]
+    return _minute(min(ends, key=datetime.fromisoformat)) if ends else ""
+
+
+def _minute(at: str) -> str:
+    return f"{datetime.fromisoformat(at).astimezone(UTC):%Y-%m-%d %H:%M}"
