@@ -1,8 +1,9 @@
 """The broker itself: what it is, where it listens, what it risks, how it is set."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from fastapi import Response
 from starlette.requests import Request
@@ -18,6 +19,8 @@ from bartizan.broker.chores import installed_version
 from bartizan.config.danger import dangers
 
 ROUTES = Routes("broker")
+
+HIDDEN: Final = "(hidden)"
 
 
 @ROUTES.on("GET", "/openapi.json", Permission.ANYONE, response_class=JSONResponse, include_in_schema=False)
@@ -86,7 +89,8 @@ async def list_dangers(house: Housed) -> Sequence[dict[str, Any]]:
 @ROUTES.on("GET", "/config", Permission.SETTINGS, response_model=dict[str, Any])
 async def show_config(house: Housed) -> dict[str, Any]:
     """Show the settings that the broker started with. Secrets are hidden; files are named, not read."""
-    return house.broker.settings.model_dump(mode="json")
+    shown: dict[str, Any] = without_secrets(house.broker.settings.model_dump(mode="json"))
+    return shown
 
 
 @ROUTES.on("POST", "/reload", Permission.RELOAD, response_model=schemas.Reload)
@@ -96,3 +100,17 @@ async def reload(house: Housed, caller: Calling, response: Response) -> dict[str
     if report.refused:
         response.status_code = HTTPStatus.UNPROCESSABLE_ENTITY
     return report.as_dict()
+
+
+def without_secrets(value: Any, name: str = "") -> Any:  # noqa: ANN401  what JSON holds
+    """The same, without what a URL may say by which somebody is let in: its query, and of an alert its path."""
+    if isinstance(value, Mapping):
+        return {key: without_secrets(each, key) for key, each in value.items()}
+    if isinstance(value, list):
+        return [without_secrets(each, name) for each in value]
+    if not (name.endswith("_url") and isinstance(value, str)):
+        return value
+    parts = urlsplit(value)
+    # Chat services take messages from whoever knows the path.
+    path = f"/{HIDDEN}" if name == "alert_url" and parts.path.strip("/") else parts.path
+    return parts._replace(path=path, query=HIDDEN if parts.query else "").geturl()
