@@ -15,7 +15,7 @@ watching      uses and denials, a staged policy, a lesson: told to the engine, w
 reading       the files of a policy -> what they say
 apply         policy + identities -> the engine, whole or not at all
 change        new policy files: on record, written, in force, or all as before
-preflight     a policy that is offered: looked at, then put in force; itself, the broker as that sees it from inside
+preflight     a policy that is offered: looked at, then put in force; itself, the broker as a change sees it from inside
 hands         clients disconnected, identities acted on, in somebody's name: on record first
 seen_to       findings acknowledged, detectors muted: on record first
 history       the policies that were in force, to go back to

@@ -8,10 +8,10 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bartizan.broker.change import Running
 from bartizan.broker.dynsec import Asking, Connections, DynamicSecurity
 from bartizan.broker.ended import every_client
 from bartizan.broker.history import History
+from bartizan.broker.itself import Itself
 from bartizan.broker.log import Journal
 from bartizan.broker.place import Place
 from bartizan.broker.ports import ControlPort, ControlRequest, EnginePort
@@ -101,23 +101,6 @@ class ControlDesk:
             )
 
 
-class OwnBroker(Running):
-    """The broker that this is, as a change of the policy needs it: from a thread beside the event loop."""
-
-    def __init__(self, broker: "Broker", loop: asyncio.AbstractEventLoop, actor: Actor) -> None:
-        self._broker = broker
-        self._loop = loop
-        self._actor = actor
-
-    def digest(self) -> str:
-        """See `Running`."""
-        return self._broker.in_force.policy.digest
-
-    def reload(self) -> Mapping[str, Any]:
-        """See `Running`."""
-        return asyncio.run_coroutine_threadsafe(self._broker.reload(self._actor), self._loop).result().as_dict()
-
-
 class EngineConnections(Connections):
     """Who is connected, as the engine tells it."""
 
@@ -169,7 +152,7 @@ async def settle_roles(broker: "Broker") -> None:
 
 def _service(broker: "Broker", loop: asyncio.AbstractEventLoop, actor: Actor) -> DynamicSecurity:
     history = History(broker.data.policy_history, versions_max=broker.settings.policy.history_max)
-    register, running = Register(broker.store.acting_as(actor)), OwnBroker(broker, loop, actor)
+    register, running = Register(broker.store.acting_as(actor)), Itself(broker, loop, actor)
     place, trail = Place.of(broker.policy_to_read()), broker.trail.acting_as(actor)
     return DynamicSecurity(place, history, register, trail, running, EngineConnections(broker.engine))
 

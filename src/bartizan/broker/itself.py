@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import TimeoutError as WaitedTooLong
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bartizan.broker.app import Broker
 from bartizan.broker.change import Running
 from bartizan.errors import ChangeRefused
 from bartizan.model.actor import Actor
+
+if TYPE_CHECKING:
+    from bartizan.broker.app import Broker
 
 RELOAD_TIMEOUT_S = 120.0
 """A policy of ten thousand roles, and a hundred thousand Sessions to decide anew, take their time."""
@@ -17,7 +19,7 @@ RELOAD_TIMEOUT_S = 120.0
 class Itself(Running):
     """A broker whose event loop is `loop`. Call it from another thread."""
 
-    def __init__(self, broker: Broker, loop: asyncio.AbstractEventLoop, actor: Actor) -> None:
+    def __init__(self, broker: "Broker", loop: asyncio.AbstractEventLoop, actor: Actor) -> None:
         self._broker = broker
         self._loop = loop
         self._actor = actor
