@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
 
-import httpx2
 from cyclopts import Parameter
 
 from bartizan.errors import (
@@ -27,6 +26,9 @@ from bartizan.errors import (
     NotFound,
 )
 from bartizan.pki.files import PRIVATE, make_directory, write_durably
+
+if TYPE_CHECKING:
+    import httpx2
 
 Server = Annotated[
     str | None,
@@ -76,7 +78,9 @@ class Login:
 class Remote:
     """The API of one server, for one verb."""
 
-    def __init__(self, login: Login, client: httpx2.Client, prove: Callable[[], dict[str, str]] | None = None) -> None:
+    def __init__(
+        self, login: Login, client: "httpx2.Client", prove: Callable[[], dict[str, str]] | None = None
+    ) -> None:
         self._login = login
         self._client = client
         self._prove = prove
@@ -128,7 +132,7 @@ class Remote:
             answer = self._client.request(method, path, json=body)
         return self._told(answer)
 
-    def _told(self, answer: httpx2.Response) -> Any:  # noqa: ANN401  what JSON holds
+    def _told(self, answer: "httpx2.Response") -> Any:  # noqa: ANN401  what JSON holds
         if answer.status_code == HTTPStatus.ACCEPTED:
             id_ = answer.json()["id"]
             raise WaitsThere(
@@ -160,8 +164,10 @@ def remote(server: str) -> Iterator[Remote]:
 
 
 @contextmanager
-def client_of(login: Login) -> Iterator[httpx2.Client]:
+def client_of(login: Login) -> "Iterator[httpx2.Client]":
     """A client that trusts what the login says, and shows its token, if it has one."""
+    import httpx2  # noqa: PLC0415  verbs that ask nobody start without it
+
     try:
         trust = ssl.create_default_context(cadata=login.ca_pem or None)
     except (ssl.SSLError, ValueError):
@@ -226,7 +232,7 @@ def _place() -> Path:
     return (Path(named) if named.startswith("/") else Path.home() / ".config") / "bartizan"
 
 
-def _error_of(answer: httpx2.Response, server: str) -> BartizanError:
+def _error_of(answer: "httpx2.Response", server: str) -> BartizanError:
     try:
         told = answer.json()
         kind, detail = str(told["type"]).rpartition(":")[2], str(told.get("detail") or told["title"])
