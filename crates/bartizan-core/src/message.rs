@@ -93,6 +93,13 @@ impl Message {
         Message { publisher, ..self.clone() }
     }
 
+    /// The same message with these forwarded properties.
+    #[must_use]
+    pub fn with_properties(&self, properties: &[u8]) -> Message {
+        let publisher = Arc::clone(&self.publisher);
+        Message::new(&self.topic(), properties, self.payload(), self.qos, self.retain, self.expires_at, publisher)
+    }
+
     /// The same message with this end.
     #[must_use]
     pub fn expiring_at(&self, expires_at: Option<Time>) -> Message {

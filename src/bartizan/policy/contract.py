@@ -164,12 +164,15 @@ class Topic:
     """Messages per second of one client at most."""
     retention_s: int | None = None
     """Seconds after which a message is of no use."""
+    provenance: bool = False
+    """The broker tells whose its messages are, in User Properties that no client can forge."""
     examples: tuple[Example, ...] = ()
 
     @property
     def says_what_messages_are(self) -> bool:
         """True if it asks something of messages, beside who may send them."""
-        return any(said is not None for said in (self.payload, self.enforce, self.rate_per_s, self.retention_s))
+        bounds = (self.payload, self.enforce, self.rate_per_s, self.retention_s)
+        return self.provenance or any(said is not None for said in bounds)
 
     @property
     def is_enforced(self) -> bool:

@@ -25,7 +25,7 @@ def declared(policy: Policy) -> dict[str, object]:
 
 
 def _asks(topic: Topic) -> bool:
-    return topic.is_enforced or topic.retention_s is not None
+    return topic.is_enforced or topic.retention_s is not None or topic.provenance
 
 
 def _image(policy: Policy, topic: Topic, payloads: dict[str, int]) -> dict[str, object]:
@@ -40,6 +40,8 @@ def _image(policy: Policy, topic: Topic, payloads: dict[str, int]) -> dict[str, 
         image["rate_per_s"] = topic.rate_per_s
     if topic.retention_s is not None:
         image["retention_s"] = topic.retention_s
+    if topic.provenance:
+        image["provenance"] = True
     return image
 
 

@@ -1,4 +1,4 @@
-"""Two policies compared by what their topics ask of messages: payloads, rates, retention, what becomes of the rest."""
+"""Two policies compared by what their topics ask of messages: payloads, rates, retention, provenance, what becomes of the rest."""
 
 import hashlib
 from collections.abc import Iterator
@@ -42,3 +42,5 @@ def _words(policy: Policy, topic: Topic) -> Iterator[str]:
         yield f"else {ENFORCE_WORDS[policy.enforced(topic)]}"
     if topic.retention_s:
         yield f"of no use after {topic.retention_s} s"
+    if topic.provenance:
+        yield "with provenance"

@@ -15,7 +15,7 @@ from bartizan.policy.layout import Statement, layout
 
 _SECTIONS: Final = ("contract", "topics", "namespaces", "tenants", "windows", "groups", "roles", "principals", "tests")
 _TOPIC: Final = ("title", "description", "unit", "owner", "examples", "payload", "publish", "subscribe", "when")
-_TOPIC_BOUNDS: Final = ("qos_max", "retain", "rate_per_s", "retention_s", "enforce")
+_TOPIC_BOUNDS: Final = ("qos_max", "retain", "rate_per_s", "retention_s", "provenance", "enforce")
 _ROLE: Final = ("includes", "client_id", "user_name", "binds", "owns", "permit", "forbid", "credentials", "limits")
 _RULE: Final = ("action", "filter", "qos_max", "retain", "when", "reason")
 _KEYS: Final = {"topics": (*_TOPIC, *_TOPIC_BOUNDS), "roles": _ROLE}

@@ -31,4 +31,5 @@ def misfits_that_nobody_is_told(places: Places) -> Iterator[Found]:
 
 
 def _asks(topic: Topic) -> bool:
-    return topic.payload is not None or topic.rate_per_s is not None or topic.retention_s is not None
+    bounds = (topic.payload, topic.rate_per_s, topic.retention_s)
+    return topic.provenance or any(said is not None for said in bounds)

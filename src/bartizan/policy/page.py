@@ -80,6 +80,7 @@ class TopicEntry:
         facts = [("Payload", str(topic.payload))] if topic.payload else []
         facts += [("At most", f"{topic.rate_per_s:,} per second and client")] if topic.rate_per_s else []
         facts += [("Of no use after", f"{topic.retention_s:,} s")] if topic.retention_s else []
+        facts += [("Told of each", "whose it is, by the broker")] if topic.provenance else []
         return tuple(facts + ([("What is not so", ENFORCE_WORDS[self.enforce])] if topic.is_enforced else []))
 
     @property

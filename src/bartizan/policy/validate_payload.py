@@ -1,4 +1,4 @@
-"""What a topic says about its messages: `payload`, `enforce`, `rate_per_s`, `retention_s`, `examples`."""
+"""What a topic says about its messages: `payload`, `enforce`, `rate_per_s`, `retention_s`, `provenance`, `examples`."""
 
 import base64
 import binascii
@@ -25,7 +25,7 @@ from bartizan.policy.payload import (
 from bartizan.policy.source import Problem
 from bartizan.policy.syntax import Path
 
-KEYS: Final = ("payload", "enforce", "rate_per_s", "retention_s", "examples")
+KEYS: Final = ("payload", "enforce", "rate_per_s", "retention_s", "provenance", "examples")
 """The keys of a topic that are read here."""
 RATE_MAX: Final = 1_000_000
 RETENTION_MAX: Final = 2**32 - 1
@@ -52,6 +52,7 @@ class Messages:
     enforce: Enforce | None
     rate_per_s: int | None
     retention_s: int | None
+    provenance: bool
     examples: tuple[Example, ...]
 
 
@@ -63,6 +64,7 @@ def messages(reader: Reader, path: Path, body: Mapping[str, object]) -> Messages
         enforcement(reader, (*path, "enforce"), body),
         _bound(reader, (*path, "rate_per_s"), body, RATE_MAX),
         _bound(reader, (*path, "retention_s"), body, RETENTION_MAX),
+        reader.flag((*path, "provenance"), body, default=False),
         _examples(reader, (*path, "examples"), body, payload),
     )
 

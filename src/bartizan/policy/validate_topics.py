@@ -32,6 +32,7 @@ def topic(reader: Reader, path: Path, body: Mapping[str, object], windows: Colle
         enforce=said.enforce,
         rate_per_s=said.rate_per_s,
         retention_s=said.retention_s,
+        provenance=said.provenance,
         examples=said.examples,
     )
     if read.when.is_about_messages and not read.publish:

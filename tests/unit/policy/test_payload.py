@@ -106,6 +106,14 @@ def test_a_policy_that_asks_nothing_of_messages_is_as_small_as_before():
     ]
 
 
+def test_a_topic_that_asks_whose_messages_are_is_in_the_image():
+    assert image("provenance = true")["topics"] == [
+        {"name": "a/{x}", "pattern": [{"lit": "a"}, "one"], "provenance": True}
+    ]
+    assert image("provenance = false").keys() == {"format", "roles"}
+    assert [(line, column) for _, line, column, _ in errors(TOPIC + "provenance = 1")] == [(2, 14)]
+
+
 def test_what_a_topic_declares_is_looked_at_where_it_is_only_counted():
     asked = {"name": "a/{x}", "pattern": [{"lit": "a"}, "one"], "payload": 0, "rate_per_s": 1}
     for enforce in ("", '\nenforce = "off"'):

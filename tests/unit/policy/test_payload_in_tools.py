@@ -134,6 +134,17 @@ def test_fmt_has_a_place_for_every_key():
     ]  # fmt: skip
 
 
+def test_tools_know_of_provenance():
+    said = '[topics.a]\npublish = ["x"]\nenforce = "warn"\nprovenance = true\nretention_s = 1\n[roles.x]\n'
+    assert [line.split()[0] for line in formatted(said).splitlines()[2:5]] == ["retention_s", "provenance", "enforce"]
+    before, after = good(said.replace("provenance = true\n", "")).policy, good(said).policy
+    assert before is not None
+    assert after is not None
+    (term,) = message_terms(before, after)
+    assert (term.before, term.after) == ("of no use after 1 s", "of no use after 1 s, with provenance")
+    assert "- Told of each: whose it is, by the broker" in markdown(page_of(Explainer(good(said)), "Plant", ""))
+
+
 def test_pages_show_what_messages_are():
     page = page_of(Explainer(good(TEXT)), "Plant", "")
     text = markdown(page)

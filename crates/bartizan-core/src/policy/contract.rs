@@ -123,6 +123,8 @@ pub struct Declared {
     pub rate_per_s: Option<u32>,
     /// Seconds after which a message is of no use: its Message Expiry Interval is at most that.
     pub retention_s: Option<u32>,
+    /// Its messages say whose they are, in the server's words.
+    pub provenance: bool,
     payload: Option<u32>,
 }
 
@@ -201,6 +203,8 @@ pub(super) struct Contract {
     undeclared: Option<Enforce>,
     /// False where no message is looked at.
     asks: bool,
+    /// True where some topic's messages say whose they are.
+    has_provenance: bool,
     topics: Box<[Declared]>,
     payloads: Box<[Box<dyn PayloadCheck>]>,
     tree: RuleTree,
@@ -242,14 +246,15 @@ impl Contract {
             patterns.push(pattern);
             let name = topic.name.into();
             let (enforce, payload) = (topic.enforce, topic.payload);
-            let (rate_per_s, retention_s) = (topic.rate_per_s, topic.retention_s);
-            declared.push(Declared { name, enforce, rate_per_s, retention_s, payload });
+            let TopicText { rate_per_s, retention_s, provenance, .. } = topic;
+            declared.push(Declared { name, enforce, rate_per_s, retention_s, provenance, payload });
         }
         // At most `TOPICS_MAX`.
         let entry = |at: usize| Entry { rule: RuleId(at as u32), is_forbid: false, condition: None };
         let tree = RuleTree::new(patterns.iter().enumerate().map(|(at, pattern)| (entry(at), &pattern[..])));
         let asks = undeclared.is_some() || declared.iter().any(|declared| !declared.asks_nothing());
-        Ok(Contract { undeclared, asks, topics: declared.into(), payloads, tree })
+        let has_provenance = declared.iter().any(|declared| declared.provenance);
+        Ok(Contract { undeclared, asks, has_provenance, topics: declared.into(), payloads, tree })
     }
 }
 
@@ -263,7 +268,7 @@ fn compile(at: usize, spec: &PayloadSpec, compiler: &dyn PayloadCompiler) -> Res
 
 impl Declared {
     fn asks_nothing(&self) -> bool {
-        self.payload.is_none() && self.rate_per_s.is_none() && self.retention_s.is_none()
+        self.payload.is_none() && self.rate_per_s.is_none() && self.retention_s.is_none() && !self.provenance
     }
 }
 
@@ -288,6 +293,19 @@ impl Image {
     #[must_use]
     pub fn asks_of_messages(&self) -> bool {
         self.contract.asks
+    }
+
+    /// True if messages to some topic say whose they are.
+    #[inline]
+    #[must_use]
+    pub fn has_provenance(&self) -> bool {
+        self.contract.has_provenance
+    }
+
+    /// True if a message with this duty says whose it is.
+    #[must_use]
+    pub fn asks_provenance(&self, duty: Duty) -> bool {
+        matches!(duty, Duty::Declared(id) if self.declared(id).is_some_and(|declared| declared.provenance))
     }
 
     /// True if a message with this duty can be refused.

@@ -225,6 +225,8 @@ pub(super) struct TopicText {
     pub rate_per_s: Option<u32>,
     #[serde(default)]
     pub retention_s: Option<u32>,
+    #[serde(default)]
+    pub provenance: bool,
 }
 
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]

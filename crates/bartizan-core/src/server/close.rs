@@ -232,6 +232,7 @@ impl Server {
         }
         let expiry_s = super::contract::expiry_of_will(&grants, will);
         let message = will.message.expiring_at(expiry_s.map(|s| now.plus_ms(u64::from(s) * 1000)));
+        let message = self.with_provenance(key, &grants, message, now);
         match grants.authorize_message(message) {
             Ok(admitted) => {
                 if self.breach_by_will(&grants, &admitted, || self.session_subject(key), now, fx).is_some() {

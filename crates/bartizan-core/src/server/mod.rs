@@ -13,6 +13,7 @@
 //! | `command`      | commands to the broker itself: a bounded lane                          |
 //! | `own`          | messages of the server's own: `$SYS`, answers to commands              |
 //! | `contract`     | a message held to what the policy declares of its topic                |
+//! | `provenance`   | whose a message is, in the server's words                              |
 //! | `receipt`      | QoS 2 received: exactly once                                           |
 //! | `route`        | who gets a message, here and on other shards                           |
 //! | `deliver`      | one message to one Session: window, queue, wire                        |
@@ -71,6 +72,7 @@ pub mod open;
 mod own;
 pub mod population;
 pub mod pressure;
+mod provenance;
 pub mod publish;
 pub mod reauth;
 pub mod receipt;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::activity::more;
 use super::route::Outgoing;
-use super::{AckRef, DeniedPublish, Effects, Server};
+use super::{AckRef, DeniedPublish, Effects, Server, provenance};
 use crate::event::What;
 use crate::message::{Publisher, Time};
 use crate::policy::{Admissions, Authorized, Denied};
@@ -289,16 +289,17 @@ impl Server {
                     self.observe_publish(key, publish, topic.as_str(), decision, now);
                     self.hold_to_staged(key, &admitted, &mut speech.admissions);
                 }
-                let changed;
-                let properties = match speech.admissions.held() {
+                let (changed, stamp);
+                let (properties, stamp) = match speech.admissions.held() {
                     Some(held) => {
                         changed = self.held_to(held, key, &admitted, &speech, properties, now, fx);
-                        changed.as_ref()
+                        stamp = self.stamp(held, key, &speech, now);
+                        (changed.as_ref(), &stamp[..])
                     }
-                    None => Some(properties),
+                    None => (Some(properties), &[][..]),
                 };
                 if let (Some(publisher), Some(properties)) = (&speech.publisher, properties) {
-                    self.admitted(key, &admitted, topic, publisher, properties, now, fx);
+                    self.admitted(key, &admitted, stamp, publisher, properties, now, fx);
                 }
             }
             Err(Denied(decision)) => {
@@ -326,7 +327,7 @@ impl Server {
         &mut self,
         key: ConnectionKey,
         publish: &Authorized<Publish<'_>>,
-        topic: TopicName<'_>,
+        stamp: &[u8],
         publisher: &Arc<Publisher>,
         properties: &PublishProperties<'_>,
         now: Time,
@@ -336,6 +337,7 @@ impl Server {
             self.reject(key, publish, &refusal(ReasonCode::QuotaExceeded, "the store is full"), now, fx);
             return;
         }
+        let topic = TopicName::assume_parsed(publish.topic);
         // Of these topics the policy lets clients publish to none but that of commands.
         if topic.is_dollar() {
             self.on_command(key, publish, publisher, now, fx);
@@ -355,6 +357,11 @@ impl Server {
                     return;
                 }
             }
+        }
+        let stamped;
+        if self.image.has_provenance() {
+            stamped = provenance::stamped(forwarded, stamp);
+            forwarded = &stamped;
         }
         let expires_at = properties.message_expiry_s.map(|s| now.plus_ms(u64::from(s) * 1000));
         let hash = topic_hash(topic.as_str());

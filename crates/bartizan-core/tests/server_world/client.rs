@@ -19,6 +19,8 @@ pub struct Got {
     pub qos: QoS,
     pub retain: bool,
     pub dup: bool,
+    /// Its User Properties.
+    pub said: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +50,8 @@ pub struct Client {
     pub clean_start: bool,
     pub receive_maximum: u16,
     pub will: Option<Will>,
+    /// User Properties of everything it publishes, and of its Will.
+    pub says: Vec<(&'static str, &'static str)>,
     pub socket: Option<usize>,
     /// True once CONNACK 0x00 is read.
     pub is_connected: bool,
@@ -81,6 +85,7 @@ impl Client {
             clean_start: false,
             receive_maximum: 5,
             will: None,
+            says: Vec::new(),
             socket: None,
             is_connected: false,
             session_present: false,
@@ -116,6 +121,7 @@ impl Client {
                 .put(Property::TopicAliasMaximum(2));
             let delay_s = self.will.as_ref().map_or(0, |will| will.delay_s);
             PropertyWriter::new(&mut will_raw).put(Property::WillDelayInterval(delay_s));
+            will_raw.extend(self.said());
         }
         let will = self.will.as_ref().map(|will| wire::Will {
             topic: &will.topic,
@@ -218,6 +224,14 @@ impl Client {
         }
     }
 
+    fn said(&self) -> Vec<u8> {
+        let mut raw = Vec::new();
+        for pair in &self.says {
+            Property::UserProperty(*pair).write(&mut raw);
+        }
+        raw
+    }
+
     fn send_publish(&self, world: &mut World, sending: &Sending, dup: bool) {
         let head = PublishHead {
             dup,
@@ -225,6 +239,7 @@ impl Client {
             retain: sending.retain,
             packet_id: PacketId::new(sending.id),
             topic: &sending.topic,
+            forwarded: &self.said(),
             ..PublishHead::default()
         };
         let mut octets = Vec::new();
@@ -352,7 +367,12 @@ impl Client {
             None => publish.topic.to_owned(),
         };
         let payload = String::from_utf8(publish.payload.to_vec()).unwrap();
-        let got = Got { topic, payload, qos: publish.qos, retain: publish.retain, dup: publish.dup };
+        let said = publish.properties.iter().filter_map(|property| match property {
+            Property::UserProperty((name, value)) => Some((name.to_owned(), value.to_owned())),
+            _ => None,
+        });
+        let said = said.collect();
+        let got = Got { topic, payload, qos: publish.qos, retain: publish.retain, dup: publish.dup, said };
         let Some(id) = publish.packet_id else {
             self.got.push(got);
             return;
