@@ -57,7 +57,9 @@ fn reader(world: &mut World, version: Version) -> Client {
 }
 
 fn forger(version: Version) -> Client {
-    Client { says: FORGED.to_vec(), ..Client::new("writer", "i", version) }
+    let mut client = Client::new("writer", "i", version);
+    client.says = FORGED.to_vec();
+    client
 }
 
 fn pairs(got: &Got) -> Vec<(&str, &str)> {
@@ -122,7 +124,9 @@ fn a_will_tells_whose_it_is_when_it_is_sent() {
         let mut world = world(2);
         let mut reader = reader(&mut world, Version::V5);
         let will = Will { topic: topic.into(), payload: "gone".into(), delay_s };
-        let mut writer = joined(&mut world, Client { will: Some(will), ..forger(Version::V5) });
+        let mut writer = forger(Version::V5);
+        writer.will = Some(will);
+        let mut writer = joined(&mut world, writer);
         writer.drop_connection(&mut world);
         world.advance(u64::from(delay_s) * 1000);
         rest(&mut world, &mut [&mut reader]);
