@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bartizan_core::policy::Image;
 use bartizan_core::server::apply::Change;
 use bartizan_core::wire::{QoS, Version};
-use server_world::client::{Client, Got, Will, rest};
+use server_world::client::{self, Client, Got, Will};
 use server_world::{World, wide};
 
 const ROLES: &str = r#""roles":[{"name":"all","limits":{},"rules":[{"name":"r","effect":"permit",
@@ -40,6 +40,13 @@ fn world(shards: usize) -> World {
     let mut world = World::new(shards, wide(), &[("i", &["all"]), ("o", &["all"])]);
     asking(&mut world, image(&format!("{ROLES},{ASKS}")));
     world
+}
+
+/// Everything happens that can, to what waits in sockets too.
+fn rest(world: &mut World, clients: &mut [&mut Client]) {
+    client::rest(world, clients);
+    world.flush_all();
+    client::rest(world, clients);
 }
 
 fn joined(world: &mut World, mut client: Client) -> Client {
