@@ -235,10 +235,13 @@ ATTACKS: Mapping[str, Callable[[Attack], Made]] = {
 }
 
 
-def attacks(plant: Plant, seed: int = 1, each: int = EACH) -> Iterator[Happening]:
+Kinds = Mapping[str, Callable[[Attack], Made]]
+
+
+def attacks(plant: Plant, seed: int = 1, each: int = EACH, kinds: Kinds = ATTACKS) -> Iterator[Happening]:
     """All of them, spread over the week that counts."""
     chance = random.Random(f"attacks {seed}")  # noqa: S311  a simulation
-    for kind, make in ATTACKS.items():
+    for kind, make in kinds.items():
         for _ in range(each):
             attack = Attack(plant, chance, plant.week_s + chance.uniform(HOUR_S, 6 * DAY_S))
             names, signals = make(attack)

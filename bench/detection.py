@@ -3,7 +3,7 @@
     .venv/bin/python -m bench.detection --weeks 5
     .venv/bin/python -m bench.detection --weeks 5 --markdown
 
-Each week is that of another plant, by a seed of its own.
+Each week is that of another plant, by a seed of its own; it takes a minute or two.
 
 The plant's own detectors with their own thresholds, in the time of the simulation: a month is seconds. A finding of the
 week that counts is of an attack or a fault if it is about one of its names while it goes on; else it is a false alarm.
@@ -12,17 +12,20 @@ week that counts is of an attack or a fault if it is about one of its names whil
 import argparse
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from heapq import merge
 from statistics import median
 
 from bartizan.config.detect import DetectSettings
 from bartizan.detect.builtin import builtin_detectors
 from bartizan.detect.watch import BUDGET_S, Watch
 from bartizan.model.finding import Finding, Severity
-from bartizan.model.signal import Tick
-from bench.attacks import DECOY_IDENTITY, DECOY_TOPIC, EACH, attacks
+from bartizan.model.signal import Signal, Tick
+from bench.attacks import ATTACKS, DECOY_IDENTITY, DECOY_TOPIC, EACH, attacks
+from bench.insiders import INSIDERS
 from bench.plant import DEVICES, Happening, Plant
+from bench.traffic import Life
 
 SETTINGS = DetectSettings(decoy_identities=(DECOY_IDENTITY,), decoy_topics=(f"{DECOY_TOPIC}/#",))
 LATE_S = BUDGET_S
@@ -55,14 +58,35 @@ class Kind:
 
 def run(seed: int, devices: int = DEVICES, each: int = EACH) -> Judged:
     """One month of one plant, the last week of which counts."""
-    plant = Plant(seed, devices)
-    happenings = (*plant.faults(), *attacks(plant, seed, each))
-    signals = [*plant.ordinary(), *(signal for happening in happenings for signal in happening.signals)]
+    plant, kinds_of_attack = Plant(seed, devices), {**ATTACKS, **INSIDERS}
+    life = Life(plant, seed)
+    happenings = [*plant.faults(), *attacks(plant, seed, each, kinds_of_attack), *life.outages()]
+    signals: list[Signal] = [*plant.ordinary(), *life.topics()]
+    signals += [signal for happening in happenings for signal in happening.signals]
     signals += [Tick(at_s=at_s) for at_s in plant.minutes()]
-    signals.sort(key=lambda signal: signal.at_s)
+    signals.sort(key=_at)
+    count = Counting(merge(signals, life.traffic(), key=_at))
     watch = Watch(builtin_detectors(SETTINGS))
-    findings = [finding for finding in watch.look(signals) if finding.at_s >= plant.week_s]
-    return judge(happenings, findings, len(signals))
+    findings = [finding for finding in watch.look(count) if finding.at_s >= plant.week_s]
+    return judge([each for each in happenings if each.start_s >= plant.week_s], findings, count.count)
+
+
+def _at(signal: Signal) -> float:
+    return signal.at_s
+
+
+class Counting:
+    """Signals, and how many there were: more than memory is good for."""
+
+    def __init__(self, signals: Iterable[Signal]) -> None:
+        self._signals = signals
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Signal]:
+        """Each of them once."""
+        for signal in self._signals:
+            self.count += 1
+            yield signal
 
 
 def judge(happenings: Sequence[Happening], findings: Sequence[Finding], signals: int) -> Judged:
