@@ -238,10 +238,10 @@ def greet(door: Door) -> None:
             stream.sendall(b"\xe0\x00")
 
 
-def connect_packet(door: Door) -> bytes:
-    """CONNECT with a clean Session and a name that no load generator uses."""
+def connect_packet(door: Door, client_id: str = "bench-ready") -> bytes:
+    """CONNECT with a clean Session, by default with a name that no load generator uses."""
     flags = 0x02
-    payload = _text("bench-ready")
+    payload = _text(client_id)
     if door.user is not None and door.password is not None:
         flags |= 0xC0
         payload += _text(door.user) + _text(door.password)
