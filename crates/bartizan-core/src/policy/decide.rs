@@ -365,6 +365,16 @@ mod tests {
     }
 
     #[test]
+    fn of_what_nearly_held_the_first_in_the_text_is_told() {
+        let mut found = Found::default();
+        for (rule, why) in [(5, Why::NoPermit), (3, Why::QosAboveMax), (4, Why::NoPermit), (3, Why::NoPermit)] {
+            found.nearly(RuleId(rule), why);
+        }
+        let told = found.decide();
+        assert_eq!((told.allow, told.rule, told.why), (false, Some(RuleId(3)), Why::QosAboveMax));
+    }
+
+    #[test]
     fn absence_is_denial() {
         let nobody = Arc::new(Image::deny_all()).no_grants();
         assert_eq!(subscribe(&nobody, "a"), (false, false, Why::NoPermit));

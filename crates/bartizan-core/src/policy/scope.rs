@@ -46,6 +46,7 @@ mod tests {
         assert_ne!(one, scoped("bolt", "press-01"));
         assert_eq!(parts(&one), (Some("acme"), "press-01"));
         assert_eq!(parts("press-01"), (None, "press-01"));
+        assert_eq!((tenant(&one), tenant("press-01")), (Some("acme"), None));
         assert_eq!(&*known(&Arc::from(one)), "press-01");
     }
 }

@@ -257,4 +257,28 @@ mod tests {
             assert!(!load("z", none), "{none}");
         }
     }
+
+    #[test]
+    fn tenants_are_as_many_and_their_names_as_long_as_is_said_and_no_more() {
+        let load = |names: Vec<String>| {
+            let one = |name: &String| format!(r#"{{"name":"{name}","root":"of-{}"}}"#, name.len());
+            let texts: Vec<String> = names.iter().map(one).collect();
+            Image::load(format!(r#"{{"format":3,"roles":[],"tenants":[{}]}}"#, texts.join(",")).as_bytes()).is_ok()
+        };
+        assert!(load(vec!["a".repeat(NAME_BYTES_MAX)]) && !load(vec!["a".repeat(NAME_BYTES_MAX + 1)]));
+        assert!(!load(vec![String::new()]) && !load(vec!["a\\u0000".into()]));
+        let many = |count: usize| {
+            let texts: Vec<String> = (0..count).map(|at| format!(r#"{{"name":"t{at:06}","root":"r{at}"}}"#)).collect();
+            Image::load(format!(r#"{{"format":3,"roles":[],"tenants":[{}]}}"#, texts.join(",")).as_bytes()).is_ok()
+        };
+        assert!(many(TENANTS_MAX) && !many(TENANTS_MAX + 1));
+    }
+
+    #[test]
+    fn a_limit_of_messages_or_of_octets_is_a_rate() {
+        let none = TenantLimits::default();
+        assert!(!none.has_rate());
+        assert!(TenantLimits { publish_rate_per_s: Some(1), ..none }.has_rate());
+        assert!(TenantLimits { publish_bytes_per_s: Some(1), ..none }.has_rate());
+    }
 }
