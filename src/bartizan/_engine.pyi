@@ -195,6 +195,15 @@ class Engine:
     def update(self, *, changed: bytes) -> bytes:
         """JSON of `identities`, `gone`, and of `endings` by name (reason, why, retained); what ended, as JSON."""
 
+    def ban(self, *, bans: bytes) -> bytes:
+        """JSON list of of, what, issuer in place of all bans, also before `start`; the connections cut, as JSON."""
+
+    def throttle(self, *, throttles: bytes) -> None:
+        """JSON object of identity -> [PUBLISH packets, octets] per second, in place of all; 0 leaves one as it is."""
+
+    def discard(self, *, client_id: str, tenant: str | None = None) -> bytes:
+        """Ends a Session, connected or not; JSON of what was in it, or `null`."""
+
     def set_tls(self, *, listener: str, material: bytes) -> None:
         """Swaps certificates, CA roots and CRLs in place, disconnects whom a CRL revokes; TlsError changes nothing."""
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,13 @@ from bartizan.audit.trail import Trail
 from bartizan.config.audit import AuditSettings
 from bartizan.errors import AlreadyExists, Conflict, NotFound
 from bartizan.model.actor import Actor
+from bartizan.model.ban import Ban, BanOf, new_ban
 from bartizan.model.credential import CertificateCredential, PasswordCredential, ScramCredential
 from bartizan.model.group import Group
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
 from bartizan.model.principal import Identity, IdentityState
 from bartizan.model.usage import Usage
+from bartizan.store import memory, writer
 from bartizan.store.memory import MemoryIdentityStore
 from bartizan.store.ports import (
     DECOY_KEY_BYTES,
@@ -26,7 +29,9 @@ from bartizan.store.ports import (
     CreateGroup,
     Delta,
     IdentityStore,
+    PutBan,
     Remove,
+    RemoveBan,
     RemoveGroup,
     Replace,
     ReplaceGroup,
@@ -99,6 +104,8 @@ def rich_identity() -> Identity:
         owner="maintenance@plant.example",
         quarantined_until=later,
         quarantine_reason="published what it never did",
+        quarantine_ticket="INC-4711",
+        quarantined_by="anna",
     )
 
 
@@ -288,6 +295,60 @@ async def test_a_group_is_not_removed_under_its_members(store):
     alone = replace(identity(), revision=revision)
     await store.commit([Replace(alone), RemoveGroup(GroupName("line-3"))])
     assert await store.groups() == []
+
+
+def ban(what: str = "192.0.2.0/24", at: datetime = AT, **other: Any) -> Ban:
+    return new_ban(BanOf.ADDRESS, what, at=at, **other)
+
+
+async def test_a_ban_comes_back_and_its_change_is_told(store):
+    until = AT + timedelta(hours=2)
+    first = new_ban(BanOf.SERIAL, "4f2a", at=AT, until=until, issuer="CN=ü,O=x", reason="lost, INC-1", by="anna")
+    second = ban(at=AT + timedelta(seconds=1))
+    before = await store.commit([CreateGroup(group())])
+    assert not (await store.look_for_changes(0)).bans_changed
+    revision = await store.commit([PutBan(second), PutBan(first)])
+    assert await store.bans() == [first, second]
+    delta = await store.look_for_changes(before)
+    assert (delta.bans_changed, delta.groups_changed, delta.written) == (True, False, frozenset())
+    assert not (await store.look_for_changes(revision)).bans_changed
+    await store.commit([RemoveBan(first.id)])
+    assert await store.bans() == [second]
+    assert (await store.look_for_changes(revision)).bans_changed
+
+
+async def test_what_is_banned_again_is_banned_as_it_is_said_then(store):
+    await store.commit([PutBan(ban(reason="first"))])
+    again = ban(at=AT + timedelta(minutes=1), until=AT + timedelta(hours=1), reason="second")
+    await store.commit([PutBan(again)])
+    assert await store.bans() == [again]
+
+
+async def test_a_ban_that_is_over_goes_with_the_next_one(store):
+    over = ban("192.0.2.1", until=AT + timedelta(seconds=30))
+    holds = ban("192.0.2.2", until=AT + timedelta(seconds=90))
+    await store.commit([PutBan(over), PutBan(holds), PutBan(ban("192.0.2.3"))])
+    assert len(await store.bans()) == 3
+    await store.commit([PutBan(ban("192.0.2.4", at=AT + timedelta(seconds=30)))])
+    assert [one.what for one in await store.bans()] == ["192.0.2.2", "192.0.2.3", "192.0.2.4"]
+
+
+@pytest.mark.parametrize("id_", ["0123456789abcdef", "", "\0", "\udc00"])
+async def test_a_ban_that_is_not_there_is_not_removed(store, id_):
+    revision = await store.commit([PutBan(ban())])
+    with pytest.raises(NotFound):
+        await store.commit([RemoveBan(id_)])
+    assert (await store.look_for_changes(FUTURE)).revision == revision
+
+
+async def test_bans_are_bounded(store, monkeypatch):
+    for module in (memory, writer):
+        monkeypatch.setattr(module, "BANS_MAX", 2)
+    await store.commit([PutBan(ban("192.0.2.1")), PutBan(ban("192.0.2.2"))])
+    await store.commit([PutBan(ban("192.0.2.2", reason="again"))])
+    with pytest.raises(Conflict, match="bans already"):
+        await store.commit([PutBan(ban("192.0.2.3"))])
+    assert len(await store.bans()) == 2
 
 
 def use(name: str, seconds: int, credential_id: str = "c1", address: str = "10.0.0.7") -> Usage:

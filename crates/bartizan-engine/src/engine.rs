@@ -9,8 +9,9 @@ use std::time::Duration;
 use bartizan_core::event::Event;
 use bartizan_core::policy::{Image, Schedule, scope};
 use bartizan_core::server::apply::Change;
+use bartizan_core::server::bans::Bans;
 use bartizan_core::server::listing::{self, ClientListing};
-use bartizan_core::server::{AuthRequest, Common, ListenerRules, Roster, Server};
+use bartizan_core::server::{AuthRequest, Common, Effects, ListenerRules, Roster, Server};
 use bartizan_core::wire::ReasonCode;
 use mio::{Poll, Waker};
 
@@ -79,6 +80,8 @@ pub struct Engine {
     /// What the last run left: its events can still be taken.
     stopped: Mutex<Option<Arc<Events>>>,
     recovery: Recovery,
+    /// Also what a start begins with.
+    bans: Mutex<Arc<Bans>>,
     tidy: fn(),
 }
 
@@ -107,6 +110,7 @@ impl Engine {
             running: Mutex::default(),
             stopped: Mutex::default(),
             recovery: Recovery::default(),
+            bans: Mutex::default(),
             tidy: || (),
         })
     }
@@ -158,7 +162,12 @@ impl Engine {
             common.commands().open();
         }
         let change = Change { image: policy, identities, revoked, schedule: Arc::new(schedule), epoch: 1 };
-        let servers = self.recovery.run(&shared, &common, &rules, &change, shards)?;
+        let mut servers = self.recovery.run(&shared, &common, &rules, &change, shards)?;
+        let bans = Arc::clone(&self.bans.lock().unwrap_or_else(PoisonError::into_inner));
+        for server in &mut servers {
+            // Nobody is connected yet: nothing comes of it.
+            server.ban(Arc::clone(&bans), shared.clock.now(), &mut Effects::default());
+        }
         let slots = self.slots(&listeners);
         let bound = listeners.iter().map(describe).collect();
         let threads = spawn(&shared, polls, servers, &rules, listeners)?;
@@ -354,6 +363,11 @@ impl Engine {
             self.bell.ring();
         }
         taken
+    }
+
+    /// Keeps bans for the next start.
+    pub(crate) fn keep_bans(&self, bans: Arc<Bans>) {
+        *self.bans.lock().unwrap_or_else(PoisonError::into_inner) = bans;
     }
 
     /// Does something to what runs.

@@ -4,6 +4,7 @@
 //! |-------------|-----------------------------------------------------------------------------|
 //! | `engine`    | start, stop, apply: what the seam calls                                      |
 //! | `identities`| all of them with a policy, or those that changed                             |
+//! | `bans`      | who may not connect, who publishes more slowly; a Session that is discarded |
 //! | `config`    | what Python hands over at start, as values                                   |
 //! | `shard`     | one reactor: a thread that owns its connections and Sessions                 |
 //! | `driver`    | one connection: bytes <-> core                                               |
@@ -23,6 +24,7 @@
 //! | `store`     | where Sessions outlive the process                                           |
 
 pub mod admission;
+pub mod bans;
 pub mod clock;
 pub mod config;
 pub mod control;

@@ -9,11 +9,13 @@ use std::time::Instant;
 
 use bartizan_core::server::activity::Activity;
 use bartizan_core::server::apply::{Change, Revocations};
+use bartizan_core::server::bans::{Bans, Cut};
 use bartizan_core::server::command::Reply;
 use bartizan_core::server::connect::Verdict;
 use bartizan_core::server::listing::ClientListing;
 use bartizan_core::server::observations::Observations;
 use bartizan_core::server::observe::Watch;
+use bartizan_core::server::throttle::Throttles;
 use bartizan_core::server::update::{Ended, Update};
 use bartizan_core::server::{Adoption, Forward};
 use bartizan_core::session::ConnectionKey;
@@ -41,6 +43,12 @@ pub enum Mail {
     Revoked(usize, Arc<Revocations>),
     /// Disconnect a client; tells whether it was there.
     Disconnect(String, ReasonCode, SyncSender<bool>),
+    /// Bans in place of those that were; tells the connections that were cut.
+    Ban(Arc<Bans>, SyncSender<Vec<Cut>>),
+    /// Throttles in place of those that were; tells when they are in force.
+    Throttle(Arc<Throttles>, SyncSender<()>),
+    /// End a Session; tells what was in it.
+    Discard(String, SyncSender<Option<Ended>>),
     /// Who is connected.
     List(String, usize, SyncSender<Vec<ClientListing>>),
     /// What is watched from now on; tells when it is.

@@ -85,6 +85,23 @@ impl Engine {
         json(py, &updated)
     }
 
+    #[pyo3(signature = (*, bans))]
+    fn ban<'py>(&self, py: Python<'py>, bans: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        let cut = py.detach(|| self.inner.ban(bans)).map_err(raise)?;
+        json(py, &cut)
+    }
+
+    #[pyo3(signature = (*, throttles))]
+    fn throttle(&self, py: Python<'_>, throttles: &[u8]) -> PyResult<()> {
+        py.detach(|| self.inner.throttle(throttles)).map_err(raise)
+    }
+
+    #[pyo3(signature = (*, client_id, tenant=None))]
+    fn discard<'py>(&self, py: Python<'py>, client_id: &str, tenant: Option<&str>) -> PyResult<Bound<'py, PyBytes>> {
+        let ended = py.detach(|| self.inner.discard(client_id, tenant)).map_err(raise)?;
+        json(py, &ended)
+    }
+
     #[pyo3(signature = (*, listener, material))]
     fn set_tls(&self, py: Python<'_>, listener: &str, material: &[u8]) -> PyResult<()> {
         py.detach(|| self.inner.set_tls(listener, material)).map_err(raise)

@@ -33,7 +33,13 @@ def acting_routes(broker: Broker) -> list[Route]:
     async def quarantine(request: Request) -> Response:
         body = await body_of(request)
         until, reason = time_of(body.get("until")), str(body.get("reason", ""))
-        done = await actions(request, reason).quarantine(request.path_params["name"], until=until, reason=reason)
+        done = await actions(request, reason).quarantine(
+            request.path_params["name"],
+            until=until,
+            reason=reason,
+            ticket=str(body.get("ticket", "")),
+            by=actor_of(request).name,
+        )
         return JSONResponse(done.as_dict())
 
     async def release(request: Request) -> Response:

@@ -13,8 +13,11 @@ from starlette.routing import Route
 
 from bartizan.api.acting import acting_routes
 from bartizan.api.asking import actor_of
+from bartizan.api.banning import banning_routes
 from bartizan.api.metrics import exposition
 from bartizan.api.responding import responding_routes
+from bartizan.api.running import running_routes
+from bartizan.api.throttling import throttling_routes
 from bartizan.api.watching import watching_routes
 from bartizan.broker.app import Broker, State
 from bartizan.broker.chores import installed_version
@@ -32,7 +35,16 @@ def monitoring(broker: Broker) -> Starlette:
 
 def control(broker: Broker) -> Starlette:
     """Monitoring, and what the command line asks of a running broker."""
-    groups = (_monitoring, _control, watching_routes, responding_routes, acting_routes)
+    groups = (
+        _monitoring,
+        _control,
+        watching_routes,
+        responding_routes,
+        acting_routes,
+        banning_routes,
+        running_routes,
+        throttling_routes,
+    )
     return Starlette(routes=[route for group in groups for route in group(broker)])
 
 

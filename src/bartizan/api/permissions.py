@@ -29,10 +29,12 @@ class Permission(StrEnum):
     """Credentials: rotated and revoked."""
     REVOKE = "revoke"
     """Identities, for ever: one, or everybody who fits."""
+    BAN = "ban"
+    """Who may not connect, whatever proves it."""
     FINDINGS = "findings"
     """What was found: acknowledged, muted for a while."""
     RESPOND = "respond"
-    """What playbooks wait to do: confirmed or dismissed."""
+    """What playbooks wait to do: confirmed or dismissed. Runbooks, run."""
     STAGE = "stage"
     """A policy beside the one in force: it decides nothing."""
     POLICY = "policy"
@@ -61,6 +63,7 @@ ROLES: Mapping[Permission, frozenset[OperatorRole]] = MappingProxyType(
         Permission.GROUPS: frozenset({_S}),
         Permission.PROVE: frozenset({_S}),
         Permission.REVOKE: frozenset({_S}),
+        Permission.BAN: frozenset({_S}),
         Permission.FINDINGS: frozenset({_O, _S}),
         Permission.RESPOND: frozenset({_O, _S}),
         Permission.STAGE: frozenset({_S}),
@@ -79,6 +82,7 @@ WHOLE = frozenset(
     {
         Permission.LOOK_ALL,
         Permission.GROUPS,
+        Permission.BAN,
         Permission.FINDINGS,
         Permission.RESPOND,
         Permission.STAGE,

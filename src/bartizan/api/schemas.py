@@ -45,6 +45,8 @@ class Identity(_Told):
     created_at: datetime
     quarantined_until: datetime | None
     quarantine_reason: str
+    quarantine_ticket: str
+    quarantined_by: str
     all_roles: list[str] = Field(description="With those of its groups.")
     last_seen_at: datetime | None
 

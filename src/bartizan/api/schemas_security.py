@@ -25,11 +25,22 @@ class EndedSession(_Told):
     had_will: bool
 
 
+class CutConnection(_Told):
+    """A connection that a ban has cut. Its Session stays."""
+
+    identity: str
+    client_id: str
+    tenant: str | None
+    address: str
+    why: str
+
+
 class Ended(_Told):
     """What ended."""
 
     sessions: list[EndedSession]
     retained: int = Field(description="Retained Messages that were removed.")
+    cut: list[CutConnection] = Field(description="Connections that met a ban.")
 
 
 class Acted(_Told):
@@ -65,6 +76,102 @@ class Preview(_Told):
     count: int
     identities: list[str] = Field(description="The first thousand of them.")
     confirm: str = Field(description="Send this with it: it is done to exactly these, or refused.")
+
+
+PREVIEW_CLIENTS_MAX = 1_000
+
+
+class Ban(_Told):
+    """Who may not connect, whatever proves it."""
+
+    id: str
+    of: str
+    what: str
+    issuer: str
+    created_at: datetime
+    until: datetime | None = Field(description="When it ends by itself; null: when it is removed.")
+    reason: str
+    by: str
+
+
+class Banned(Ban):
+    """A ban, and what it did."""
+
+    is_in_force: bool
+    cut: list[CutConnection]
+
+
+class HitClient(_Told):
+    """A client that would be cut."""
+
+    client_id: str
+    identity: str
+    address: str
+
+
+class BanPreview(_Told):
+    """Who would be cut. Nothing is changed."""
+
+    count: int
+    clients: list[HitClient] = Field(description="The first thousand of them.")
+
+
+class Throttle(_Told):
+    """An identity that publishes more slowly for a while."""
+
+    identity: str
+    messages_per_s: int
+    bytes_per_s: int
+    until: datetime
+    reason: str
+    by: str
+
+
+class RunbookStep(_Told):
+    """One thing that is done."""
+
+    action: str
+    hours: int | None
+    messages_per_s: int | None
+    clear_retained: bool
+
+
+class Runbook(_Told):
+    """What is done about one identity, or one address, step by step."""
+
+    name: str
+    about: str
+    note: str
+    steps: list[RunbookStep]
+
+
+class RunPreview(_Told):
+    """Who would be hit. Nothing is done."""
+
+    runbook: str
+    about: str
+    name: str
+    state: str | None = Field(description="Of an identity; null where there is none.")
+    clients: list[HitClient]
+    steps: list[str]
+
+
+class StepDone(_Told):
+    """A step, and what it did, or why it failed."""
+
+    action: str
+    text: str
+
+
+class Run(_Told):
+    """What became of a run."""
+
+    runbook: str
+    about: str
+    name: str
+    done: list[StepDone]
+    failed: StepDone | None = Field(description="The step at which it stopped, and why.")
+    left: list[str] = Field(description="What was not done because of that.")
 
 
 class Finding(_Told):

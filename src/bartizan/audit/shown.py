@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from bartizan.audit.record import time_text
+from bartizan.model.ban import Ban
 from bartizan.model.credential import CertificateCredential, Credential, PasswordCredential, ScramCredential
 from bartizan.model.group import Group
 from bartizan.model.operator import ApiToken, Operator
@@ -31,6 +32,8 @@ def identity(one: Identity) -> Shown:
         note=one.note,
         quarantined_until=_time(one.quarantined_until),
         quarantine_reason=one.quarantine_reason,
+        quarantine_ticket=one.quarantine_ticket,
+        quarantined_by=one.quarantined_by,
         credentials={item.id: credential(item) for item in one.credentials},
     )
 
@@ -61,6 +64,19 @@ def credential(one: Credential) -> Shown:
 def group(one: Group) -> Shown:
     """A group."""
     return _kept(roles=list(one.roles), note=one.note)
+
+
+def ban(one: Ban) -> Shown:
+    """A ban."""
+    return _kept(
+        of=one.of.value,
+        what=one.what,
+        issuer=one.issuer,
+        created_at=_time(one.created_at),
+        until=_time(one.until),
+        reason=one.reason,
+        by=one.by,
+    )
 
 
 def operator(one: Operator) -> Shown:

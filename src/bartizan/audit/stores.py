@@ -10,6 +10,7 @@ from bartizan.audit.record import Entry
 from bartizan.audit.trail import Span, Trail
 from bartizan.audit.words import of_credentials
 from bartizan.model.actor import Actor
+from bartizan.model.ban import Ban
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group
 from bartizan.model.operator import ApiToken, Operator
@@ -20,7 +21,9 @@ from bartizan.store.ports import (
     Create,
     CreateGroup,
     Delta,
+    PutBan,
     Remove,
+    RemoveBan,
     RemoveGroup,
     Replace,
     ReplaceGroup,
@@ -149,6 +152,10 @@ class RecordedStore(RecordedOperators):
         """See `IdentityStore`."""
         return await self._store.groups()
 
+    async def bans(self) -> Sequence[Ban]:
+        """See `IdentityStore`."""
+        return await self._store.bans()
+
     async def commit(self, changes: Sequence[Change], told: Told | None = None) -> int:
         """See `IdentityStore`: each change is on record first."""
         span, what = None, ""
@@ -176,9 +183,31 @@ class RecordedStore(RecordedOperators):
         identities = {str(one.name): one for one in await self._store.get_many(names)} if names else {}
         of_groups = any(isinstance(change, ReplaceGroup | RemoveGroup) for change in changes)
         groups = {str(one.name): one for one in await self._store.groups()} if of_groups else {}
-        return [self._of(change, identities, groups) for change in changes]
+        of_bans = any(isinstance(change, PutBan | RemoveBan) for change in changes)
+        bans = {one.id: one for one in await self._store.bans()} if of_bans else {}
+        return [
+            self._of_ban(change, bans)
+            if isinstance(change, PutBan | RemoveBan)
+            else self._of(change, identities, groups)
+            for change in changes
+        ]
 
-    def _of(self, change: Change, identities: Mapping[str, Identity], groups: Mapping[str, Group]) -> Entry:
+    def _of_ban(self, change: PutBan | RemoveBan, bans: Mapping[str, Ban]) -> Entry:
+        held = bans.get(change.id if isinstance(change, RemoveBan) else change.ban.id)
+        after = change.ban if isinstance(change, PutBan) else None
+        named = after or held
+        target = (
+            f"ban/{named.of}/{named.what}" if named else f"ban/{change.id if isinstance(change, RemoveBan) else ''}"
+        )
+        said = shown.difference(shown.ban(held) if held else {}, shown.ban(after) if after else {})
+        return _entry(self._trail, "ban.add" if after else "ban.remove", target, said)
+
+    def _of(
+        self,
+        change: Create | Replace | Remove | CreateGroup | ReplaceGroup | RemoveGroup,
+        identities: Mapping[str, Identity],
+        groups: Mapping[str, Group],
+    ) -> Entry:
         match change:
             case Create(identity):
                 what, target, said = "identity.add", f"identity/{identity.name}", shown.of_identities(None, identity)

@@ -63,6 +63,9 @@ class Checks:
     """Of each listener that has one, before the proofs."""
     judge: Judge | None = None
     """Of each proof."""
+    is_banned: Callable[[str], bool] = field(default=lambda _name: False)
+    """Whether an identity may not connect: asked before a password is hashed for its name. The engine asks again of
+    whoever is proved."""
 
 
 NO_CHECKS = Checks()
@@ -91,6 +94,7 @@ class Chain:
         self._directory = directory
         self._backoff = backoff
         self._judge = checks.judge
+        self._is_banned = checks.is_banned
         self._guards = checks.guards
 
     async def decide(self, request: ConnectRequest) -> Verdict:
@@ -154,6 +158,7 @@ class Chain:
                 continue
             try:
                 if entry.takes_passwords:
+                    self._refuse_banned(request)
                     guess.begin()
                 answer = await entry.prove(request, self._judge)
             except ProviderUnavailable as unavailable:
@@ -180,6 +185,11 @@ class Chain:
             else ReasonCode.BAD_USER_NAME_OR_PASSWORD,
             "no credential was presented that proves anyone",
         )
+
+    def _refuse_banned(self, request: ConnectRequest) -> None:
+        """Before a password costs a hash: whoever has this name may not connect."""
+        if request.user_name is not None and self._is_banned(request.user_name):
+            raise Denied(ReasonCode.BANNED, "the identity is banned", conclusive=True)
 
 
 def _in_order(entries: Sequence[Entry]) -> tuple[Entry, ...]:

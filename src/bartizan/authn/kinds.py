@@ -71,12 +71,13 @@ def default_chain(  # noqa: PLR0913  what a composition root has to give
     tell: Tell = lambda _name, _wrong: None,
     *,
     revoked: Revoked | None = None,
+    is_banned: Callable[[str], bool] = lambda _name: False,
 ) -> Chain:
     """The chain of a configuration: each listener's entries, then anonymous where it says so.
 
     `authenticators` are the embedder's own; `names`, what the policy says about names; `tell` is told of
-    providers that are of no use, `revoked` of certificates that a responder says to be so. Reads the files that
-    the settings name; raises `ConfigurationError`.
+    providers that are of no use, `revoked` of certificates that a responder says to be so; `is_banned` knows the
+    names of identities that may not connect. Reads the files that the settings name; raises `ConfigurationError`.
     """
     names = names or OwnNames()
     backoff = Backoff(settings.passwords)
@@ -107,7 +108,7 @@ def default_chain(  # noqa: PLR0913  what a composition root has to give
         listeners=listeners,
         backoff=backoff,
         names=names,
-        checks=Checks(guards, judge),
+        checks=Checks(guards, judge, is_banned),
     )
 
 

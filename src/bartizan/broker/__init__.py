@@ -17,6 +17,10 @@ apply         policy + identities -> the engine, whole or not at all
 change        new policy files: on record, written, in force, or all as before
 preflight     a policy that is offered: looked at, then put in force; itself, the broker as a change sees it from inside
 hands         clients disconnected, identities acted on, in somebody's name: on record first
+hit           who would be hit by a ban, for a preview
+runbooks      steps about one identity or address: who would be hit, and the run
+throttles     identities that publish more slowly for a while, told to the engine
+tellers       somebody is told of a finding: by a POST, by mail, by syslog, by a message of the broker's own
 seen_to       findings acknowledged, detectors muted: on record first
 history       the policies that were in force, to go back to
 place         where the policy's files lie

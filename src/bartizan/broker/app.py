@@ -41,6 +41,7 @@ from bartizan.broker.recovery import tell_recovery
 from bartizan.broker.reload import BY_SIGNAL, RELOAD, ReloadReport, needs_restart
 from bartizan.broker.start import record_start, tell_start
 from bartizan.broker.terminal import Terminal
+from bartizan.broker.throttles import Throttles
 from bartizan.broker.usage import UsageBook
 from bartizan.broker.watching import Watching
 from bartizan.config.engine import engine_config
@@ -78,6 +79,7 @@ class Broker:
     in_force: InForce
     usage: UsageBook
     places: Places
+    throttles: Throttles
     watching: Watching
     detection: Detection
     chores: Chores
@@ -134,6 +136,7 @@ class Broker:
                 PolicyNames(self),
                 self._tell_provider,
                 revoked=revoked,
+                is_banned=self.directory.is_banned,
             )
             stack.push_async_callback(chain.aclose)
             self.crls = RevocationLists(self.settings, self.data, self.journal)
@@ -146,8 +149,8 @@ class Broker:
             await asyncio.to_thread(record_start, self, policy)
             await tell_recovery(self.in_force.begin(), self.engine, self.journal)
             stack.push_async_callback(asyncio.to_thread, self.engine.stop, self.settings.broker.drain_timeout_s)
-            self.usage = UsageBook(self.store)
-            self.places = Places(self.journal)
+            self.usage, self.places = UsageBook(self.store), Places(self.journal)
+            self.throttles = Throttles(self.engine)
             self.watching = Watching(self.engine, ObservationStore(self.data.observations), self.journal, self.trail)
             await self.watching.begin()
             self.detection = await begun_detection(self, self._detectors)
@@ -160,11 +163,10 @@ class Broker:
                 refused=self.detection.refused,
             )
             self._control = control_desk(self)
-            timed = TimedDesk(desk, self.figures)
-            self._pump = Pump(self.engine, timed, self._take_events, self._control.take if self._control else None)
-            credentials = self.settings.credentials
+            commands = self._control.take if self._control else None
+            self._pump = Pump(self.engine, TimedDesk(desk, self.figures), self._take_events, commands)
+            credentials, enforced = self.settings.credentials, self.settings.credentials.ages == "enforce"
             limits = AgeLimits(credentials.days_max, PolicyNames(self).credential_days_max)
-            enforced = credentials.ages == "enforce"
             self.ages = AgeWatch(self.directory, limits, self.journal, enforced=enforced)
             self.aged = AgedOut(self.engine, self.directory, self.usage, credentials.days_max, enforced=enforced)
             self.chores = Chores(self)

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from bartizan.broker.directory import LiveDirectory, Snapshot, Touched, changed_json, enabled_json
+from bartizan.broker.directory import LiveDirectory, Snapshot, Touched, bans_json, changed_json, enabled_json
 from bartizan.broker.ports import EnginePort
-from bartizan.model.ending import Ended
+from bartizan.model.ending import CutConnection, Ended
 from bartizan.policy import CompiledPolicy
 
 
@@ -68,6 +69,7 @@ class InForce:
             await self._level.wait()
 
     def _start(self, identities: Snapshot) -> None:
+        self._engine.ban(bans_json(identities.bans))
         self._engine.start(self.policy, enabled_json(identities, datetime.now(UTC)))
 
     async def _tell(
@@ -90,13 +92,16 @@ class InForce:
     def _tell_engine(
         self, policy: CompiledPolicy, everyone: Snapshot | None, revoked: Collection[str], touched: Touched
     ) -> tuple[int, Ended]:
-        now, epoch = datetime.now(UTC), self.epoch
+        now, epoch, ended = datetime.now(UTC), self.epoch, Ended()
         if everyone is not None:
             epoch = self._engine.apply(policy, enabled_json(everyone, now, revoked))
         if touched.endings or (everyone is None and touched.records):
             told = self._engine.update(changed_json(touched, now))
-            return told["epoch"], Ended.of(told)
-        return epoch, Ended()
+            epoch, ended = told["epoch"], Ended.of(told)
+        if touched.bans is not None:
+            cut = self._engine.ban(bans_json(touched.bans))
+            ended = replace(ended, cut=tuple(CutConnection(**one) for one in cut))
+        return epoch, ended
 
     def _reached(self, revision: int) -> None:
         self._revision = revision

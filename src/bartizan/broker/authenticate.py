@@ -15,7 +15,8 @@ DEADLINE_S = 5.0
 
 ASSIGNED_BYTES = 8
 REFUSALS = frozenset(code for code in ReasonCode if code >= 0x80)  # noqa: PLR2004  the standard's line (2.4)
-NOT_THE_CLIENTS_FAULT = frozenset({ReasonCode.SERVER_UNAVAILABLE})
+UNJUDGED = frozenset({ReasonCode.SERVER_UNAVAILABLE, ReasonCode.BANNED})
+"""Refusals that say nothing of the credential."""
 
 
 class Decider(Protocol):
@@ -71,7 +72,7 @@ class Desk:
 
 
 def _proved_nobody(verdict: Verdict) -> bool:
-    return verdict.principal is None and verdict.challenge is None and verdict.reason not in NOT_THE_CLIENTS_FAULT
+    return verdict.principal is None and verdict.challenge is None and verdict.reason not in UNJUDGED
 
 
 def _answer(question: Question, verdict: Verdict) -> Answer:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from bartizan.broker.ended import Ended
 from bartizan.broker.packed import entry_of, is_quarantined, pack, unpack
 from bartizan.errors import StoreUnavailable
+from bartizan.model.ban import Ban, BanOf
 from bartizan.model.credential import CertificateCredential, PasswordCredential
 from bartizan.model.ending import Ending
 from bartizan.model.group import Group, acting_roles
@@ -51,6 +52,8 @@ class Snapshot:
     records: Mapping[str, bytes]
     groups: Mapping[str, Group]
     revision: int
+    bans: tuple[Ban, ...] = ()
+    """Those that hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class Touched:
     """Identities whose Sessions end, whatever they may do from now on."""
     is_everything: bool
     """More changed than `records` has: what does not end is to be told anew, all of it."""
+    bans: tuple[Ban, ...] | None = None
+    """All that hold; None where none began or ended."""
 
     def clearing(self, names: Collection[str]) -> "Touched":
         """The same; with the Sessions of these, what they retained goes too."""
@@ -91,6 +96,11 @@ class LiveDirectory(IdentityDirectory):
         self._touched: set[str] | None = set()
         """Names of what the engine has to be told again; None for everything."""
         self._endings: dict[str, Ending] = {}
+        self._bans: tuple[Ban, ...] = ()
+        """Those that held when it was last looked at."""
+        self._bans_touched = False
+        self._banned = frozenset[str]()
+        """Names of identities."""
         self._rehashed: dict[str, Identity] = {}
         """What this broker writes by itself, and the engine need not know."""
         self.revision = 0
@@ -104,12 +114,13 @@ class LiveDirectory(IdentityDirectory):
         revision = (await self._store.changes_since(FUTURE)).revision
         self._decoy_key = await self._store.decoy_key()
         await self._read_groups()
+        await self._read_bans()
         after = ""
         while page := await self._store.page(after, PAGE_IDENTITIES):
             self._take(page)
             after = page[-1].name
         self.revision = self.engine_revision = revision
-        self._touched = set()
+        self._touched, self._bans_touched = set(), False
 
     def expect_rehashed(self, identity: Identity) -> None:
         """It is about to be written with the same passwords, hashed anew: what they proved stays good."""
@@ -145,13 +156,17 @@ class LiveDirectory(IdentityDirectory):
         found = self._held(name)
         return found if found != identity else None
 
+    def is_banned(self, name: str) -> bool:
+        """Whether an identity of this name may not connect, whatever proves it."""
+        return name in self._banned
+
     async def decoy_key(self) -> bytes:
         """What the store says."""
         return self._decoy_key
 
     def snapshot(self) -> Snapshot:
         """All identities as they are now, for another thread."""
-        return Snapshot(self._records.copy(), self._groups, self.revision)
+        return Snapshot(self._records.copy(), self._groups, self.revision, self._bans)
 
     def take_touched(self) -> Touched:
         """What changed since the last call, for another thread."""
@@ -160,11 +175,13 @@ class LiveDirectory(IdentityDirectory):
         is_everything = touched is None or len(touched) > TOUCHED_MAX
         names = sorted(endings if touched is None or is_everything else touched | endings.keys())
         records = {name: self._records.get(name) for name in names}
-        return Touched(records, self._groups, self.revision, endings, is_everything=is_everything)
+        bans, self._bans_touched = self._bans if self._bans_touched else None, False
+        return Touched(records, self._groups, self.revision, endings, is_everything=is_everything, bans=bans)
 
     def give_back(self, touched: Touched) -> None:
         """It did not reach the engine: next time that is told everything."""
         self._touched = None
+        self._bans_touched |= touched.bans is not None
         self._endings = {**touched.endings, **self._endings}
 
     def revoked_certificates(self) -> Iterable[CertificateCredential]:
@@ -188,7 +205,9 @@ class LiveDirectory(IdentityDirectory):
 
     async def _follow(self, delta: Delta) -> bool:
         """Takes over what changed; whether the engine has to know."""
-        matters = delta.groups_changed or bool(delta.removed)
+        matters = delta.groups_changed or delta.bans_changed or bool(delta.removed)
+        if delta.bans_changed:
+            await self._read_bans()
         if delta.groups_changed:
             self._touched = None
             await self._read_groups()
@@ -261,6 +280,20 @@ class LiveDirectory(IdentityDirectory):
         self._touch(over)
         return bool(over)
 
+    async def _read_bans(self) -> None:
+        at = datetime.now(UTC)
+        self._hold(ban for ban in await self._store.bans() if ban.holds(at))
+
+    def _end_bans(self, at: datetime) -> bool:
+        is_over = any(not ban.holds(at) for ban in self._bans)
+        if is_over:
+            self._hold(ban for ban in self._bans if ban.holds(at))
+        return is_over
+
+    def _hold(self, bans: Iterable[Ban]) -> None:
+        self._bans, self._bans_touched = tuple(bans), True
+        self._banned = frozenset(ban.what for ban in self._bans if ban.of is BanOf.IDENTITY)
+
     async def _read_groups(self) -> None:
         self._groups = {str(group.name): group for group in await self._store.groups()}
 
@@ -286,7 +319,9 @@ class LiveDirectory(IdentityDirectory):
         return await self._take_over(await self._store.look_for_changes(self.revision))
 
     async def _take_over(self, delta: Delta) -> bool:
-        matters = released = self._end_quarantines(datetime.now(UTC))
+        at = datetime.now(UTC)
+        released = self._end_quarantines(at)
+        matters = released = self._end_bans(at) or released
         if delta.revision != self.revision:
             matters |= await self._follow(delta)
         elif not released:
@@ -315,6 +350,11 @@ def _unrevoked(identity: Identity) -> frozenset[tuple[bool, str]]:
     """
     kept = ((isinstance(item, CertificateCredential), item) for item in identity.credentials if item.revoked_at is None)
     return frozenset((is_it, item.id) for is_it, item in kept if not getattr(item, "fingerprint_sha256", ""))
+
+
+def bans_json(bans: Iterable[Ban]) -> bytes:
+    """Bans, as the engine takes them."""
+    return json.dumps([{"of": ban.of.value, "what": ban.what, "issuer": ban.issuer} for ban in bans]).encode()
 
 
 def changed_json(touched: Touched, at: datetime) -> bytes:

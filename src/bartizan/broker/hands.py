@@ -6,6 +6,7 @@ One piece for operators at both doors and for playbooks: an act that is on recor
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bartizan.audit.stores import RecordedStore
@@ -13,14 +14,23 @@ from bartizan.audit.trail import Trail
 from bartizan.broker.apply import InForce
 from bartizan.broker.ended import every_client
 from bartizan.broker.ports import EnginePort
+from bartizan.broker.throttles import Throttles
+from bartizan.errors import NotFound
 from bartizan.identity.register import Register
 from bartizan.model.actor import Actor
+from bartizan.model.ban import Ban, BanOf, meets, new_ban
+from bartizan.model.ending import EndedSession
+from bartizan.model.throttle import Throttle
 from bartizan.respond.actions import Actions
+from bartizan.respond.bans import Bans
 
 if TYPE_CHECKING:
     from bartizan.broker.app import Broker
 
 DISCONNECT = "client.disconnect"
+DISCARD = "session.discard"
+THROTTLE = "identity.throttle"
+UNTHROTTLE = "identity.unthrottle"
 
 Client = tuple[str, str | None]
 """Its Client Identifier, and the tenant whose it is."""
@@ -34,6 +44,7 @@ class Hands:
     in_force: InForce
     store: RecordedStore
     trail: Trail
+    throttles: Throttles
 
     def acting_as(self, actor: Actor) -> "Hands":
         """The same, in somebody else's name."""
@@ -48,6 +59,34 @@ class Hands:
         """What is done to identities."""
         return Actions(Register(self.store), self.in_force)
 
+    @property
+    def bans(self) -> Bans:
+        """What is done to who may not connect."""
+        return Bans(self.store, self.in_force)
+
+    async def throttle(self, throttle: Throttle) -> None:
+        """Has an identity publish more slowly, until the throttle ends."""
+        after = {key: value for key, value in throttle.as_dict().items() if value and key not in {"identity", "by"}}
+        span = await self.trail.begin(THROTTLE, f"identity/{throttle.identity}", after=after)
+        async with self.trail.settling(span, THROTTLE):
+            await self.throttles.put(throttle)
+
+    async def unthrottle(self, identity: str) -> Throttle:
+        """Ends that; `NotFound` where it is not throttled."""
+        span = await self.trail.begin(UNTHROTTLE, f"identity/{identity}")
+        async with self.trail.settling(span, UNTHROTTLE):
+            return await self.throttles.remove(identity)
+
+    async def discard(self, client_id: str, tenant: str | None) -> EndedSession:
+        """Ends a Session with all that is in it; `NotFound` where there is none. Its client may come again."""
+        span = await self.trail.begin(DISCARD, f"session/{client_id}", after={"tenant": tenant or ""})
+        async with self.trail.settling(span, DISCARD):
+            ended = await asyncio.to_thread(self.engine.discard, client_id, tenant)
+            if ended is None:
+                whose = "" if tenant is None else f" of tenant {tenant!r}"
+                raise NotFound(f"there is no Session of {client_id!r}{whose}")
+        return EndedSession(**ended)
+
     async def disconnect(self, client_id: str, reason: int, tenant: str | None) -> bool:
         """Whether such a client was connected, and is no more."""
         return await self._disconnected([(client_id, tenant)], reason) == 1
@@ -56,6 +95,18 @@ class Hands:
         """Disconnects whoever is connected as this identity; how many."""
         met = await asyncio.to_thread(self._clients_of, identity)
         return await self._disconnected(met, reason) if met else 0
+
+    async def disconnect_address(self, prefix: str, reason: int) -> int:
+        """Disconnects whoever comes from this address, or prefix; how many."""
+        met = await asyncio.to_thread(self._clients_from, new_ban(BanOf.ADDRESS, prefix, at=datetime.now(UTC)))
+        return await self._disconnected(met, reason) if met else 0
+
+    def _clients_from(self, named: Ban) -> list[Client]:
+        return [
+            (client["client_id"], client.get("tenant"))
+            for client in every_client(self.engine)
+            if meets(named, client, {})
+        ]
 
     def _clients_of(self, identity: str) -> list[Client]:
         return [
@@ -76,4 +127,4 @@ class Hands:
 
 def hands_of(broker: "Broker", actor: Actor) -> Hands:
     """Those of a broker that runs, in the name of this actor."""
-    return Hands(broker.engine, broker.in_force, broker.store, broker.trail).acting_as(actor)
+    return Hands(broker.engine, broker.in_force, broker.store, broker.trail, broker.throttles).acting_as(actor)

@@ -47,6 +47,7 @@ LEVELS: Mapping[str, Level] = {
     "certificate_in_two_places": "warning",
     "finding": "warning",
     "response": "warning",
+    "runbook": "warning",
     "detection_behind": "warning",
     "audit_sink_unavailable": "warning",
     "metrics_not_sent": "warning",

@@ -56,6 +56,18 @@ class NativeEngine(EnginePort):
         """See `EnginePort`."""
         return json.loads(self._engine.update(changed=changed))
 
+    def ban(self, bans: bytes) -> Sequence[Mapping[str, Any]]:
+        """See `EnginePort`."""
+        return json.loads(self._engine.ban(bans=bans))
+
+    def throttle(self, throttles: bytes) -> None:
+        """See `EnginePort`."""
+        self._engine.throttle(throttles=throttles)
+
+    def discard(self, client_id: str, tenant: str | None = None) -> Mapping[str, Any] | None:
+        """See `EnginePort`."""
+        return json.loads(self._engine.discard(client_id=client_id, tenant=tenant))
+
     def set_tls(self, listener: str, material: bytes) -> None:
         """See `EnginePort`."""
         try:

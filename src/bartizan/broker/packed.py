@@ -37,6 +37,8 @@ def pack(identity: Identity) -> bytes:
             identity.owner,
             _s(identity.quarantined_until),
             identity.quarantine_reason,
+            identity.quarantine_ticket,
+            identity.quarantined_by,
             tuple(_pack_credential(credential) for credential in identity.credentials),
         ),
         2,
@@ -49,7 +51,7 @@ def unpack(record: bytes) -> Identity:
     """The identity of a record."""
     ends = _HEAD + int.from_bytes(record[1:_HEAD], "big")
     entry = json.loads(record[_HEAD:ends])
-    created, state, revision, groups, note, owner, until, reason, credentials = marshal.loads(  # noqa: S302  our own
+    created, state, revision, groups, note, owner, until, reason, ticket, by, credentials = marshal.loads(  # noqa: S302  our own
         memoryview(record)[ends:]
     )
     return Identity(
@@ -65,6 +67,8 @@ def unpack(record: bytes) -> Identity:
         owner=owner,
         quarantined_until=_time_or_none(until),
         quarantine_reason=reason,
+        quarantine_ticket=ticket,
+        quarantined_by=by,
     )
 
 

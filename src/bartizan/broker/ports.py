@@ -128,6 +128,18 @@ class EnginePort(ControlPort, Protocol):
         """Changes some identities under the policy in force, and ends Sessions; the epoch, and what ended."""
         ...
 
+    def ban(self, bans: bytes) -> Sequence[Mapping[str, Any]]:
+        """Puts bans in place of those that were, also before `start`; the connections that were cut."""
+        ...
+
+    def throttle(self, throttles: bytes) -> None:
+        """Puts throttles in place of those that were."""
+        ...
+
+    def discard(self, client_id: str, tenant: str | None = None) -> Mapping[str, Any] | None:
+        """Ends a Session, of a tenant's client if one is named; what was in it, None if there is none."""
+        ...
+
     def set_tls(self, listener: str, material: bytes) -> None:
         """Replaces a listener's certificates; `CertificateUnusable` changes nothing."""
         ...

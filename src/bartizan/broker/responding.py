@@ -5,24 +5,26 @@ detection nor another alert waits with them. The line is bounded, and so are the
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from bartizan.authn.base import ProviderUnavailable
-from bartizan.authn.fetch import Fetcher, NotReached
+from bartizan.authn.fetch import NotReached
 from bartizan.broker.hands import Hands
 from bartizan.broker.log import Journal
 from bartizan.broker.ports import ADMINISTRATIVE_ACTION
-from bartizan.config.files import read_secret_octets
-from bartizan.config.respond import Alert
+from bartizan.broker.runbooks import StoppedError
+from bartizan.broker.tellers import Teller, teller_of
 from bartizan.config.schema import Settings
-from bartizan.errors import BartizanError, ConfigurationError, NotFound
+from bartizan.errors import BartizanError, NotFound
+from bartizan.model.ban import BanOf, new_ban
 from bartizan.model.finding import Kept
 from bartizan.model.response import Outcome, Response
-from bartizan.respond.alerts import SECRET_BYTES_MIN, alertmanager, signed, webhook
+from bartizan.model.throttle import new_throttle
 from bartizan.respond.playbooks import HOUR_S, Playbooks
+from bartizan.respond.runbooks import Occasion, run
 from bartizan.store.responses import ResponseStore
 
 ALERTS_WAITING_MAX = 256
@@ -35,7 +37,8 @@ PAUSE_S = 1.0
 GOODBYE_S = 2.0
 """For alerts that wait when the broker stops."""
 
-ANSWER_BYTES_MAX = 65_536
+HOURS = 1
+"""Of a ban or a throttle, where the playbook says nothing."""
 
 
 class Responding:
@@ -43,11 +46,13 @@ class Responding:
 
     def __init__(self, settings: Settings, hands: Hands, store: ResponseStore, journal: Journal) -> None:
         self._hands = hands
-        self._playbooks = Playbooks(settings.playbooks)
+        self._playbooks = Playbooks(settings.playbooks, settings.runbooks)
+        self._runbooks = settings.runbooks
         self._store = store
         self._journal = journal
         self._lines = {
-            name: _Line(name, alert, settings.broker.name, self._settled) for name, alert in settings.alerts.items()
+            name: _Line(alert.kind, teller_of(name, alert, settings.broker.name, hands.engine), self._settled)
+            for name, alert in settings.alerts.items()
         }
 
     async def found(self, kept: Kept) -> None:
@@ -101,13 +106,33 @@ class Responding:
         hands = hands.because(why)
         if response.action == "disconnect":
             return f"{await hands.disconnect_identity(response.name, ADMINISTRATIVE_ACTION)} connections ended"
+        by = f"playbook {response.playbook}"
+        if response.action == "runbook":
+            return await self._run(playbook.runbook or "", response, Occasion(at, by, why), hands)
+        if response.action == "throttle":
+            until, rate = at + timedelta(hours=playbook.throttle_h or HOURS), playbook.throttle_per_s or 1
+            await hands.throttle(new_throttle(response.name, messages_per_s=rate, until=until, reason=why, by=by))
+            return f"throttled to {rate} messages a second for {playbook.throttle_h or HOURS} h"
+        if response.action == "ban":
+            until = at + timedelta(hours=playbook.ban_h or HOURS)
+            ban = new_ban(BanOf.ADDRESS, response.name, at=at, until=until, reason=why, by=by)
+            return f"banned for {playbook.ban_h or HOURS} h: {len((await hands.bans.add(ban)).cut)} connections cut"
         if response.action == "revoke":
             done = await hands.actions.revoke(response.name, at=at, note=why)
         else:
             until = None if playbook.quarantine_h is None else at + timedelta(hours=playbook.quarantine_h)
-            done = await hands.actions.quarantine(response.name, until=until, reason=why)
+            done = await hands.actions.quarantine(response.name, until=until, reason=why, by=by)
         ended = f"{len(done.ended.sessions)} sessions and {len(done.credentials_ended)} credentials ended"
         return f"it was {done.before} and is {done.after}: {ended}"
+
+    async def _run(self, name: str, response: Response, occasion: Occasion, hands: Hands) -> str:
+        runbook = self._runbooks.get(name)
+        if runbook is None:
+            raise NotFound(f"there is no runbook {name} any more")
+        done = await run(name, runbook, response.name, hands, occasion)
+        if done.failed is not None:
+            raise StoppedError(done.text)
+        return done.text
 
     async def _settled(self, response: Response) -> None:
         self._tell(await asyncio.to_thread(self._store.put, response))
@@ -131,15 +156,11 @@ class _Line:
     """What waits to be told to one destination."""
 
     def __init__(
-        self, name: str, alert: Alert, broker: str, settled: Callable[[Response], Coroutine[object, object, None]]
+        self, kind: str, teller: Teller, settled: Callable[[Response], Coroutine[object, object, None]]
     ) -> None:
-        self._alert = alert
-        self._broker = broker
+        self._kind = kind
+        self._teller = teller
         self._settled = settled
-        self._secret = _secret(name, alert)
-        self._fetcher = Fetcher(
-            f"alerts.{name}", ca_file=alert.ca_file, deadline_s=alert.deadline_s, bytes_max=ANSWER_BYTES_MAX
-        )
         self._waiting: asyncio.Queue[tuple[Response, Kept]] = asyncio.Queue(ALERTS_WAITING_MAX)
         self._worker: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -166,7 +187,7 @@ class _Line:
         while not self._waiting.empty():
             response, _ = self._waiting.get_nowait()
             await self._settled(replace(response, outcome=Outcome.FAILED, text="the broker stopped"))
-        await self._fetcher.aclose()
+        await self._teller.aclose()
 
     async def _work(self) -> None:
         while True:
@@ -180,7 +201,7 @@ class _Line:
         why = ""
         for attempt in range(ATTEMPTS_MAX):
             try:
-                await self._once(kept)
+                await self._teller.tell(kept)
             except NotReached as error:
                 why = str(error)
                 if attempt + 1 < ATTEMPTS_MAX:
@@ -188,30 +209,8 @@ class _Line:
             except ProviderUnavailable as error:
                 return replace(response, outcome=Outcome.FAILED, text=str(error))
             else:
-                return replace(response, text=f"{self._alert.kind} was told")
+                return replace(response, text=f"{self._kind} was told")
         return replace(response, outcome=Outcome.FAILED, text=f"{why}, {ATTEMPTS_MAX} times")
-
-    async def _once(self, kept: Kept) -> None:
-        headers: Mapping[str, str] = {"content-type": "application/json"}
-        if self._alert.kind == "alertmanager":
-            body = alertmanager(kept, self._broker)
-        else:
-            body = webhook(kept, self._broker)
-            headers = {**headers, **signed(body, self._secret, _now())}
-        await self._fetcher.send(self._alert.alert_url, body, headers)
-
-
-def _secret(name: str, alert: Alert) -> bytes:
-    if alert.secret_file is None:
-        return b""
-    secret = read_secret_octets(alert.secret_file, "the secret of an alert")
-    if len(secret) < SECRET_BYTES_MIN:
-        raise ConfigurationError(
-            f"the secret of an alert is shorter than {SECRET_BYTES_MIN} octets",
-            f"alerts.{name}.secret_file",
-            "make one: openssl rand -hex 32",
-        )
-    return secret
 
 
 def _now() -> datetime:

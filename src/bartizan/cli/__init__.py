@@ -9,6 +9,9 @@ identity    who exists (identity_csv: import and export; identity_there, groups_
 group       groups, and who is in them
 role        the policy's roles, and who has them
 credential  what proves identities: rotate, revoke, who still uses the old one
+ban         who may not connect, whatever proves it
+throttle    an identity publishes more slowly for a while
+runbook     steps about one identity or address; session, discards one
 policy/     check, fmt, lint, test, explain, who, diff, docs, graph, stage, learn, advise
 denials     what the policy refused, and the smallest grant for it
 clients     who is connected, with rates; connected, one of them in full, and out with it

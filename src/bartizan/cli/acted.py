@@ -94,7 +94,7 @@ def tell(done: Sequence[Mapping[str, Any]], what: str, *, as_json: bool) -> int:
 
 def _lines(one: Mapping[str, Any]) -> list[str]:
     sessions, retained = one["ended"]["sessions"], one["ended"]["retained"]
-    lines = [f"session {escaped(each['client_id'])}: {_of(each)}" for each in sessions[:SHOWN_MAX]]
+    lines = [f"session {escaped(each['client_id'])}: {session_words(each)}" for each in sessions[:SHOWN_MAX]]
     if len(sessions) > SHOWN_MAX:
         lines.append(f"and {len(sessions) - SHOWN_MAX} sessions more")
     if retained:
@@ -104,7 +104,8 @@ def _lines(one: Mapping[str, Any]) -> list[str]:
     return lines + [f"certificate {serial} blocked" for serial in one["serials_blocked"]]
 
 
-def _of(session: Mapping[str, Any]) -> str:
+def session_words(session: Mapping[str, Any]) -> str:
+    """What was in a Session that ended."""
     parts = ["disconnected" if session["was_connected"] else "ended while away"]
     counted = (("subscriptions", "Subscriptions"), ("queued", "queued messages"), ("inflight", "messages in flight"))
     parts += [f"{session[key]} {words} dropped" for key, words in counted if session[key]]

@@ -48,6 +48,18 @@ VERBS: tuple[Verb | Family, ...] = (
         "bartizan.cli.quarantine:release",
         "Release identities from quarantine: they have their roles again, and connect and subscribe anew.",
     ),
+    Verb(
+        "ban",
+        "bartizan.cli.ban:app",
+        "Ban who may not connect, whatever proves it: an identity, a certificate, a Client Identifier, an address.",
+    ),
+    Verb(
+        "throttle",
+        "bartizan.cli.throttle:app",
+        "Have an identity publish more slowly for a while than its roles let it.",
+    ),
+    Verb("runbook", "bartizan.cli.runbook:app", "Run steps against one identity or address, one after the other."),
+    Verb("session", "bartizan.cli.session:app", "Discard Sessions, with their Subscriptions and queues."),
     Verb("operator", "bartizan.cli.operator:app", "The people who run the broker: roles, passwords, second factors."),
     policy.FAMILY,
     Verb(

@@ -55,6 +55,8 @@ _SHOW = {
     "state": "state",
     "quarantined_until": "until",
     "quarantine_reason": "because",
+    "quarantine_ticket": "ticket",
+    "quarantined_by": "by",
     "roles": "roles",
     "groups": "groups",
     "all_roles": "acts as",

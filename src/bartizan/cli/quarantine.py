@@ -10,6 +10,7 @@ from bartizan.cli.acted_there import act_there
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Config, Data, Flag, Json, Text
 from bartizan.cli.opening import DEFAULT_DATA
+from bartizan.cli.person import operator
 from bartizan.cli.remote import Server
 
 Named = Annotated[list[str] | None, Parameter(consume_multiple=True, negative=(), show_default=False)]
@@ -22,7 +23,8 @@ def quarantine(
     all_of_role: Text = None,
     matching: Text = None,
     for_: Annotated[str | None, Parameter(name="--for", show_default=False)] = None,
-    reason: Annotated[str, Parameter(show_default=False)] = "",
+    reason: Annotated[str, Parameter(show_default=False, help="Why.")] = "",
+    ticket: Annotated[str, Parameter(show_default=False)] = "",
     yes: Flag = False,
     data: Data = DEFAULT_DATA,
     config: Config = None,
@@ -36,7 +38,7 @@ def quarantine(
 
     For example:
 
-        bartizan quarantine press-01 --for 2d --reason "published what it never did, INC-4711"
+        bartizan quarantine press-01 --for 2d --reason "published what it never did" --ticket INC-4711
 
         bartizan quarantine --all-of-role press --yes
 
@@ -50,15 +52,15 @@ def quarantine(
         Everybody whose name fits this pattern, such as "press-*".
     for_
         How long, such as 2d. Default: until they are released.
-    reason
-        Why, and which ticket.
+    ticket
+        Where the matter is kept, such as INC-4711.
     yes
         Do it; without it, --all-of-role and --matching only say who is meant.
     """
     until = None if for_ is None else datetime.now(UTC) + parse_duration(for_)
     outcome = "in quarantine" if until is None else f"in quarantine until {until:%Y-%m-%d %H:%M}Z"
     whom = Whom(names or [], all_of_role, matching)
-    body = {"until": None if until is None else until.isoformat(), "reason": reason}
+    body = {"until": None if until is None else until.isoformat(), "reason": reason, "ticket": ticket}
     if server is not None:
         return act_there(server, "quarantine", whom, body, yes=yes, done=outcome, as_json=json_output)
     who = chosen(data, config, whom)
@@ -70,7 +72,7 @@ def quarantine(
         who,
         "quarantine",
         body,
-        lambda actions, name: actions.quarantine(name, until=until, reason=reason),
+        lambda actions, name: actions.quarantine(name, until=until, reason=reason, ticket=ticket, by=operator()),
     )
     return tell(done, outcome, as_json=json_output)
 

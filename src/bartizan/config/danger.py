@@ -61,7 +61,10 @@ def _dangers(settings: Settings) -> Iterator[Danger]:
         (path, next((url for key in ASKED_AT if (url := getattr(kind, key, None))), ""), kind)
         for path, kind in sections
     ]
-    told = [(f"alerts.{name}", alert.alert_url, alert) for name, alert in sorted(settings.alerts.items())]
+    told = [
+        (f"alerts.{name}", getattr(alert, "alert_url", getattr(alert, "address", "")), alert)
+        for name, alert in sorted(settings.alerts.items())
+    ]
     for path, bind, section in [*listeners, *asked, *told, ("http", settings.http.bind or "", settings.http)]:
         for key, effect in EFFECTS.items():
             reason = getattr(section, key, None)

@@ -11,13 +11,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bartizan.config.alerts import ALERT_KINDS
 from bartizan.config.audit_sinks import SINK_KINDS
 from bartizan.config.authenticators import KINDS
 from bartizan.config.explain import explain
 from bartizan.config.files import read_file
 from bartizan.config.locate import line_of
 from bartizan.config.metrics import OtlpMetrics, OtlpTraces
-from bartizan.config.respond import Alert
 from bartizan.config.schema import DEFAULT_LISTENERS, Settings
 from bartizan.errors import ConfigurationError
 
@@ -98,6 +98,8 @@ def _translate(error: ValidationError, file: Path | None, text: str, overrides: 
         del path[2]  # the kind stands in the place of no key
     if path[:2] == ["audit", "sinks"] and path[3:4] and path[3] in SINK_KINDS:
         del path[3]
+    if path[:1] == ["alerts"] and path[2:3] and path[2] in ALERT_KINDS:
+        del path[2]
     what, fix = explain(problem, path)
     more = len(problems) - 1
     if more:
@@ -132,7 +134,9 @@ def _resolve(raw: dict[str, Any], base: Path) -> None:
         kind = KINDS.get(str(table.get("kind"))) if isinstance(table, dict) else None
         tables.append((table, getattr(kind, "PATHS", ())))
     alerts = raw["alerts"] if isinstance(raw.get("alerts"), dict) else {}
-    tables += [(alert, Alert.PATHS) for alert in alerts.values()]
+    for table in alerts.values():
+        kind = ALERT_KINDS.get(str(table.get("kind"))) if isinstance(table, dict) else None
+        tables.append((table, getattr(kind, "PATHS", ())))
     audit = raw["audit"] if isinstance(raw.get("audit"), dict) else {}
     sinks = audit["sinks"] if isinstance(audit.get("sinks"), dict) else {}
     for table in sinks.values():

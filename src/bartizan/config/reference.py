@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from bartizan.config.alerts import EmailAlert, MqttAlert, SyslogAlert, WebAlert
 from bartizan.config.api import ApiSettings
 from bartizan.config.audit import AuditSettings
 from bartizan.config.audit_sinks import SINK_KINDS
@@ -18,7 +19,8 @@ from bartizan.config.dynsec import DynsecSettings
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Listener
 from bartizan.config.metrics import MetricsSettings, OtlpMetrics, OtlpTraces
-from bartizan.config.respond import Alert, Playbook
+from bartizan.config.respond import Playbook
+from bartizan.config.runbooks import Runbook, Step
 from bartizan.config.schema import BrokerSettings, HttpSettings, LogSettings, PolicySettings, StoreSettings
 
 HEAD = """# Settings
@@ -49,7 +51,12 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[store]", StoreSettings),
     ("[detect]", DetectSettings),
     ("[playbooks.NAME]", Playbook),
-    ("[alerts.NAME]", Alert),
+    ('[alerts.NAME] kind = "webhook" or "alertmanager"', WebAlert),
+    ('[alerts.NAME] kind = "email"', EmailAlert),
+    ('[alerts.NAME] kind = "syslog"', SyslogAlert),
+    ('[alerts.NAME] kind = "mqtt"', MqttAlert),
+    ("[runbooks.NAME]", Runbook),
+    ("[[runbooks.NAME.steps]]", Step),
     ("[api]", ApiSettings),
     ("[audit]", AuditSettings),
     *((f'[audit.sinks.NAME] kind = "{kind}"', model) for kind, model in SINK_KINDS.items()),

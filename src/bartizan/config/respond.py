@@ -1,13 +1,11 @@
-"""Settings of answers: which findings are told to whom, and what else is done about them."""
+"""Settings of answers: what is done about which findings."""
 
 import re
-from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from bartizan.config.outside import require_https
-from bartizan.config.words import Reason
+from bartizan.config.alerts import Alert
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}\Z")
 
@@ -19,37 +17,6 @@ def _parse_name(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_parse_name)]
-Url = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+([/?][^#\s]*)?$", max_length=2_048)]
-
-
-class Alert(BaseModel):
-    """`[alerts.NAME]`: somebody who is told of findings. What is sent is in [responses](responses.md)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    PATHS: ClassVar[tuple[str, ...]] = ("secret_file", "ca_file")
-
-    kind: Literal["webhook", "alertmanager"] = Field(
-        description="`webhook`: a POST of JSON, signed. `alertmanager`: Prometheus Alertmanager's `/api/v2/alerts`."
-    )
-    alert_url: Url = Field(description='Where it is sent, such as "https://alarm.example/bartizan".')
-    secret_file: Path | None = Field(
-        None,
-        description="File with the secret, 32 octets or more, by which a webhook's POST is signed; its owner's alone.",
-    )
-    ca_file: Path | None = Field(None, description="CA of its certificate. Default: the system's CAs.")
-    deadline_s: Annotated[float, Field(gt=0, le=60)] = Field(5.0, description="Time for one answer.")
-    danger_plaintext_alert: Reason | None = Field(
-        None, description="Allows `alert_url` without TLS; the value is the reason. Everyone on the way reads findings."
-    )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        require_https(self.alert_url, self.danger_plaintext_alert, "alert_url", "danger_plaintext_alert")
-        if self.kind == "webhook" and self.secret_file is None:
-            raise ValueError("a webhook needs secret_file: whoever is told must know who tells it")
-        if self.kind == "alertmanager" and self.secret_file is not None:
-            raise ValueError("Alertmanager reads no signature: remove secret_file")
-        return self
 
 
 class Playbook(BaseModel):
@@ -57,21 +24,32 @@ class Playbook(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    action: Literal["alert", "disconnect", "quarantine", "revoke"] = Field(
+    action: Literal["alert", "disconnect", "quarantine", "revoke", "ban", "throttle", "runbook"] = Field(
         description=(
             "`alert`: tells `to`. `disconnect`: ends all connections of the identity that a finding is about. `quarantine`, "
-            "`revoke`: what the verbs of these names do to it."
+            "`revoke`: what the verbs of these names do to it. `ban`: bans the address (of IPv6 its /64) that a finding "
+            "is about. `throttle`: the identity publishes more slowly. `runbook`: runs one."
         )
     )
     to: Name | None = Field(None, description="The `[alerts.NAME]` that is told.")
+    runbook: Name | None = Field(None, description="The `[runbooks.NAME]` that is run.")
     quarantine_h: Annotated[int, Field(strict=True, ge=1, le=8_760)] | None = Field(
         None, description="Hours of a quarantine. Default: until it is released."
+    )
+    ban_h: Annotated[int, Field(strict=True, ge=1, le=8_760)] | None = Field(
+        None, description="Hours of a ban. Default: 1. Others may come from the address by then."
+    )
+    throttle_per_s: Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)] | None = Field(
+        None, description="PUBLISH packets per second of each connection that is throttled. Default: 1."
+    )
+    throttle_h: Annotated[int, Field(strict=True, ge=1, le=8_760)] | None = Field(
+        None, description="Hours of a throttle. Default: 1."
     )
     mode: Literal["observe", "confirm", "auto"] | None = Field(
         None,
         description=(
             "`observe`: only notes what it would do. `confirm`: waits an hour for `bartizan response confirm`. `auto`: does "
-            "it. Default: `auto` for alerts, `observe` for all else."
+            "it. Default: `auto` for alerts and throttles, `observe` for all else."
         ),
     )
     detectors: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = Field(
@@ -86,13 +64,16 @@ class Playbook(BaseModel):
     never: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = Field(
         (),
         max_length=1_000,
-        description='Identities and addresses that nothing is done about, as patterns: "hmi-*", "10.20.0.*".',
+        description=(
+            'Identities and addresses that nothing is done about, as patterns or prefixes: "hmi-*", "10.20.0.*", '
+            '"10.20.0.0/16".'
+        ),
     )
 
     @property
     def does(self) -> Literal["observe", "confirm", "auto"]:
         """The mode in force."""
-        return self.mode or ("auto" if self.action == "alert" else "observe")
+        return self.mode or ("auto" if self.action in {"alert", "throttle"} else "observe")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -100,6 +81,12 @@ class Playbook(BaseModel):
             raise ValueError('action = "alert" needs to: the name of an [alerts.NAME]; no other action has it')
         if self.quarantine_h is not None and self.action != "quarantine":
             raise ValueError('quarantine_h is of action = "quarantine" alone: remove it')
+        if (self.action == "runbook") is (self.runbook is None):
+            raise ValueError('action = "runbook" needs runbook: the name of a [runbooks.NAME]; no other action has it')
+        if (self.throttle_per_s, self.throttle_h) != (None, None) and self.action != "throttle":
+            raise ValueError('throttle_per_s and throttle_h are of action = "throttle" alone: remove them')
+        if self.ban_h is not None and self.action != "ban":
+            raise ValueError('ban_h is of action = "ban" alone: remove it')
         return self
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from bartizan.config.alerts import Alert
 from bartizan.config.api import ApiSettings
 from bartizan.config.audit import AuditSettings
 from bartizan.config.authenticators import AuthenticatorName, AuthenticatorSettings, PasswordSettings
@@ -18,7 +19,8 @@ from bartizan.config.limits import Limits
 from bartizan.config.listener import Bind, Listener, is_local
 from bartizan.config.metrics import MetricsSettings, OtlpTraces
 from bartizan.config.proofs import check_proofs
-from bartizan.config.respond import Alert, Name, Playbook, check_playbooks
+from bartizan.config.respond import Name, Playbook, check_playbooks
+from bartizan.config.runbooks import Runbook, check_runbooks
 from bartizan.config.words import Reason
 
 _SECTION = ConfigDict(frozen=True, extra="forbid")
@@ -200,6 +202,9 @@ class Settings(BaseModel):
     playbooks: dict[Name, Playbook] = Field(
         default_factory=dict, max_length=64, description="What is done about findings."
     )
+    runbooks: dict[Name, Runbook] = Field(
+        default_factory=dict, max_length=64, description="What is done about one identity or address, step by step."
+    )
     api: ApiSettings = Field(default_factory=ApiSettings, description="The REST API for operators.")
     audit: AuditSettings = Field(default_factory=AuditSettings, description="The record of every change.")
     http: HttpSettings = Field(default_factory=HttpSettings, description="Metrics and health.")
@@ -243,6 +248,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _playbooks(self) -> Self:
         check_playbooks(self.playbooks, self.alerts)
+        check_runbooks(self.runbooks, self.playbooks)
         return self
 
     @model_validator(mode="after")

@@ -251,6 +251,8 @@ _PARSE: Mapping[str, Callable[[str], Any]] = {
     "created_at": parse_time,
     "quarantined_until": lambda text: parse_time(text) if text else None,
     "quarantine_reason": parse_remark,
+    "quarantine_ticket": parse_remark,
+    "quarantined_by": parse_remark,
 }
 _KEPT_IF_EMPTY = frozenset({"state", "created_at"})
 _TEXT = ("name", *_PARSE)

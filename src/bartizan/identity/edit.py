@@ -77,7 +77,7 @@ class Edit:
         if self.state is None:
             return changed
         return replace(
-            changed,
+            changed.out_of_quarantine(),
             state=self.state,
             quarantined_until=self.quarantined_until,
             quarantine_reason=parse_remark(self.quarantine_reason),

@@ -49,6 +49,8 @@ def identity_record(identity: Identity, *, at: datetime) -> dict[str, Any]:
         "created_at": time_text(identity.created_at),
         "quarantined_until": time_text(identity.quarantined_until),
         "quarantine_reason": identity.quarantine_reason,
+        "quarantine_ticket": identity.quarantine_ticket,
+        "quarantined_by": identity.quarantined_by,
     }
 
 

@@ -167,9 +167,7 @@ class Register:
 
     async def set_state(self, name: str, state: IdentityState) -> Identity:
         """Puts it into this state; a quarantine lasts until it is enabled."""
-        return await self.change(
-            name, lambda now: replace(now, state=state, quarantined_until=None, quarantine_reason="")
-        )
+        return await self.change(name, lambda now: replace(now.out_of_quarantine(), state=state))
 
     async def revoke_certificate(self, name: str, fingerprint_sha256: str, *, at: datetime) -> Identity:
         """Ends one certificate; `NotFound` if the identity has none of this fingerprint."""

@@ -40,12 +40,25 @@ class EndedSession:
 
 
 @dataclass(frozen=True, slots=True)
+class CutConnection:
+    """One connection that a ban has cut. Its Session stays."""
+
+    identity: str
+    client_id: str
+    tenant: str | None
+    address: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
-    """What ended with a change of identities."""
+    """What ended with a change of identities, or of bans."""
 
     sessions: tuple[EndedSession, ...] = ()
     retained: int = 0
     """Retained Messages that were removed."""
+    cut: tuple[CutConnection, ...] = ()
+    """Connections that met a ban."""
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Self:

@@ -4,7 +4,7 @@
 one connection: no credential in it, so it may be logged and handed to the engine.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -66,6 +66,13 @@ class Identity:
     """Whom to ask about it."""
     quarantined_until: datetime | None = None
     quarantine_reason: str = ""
+    quarantine_ticket: str = ""
+    """Where the matter is kept, such as INC-4711."""
+    quarantined_by: str = ""
+
+    def out_of_quarantine(self) -> "Identity":
+        """The same, without what is said of a quarantine."""
+        return replace(self, quarantined_until=None, quarantine_reason="", quarantine_ticket="", quarantined_by="")
 
     def state_at(self, at: datetime) -> IdentityState:
         """Its state; a quarantine that is over is none."""

@@ -4,6 +4,9 @@ arguments.
 playbooks  which playbook answers which finding, and whether it may
 alerts     a finding as those who are told read it
 actions    an identity is revoked, put into quarantine or released
+bans       who may not connect, whatever proves it
+runbooks   steps, one after the other
+live       a broker that runs, as those see it who act
 
 It exports no names.
 """

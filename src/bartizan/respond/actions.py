@@ -3,10 +3,10 @@
 Time comes in as an argument.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from bartizan.errors import Conflict
 from bartizan.identity.register import Register
@@ -15,14 +15,7 @@ from bartizan.model.credential import CertificateCredential
 from bartizan.model.ending import Ended
 from bartizan.model.ids import parse_remark
 from bartizan.model.principal import Identity, IdentityState
-
-
-class Live(Protocol):
-    """A broker that runs: what an action needs of it."""
-
-    async def change(self, write: Callable[[], Awaitable[object]], *, clears_retained: Collection[str] = ()) -> Ended:
-        """Has `write` done, and holds to what the identity store says then; returns when it does, with what ended."""
-        ...
+from bartizan.respond.live import Live
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +56,9 @@ class Actions:
 
         return await self._do(name, change, clears_retained=clears_retained)
 
-    async def quarantine(self, name: str, *, until: datetime | None, reason: str) -> Done:
+    async def quarantine(
+        self, name: str, *, until: datetime | None, reason: str, ticket: str = "", by: str = ""
+    ) -> Done:
         """Leaves it connected, in the role `quarantine` alone, until then or until it is released."""
 
         def change(now: Identity) -> Identity:
@@ -74,6 +69,8 @@ class Actions:
                 state=IdentityState.QUARANTINED,
                 quarantined_until=until,
                 quarantine_reason=parse_remark(reason),
+                quarantine_ticket=parse_remark(ticket),
+                quarantined_by=parse_remark(by),
             )
 
         return await self._do(name, change)
@@ -116,4 +113,4 @@ class Actions:
 
 
 def _in(identity: Identity, state: IdentityState) -> Identity:
-    return replace(identity, state=state, quarantined_until=None, quarantine_reason="")
+    return replace(identity.out_of_quarantine(), state=state)

@@ -1,9 +1,12 @@
-"""A finding as those who are told read it: JSON with a signature, or an alert of Prometheus Alertmanager."""
+"""A finding as those who are told read it: JSON with a signature, an alert of Prometheus Alertmanager, mail, syslog."""
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid
+from typing import Any
 
 from bartizan.model.finding import Kept, Severity
 
@@ -70,6 +73,39 @@ def alertmanager(kept: Kept, broker: str) -> bytes:
             }
         ]
     )
+
+
+def mail(kept: Kept, broker: str, sender: str, recipients: Sequence[str]) -> EmailMessage:
+    """A message to people. What a peer chose is in its text; the subject says which detector, and how bad it is."""
+    finding = kept.finding
+    message = EmailMessage()
+    message["From"], message["To"] = sender, ", ".join(recipients)
+    message["Subject"] = f"[{broker}] {finding.severity}: {finding.detector}, finding {kept.number}"
+    message["Date"] = format_datetime(kept.last_at)
+    message["Message-ID"] = make_msgid(f"finding-{kept.number}-{kept.count}", sender.partition("@")[2])
+    message["Auto-Submitted"] = "auto-generated"
+    told = [
+        (name, "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value)))
+        for name, value in (
+            ("finding", finding.text),
+            ("about", f"{finding.about} {finding.name}"),
+            ("severity", f"{finding.severity} (score {finding.score})"),
+            ("ATT&CK ICS", finding.technique),
+            ("times", f"{kept.count}, first {kept.first_at.isoformat()}, last {kept.last_at.isoformat()}"),
+            ("number", f"{kept.number}: bartizan findings show {kept.number}"),
+        )
+        if value
+    ]
+    message.set_content("".join(f"{name}: {value}\n" for name, value in told))
+    return message
+
+
+def record(kept: Kept, broker: str) -> dict[str, Any]:
+    """As sinks of the record take it."""
+    finding = kept.finding
+    bad = finding.severity in {Severity.HIGH, Severity.CRITICAL}
+    detail = {**json.loads(webhook(kept, broker)), "severity": "error" if bad else "warning"}
+    return {"at": kept.last_at.isoformat(), "kind": "event", "what": "finding", "detail": detail}
 
 
 def signed(body: bytes, secret: bytes, at: datetime) -> dict[str, str]:

@@ -1,15 +1,18 @@
 """Which playbook answers which finding, and whether it may: a table of settings and a budget for each.
 
-Whoever can forge what a playbook acts on commands it. So nothing but an alert is answered to a finding that is not
-about a proved identity: not to a Client Identifier, not to a name that somebody claims, not to an address.
+Whoever can forge what a playbook acts on commands it. So an identity is acted on only where it has proved itself: not
+because of a Client Identifier, nor of a name that somebody claims. An address is banned because of what came from it,
+for a time, and nobody else is acted on because of that.
 """
 
 from collections import deque
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from ipaddress import ip_network
 
 from bartizan.config.respond import Playbook
+from bartizan.config.runbooks import Runbook
 from bartizan.model.finding import About, Kept, Severity
 from bartizan.model.response import Outcome, Response
 
@@ -22,14 +25,15 @@ _OUTCOMES = {"observe": Outcome.OBSERVED, "confirm": Outcome.WAITING, "auto": Ou
 class Playbooks:
     """All playbooks of one broker, and what they did in the last hour."""
 
-    def __init__(self, playbooks: Mapping[str, Playbook]) -> None:
+    def __init__(self, playbooks: Mapping[str, Playbook], runbooks: Mapping[str, Runbook] | None = None) -> None:
         self._playbooks = dict(playbooks)
+        self._about = {name: _about(playbook, runbooks or {}) for name, playbook in playbooks.items()}
         self._acted: dict[str, deque[float]] = {name: deque() for name in playbooks}
 
     def answers(self, kept: Kept, at_s: float) -> Iterator[Response]:
         """What each playbook makes of a finding; `DONE` is what is to be done now."""
         for name, playbook in self._playbooks.items():
-            if _concerns(playbook, kept):
+            if _concerns(playbook, self._about[name], kept):
                 outcome, text = self._outcome(name, playbook, kept, at_s)
                 finding = kept.finding
                 at = datetime.fromtimestamp(at_s, UTC)
@@ -41,7 +45,7 @@ class Playbooks:
 
     def _outcome(self, name: str, playbook: Playbook, kept: Kept, at_s: float) -> tuple[Outcome, str]:
         finding = kept.finding
-        if allowed := next((one for one in playbook.never if fnmatchcase(finding.name, one)), None):
+        if allowed := next((one for one in playbook.never if _leaves_out(one, finding.name)), None):
             return Outcome.LEFT_OUT, f"never about {allowed}"
         acted = self._acted[name]
         while acted and acted[0] <= at_s - HOUR_S:
@@ -52,10 +56,30 @@ class Playbooks:
         return _OUTCOMES[playbook.does], ""
 
 
-def _concerns(playbook: Playbook, kept: Kept) -> bool:
+def _about(playbook: Playbook, runbooks: Mapping[str, Runbook]) -> About | None:
+    """What a finding has to be about; None: whatever it is."""
+    if playbook.action == "alert":
+        return None
+    runbook = runbooks.get(playbook.runbook or "")
+    of_address = playbook.action == "ban" or (runbook is not None and runbook.about == "address")
+    return About.NETWORK if of_address else About.IDENTITY
+
+
+def _concerns(playbook: Playbook, about: About | None, kept: Kept) -> bool:
     finding = kept.finding
     if playbook.detectors and finding.detector not in playbook.detectors:
         return False
     if _SEVERITIES.index(finding.severity) < _SEVERITIES.index(Severity(playbook.severity)):
         return False
-    return playbook.action == "alert" or finding.about is About.IDENTITY
+    return about is None or finding.about is about
+
+
+def _leaves_out(pattern: str, name: str) -> bool:
+    """Whether an entry of `never` stands for this identity or address."""
+    if fnmatchcase(name, pattern):
+        return True
+    try:
+        allowed, found = ip_network(pattern), ip_network(name)
+    except ValueError:
+        return False
+    return allowed.version == found.version and allowed.overlaps(found)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from secrets import token_bytes
 
 from bartizan.errors import AlreadyExists, Conflict, NotFound
+from bartizan.model.ban import BANS_MAX, Ban
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group
 from bartizan.model.principal import Identity
@@ -16,7 +17,9 @@ from bartizan.store.ports import (
     Create,
     CreateGroup,
     Delta,
+    PutBan,
     Remove,
+    RemoveBan,
     RemoveGroup,
     Replace,
     ReplaceGroup,
@@ -31,11 +34,19 @@ class _State:
     identities: dict[str, Identity] = field(default_factory=dict)
     removed: dict[str, int] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
+    bans: dict[str, Ban] = field(default_factory=dict)
     groups_revision: int = 0
+    bans_revision: int = 0
     revision: int = 0
 
     def copy(self) -> "_State":
-        return _State(dict(self.identities), dict(self.removed), dict(self.groups), self.groups_revision, self.revision)
+        return replace(
+            self,
+            identities=dict(self.identities),
+            removed=dict(self.removed),
+            groups=dict(self.groups),
+            bans=dict(self.bans),
+        )
 
     def apply(self, change: Change) -> None:
         match change:
@@ -49,6 +60,12 @@ class _State:
                 self._write_group(change)
             case RemoveGroup():
                 self._remove_group(change)
+            case PutBan():
+                self._put_ban(change.ban)
+            case RemoveBan():
+                if self.bans.pop(change.id, None) is None:
+                    raise NotFound(f"there is no ban {change.id!r}")
+                self.bans_revision = self.revision
 
     def _write(self, change: Create | Replace) -> None:
         identity = change.identity
@@ -78,6 +95,13 @@ class _State:
             raise Conflict(f"group {group.name!r} was changed in between")
         self.groups[group.name] = replace(group, revision=self.revision)
         self.groups_revision = self.revision
+
+    def _put_ban(self, ban: Ban) -> None:
+        self.bans = {id_: one for id_, one in self.bans.items() if one.holds(ban.created_at)}
+        if ban.id not in self.bans and len(self.bans) >= BANS_MAX:
+            raise Conflict(f"there are {BANS_MAX} bans already: remove some, or ban a prefix")
+        self.bans[ban.id] = ban
+        self.bans_revision = self.revision
 
     def _remove_group(self, change: RemoveGroup) -> None:
         if change.name not in self.groups:
@@ -128,6 +152,7 @@ class MemoryIdentityStore(MemoryOperators):
             written=frozenset(name for name, identity in state.identities.items() if identity.revision > revision),
             removed=frozenset(name for name, at in state.removed.items() if at > revision),
             groups_changed=state.groups_revision > revision,
+            bans_changed=state.bans_revision > revision,
         )
 
     async def decoy_key(self) -> bytes:
@@ -155,6 +180,10 @@ class MemoryIdentityStore(MemoryOperators):
     async def groups(self) -> Sequence[Group]:
         """Every group, in order of name."""
         return [self._state.groups[name] for name in sorted(self._state.groups)]
+
+    async def bans(self) -> Sequence[Ban]:
+        """Every ban, the oldest first."""
+        return sorted(self._state.bans.values(), key=lambda ban: (ban.created_at, ban.id))
 
     async def commit(self, changes: Sequence[Change], told: Told | None = None) -> int:
         """All changes or none."""

@@ -5,7 +5,7 @@ released is never changed. All steps run in one transaction, and the version is 
 store written by a newer Bartizan is refused, not guessed at.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from secrets import token_hex
 
 from sqlalchemy import (
@@ -115,9 +115,7 @@ _SECOND_COLUMNS = (
 
 def _second(connection: Connection) -> None:
     """Groups, owners, quarantine, credentials that end, SCRAM keys, and what was used when."""
-    big = "BIGINT" if connection.dialect.name == "postgresql" else "INTEGER"
-    for table, column, form in _SECOND_COLUMNS:
-        connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column} {form.format(big=big)}"))
+    _add(connection, _SECOND_COLUMNS)
     then = MetaData()
     Table("identity", then, Column("name", NAME, primary_key=True))
     Table(
@@ -237,7 +235,40 @@ def _sixth(connection: Connection) -> None:
     then.create_all(connection, tables=[token])
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third, _fourth, _fifth, _sixth)
+_SEVENTH_COLUMNS = (
+    ("revision", "bans_value", "{big} NOT NULL DEFAULT 0"),
+    ("identity", "quarantine_ticket", "TEXT NOT NULL DEFAULT ''"),
+    ("identity", "quarantined_by", "TEXT NOT NULL DEFAULT ''"),
+)
+
+
+def _seventh(connection: Connection) -> None:
+    """Bans; of a quarantine, its ticket and by whom."""
+    _add(connection, _SEVENTH_COLUMNS)
+    then = MetaData()
+    Table(
+        "ban",
+        then,
+        Column("id", NAME, primary_key=True),
+        Column("kind", Text, nullable=False),
+        Column("what", Text, nullable=False),
+        Column("issuer", Text, nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("banned_by", Text, nullable=False),
+        Column("created_at", Text, nullable=False),
+        Column("until", Text),
+        **STRICT,
+    )
+    then.create_all(connection)
+
+
+def _add(connection: Connection, columns: Sequence[tuple[str, str, str]]) -> None:
+    big = "BIGINT" if connection.dialect.name == "postgresql" else "INTEGER"
+    for table, column, form in columns:
+        connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column} {form.format(big=big)}"))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third, _fourth, _fifth, _sixth, _seventh)
 """Migration n brings version n-1 to n. Never change one that was released: add another."""
 
 

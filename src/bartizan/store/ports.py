@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from bartizan.model.ban import Ban
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group
 from bartizan.model.ids import GroupName, IdentityName
@@ -58,7 +59,21 @@ class RemoveGroup:
     name: GroupName
 
 
-Change = Create | Replace | Remove | CreateGroup | ReplaceGroup | RemoveGroup
+@dataclass(frozen=True, slots=True)
+class PutBan:
+    """Bans something; what was banned already is banned as this says. Bans that are over go."""
+
+    ban: Ban
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveBan:
+    """Ends a ban; `NotFound` if there is none of this id."""
+
+    id: str
+
+
+Change = Create | Replace | Remove | CreateGroup | ReplaceGroup | RemoveGroup | PutBan | RemoveBan
 
 DECOY_KEY_BYTES = 32
 
@@ -78,6 +93,8 @@ class Delta:
     removed: frozenset[str]
     groups_changed: bool = False
     """Whether any group was written or removed: read them all again."""
+    bans_changed: bool = False
+    """The same of bans."""
 
 
 class IdentityDirectory(Protocol):
@@ -181,6 +198,10 @@ class IdentityStore(IdentityDirectory, Protocol):
 
     async def groups(self) -> Sequence[Group]:
         """Every group, in order of name."""
+        ...
+
+    async def bans(self) -> Sequence[Ban]:
+        """Every ban, the oldest first; also those that are over and still there."""
         ...
 
     async def commit(self, changes: Sequence[Change], told: Told | None = None) -> int:

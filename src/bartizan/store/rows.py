@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bartizan.model.ban import Ban, BanOf
 from bartizan.model.credential import CertificateCredential, Credential, PasswordCredential, ScramCredential
 from bartizan.model.group import Group
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
@@ -53,6 +54,8 @@ def identity_row(identity: Identity, revision: int) -> Row:
         "owner": identity.owner,
         "quarantined_until": _text_or_none(identity.quarantined_until),
         "quarantine_reason": identity.quarantine_reason,
+        "quarantine_ticket": identity.quarantine_ticket,
+        "quarantined_by": identity.quarantined_by,
     }
 
 
@@ -157,6 +160,8 @@ def identity_of(
         owner=row["owner"],
         quarantined_until=_time_or_none(row["quarantined_until"]),
         quarantine_reason=row["quarantine_reason"],
+        quarantine_ticket=row["quarantine_ticket"],
+        quarantined_by=row["quarantined_by"],
     )
 
 
@@ -183,6 +188,33 @@ def group_of(row: Row, roles: Sequence[Row]) -> Group:
         roles=tuple(RoleName(role["role"]) for role in roles),
         note=row["note"],
         revision=row["revision"],
+    )
+
+
+def ban_row(ban: Ban) -> Row:
+    """The row of table `ban`."""
+    return {
+        "id": ban.id,
+        "kind": ban.of.value,
+        "what": ban.what,
+        "issuer": ban.issuer,
+        "reason": ban.reason,
+        "banned_by": ban.by,
+        "created_at": _text(ban.created_at),
+        "until": _text_or_none(ban.until),
+    }
+
+
+def ban_of(row: Row) -> Ban:
+    """The ban of one row."""
+    return Ban(
+        of=BanOf(row["kind"]),
+        what=row["what"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        until=_time_or_none(row["until"]),
+        issuer=row["issuer"],
+        reason=row["reason"],
+        by=row["banned_by"],
     )
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bartizan.errors import Conflict, StoreUnavailable
+from bartizan.model.ban import Ban
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group
 from bartizan.model.principal import Identity
@@ -16,7 +17,7 @@ from bartizan.model.usage import Usage
 from bartizan.store import queries, rows
 from bartizan.store.operators import SqlOperators
 from bartizan.store.ports import Change, Delta, Told
-from bartizan.store.tables import CREDENTIAL, IDENTITY, REMOVED, REVISION, USAGE
+from bartizan.store.tables import BAN, CREDENTIAL, IDENTITY, REMOVED, REVISION, USAGE
 from bartizan.store.writer import Writer
 
 # Core has no word for "insert or update" that both dialects share; this text is the same in both.
@@ -67,7 +68,8 @@ class SqlIdentityStore(SqlOperators):
     async def look_for_changes(self, revision: int) -> Delta:
         """What any process changed after `revision`, from the tables."""
         async with self.reading() as connection:
-            now, groups_at = (await connection.execute(select(REVISION.c.value, REVISION.c.groups_value))).one()
+            asked = select(REVISION.c.value, REVISION.c.groups_value, REVISION.c.bans_value)
+            now, groups_at, bans_at = (await connection.execute(asked)).one()
             if now <= revision:
                 return Delta(revision=now, written=frozenset(), removed=frozenset())
             written = await connection.execute(select(IDENTITY.c.name).where(IDENTITY.c.revision > revision))
@@ -77,6 +79,7 @@ class SqlIdentityStore(SqlOperators):
                 written=frozenset(written.scalars()),
                 removed=frozenset(removed.scalars()),
                 groups_changed=groups_at > revision,
+                bans_changed=bans_at > revision,
             )
 
     async def decoy_key(self) -> bytes:
@@ -105,6 +108,12 @@ class SqlIdentityStore(SqlOperators):
         """Every group, in order of name."""
         async with self.reading() as connection:
             return await queries.groups(connection)
+
+    async def bans(self) -> Sequence[Ban]:
+        """Every ban, the oldest first."""
+        async with self.reading() as connection:
+            found = (await connection.execute(select(BAN).order_by(BAN.c.created_at, BAN.c.id))).mappings()
+            return [rows.ban_of(row) for row in found]
 
     async def commit(self, changes: Sequence[Change], told: Told | None = None) -> int:
         """All changes or none, durable when this returns."""

@@ -19,11 +19,12 @@ REVISION = Table(
     Column("only", Integer, primary_key=True),
     Column("value", BIG, nullable=False),
     Column("groups_value", BIG, nullable=False),
+    Column("bans_value", BIG, nullable=False),
     Column("decoy_key", Text, nullable=False),
 )
 """One row, raised in every transaction: another process sees by it that something changed.
 
-`groups_value` is the revision at which any group was last written or removed; `decoy_key`, made once, is what is
+`groups_value` is the revision at which any group was last written or removed, `bans_value` that of bans; `decoy_key`, made once, is what is
 told about names that are not there derived from.
 """
 
@@ -38,6 +39,8 @@ IDENTITY = Table(
     Column("owner", Text, nullable=False),
     Column("quarantined_until", Text),
     Column("quarantine_reason", Text, nullable=False),
+    Column("quarantine_ticket", Text, nullable=False),
+    Column("quarantined_by", Text, nullable=False),
 )
 
 ROLE = Table(
@@ -120,6 +123,20 @@ USAGE = Table(
     Column("last_seen_ms", BIG, nullable=False),
     Column("address", Text, nullable=False),
 )
+
+BAN = Table(
+    "ban",
+    METADATA,
+    Column("id", NAME, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("banned_by", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("until", Text),
+)
+"""Who may not connect."""
 
 OPERATOR = Table(
     "operator",

@@ -3,25 +3,29 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
-from sqlalchemy import Table, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Table, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bartizan.errors import AlreadyExists, Conflict, NotFound
+from bartizan.model.ban import BANS_MAX, Ban
 from bartizan.model.principal import Identity
 from bartizan.store import rows
 from bartizan.store.ports import (
     Change,
     Create,
     CreateGroup,
+    PutBan,
     Remove,
+    RemoveBan,
     RemoveGroup,
     Replace,
     ReplaceGroup,
     Told,
 )
-from bartizan.store.queries import NAMES_PER_QUERY, names_in
+from bartizan.store.queries import NAMES_PER_QUERY, askable, names_in
 from bartizan.store.tables import (
     ATTRIBUTE,
+    BAN,
     CREDENTIAL,
     GROUP,
     GROUP_ROLE,
@@ -68,6 +72,10 @@ class Writer:
                     await self._write_group(first)
                 case RemoveGroup():
                     await self._remove_group(first)
+                case PutBan():
+                    await self._put_ban(first.ban)
+                case RemoveBan():
+                    await self._remove_ban(first)
                 case Create() | Replace():
                     await self._write([change for change in run if isinstance(change, Create | Replace)])
             done += len(run)
@@ -147,6 +155,24 @@ class Writer:
         await self._connection.execute(delete(GROUP).where(GROUP.c.name == name))
         self._groups.discard(name)
         await self._groups_changed()
+
+    async def _put_ban(self, ban: Ban) -> None:
+        row = rows.ban_row(ban)
+        over = BAN.c.until.is_not(None) & (BAN.c.until <= row["created_at"])
+        await self._connection.execute(delete(BAN).where(over | (BAN.c.id == ban.id)))
+        if (await self._connection.execute(select(func.count()).select_from(BAN))).scalar_one() >= BANS_MAX:
+            raise Conflict(f"there are {BANS_MAX} bans already: remove some, or ban a prefix")
+        await self._connection.execute(insert(BAN).values(**row))
+        await self._bans_changed()
+
+    async def _remove_ban(self, change: RemoveBan) -> None:
+        removed = await self._connection.execute(delete(BAN).where(BAN.c.id.in_(askable([change.id]))))
+        if removed.rowcount != 1:
+            raise NotFound(f"there is no ban {change.id!r}")
+        await self._bans_changed()
+
+    async def _bans_changed(self) -> None:
+        await self._connection.execute(update(REVISION).values(bans_value=self.revision))
 
     async def _groups_changed(self) -> None:
         await self._connection.execute(update(REVISION).values(groups_value=self.revision))

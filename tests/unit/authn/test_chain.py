@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bartizan.authn import Certificate, Chain, Challenge, ConnectRequest, Proof, Verdict, default_chain
+from bartizan.authn.verification import Verification
 from bartizan.config.load import load_settings
 from bartizan.errors import InvalidValue, StoreUnavailable
 from bartizan.identity.register import Register, certificate_credential, new_identity, password_credential
@@ -86,6 +87,21 @@ async def test_each_live_password_proves_the_identity(chain, password):
 )
 async def test_unknown_name_and_wrong_password_look_alike(chain, request_):
     assert refused(await chain.decide(request_), ReasonCode.BAD_USER_NAME_OR_PASSWORD)
+
+
+async def test_a_banned_name_is_refused_before_a_password_costs_a_hash(register, monkeypatch):
+    settings = load_settings(None, ["listeners.open.bind=127.0.0.1:1", "listeners.open.danger_anonymous='a test'"])
+    chain = default_chain(settings, register._store, is_banned=lambda name: name == "dash")
+    asked: list[object] = []
+
+    async def note(_self, hashes, _password):
+        asked.append(hashes)
+
+    monkeypatch.setattr(Verification, "matching", note)
+    assert refused(await chain.decide(by_password("dash")), ReasonCode.BANNED)
+    assert asked == []
+    assert refused(await chain.decide(by_password("press", b"pw")), ReasonCode.BAD_USER_NAME_OR_PASSWORD)
+    assert len(asked) > 0, "another one is judged"
 
 
 async def test_an_unknown_name_costs_a_verification_as_a_known_one_does(chain, monkeypatch):

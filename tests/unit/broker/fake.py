@@ -22,6 +22,9 @@ class FakeEngine(EnginePort):
         self.answers: list[Answer] = []
         self.applied: list[tuple[CompiledPolicy, bytes]] = []
         self.updated: list[dict[str, Any]] = []
+        self.banned: list[list[dict[str, Any]]] = []
+        self.throttled: list[dict[str, list[int]]] = []
+        self.cut: list[dict[str, Any]] = []
         self.tls: list[tuple[str, bytes]] = []
         self.status: dict[str, str] = {}
         self.counters: dict[str, int] = {"epoch": 1}
@@ -78,6 +81,16 @@ class FakeEngine(EnginePort):
             for name in self.updated[-1]["endings"]
         ]
         return {"epoch": len(self.applied) + len(self.updated), "ended": ended, "retained": 0}
+
+    def ban(self, bans: bytes) -> Sequence[Mapping[str, Any]]:
+        self.banned.append(json.loads(bans))
+        return self.cut
+
+    def throttle(self, throttles: bytes) -> None:
+        self.throttled.append(json.loads(throttles))
+
+    def discard(self, client_id: str, tenant: str | None = None) -> Mapping[str, Any] | None:
+        return None
 
     def set_tls(self, listener: str, material: bytes) -> None:
         self.tls.append((listener, material))

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from bartizan.broker.hashes import HashWriter
 from bartizan.broker.packed import pack
 from bartizan.errors import StoreUnavailable
 from bartizan.identity.register import Register, new_identity, password_credential
+from bartizan.model.ban import Ban, BanOf, new_ban
 from bartizan.model.credential import CertificateCredential, PasswordCredential
 from bartizan.model.group import Group
 from bartizan.model.ids import GroupName, RoleName
@@ -23,7 +24,7 @@ from bartizan.model.principal import Identity, IdentityState
 from bartizan.model.reason import ReasonCode
 from bartizan.policy import check
 from bartizan.store.memory import MemoryIdentityStore
-from bartizan.store.ports import FUTURE, Create, CreateGroup, ReplaceGroup
+from bartizan.store.ports import FUTURE, Create, CreateGroup, PutBan, RemoveBan, ReplaceGroup
 from tests.unit.broker.fake import FakeEngine
 
 NOW = datetime.now(UTC)
@@ -342,3 +343,77 @@ async def test_settled_waits_until_the_engine_knows_what_the_directory_knows():
     await asyncio.wait_for(waiting, 1)
     assert b"press-01" in engine.applied[-1][1]
     engine.close()
+
+
+def in_force_of(engine: FakeEngine, directory: LiveDirectory) -> InForce:
+    assert POLICY is not None
+    return InForce(engine, directory, POLICY)
+
+
+async def banned_in(store: MemoryIdentityStore, **other: Any) -> Ban:
+    ban = new_ban(BanOf.IDENTITY, "press-01", at=datetime.now(UTC), **other)
+    await store.commit([PutBan(ban)])
+    return ban
+
+
+async def test_bans_are_told_from_the_start_and_whenever_one_begins_or_ends():
+    store, engine = MemoryIdentityStore(), FakeEngine()
+    ban = await banned_in(store)
+    in_force = in_force_of(engine, await loaded(store))
+    await in_force.begin()
+    told = [{"of": "identity", "what": "press-01", "issuer": ""}]
+    assert engine.banned == [told]
+    await Register(store).add(PRESS)
+    await in_force._directory.refresh()
+    await in_force.follow()
+    assert engine.banned == [told], "nothing of them has changed"
+    engine.cut = [{"identity": "press-01", "client_id": "a", "tenant": None, "address": "192.0.2.7", "why": "banned"}]
+    ended = await in_force.change(lambda: store.commit([PutBan(replace(ban, of=BanOf.CLIENT_ID))]))
+    assert [(one.client_id, one.address) for one in ended.cut] == [("a", "192.0.2.7")]
+    engine.cut = []
+    await in_force.change(lambda: store.commit([RemoveBan(ban.id)]))
+    assert [[one["of"] for one in each] for each in engine.banned] == [
+        ["identity"],
+        ["identity", "client_id"],
+        ["client_id"],
+    ]
+
+
+async def test_a_ban_ends_by_itself_and_is_known_before_a_password_is_hashed():
+    store, engine = MemoryIdentityStore(), FakeEngine()
+    directory = await loaded(store)
+    in_force = in_force_of(engine, directory)
+    await in_force.begin()
+    await banned_in(store, until=datetime.now(UTC) + timedelta(seconds=0.2))
+    assert await directory.refresh()
+    assert (directory.is_banned("press-01"), directory.is_banned("press-02")) == (True, False)
+    await in_force.follow()
+    await asyncio.sleep(0.25)
+    assert await directory.refresh()
+    assert directory.changed.is_set()
+    assert not directory.is_banned("press-01")
+    await in_force.follow()
+    assert [len(each) for each in engine.banned] == [0, 1, 0]
+    assert not await directory.refresh(), "once"
+
+
+async def test_bans_that_did_not_reach_the_engine_are_told_again():
+    store, engine = MemoryIdentityStore(), Failing()
+    in_force = in_force_of(engine, await loaded(store))
+    await in_force.begin()
+    engine.fails = True
+    with pytest.raises(RuntimeError):
+        await in_force.change(lambda: banned_in(store))
+    engine.fails = False
+    await in_force.follow()
+    assert [len(each) for each in engine.banned] == [0, 1]
+
+
+class Failing(FakeEngine):
+    fails = False
+
+    # pyrefly: ignore[missing-override-decorator]  Python 3.11 has none
+    def ban(self, bans: bytes) -> Sequence[Mapping[str, Any]]:
+        if self.fails:
+            raise RuntimeError("a shard did not answer")
+        return super().ban(bans)

@@ -70,6 +70,8 @@ IDENTITIES = st.builds(
     owner=st.text(max_size=9),
     quarantined_until=st.none() | TIMES,
     quarantine_reason=st.text(max_size=9),
+    quarantine_ticket=st.text(max_size=9),
+    quarantined_by=st.text(max_size=9),
 )
 
 

@@ -244,6 +244,8 @@ def rich(name: str) -> Identity:
         owner="me@x",
         quarantined_until=later,
         quarantine_reason="odd",
+        quarantine_ticket="INC-1",
+        quarantined_by="anna",
     )
 
 

@@ -9,7 +9,8 @@ from bartizan.errors import Conflict, NotFound
 from bartizan.identity.register import Register, certificate_credential, new_identity, password_credential
 from bartizan.model.ending import Ended, EndedSession
 from bartizan.model.principal import IdentityState
-from bartizan.respond.actions import Actions, Live
+from bartizan.respond.actions import Actions
+from bartizan.respond.live import Live
 from bartizan.store.memory import MemoryIdentityStore
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)

@@ -38,6 +38,8 @@ def test_an_alert_is_done_and_all_else_only_observed_unless_it_is_said() -> None
     assert outcomes(Playbook(action="alert", to="soc"), kept()) == [Outcome.DONE]
     for action in ("disconnect", "quarantine", "revoke"):
         assert outcomes(Playbook.model_validate({"action": action}), kept()) == [Outcome.OBSERVED]
+    assert outcomes(Playbook(action="throttle"), kept()) == [Outcome.DONE]
+    assert outcomes(Playbook(action="ban"), kept(about=About.NETWORK, name="192.0.2.7")) == [Outcome.OBSERVED]
     assert outcomes(Playbook(action="disconnect", mode="confirm"), kept()) == [Outcome.WAITING]
     assert outcomes(Playbook(action="disconnect", mode="auto"), kept()) == [Outcome.DONE]
 
@@ -47,6 +49,33 @@ def test_nobody_is_disconnected_for_what_anyone_can_claim(about: About) -> None:
     for action in ("disconnect", "quarantine", "revoke"):
         assert outcomes(Playbook.model_validate({"action": action, "mode": "auto"}), kept(about=about)) == []
     assert outcomes(Playbook(action="alert", to="soc"), kept(about=about)) == [Outcome.DONE]
+
+
+@pytest.mark.parametrize("about", [About.IDENTITY, About.TARGET, About.BROKER])
+def test_an_address_is_banned_for_what_came_from_it_alone(about: About) -> None:
+    playbook = Playbook(action="ban", mode="auto")
+    assert outcomes(playbook, kept(about=about)) == []
+    assert outcomes(playbook, kept(about=About.NETWORK, name="192.0.2.7")) == [Outcome.DONE]
+
+
+@pytest.mark.parametrize(
+    ("never", "name", "outcome"),
+    [
+        ("10.20.0.0/16", "10.20.3.4", Outcome.LEFT_OUT),
+        ("10.20.0.0/16", "10.21.3.4", Outcome.DONE),
+        ("10.20.*", "10.20.3.4", Outcome.LEFT_OUT),
+        ("2001:db8::/32", "2001:db8:1:2::/64", Outcome.LEFT_OUT),
+        ("2001:db8:1:2::7", "2001:db8:1:2::/64", Outcome.LEFT_OUT),
+        ("2001:db8::/32", "2001:db9::/64", Outcome.DONE),
+        ("::/0", "10.20.3.4", Outcome.DONE),
+        ("hmi-*", "10.20.3.4", Outcome.DONE),
+    ],
+)
+def test_addresses_that_are_never_banned_are_named_by_pattern_or_prefix(
+    never: str, name: str, outcome: Outcome
+) -> None:
+    playbook = Playbook(action="ban", mode="auto", never=(never,))
+    assert outcomes(playbook, kept(about=About.NETWORK, name=name)) == [outcome]
 
 
 def test_a_playbook_answers_findings_of_its_detectors_and_severity() -> None:

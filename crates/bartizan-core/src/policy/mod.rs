@@ -28,7 +28,7 @@ mod decide;
 mod format;
 mod image;
 mod limits;
-mod network;
+pub(crate) mod network;
 mod pattern;
 mod schedule;
 pub mod scope;

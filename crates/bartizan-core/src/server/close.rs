@@ -226,6 +226,9 @@ impl Server {
     /// Publishes a Will, decided again under the policy of now.
     fn fire_will(&mut self, key: SessionKey, will: &Will, now: Time, fx: &mut Effects) {
         let Some(session) = self.sessions.get(key) else { return };
+        if self.is_banned_session(&session.principal.id, &session.client_id) {
+            return;
+        }
         let grants = Arc::clone(&session.grants);
         if self.observer.is_some() {
             self.observe_will_due(key, &will.message, &grants, now);

@@ -132,6 +132,9 @@ impl Server {
         if self.is_draining {
             return Err((R::ServerShuttingDown, "the server is shutting down"));
         }
+        if let Some(why) = self.banned_stranger(key, connect.client_id) {
+            return Err((R::Banned, why));
+        }
         if connect.client_id.is_empty() && !connect.clean_start && !connect.version.is_v5() {
             return Err((R::ClientIdentifierNotValid, "an empty Client Identifier needs Clean Session [MQTT-3.1.3-8]"));
         }

@@ -27,6 +27,8 @@
 //! | `timers`       | keep alive, expiry, delays, deadlines                                  |
 //! | `apply`        | a policy change swept over live Sessions                               |
 //! | `update`       | some identities changed; what a revoked one has ends                   |
+//! | `throttle`     | identities that publish more slowly for a while                        |
+//! | `bans`         | who may not connect, whatever proves it                                |
 //! | `roster`       | every identity that may connect                                        |
 //! | `restore`      | what the store gives back at start                                     |
 //! | `remote`       | what shards tell each other                                            |
@@ -51,6 +53,7 @@ pub mod activity;
 mod ahead;
 pub mod apply;
 pub mod aside;
+pub mod bans;
 pub mod close;
 pub mod command;
 pub mod common;
@@ -86,6 +89,7 @@ pub mod rules;
 mod shared;
 pub mod subscribe;
 mod tenants;
+pub mod throttle;
 pub mod timed;
 pub mod timers;
 pub mod update;
@@ -138,6 +142,8 @@ pub struct Server {
     pub(crate) windows: OpenWindows,
     pub(crate) epoch: u64,
     pub(crate) identities: Arc<Roster>,
+    pub(crate) bans: Arc<bans::Bans>,
+    pub(crate) throttles: Arc<throttle::Throttles>,
     pub(crate) publishers: HashMap<Arc<Publisher>, Arc<Grants>>,
     pub(crate) nobody: Arc<Publisher>,
     pub(crate) shared: shared::Shared,
@@ -180,6 +186,8 @@ impl Server {
             windows: OpenWindows::default(),
             epoch: 0,
             identities: Arc::default(),
+            bans: Arc::default(),
+            throttles: Arc::default(),
             publishers: HashMap::new(),
             nobody: Arc::new(Publisher { identity: Arc::from(""), client_id: Arc::from("") }),
             shared: shared::Shared::default(),
@@ -302,6 +310,11 @@ impl Server {
     /// Counts a limit that was met here, or by the engine before it handed anything over.
     pub fn count_limit(&self, limit: &str) {
         self.common.limits_met_of(self.shard).add(limit);
+    }
+
+    /// Counts a connection that the engine refused before it handed anything over.
+    pub fn count_refused(&self) {
+        self.counters().connects_refused.add(1);
     }
 
     pub(crate) fn limit_met(

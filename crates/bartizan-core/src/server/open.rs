@@ -35,16 +35,13 @@ impl Server {
         let Adoption { mut connect, assigned, principal, ends_at, auth_data, .. } = adoption;
         let before = fx.mutations.len();
         let version = connect.version;
-        let Some(principal) = self.as_known(principal) else {
-            self.refuse_as(key, version, ReasonCode::NotAuthorized, "the identity is not enabled", now, fx);
-            return;
+        let principal = match self.may_still(key, principal, &connect.client_id) {
+            Ok(principal) => principal,
+            Err((reason, why)) => {
+                self.refuse_as(key, version, reason, why, now, fx);
+                return;
+            }
         };
-        if !self.is_of_its_tenant(&principal, &connect.client_id) {
-            // Undeclared, or another one since it was authenticated.
-            let why = "the tenant of the identity is not declared";
-            self.refuse_as(key, version, ReasonCode::NotAuthorized, why, now, fx);
-            return;
-        }
         let who = self.who(key, &principal, &connect.client_id);
         let client_id = Arc::clone(&who.client_id);
         let grants = self.bind(&principal, &client_id, Some(key));
@@ -89,6 +86,26 @@ impl Server {
         let after_commit = fx.mutations.len() > before;
         let waits = u32::from(self.resumes_window(session, fx));
         self.welcome(key, connack, present, (waits, after_commit), now, fx);
+    }
+
+    /// The principal as it is known now, unless something came in between while it was authenticated, or while its
+    /// connection moved here.
+    fn may_still(
+        &self,
+        key: ConnectionKey,
+        principal: Arc<Principal>,
+        client_id: &str,
+    ) -> Result<Arc<Principal>, (ReasonCode, &'static str)> {
+        if let Some(why) = self.banned(key, &principal.id, client_id) {
+            return Err((ReasonCode::Banned, why));
+        }
+        let not_enabled = (ReasonCode::NotAuthorized, "the identity is not enabled");
+        let principal = self.as_known(principal).ok_or(not_enabled)?;
+        match self.is_of_its_tenant(&principal, client_id) {
+            true => Ok(principal),
+            // Undeclared, or another one since it was authenticated.
+            false => Err((ReasonCode::NotAuthorized, "the tenant of the identity is not declared")),
+        }
     }
 
     /// Identity and Client Identifier; the latter is kept once, from its CONNECT on.

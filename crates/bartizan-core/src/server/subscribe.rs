@@ -282,7 +282,8 @@ impl Server {
     pub(crate) fn limits_for(&self, key: ConnectionKey) -> Limits {
         let Some(connection) = self.connections.get(key) else { return Limits::default() };
         let limits = self.limits_of(connection.peer.listener);
-        connection.open().map_or_else(|| (*limits).clone(), |open| limits.for_roles(open.grants.limits()))
+        let Some(open) = connection.open() else { return (*limits).clone() };
+        self.throttled(limits.for_roles(open.grants.limits()), &open.principal.id)
     }
 }
 

@@ -84,6 +84,14 @@ impl Server {
         ended
     }
 
+    /// Ends the Session of a Client Identifier, with that of its tenant before it (`scope`), as one of a revoked
+    /// identity ends; `None` where there is none here. Whose it was may connect again, and begins anew.
+    pub fn discard(&mut self, client_id: &str, now: Time, fx: &mut Effects) -> Option<Ended> {
+        let key = self.by_client_id.get(client_id).copied()?;
+        let why = Arc::from("the Session was discarded by an administrator");
+        self.end_for_good(key, &Ending { reason: ReasonCode::AdministrativeAction, why }, now, fx)
+    }
+
     /// Ends a Session with all that is in it, and its connection with all that is still to be written to it.
     fn end_for_good(&mut self, key: SessionKey, ending: &Ending, now: Time, fx: &mut Effects) -> Option<Ended> {
         let session = self.sessions.get(key)?;

@@ -107,6 +107,11 @@ impl Client {
     /// Connects to a shard and sends CONNECT.
     pub fn connect(&mut self, world: &mut World, at: usize) {
         let socket = world.dial(at);
+        self.say_connect(world, socket);
+    }
+
+    /// Sends CONNECT over a connection.
+    pub fn say_connect(&mut self, world: &mut World, socket: usize) {
         self.socket = Some(socket);
         self.is_connected = false;
         self.open.clear();

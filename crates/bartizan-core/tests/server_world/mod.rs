@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says what failed by failing")]
 
+mod bans;
 pub mod client;
 mod command;
 pub mod disk;
@@ -237,7 +238,11 @@ impl World {
 
     /// A client connects to a shard.
     pub fn dial(&mut self, at: usize) -> usize {
-        let peer = Peer { listener: self.listener, address: Address::Local, port: 0, certificate: None };
+        self.dial_as(at, Peer { listener: self.listener, address: Address::Local, port: 0, certificate: None })
+    }
+
+    /// The same, from somewhere, with a certificate perhaps.
+    pub fn dial_as(&mut self, at: usize, peer: Peer) -> usize {
         let key = self.shards[at].server.accepted(peer, self.now);
         let socket = self.sockets.len();
         self.by_key.insert((at, key), socket);

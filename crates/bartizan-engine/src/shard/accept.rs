@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bartizan_core::event::{Event, Subject, What};
 use bartizan_core::message::Time;
+use bartizan_core::server::bans;
 use bartizan_core::session::Address;
+use bartizan_core::wire::ReasonCode;
 use mio::Interest;
 
 use super::Shard;
@@ -101,6 +103,15 @@ impl Shard {
         else {
             return false;
         };
+        if self.server.address_is_banned(peer.ip()) {
+            let address = Address::from(peer.ip()).text();
+            let subject =
+                Subject { address: Some(address), listener: Some(Arc::clone(&rules.name)), ..Subject::default() };
+            self.server.count_refused();
+            let what = What::Refused { reason: ReasonCode::Banned.name(), why: bans::ADDRESS.to_owned() };
+            self.fx.events.push(Event::new(now, subject, what));
+            return false;
+        }
         match admission.admit(peer.ip(), &rules.limits, now) {
             Ok(place) => {
                 driver.place = Some(place);
@@ -179,6 +190,17 @@ impl Shard {
         for key in strangers.map(|(key, _)| key).collect::<Vec<_>>() {
             self.drop_driver(key);
         }
+    }
+
+    /// Ends what core does not know yet of addresses that are banned from now on. What a proxy has not told the
+    /// address of is looked at when it does.
+    pub(super) fn drop_banned(&mut self) {
+        let is_met = |driver: &Driver| {
+            let is_known = matches!(driver.stage, Stage::Handshaking) && driver.place.is_some();
+            is_known && self.server.address_is_banned(driver.peer().address.ip())
+        };
+        let met: Vec<_> = self.drivers.iter().filter(|(_, driver)| is_met(driver)).map(|(key, _)| key).collect();
+        met.into_iter().for_each(|key| self.drop_driver(key));
     }
 
     /// Closes the socket.

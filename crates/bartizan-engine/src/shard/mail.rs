@@ -89,10 +89,8 @@ impl Shard {
                 self.server.end_revoked(listener, &revocations, now, &mut self.fx);
                 self.settle(now);
             }
-            Mail::Disconnect(client_id, reason, done) => {
-                let found = self.server.disconnect(&client_id, reason, now, &mut self.fx);
-                self.settle(now);
-                let _ = done.try_send(found);
+            order @ (Mail::Disconnect(..) | Mail::Ban(..) | Mail::Throttle(..) | Mail::Discard(..)) => {
+                self.carry_out(order, now);
             }
             Mail::List(after, limit, done) => {
                 let _ = done.try_send(self.server.list(&after, limit));
@@ -120,6 +118,33 @@ impl Shard {
                 self.drain = Some((now.plus_ms(grace_ms), done));
             }
             Mail::Stop => self.is_running = false,
+        }
+    }
+
+    /// What is ordered against clients.
+    fn carry_out(&mut self, order: Mail, now: Time) {
+        match order {
+            Mail::Disconnect(client_id, reason, done) => {
+                let found = self.server.disconnect(&client_id, reason, now, &mut self.fx);
+                self.settle(now);
+                let _ = done.try_send(found);
+            }
+            Mail::Ban(bans, done) => {
+                let cut = self.server.ban(bans, now, &mut self.fx);
+                self.drop_banned();
+                self.settle(now);
+                let _ = done.try_send(cut);
+            }
+            Mail::Throttle(throttles, done) => {
+                self.server.throttle(throttles);
+                let _ = done.try_send(());
+            }
+            Mail::Discard(client_id, done) => {
+                let ended = self.server.discard(&client_id, now, &mut self.fx);
+                self.settle(now);
+                let _ = done.try_send(ended);
+            }
+            _ => {}
         }
     }
 

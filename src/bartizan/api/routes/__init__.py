@@ -7,6 +7,10 @@ clients       who is connected
 identities    who exists, and what proves each; credentials, what proves all of them
 actions       revoke, quarantine, release: one, or everybody who is meant
 certificates  the broker's own, and those of identities
+bans          who may not connect, whatever proves it
+sessions      one is discarded
+throttles     identities that publish more slowly for a while
+runbooks      steps, one after the other, about one identity or address
 groups        groups; roles: who has which
 operators     the people who run the broker
 tokens        by which programs act for them

@@ -45,6 +45,7 @@ class Quarantine(BaseModel):
 
     until: AwareDatetime | None = Field(None, description="Default: until it is released.")
     reason: Text = ""
+    ticket: Text = Field("", description="Where the matter is kept, such as INC-4711.")
 
 
 class Meant(BaseModel):
@@ -138,7 +139,8 @@ def _revoking(house: House, how: Revocation) -> Do:
 
 def _quarantining(house: House, how: Quarantine) -> Do:
     actions = house.because(how.reason).hands.actions
-    return lambda name: actions.quarantine(name, until=how.until, reason=how.reason)
+    by = house.actor.name
+    return lambda name: actions.quarantine(name, until=how.until, reason=how.reason, ticket=how.ticket, by=by)
 
 
 async def _chosen(house: House, caller: Caller, action: Action, role: str | None, match: str | None) -> Sequence[str]:

@@ -127,7 +127,9 @@ async def list_responses(
 
 @ROUTES.on("POST", "/responses/{number}/confirmation", Permission.RESPOND, response_model=schemas.PlaybookResponse)
 async def confirm_response(house: Housed, caller: Calling, number: Number) -> dict[str, Any]:
-    """Have done what a playbook waits to do, within an hour of the finding. To revoke takes the permission `revoke` too.
+    """Have done what a playbook waits to do, within an hour of the finding.
+
+    To revoke takes the permission `revoke` too, to ban takes `ban`.
 
     Where a revocation takes two operators, it is asked for by `POST /identities/NAME/revocation` instead.
     """
@@ -136,6 +138,8 @@ async def confirm_response(house: Housed, caller: Calling, number: Number) -> di
         caller.require(Permission.REVOKE, house.settings, house.now())
         if house.approvals.holds(Act.REVOKE, caller):
             raise Conflict("to revoke takes two operators here: POST /identities/NAME/revocation, and dismiss this")
+    if waiting.action == "ban":
+        caller.require(Permission.BAN, house.settings, house.now())
     return await _settled(confirmed, house, number)
 
 
