@@ -213,6 +213,18 @@ class Engine:
     def clients(self, *, after: str, limit: int) -> bytes:
         """JSON list of connected clients whose Client Identifier comes after `after`, in order."""
 
+    def session(self, *, client_id: str, tenant: str | None = None) -> bytes | None:
+        """JSON of a Session, connected or away: Subscriptions, queue, window, Will; None where there is none."""
+
+    def retained(self, *, filter: str, after: str | None, limit: int, whole: bool) -> bytes:
+        """JSON of `messages`, whole or without payload and properties, and `next`; ValueError where no filter."""
+
+    def clear_retained(self, *, filter: str, after: str | None, limit: int) -> bytes:
+        """Removes so many; JSON of `count`, and of `next` where there are more. ValueError as above."""
+
+    def topics(self, *, prefix: str, depth: int) -> bytes:
+        """JSON of `topics` by name, with what is retained and subscribed to there and below, and of `left_out`."""
+
     def metrics(self) -> bytes:
         """JSON object: counters and gauges by name."""
 
@@ -227,6 +239,15 @@ class Engine:
 
     def take_activity(self) -> bytes:
         """JSON list: what identities did since the last time, by shard; counted from the first call on."""
+
+    def trace(self, *, client_id: str, for_s: float, payloads: bool, tenant: str | None = None) -> int:
+        """Takes down what a client sends and is sent, without secrets; its number. RuntimeError where too many are."""
+
+    def take_trace(self, *, trace: int, limit: int, octets: bool) -> bytes | None:
+        """JSON lines: packets, oldest first, with their octets (base64) or without; None where no such trace is."""
+
+    def end_trace(self, *, trace: int) -> bool:
+        """Ends a trace and forgets what waits; False where there is none."""
 
     def publish_status(self, *, topics: bytes) -> None:
         """JSON object of topic -> text, below `$SYS/`, retained; ValueError for any other topic."""

@@ -27,6 +27,7 @@ use crate::recovery::Recovery;
 use crate::shard::{Shard, Shared, Timed, WAKER};
 use crate::store::{self, Store, StoreError, Wake};
 use crate::tls::{TlsError, TlsSlot};
+use crate::trace::Traces;
 
 /// How long a shard may take to answer a question from outside.
 pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -156,6 +157,7 @@ impl Engine {
             tidy: self.tidy,
             admission: rules.iter().map(|_| Arc::new(Admission::default())).collect(),
             timed: (0..shards).map(|_| Timed::default()).collect(),
+            traces: Traces::default(),
         });
         let common = Arc::new(Common::new(shards));
         if self.config.control {

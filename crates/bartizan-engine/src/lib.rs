@@ -5,6 +5,7 @@
 //! | `engine`    | start, stop, apply: what the seam calls                                      |
 //! | `identities`| all of them with a policy, or those that changed                             |
 //! | `bans`      | who may not connect, who publishes more slowly; a Session that is discarded |
+//! | `inspecting`| Sessions, Retained Messages and topics, looked up                            |
 //! | `config`    | what Python hands over at start, as values                                   |
 //! | `shard`     | one reactor: a thread that owns its connections and Sessions                 |
 //! | `driver`    | one connection: bytes <-> core                                               |
@@ -19,6 +20,7 @@
 //! | `listener`  | TCP, TLS, WebSocket, PROXY, Unix as stacked byte streams                     |
 //! | `tls`       | certificates, keys, CRLs; swapped in place                                   |
 //! | `recovery`  | a start: what the store holds goes back to its shards                        |
+//! | `trace`     | packets of one client as they pass                                           |
 //! | `watching`  | decisions watched on every shard                                             |
 //! | `control`   | commands that clients publish for the broker, and their answers              |
 //! | `store`     | where Sessions outlive the process                                           |
@@ -33,6 +35,7 @@ pub mod driver;
 pub mod engine;
 pub mod events;
 pub mod identities;
+pub mod inspecting;
 pub mod latency;
 pub mod listener;
 pub mod mailbox;
@@ -43,4 +46,5 @@ pub mod shard;
 pub mod store;
 pub mod successes;
 pub mod tls;
+pub mod trace;
 pub mod watching;

@@ -23,7 +23,9 @@ use bartizan_core::wire::ReasonCode;
 use crossbeam_queue::SegQueue;
 
 use crate::admission::Place;
+use crate::inspecting::Look;
 use crate::listener::Transport;
+use crate::trace::Trace;
 
 /// One thing for a shard.
 pub enum Mail {
@@ -59,6 +61,12 @@ pub enum Mail {
     Active(SyncSender<Activity>),
     /// An answer to a command, for whoever of it is here.
     Reply(Arc<Reply>),
+    /// A client's packets are taken down from now on; tells when they are.
+    Trace(Arc<Trace>, SyncSender<()>),
+    /// They are no more.
+    EndTrace(u64),
+    /// Somebody looks at something that is here.
+    Look(Look),
     /// Messages of the server's own, retained: topic and text.
     Status(Vec<(String, String)>),
     /// Say goodbye to everyone; tells when all are gone or the deadline has passed.

@@ -9,6 +9,7 @@ use bartizan_core::policy::{OpenWindows, Schedule, scope};
 use bartizan_core::server::command;
 use bartizan_core::server::observe::{Staged, Watch};
 use bartizan_engine::engine;
+use bartizan_engine::inspecting::InspectError;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -119,6 +120,48 @@ impl Engine {
         json(py, &clients)
     }
 
+    #[pyo3(signature = (*, client_id, tenant=None))]
+    fn session<'py>(
+        &self,
+        py: Python<'py>,
+        client_id: &str,
+        tenant: Option<&str>,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let found = py.detach(|| self.inner.session(client_id, tenant)).map_err(raise)?;
+        found.map(|session| json(py, &session)).transpose()
+    }
+
+    #[pyo3(signature = (*, filter, after, limit, whole))]
+    fn retained<'py>(
+        &self,
+        py: Python<'py>,
+        filter: &str,
+        after: Option<&str>,
+        limit: usize,
+        whole: bool,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let page = py.detach(|| self.inner.retained(filter, after, limit, whole)).map_err(unanswered)?;
+        json(py, &page)
+    }
+
+    #[pyo3(signature = (*, filter, after, limit))]
+    fn clear_retained<'py>(
+        &self,
+        py: Python<'py>,
+        filter: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let cleared = py.detach(|| self.inner.clear_retained(filter, after, limit)).map_err(unanswered)?;
+        json(py, &cleared)
+    }
+
+    #[pyo3(signature = (*, prefix, depth))]
+    fn topics<'py>(&self, py: Python<'py>, prefix: &str, depth: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let tree = py.detach(|| self.inner.topics(prefix, depth)).map_err(unanswered)?;
+        json(py, &tree)
+    }
+
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         json(py, &self.inner.metrics())
     }
@@ -158,6 +201,30 @@ impl Engine {
     fn take_activity<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let activity = py.detach(|| self.inner.take_activity());
         json(py, &activity)
+    }
+
+    #[pyo3(signature = (*, client_id, for_s, payloads, tenant=None))]
+    fn trace(
+        &self,
+        py: Python<'_>,
+        client_id: &str,
+        for_s: f64,
+        payloads: bool,
+        tenant: Option<&str>,
+    ) -> PyResult<u64> {
+        let within = seconds(for_s)?;
+        py.detach(|| self.inner.trace(client_id, tenant, within, payloads)).map_err(raise)
+    }
+
+    #[pyo3(signature = (*, trace, limit, octets))]
+    fn take_trace<'py>(&self, py: Python<'py>, trace: u64, limit: usize, octets: bool) -> Option<Bound<'py, PyBytes>> {
+        let lines = py.detach(|| self.inner.take_trace(trace, limit, octets));
+        lines.map(|lines| PyBytes::new(py, &lines))
+    }
+
+    #[pyo3(signature = (*, trace))]
+    fn end_trace(&self, py: Python<'_>, trace: u64) -> bool {
+        py.detach(|| self.inner.end_trace(trace))
     }
 
     #[pyo3(signature = (*, topics))]
@@ -230,6 +297,13 @@ fn crossing<'py>(py: Python<'py>, command: &command::Command) -> Command<'py> {
         command.correlation.as_ref().map(|octets| PyBytes::new(py, octets.expose())),
         command.response_topic.as_deref().map(str::to_owned),
     )
+}
+
+fn unanswered(error: InspectError) -> PyErr {
+    match error {
+        InspectError::Filter(error) => PyValueError::new_err(error.to_string()),
+        InspectError::Engine(error) => raise(error),
+    }
 }
 
 /// When time windows are open; without it, never.

@@ -4,6 +4,7 @@ app          what the command line asks at the control socket, and monitoring
 acting       identities revoked, put into quarantine, released
 responding   what playbooks wait for
 watching     what is observed of decisions, staged and learned from
+tracing      packets of a client as they pass; inspecting, what clients have, what is retained, which topics there are
 asking       who asks at the control socket; bodies, what requests carry there
 metrics      counters, risks and expiries in Prometheus' form; engine_metrics, those that the engine counts
 metric_names what other brokers call them; metrics_sent, to an OpenTelemetry collector; otlp, in its form

@@ -12,6 +12,8 @@ packed        an identity as a few hundred bytes
 usage         when each identity was last seen, and by which credential
 ended         connections of a password that was revoked end
 watching      uses and denials, a staged policy, a lesson: told to the engine, written to the observations
+tracing       packets of a client as they pass, for whoever looks, on record
+inspecting    what clients have, what is retained, which topics there are
 reading       the files of a policy -> what they say
 apply         policy + identities -> the engine, whole or not at all
 change        new policy files: on record, written, in force, or all as before

@@ -29,6 +29,7 @@ from bartizan.broker.directory import LiveDirectory
 from bartizan.broker.ended import every_client
 from bartizan.broker.figures import Figures, TimedDesk
 from bartizan.broker.hashes import HashWriter
+from bartizan.broker.inspecting import Inspecting
 from bartizan.broker.lock import DirectoryLock
 from bartizan.broker.log import Journal
 from bartizan.broker.names import PolicyNames
@@ -42,6 +43,7 @@ from bartizan.broker.reload import BY_SIGNAL, RELOAD, ReloadReport, needs_restar
 from bartizan.broker.start import record_start, tell_start
 from bartizan.broker.terminal import Terminal
 from bartizan.broker.throttles import Throttles
+from bartizan.broker.tracing import Tracing
 from bartizan.broker.usage import UsageBook
 from bartizan.broker.watching import Watching
 from bartizan.config.engine import engine_config
@@ -81,6 +83,8 @@ class Broker:
     places: Places
     throttles: Throttles
     watching: Watching
+    tracing: Tracing
+    inspecting: Inspecting
     detection: Detection
     chores: Chores
     ages: AgeWatch
@@ -152,7 +156,7 @@ class Broker:
             self.usage, self.places = UsageBook(self.store), Places(self.journal)
             self.throttles = Throttles(self.engine)
             self.watching = Watching(self.engine, ObservationStore(self.data.observations), self.journal, self.trail)
-            await self.watching.begin()
+            await self._begin_looks(stack)
             self.detection = await begun_detection(self, self._detectors)
             stack.push_async_callback(self.detection.aclose)
             desk = Desk(
@@ -281,6 +285,12 @@ class Broker:
     def uptime_s(self) -> int:
         """Whole seconds since the start."""
         return int((datetime.now(UTC) - self.started_at).total_seconds())
+
+    async def _begin_looks(self, stack: AsyncExitStack) -> None:
+        await self.watching.begin()
+        self.inspecting = Inspecting(self.engine, self.data.observations, self.trail)
+        self.tracing = Tracing(self.engine, self.trail)
+        stack.push_async_callback(self.tracing.aclose)
 
     def _read_again(self) -> tuple[Settings, CompiledPolicy, dict[str, bytes]]:
         settings = self._reread()

@@ -2,14 +2,15 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from bartizan import _engine
 from bartizan.authn import Certificate, ConnectRequest
 from bartizan.broker.ports import Allow, Answer, Bound, ControlRequest, Deny, EnginePort, Proceed, Question
-from bartizan.errors import CertificateUnusable, EngineUnavailable, StartRefused
+from bartizan.errors import CertificateUnusable, ChangeRefused, EngineUnavailable, InvalidValue, StartRefused
 from bartizan.model.reason import ReasonCode
 from bartizan.policy import CompiledPolicy, schedule
 
@@ -109,6 +110,42 @@ class NativeEngine(EnginePort):
         """See `EnginePort`."""
         return json.loads(self._engine.take_activity())
 
+    def session(self, client_id: str, tenant: str | None = None) -> Mapping[str, Any] | None:
+        """See `InspectPort`."""
+        with _answered():
+            found = self._engine.session(client_id=client_id, tenant=tenant)
+        return None if found is None else json.loads(found)
+
+    def retained(self, filter_: str, after: str | None, limit: int, *, whole: bool) -> Mapping[str, Any]:
+        """See `InspectPort`."""
+        with _answered():
+            return json.loads(self._engine.retained(filter=filter_, after=after, limit=limit, whole=whole))
+
+    def clear_retained(self, filter_: str, after: str | None, limit: int) -> Mapping[str, Any]:
+        """See `InspectPort`."""
+        with _answered():
+            return json.loads(self._engine.clear_retained(filter=filter_, after=after, limit=limit))
+
+    def topics(self, prefix: str, depth: int) -> Mapping[str, Any]:
+        """See `InspectPort`."""
+        with _answered():
+            return json.loads(self._engine.topics(prefix=prefix, depth=depth))
+
+    def trace(self, client_id: str, *, for_s: float, payloads: bool, tenant: str | None = None) -> int:
+        """See `TracePort`."""
+        try:
+            return self._engine.trace(client_id=client_id, for_s=for_s, payloads=payloads, tenant=tenant)
+        except RuntimeError as error:
+            raise ChangeRefused(str(error)) from None
+
+    def take_trace(self, number: int, limit: int, *, octets: bool) -> bytes | None:
+        """See `TracePort`."""
+        return self._engine.take_trace(trace=number, limit=limit, octets=octets)
+
+    def end_trace(self, number: int) -> bool:
+        """See `TracePort`."""
+        return self._engine.end_trace(trace=number)
+
     def publish_status(self, topics: Mapping[str, str]) -> None:
         """See `EnginePort`."""
         self._engine.publish_status(topics=json.dumps(topics).encode())
@@ -133,6 +170,16 @@ class NativeEngine(EnginePort):
         """See `EnginePort`."""
         # One call for all lines: most of the cost is the call.
         return json.loads(b"[" + b",".join(self._engine.take_events(limit=limit).splitlines()) + b"]")
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise InvalidValue(str(error)) from None
+    except RuntimeError as error:
+        raise EngineUnavailable(str(error)) from None
 
 
 def _native(policy: CompiledPolicy) -> _engine.CompiledPolicy:

@@ -100,7 +100,46 @@ class ControlPort(Protocol):
         ...
 
 
-class EnginePort(ControlPort, Protocol):
+class TracePort(Protocol):
+    """The engine's traces of clients."""
+
+    def trace(self, client_id: str, *, for_s: float, payloads: bool, tenant: str | None = None) -> int:
+        """Takes down what a client sends and is sent, its secrets left out; the trace's number.
+
+        `ChangeRefused` where as many are under way as may be.
+        """
+        ...
+
+    def take_trace(self, number: int, limit: int, *, octets: bool) -> bytes | None:
+        """Packets as JSON lines, oldest first, with their octets or without; None where there is no such trace."""
+        ...
+
+    def end_trace(self, number: int) -> bool:
+        """Ends a trace; False where there is none."""
+        ...
+
+
+class InspectPort(Protocol):
+    """What the engine knows of Sessions, Retained Messages and topics. A call waits for shards: not in an event loop."""
+
+    def session(self, client_id: str, tenant: str | None = None) -> Mapping[str, Any] | None:
+        """A Session, connected or away, of a tenant's client if one is named; None where there is none."""
+        ...
+
+    def retained(self, filter_: str, after: str | None, limit: int, *, whole: bool) -> Mapping[str, Any]:
+        """`messages` that a Topic Filter matches behind a topic, and `next`; `InvalidValue` where it is none."""
+        ...
+
+    def clear_retained(self, filter_: str, after: str | None, limit: int) -> Mapping[str, Any]:
+        """Removes so many of them, or some more; `count`, and `next` where there are more."""
+        ...
+
+    def topics(self, prefix: str, depth: int) -> Mapping[str, Any]:
+        """`topics` below a prefix, so many levels deep, with what is retained and subscribed to; and `left_out`."""
+        ...
+
+
+class EnginePort(ControlPort, TracePort, InspectPort, Protocol):
     """The engine, from the broker's side. All calls are quick but `start`, `stop` and `apply`."""
 
     @property

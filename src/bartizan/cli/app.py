@@ -111,6 +111,14 @@ VERBS: tuple[Verb | Family, ...] = (
         "bartizan.cli.running:app",
         "What a running broker says of itself: status, listeners, settings, metrics.",
     ),
+    Verb("session", "bartizan.cli.session:app", "Show a Session: Subscriptions, queue, Will, denials of its client."),
+    Verb("retained", "bartizan.cli.retained:app", "List, show or remove Retained Messages by Topic Filter."),
+    Verb("topic", "bartizan.cli.topic:app", "Show which topics there are, and what is at each."),
+    Verb(
+        "trace",
+        "bartizan.cli.trace:trace",
+        "Show the packets of one client as they pass, also over its next connections. It is on record who looked.",
+    ),
     Verb(
         "doctor",
         "bartizan.cli.doctor:doctor",

@@ -1,5 +1,7 @@
-"""`bartizan session`: what a client left with the broker, or has there now."""
+"""`bartizan session`: all that the broker keeps for a client, connected or away."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -8,12 +10,71 @@ from cyclopts import App, Parameter
 
 from bartizan.broker.log import escaped
 from bartizan.cli.acted import session_words
-from bartizan.cli.listing import Data, Json, Text, print_json
+from bartizan.cli.inspected import asked_of
+from bartizan.cli.listing import Data, Json, Text, print_json, show_record, show_table
 from bartizan.cli.observed import told_to
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.remote import Server, remote
 
-app = App(name="session", help="Discard Sessions, with their Subscriptions and queues.")
+app = App(name="session", help="Show Sessions, and discard them: Subscriptions, queue, Will, denials of their client.")
+
+VERSIONS = {"V31": "3.1", "V311": "3.1.1", "V5": "5.0"}
+NEVER = 0xFFFFFFFF
+
+_FIELDS = {
+    "client_id": "client id",
+    "tenant": "tenant",
+    "identity": "identity",
+    "roles": "roles",
+    "state": "state",
+    "version": "MQTT",
+    "expiry": "session expiry",
+    "queue": "queue",
+    "inflight": "in flight",
+    "received": "QoS 2 open",
+    "will_text": "Will",
+}
+_SUBSCRIPTIONS = {
+    "filter": "subscription",
+    "qos": "QoS",
+    "no_local": "no local",
+    "retain_as_published": "retain as published",
+    "retain_handling": "retain handling",
+    "id": "id",
+    "per_delivery": "each delivery decided",
+}
+_DENIALS = {"number": "denial", "last": "last", "count": "times", "action": "action", "topic": "topic", "why": "why"}
+
+
+@app.command
+def show(client: str, /, *, tenant: Text = None, data: Data = DEFAULT_DATA, json_output: Json = False) -> int:
+    """Show a Session: whose it is, what it subscribes to, what waits for it, its Will, and what it was denied lately.
+
+    For example:
+
+        bartizan session show press-01
+
+        bartizan session show press-01 --json
+
+    Parameters
+    ----------
+    client
+        The Client Identifier. It may be away, as long as it has a Session.
+    tenant
+        The tenant whose client it is.
+    """
+    found = asked_of(data, f"/v1/clients/{quote(client, safe='')}/session", tenant=tenant)
+    if json_output:
+        print_json(found)
+        return 0
+    show_record({**found, **_words(found)}, _FIELDS)
+    more = found["subscription_count"] - len(found["subscriptions"])
+    left = f", {more} not shown" if more else ""
+    show_table(found["subscriptions"], _SUBSCRIPTIONS, f"{found['subscription_count']} Subscriptions{left}")
+    if found["denials"]:
+        rows = [{**one, "last": one["last_at"][:19].replace("T", " ")} for one in found["denials"]]
+        show_table(rows, _DENIALS, "denied lately: `bartizan denials` tells what to do about it")
+    return 0
 
 
 @app.command
@@ -52,3 +113,27 @@ def discard(
     else:
         print(f"session {escaped(ended['client_id'])} of {escaped(ended['identity'])}: {session_words(ended)}")
     return 0
+
+
+def _words(found: Mapping[str, Any]) -> dict[str, str]:
+    ends = "" if found["ends_at_ms"] is None else f", ends {_time(found['ends_at_ms'])}"
+    expiry = found["session_expiry_s"]
+    return {
+        "state": "connected" if found["is_connected"] else f"away{ends}",
+        "version": VERSIONS.get(found["version"], found["version"]),
+        "expiry": "never" if expiry == NEVER else f"{expiry} s",
+        "queue": f"{found['queued']} of {found['queued_messages_max']} messages, "
+        f"{found['queued_bytes']} of {found['queued_bytes_max']} octets",
+        "will_text": "" if found["will"] is None else _will(found["will"]),
+    }
+
+
+def _will(will: Mapping[str, Any]) -> str:
+    flags = [f"QoS {will['qos']}", *(["retained"] if will["retain"] else []), f"{will['payload_bytes']} octets"]
+    delay = [f"{will['delay_s']} s after the connection"] if will["delay_s"] else []
+    due = [] if will["due_ms"] is None else [f"due {_time(will['due_ms'])}"]
+    return f"{will['topic']} ({', '.join([*flags, *delay, *due])})"
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -119,6 +119,29 @@ class FakeEngine(EnginePort):
         activity, self.activity = self.activity, []
         return activity
 
+    # Nobody is connected here.
+
+    def trace(self, client_id: str, *, for_s: float, payloads: bool, tenant: str | None = None) -> int:
+        return 1
+
+    def take_trace(self, number: int, limit: int, *, octets: bool) -> bytes | None:
+        return None
+
+    def end_trace(self, number: int) -> bool:
+        return False
+
+    def session(self, client_id: str, tenant: str | None = None) -> Mapping[str, Any] | None:
+        return None
+
+    def retained(self, filter_: str, after: str | None, limit: int, *, whole: bool) -> Mapping[str, Any]:
+        return {"messages": [], "next": None}
+
+    def clear_retained(self, filter_: str, after: str | None, limit: int) -> Mapping[str, Any]:
+        return {"count": 0, "next": None}
+
+    def topics(self, prefix: str, depth: int) -> Mapping[str, Any]:
+        return {"topics": {}, "left_out": {"retained": 0, "retained_bytes": 0, "subscriptions": 0}}
+
     def publish_status(self, topics: Mapping[str, str]) -> None:
         self.status |= topics
 

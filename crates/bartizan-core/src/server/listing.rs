@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Server;
 use crate::policy::{Strength, scope};
+use crate::session::ConnectionKey;
 use crate::session::connection::Traffic;
 use crate::wire::Version;
 
@@ -90,6 +91,25 @@ impl Server {
             .collect();
         truncate(&mut clients, limit);
         clients
+    }
+
+    /// The client of an open connection, by the name under which its Session is kept.
+    #[must_use]
+    pub fn client_of(&self, key: ConnectionKey) -> Option<&str> {
+        Some(&self.connections.get(key)?.open()?.publisher.client_id)
+    }
+
+    /// The connection of the client whose Session is kept under this name, and what it speaks.
+    #[must_use]
+    pub fn connection_of(&self, client_id: &str) -> Option<(ConnectionKey, Version)> {
+        let key = self.sessions.get(*self.by_client_id.get(client_id)?)?.connection?;
+        Some((key, self.connections.get(key)?.open()?.version))
+    }
+
+    /// The octets that wait to be written to a connection.
+    #[must_use]
+    pub fn unwritten(&self, key: ConnectionKey) -> &[u8] {
+        self.connections.get(key).map_or(&[], |connection| &connection.out)
     }
 }
 

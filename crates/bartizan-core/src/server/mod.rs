@@ -37,6 +37,7 @@
 //! | `listing`      | who is connected                                                       |
 //! | `population`   | how many by each listener, and in each role                            |
 //! | `timed`        | what the engine needs in order to time a shard                         |
+//! | `inspect`      | what a Session holds, what is retained, what is subscribed to          |
 //! | `observe`      | decisions watched: uses, denials, a staged policy, what is learned     |
 //! | `observations` | what was observed, in bounded tables                                   |
 //! | `activity`     | what identities do: how much they send, counted by connection          |
@@ -66,6 +67,7 @@ pub mod forwards;
 pub mod fresh;
 pub mod group;
 pub mod input;
+pub mod inspect;
 pub mod listing;
 pub mod met;
 pub mod observations;

@@ -211,6 +211,9 @@ impl Shard {
         {
             self.by_connection.remove(connection);
             self.server.forget(connection);
+            if self.taps.are_set() {
+                self.tap_closed(connection);
+            }
         }
     }
 }

@@ -109,6 +109,9 @@ impl Shard {
             if let Some(rest) = fresh.get(done..).filter(|rest| !rest.is_empty()) {
                 driver.pending.extend_from_slice(rest);
             }
+            if self.taps.are_set() {
+                self.tap_in(key, connection, true, done, now);
+            }
         } else {
             driver.pending.extend_from_slice(fresh);
             self.handle_pending(key, connection, now);
@@ -119,6 +122,10 @@ impl Shard {
     fn handle_pending(&mut self, key: DriverKey, connection: ConnectionKey, now: Time) {
         let Some(driver) = self.drivers.get_mut(key) else { return };
         let done = self.server.input(connection, &driver.pending, now, &mut self.fx);
+        if self.taps.are_set() {
+            self.tap_in(key, connection, false, done, now);
+        }
+        let Some(driver) = self.drivers.get_mut(key) else { return };
         if done >= driver.pending.len() {
             driver.pending = Vec::new();
         } else {
@@ -146,6 +153,9 @@ impl Shard {
 
     /// Writes what waits for a connection.
     pub(super) fn write(&mut self, key: DriverKey, connection: ConnectionKey, now: Time) {
+        if self.taps.are_set() {
+            self.tap_out(connection, now);
+        }
         let Some(driver) = self.drivers.get_mut(key) else { return };
         if driver.is_blocked {
             // Nothing is lost: `is_dirty` is cleared so that the next octets name it again, and
@@ -158,7 +168,12 @@ impl Shard {
             return;
         }
         match driver.write(out) {
-            Ok(written) => self.server.written(connection, written, now, &mut self.fx),
+            Ok(written) => {
+                if self.taps.are_set() {
+                    self.tap_written(connection, written);
+                }
+                self.server.written(connection, written, now, &mut self.fx);
+            }
             Err(error) => self.broken(key, connection, &error.to_string(), now),
         }
     }
@@ -170,6 +185,10 @@ impl Shard {
             self.server.forget(connection);
             return;
         };
+        if self.taps.are_set() {
+            self.tap_out(connection, now);
+            self.tap_closed(connection);
+        }
         let last_words = self.server.out(connection).map(std::mem::take).unwrap_or_default();
         self.server.forget(connection);
         let Some(driver) = self.drivers.get_mut(key) else { return };

@@ -1,11 +1,13 @@
 //! What comes from outside the thread.
 
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
 use bartizan_core::message::Time;
 use bartizan_core::server::Forward;
 
 use super::Shard;
+use crate::inspecting::Look;
 use crate::mailbox::{Mail, Mailbox};
 
 /// Mail, and messages in it, handled per round.
@@ -71,19 +73,15 @@ impl Shard {
             Mail::Verdict(connection, verdict) => self.server.verdict(connection, verdict, now, &mut self.fx),
             Mail::Apply(change, done) => {
                 self.server.apply(change, now, &mut self.fx);
-                self.settle(now);
-                // Whoever waits may have given up.
-                let _ = done.try_send(());
+                self.answer(&done, (), now);
             }
             Mail::Update(update, done) => {
                 let ended = self.server.update(&update, now, &mut self.fx);
-                self.settle(now);
-                let _ = done.try_send(ended);
+                self.answer(&done, ended, now);
             }
             Mail::ClearRetained(of, done) => {
                 let removed = self.server.clear_retained_of(&of, &mut self.fx);
-                self.settle(now);
-                let _ = done.try_send(removed);
+                self.answer(&done, removed, now);
             }
             Mail::Revoked(listener, revocations) => {
                 self.server.end_revoked(listener, &revocations, now, &mut self.fx);
@@ -97,8 +95,7 @@ impl Shard {
             }
             Mail::Watch(watch, done) => {
                 self.server.watch(watch, now, &mut self.fx);
-                self.settle(now);
-                let _ = done.try_send(());
+                self.answer(&done, (), now);
             }
             Mail::Observed(with_uses, done) => {
                 let _ = done.try_send(self.server.take_observations(with_uses, now));
@@ -107,6 +104,9 @@ impl Shard {
                 let _ = done.try_send(self.server.take_activity(now));
             }
             Mail::Reply(reply) => self.server.reply(&reply, now, &mut self.fx),
+            Mail::Look(look) => self.look_into(look, now),
+            Mail::Trace(trace, done) => self.begin_trace(trace, &done),
+            Mail::EndTrace(number) => self.end_trace(number),
             Mail::Status(topics) => {
                 for (topic, text) in topics {
                     self.server.publish_own(&topic, text.as_bytes(), true, now, &mut self.fx);
@@ -126,14 +126,12 @@ impl Shard {
         match order {
             Mail::Disconnect(client_id, reason, done) => {
                 let found = self.server.disconnect(&client_id, reason, now, &mut self.fx);
-                self.settle(now);
-                let _ = done.try_send(found);
+                self.answer(&done, found, now);
             }
             Mail::Ban(bans, done) => {
                 let cut = self.server.ban(bans, now, &mut self.fx);
                 self.drop_banned();
-                self.settle(now);
-                let _ = done.try_send(cut);
+                self.answer(&done, cut, now);
             }
             Mail::Throttle(throttles, done) => {
                 self.server.throttle(throttles);
@@ -141,11 +139,23 @@ impl Shard {
             }
             Mail::Discard(client_id, done) => {
                 let ended = self.server.discard(&client_id, now, &mut self.fx);
-                self.settle(now);
-                let _ = done.try_send(ended);
+                self.answer(&done, ended, now);
             }
             _ => {}
         }
+    }
+
+    /// Tells whoever waits for what was done, once what follows from it is on its way.
+    fn answer<T>(&mut self, done: &SyncSender<T>, answer: T, now: Time) {
+        self.settle(now);
+        // Whoever waits may have given up.
+        let _ = done.try_send(answer);
+    }
+
+    fn look_into(&mut self, look: Look, now: Time) {
+        let tell = look(&self.server, now, &mut self.fx);
+        self.settle(now);
+        tell();
     }
 
     /// Tells whoever drains that all are gone, or that time is up.

@@ -8,6 +8,7 @@
 //! | `perform` | what core wants done                                                   |
 //! | `mail`    | what comes from outside the thread                                     |
 //! | `timing`  | how long a PUBLISH takes, and a decision                               |
+//! | `tap`     | packets of traced clients, taken down as they pass                     |
 //!
 //! Edge-triggered and registered once: a connection that has more to read than its share of a
 //! round stays in `ready` and is looked at in the next one without asking the kernel.
@@ -16,6 +17,7 @@ mod accept;
 mod bytes;
 mod mail;
 mod perform;
+mod tap;
 mod timing;
 
 use std::cmp::Reverse;
@@ -38,6 +40,7 @@ use crate::events::{Bell, Events, Floods};
 use crate::listener::BoundListener;
 use crate::mailbox::Mailbox;
 use crate::store::{Space, Store, Ticket};
+use crate::trace::Traces;
 pub use timing::Timed;
 use timing::Timing;
 
@@ -74,6 +77,8 @@ pub struct Shared {
     pub admission: Vec<Arc<Admission>>,
     /// What each shard has timed.
     pub timed: Vec<Timed>,
+    /// Clients whose packets somebody looks at.
+    pub traces: Traces,
 }
 
 /// One reactor.
@@ -101,6 +106,7 @@ pub struct Shard {
     drain: Option<(Time, SyncSender<()>)>,
     /// Connections whose handshake waits for its turn.
     shaking: VecDeque<DriverKey>,
+    taps: tap::Taps,
     store_failed: bool,
     is_running: bool,
     timing: Timing,
@@ -146,6 +152,7 @@ impl Shard {
             buffer: vec![0; READ_BYTES],
             drain: None,
             shaking: VecDeque::new(),
+            taps: tap::Taps::default(),
             store_failed: false,
             is_running: true,
             timing: Timing::new(),

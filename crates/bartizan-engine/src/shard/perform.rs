@@ -133,6 +133,9 @@ impl Shard {
     fn move_away(&mut self, connection: ConnectionKey, home: usize, adoption: Box<Adoption>) {
         let key = self.by_connection.remove(connection);
         self.server.forget(connection);
+        if self.taps.are_set() {
+            self.tap_moved(connection, &adoption.connect.client_id);
+        }
         let Some(mut driver) = key.and_then(|key| self.drivers.remove(key)) else { return };
         let _ = self.poll.registry().deregister(&mut driver.transport);
         let Some(mailbox) = self.shared.mailboxes.get(home) else { return };
@@ -150,7 +153,11 @@ impl Shard {
         now: Time,
     ) {
         let listener = adoption.peer.listener;
+        let traced = self.taps.are_set().then(|| (adoption.connect.client_id.clone(), adoption.connect.version));
         let connection = self.server.adopt(adoption, now, &mut self.fx);
+        if let Some((client_id, version)) = traced {
+            self.tap_adopted(connection, &client_id, version, transport.peer_addr());
+        }
         let mut driver = crate::driver::Driver::new(transport, Stage::Open(connection), listener, None);
         driver.place = place;
         driver.pending = pending;
