@@ -22,6 +22,7 @@ sys.exit(code)
 SERVERS = {"bartizan.broker.app", "bartizan.api.app", "uvicorn", "starlette", "prometheus_client"}
 ASKING = {"httpx2", "asyncpg"}
 TABLES = {"sqlalchemy"}
+TERMINAL = {"textual"}
 SETTINGS = {"pydantic", "bartizan.config.schema"}
 CRYPTOGRAPHY = {"cryptography", "joserfc", "argon2"}
 EVERYTHING = SERVERS | ASKING | TABLES | SETTINGS | CRYPTOGRAPHY
@@ -61,8 +62,9 @@ def test_a_verb_that_opens_no_database_loads_none(words: list[str]) -> None:
     assert not loaded(*words) & (SERVERS | ASKING | TABLES)
 
 
-def test_a_verb_that_asks_the_broker_loads_no_server() -> None:
-    assert not loaded("clients", "--help") & (SERVERS | TABLES)
+@pytest.mark.parametrize("verb", ["clients", "watch"])
+def test_a_verb_that_asks_the_broker_loads_no_server(verb: str) -> None:
+    assert not loaded(verb, "--help") & (SERVERS | TABLES | TERMINAL)
 
 
 def test_identities_are_listed_without_a_broker_or_a_server(tmp_path: Path) -> None:

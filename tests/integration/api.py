@@ -59,10 +59,10 @@ class Api:
         made = new_operator(name, at=datetime.now(UTC), roles=roles, tenant=tenant)
         return self.run(self.house.operators.add_operator(replace(made, password_hash=HASHED, **more)))
 
-    def with_codes(self, *roles: str) -> tuple[Operator, pyotp.TOTP]:
+    def with_codes(self, *roles: str, tenant: str = "") -> tuple[Operator, pyotp.TOTP]:
         """A new operator with one-time codes, and what makes them."""
         early = datetime(2020, 1, 1, tzinfo=UTC)
-        pending = with_new_totp(self.operator(*roles), at=early)
+        pending = with_new_totp(self.operator(*roles, tenant=tenant), at=early)
         assert pending.totp is not None
         maker = pyotp.TOTP(pending.totp.secret)
         confirmed = with_confirmed_totp(pending, maker.at(early), at=early)

@@ -232,3 +232,19 @@ def test_identities_groups_and_roles_there_are_changed_as_here(api, desk):
     desk.there("identity", "remove", "far-1", "far-2")
     assert "there is no identity" in desk.fails("identity", "show", "far-1", "--server", desk.server)
     assert json.loads(desk.there("identity", "list", "far-*", "--json")) == []
+
+
+def test_a_broker_there_is_watched(api, desk):
+    desk.login(*api.with_codes("viewer"))
+    told = json.loads(desk.there("watch", "--once", "--json"))
+    assert (told["broker"]["state"], told["not_told"]) == ("ready", {})
+    assert 1 <= told["over_s"] < 60
+    assert "Waiting (0)" in desk.there("watch", "--once")
+
+
+def test_who_sees_one_tenant_watches_its_clients_and_is_told_what_is_left_out(api, desk):
+    desk.login(*api.with_codes("viewer", tenant="north"))
+    told = json.loads(desk.there("watch", "--once", "--json"))
+    assert told["not_told"].keys() == {"status", "metrics", "denials", "findings", "responses"}
+    assert told["clients"] == []
+    assert "denials: your roles do not permit this" in desk.there("watch", "--once")

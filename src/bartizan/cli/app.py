@@ -120,6 +120,11 @@ VERBS: tuple[Verb | Family, ...] = (
         "Show the packets of one client as they pass, also over its next connections. It is on record who looked.",
     ),
     Verb(
+        "watch",
+        "bartizan.cli.watch:watch",
+        "Watch a broker live: rates, clients, denials, findings, responses that wait; and act on what is seen.",
+    ),
+    Verb(
         "doctor",
         "bartizan.cli.doctor:doctor",
         "Show what is exposed, every danger_* with its reason, and what needs care. Changes nothing.",

@@ -41,7 +41,8 @@ def asking(root: Path) -> Iterator[httpx2.Client]:
             ) from None
 
 
-def _listens(root: Path) -> bool:
+def listens(root: Path) -> bool:
+    """Whether a broker answers at the control socket of this data directory."""
     with reachable(root) as path, socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(path)
@@ -59,7 +60,7 @@ class RunningBroker(Running):
     @classmethod
     def on(cls, root: Path) -> Self | None:
         """The broker of this data directory; None if none runs; `EngineUnavailable` if one does not answer."""
-        if _listens(root):
+        if listens(root):
             return cls(root)
         with suppress(ConfigurationError), DirectoryLock(root):
             return None

@@ -153,14 +153,14 @@ def address_of(text: str) -> str:
 
 
 @contextmanager
-def remote(server: str) -> Iterator[Remote]:
-    """The API of a server at which somebody has logged in."""
+def remote(server: str, *, asks: bool = True) -> Iterator[Remote]:
+    """The API of a server at which somebody has logged in. `asks`: at the terminal for a proof, where it wants one."""
     address = address_of(server)
     login = logins().get(address)
     if login is None:
         raise ConfigurationError("nobody has logged in there", address, f"bartizan login {address} --operator NAME")
     with client_of(login) as client:
-        yield Remote(login, client, proof_at_terminal if sys.stdin.isatty() else None)
+        yield Remote(login, client, proof_at_terminal if asks and sys.stdin.isatty() else None)
 
 
 @contextmanager

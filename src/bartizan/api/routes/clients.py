@@ -18,6 +18,7 @@ from bartizan.api.routing import Routes
 from bartizan.broker.ended import every_client
 from bartizan.broker.ports import ADMINISTRATIVE_ACTION, ORDERED_REASONS
 from bartizan.errors import InvalidValue, NotFound
+from bartizan.model.actor import WHY_CHARS_MAX
 
 ROUTES = Routes("clients")
 
@@ -74,13 +75,14 @@ async def disconnect_client(
     reason: Annotated[
         int, Query(ge=0x80, le=0xFF, description="Reason Code of the DISCONNECT.")
     ] = ADMINISTRATIVE_ACTION,
+    why: Annotated[str, Query(max_length=WHY_CHARS_MAX, description="For the record.")] = "",
 ) -> None:
     """Disconnect a client. Its Session stays, and it may come again."""
     if reason not in ORDERED_REASONS:
         known = ", ".join(f"{code} ({code:#04x})" for code in sorted(ORDERED_REASONS))
         raise InvalidValue(f"a server sends no {reason} by order: {known}")
     client = await _found(house, caller, client_id, tenant)
-    found = await house.hands.disconnect(client_id, reason, client.get("tenant"))
+    found = await house.because(why).hands.disconnect(client_id, reason, client.get("tenant"))
     if not found:
         raise NotFound(f"no client {client_id!r} is connected")
 
