@@ -13,6 +13,9 @@ from bartizan.broker.ports import Answer, EnginePort, Question
 QUESTIONS_MAX = 1_024
 """CONNECTs in work at once."""
 
+QUESTIONS_PER_TURN = 64
+"""CONNECTs taken before other work gets its turn: under a flood of them, what operators ask is answered in between."""
+
 EVENTS_PER_TURN = 512
 """Events taken before other work gets its turn."""
 
@@ -75,7 +78,7 @@ class Pump:
         if not self._running:
             return
         # Questions first: taking them silences the descriptor, so what comes in between makes it readable again.
-        room = QUESTIONS_MAX - len(self._in_work)
+        room = min(QUESTIONS_PER_TURN, QUESTIONS_MAX - len(self._in_work))
         questions = self._engine.take_questions(room) if room else ()
         more = self._take_events()
         if self._commands is not None:
