@@ -53,36 +53,28 @@ authentication = ["password"]
 EVERY_S = 0.02
 """Between two messages to all who are still in."""
 WITHIN_S = 120.0
+CONNACK_BYTES = 4
+SUBACK_BYTES = 5
+READ_BYTES = 65_536
 SUBSCRIBE = b"\x82\x0c\x00\x01\x00\x07plant/#\x00"
 PUBLISH = b"\x30\x4b\x00\x09plant/all" + bytes(64)
 
 
-class Press(asyncio.Protocol):
-    """A client that is in, and when the last byte came."""
+async def come(door: Door) -> asyncio.Task[float]:
+    """A client that is in and subscribed; the task ends with its connection, and says when that was."""
+    context = ssl.create_default_context(cafile=str(door.ca_file))
+    reader, writer = await asyncio.open_connection(HOST, door.port, ssl=context, server_hostname="localhost")
+    writer.write(connect_packet(door, str(door.user)) + SUBSCRIBE)
+    await asyncio.wait_for(reader.readexactly(CONNACK_BYTES + SUBACK_BYTES), WITHIN_S)
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
-        self.heard_s = 0.0
-        self.octets = 0
-        self.subscribed = asyncio.get_running_loop().create_future()
-        self.gone = asyncio.get_running_loop().create_future()
+    async def listen() -> float:
+        with contextlib.suppress(OSError):
+            while await reader.read(READ_BYTES):
+                pass
+        writer.close()
+        return time.monotonic()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Says who it is, and asks for everything of the plant in the same breath."""
-        if isinstance(transport, asyncio.WriteTransport):
-            transport.write(connect_packet(self._door, str(self._door.user)) + SUBSCRIBE)
-
-    def data_received(self, data: bytes) -> None:
-        """Something came: CONNACK (4 bytes) and SUBACK (5) first."""
-        self.heard_s = time.monotonic()
-        self.octets += len(data)
-        if self.octets >= 9 and not self.subscribed.done():
-            self.subscribed.set_result(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Nothing can come any more."""
-        self.heard_s = time.monotonic()
-        self.gone.set_result(self.heard_s)
+    return asyncio.create_task(listen())
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,20 +155,14 @@ def call(client: httpx2.Client, name: str) -> tuple[float, float]:
 
 async def revocations(data: Path, door: Door, plain: int, clients: int, count: int) -> list[Revoked]:
     """All come, all listen, one after the other is revoked."""
-    context = ssl.create_default_context(cafile=str(door.ca_file))
-    loop, presses, done = asyncio.get_running_loop(), [], []
-    for at in range(count):
-        who = Door(door.port, door.mqtt, door.ca_file, f"press-{at:04}", door.password)
-        _, press = await loop.create_connection(
-            lambda who=who: Press(who), HOST, door.port, ssl=context, server_hostname="localhost"
-        )
-        await asyncio.wait_for(press.subscribed, WITHIN_S)
-        presses.append(press)
+    done: list[Revoked] = []
+    doors = (Door(door.port, door.mqtt, door.ca_file, f"press-{at:04}", door.password) for at in range(count))
+    presses = [await come(each) for each in doors]
     with crowd(plain, clients), asking(data) as client:
         async with talking(plain):
             for at, press in enumerate(presses):
                 began, answered = await asyncio.to_thread(call, client, f"press-{at:04}")
-                gone = await asyncio.wait_for(press.gone, WITHIN_S)
+                gone = await asyncio.wait_for(press, WITHIN_S)
                 done.append(Revoked(gone - began, answered - began))
     return done
 
