@@ -59,7 +59,6 @@ VERBS: tuple[Verb | Family, ...] = (
         "Have an identity publish more slowly for a while than its roles let it.",
     ),
     Verb("runbook", "bartizan.cli.runbook:app", "Run steps against one identity or address, one after the other."),
-    Verb("session", "bartizan.cli.session:app", "Discard Sessions, with their Subscriptions and queues."),
     Verb("operator", "bartizan.cli.operator:app", "The people who run the broker: roles, passwords, second factors."),
     policy.FAMILY,
     Verb(
@@ -111,7 +110,11 @@ VERBS: tuple[Verb | Family, ...] = (
         "bartizan.cli.running:app",
         "What a running broker says of itself: status, listeners, settings, metrics.",
     ),
-    Verb("session", "bartizan.cli.session:app", "Show a Session: Subscriptions, queue, Will, denials of its client."),
+    Verb(
+        "session",
+        "bartizan.cli.session:app",
+        "Show Sessions, and discard them: Subscriptions, queue, Will, denials of their client.",
+    ),
     Verb("retained", "bartizan.cli.retained:app", "List, show or remove Retained Messages by Topic Filter."),
     Verb("topic", "bartizan.cli.topic:app", "Show which topics there are, and what is at each."),
     Verb(
