@@ -11,6 +11,7 @@ import argparse
 import json
 import resource
 import select
+import signal
 import socket
 import struct
 import sys
@@ -109,6 +110,10 @@ class Pace:
     def goes_on(self) -> bool:
         """Whether it is not over yet."""
         return time.monotonic() - self.began < self.seconds
+
+    def end(self, *_: object) -> None:
+        """It is over now: whoever started it has seen what was to be seen."""
+        self.seconds = 0.0
 
 
 class Crowd:
@@ -242,8 +247,15 @@ def allow(descriptors: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(descriptors, hard), hard))
 
 
+def begun(rate: float, seconds: float) -> Pace:
+    """A pace that SIGTERM ends."""
+    pace = Pace(rate, seconds)
+    signal.signal(signal.SIGTERM, pace.end)
+    return pace
+
+
 def main(words: Sequence[str] | None = None) -> int:
-    """One flood; one JSON line about it."""
+    """One flood, until its time is over or SIGTERM; one JSON line about it."""
     parser = argparse.ArgumentParser(prog="python -m bench.flooding", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("kind", choices=[*CONNECTS, *DENIALS])
     parser.add_argument("--port", type=int, required=True)
@@ -258,13 +270,13 @@ def main(words: Sequence[str] | None = None) -> int:
     allow(AT_ONCE + DESCRIPTORS_SPARE)
     if asked.kind in CONNECTS:
         crowd = Crowd(asked.port, asked.sources, CONNECTS[asked.kind](asked.user))
-        pace = Pace(asked.rate, asked.seconds)
+        pace = begun(asked.rate, asked.seconds)
         crowd.run(pace)
         answers = crowd.answers
     else:
         password = asked.password_file.read_text(encoding="utf-8").strip() if asked.password_file else ""
         with admitted(asked.port, asked.user, password, asked.name) as one:
-            pace = Pace(asked.rate, asked.seconds)
+            pace = begun(asked.rate, asked.seconds)
             (deny_qos0 if asked.kind == "denied_qos0" else deny_qos1)(one, pace, answers)
     took_s = time.monotonic() - pace.began
     line = {"kind": asked.kind, "sent": pace.done, "per_s": round(pace.done / took_s), "answers": dict(answers)}

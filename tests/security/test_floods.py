@@ -23,14 +23,15 @@ from tests.conftest import ROOT
 from tests.security.process import COMMAND, Process, running
 from tests.security.test_events import wait_until
 
-SECONDS = 10
+SECONDS = 60
+"""At most: a flood ends once the changes are made beside it."""
 CONNECTS_PER_S = 300
 DENIALS_PER_S = 3_000
 SOURCES = 700
 """More addresses than kinds of events that are told apart in a second."""
 
-MINUTES_MAX = 2
-"""A flood of seconds is in two minutes at most."""
+MINUTES_MAX = 3
+"""A flood of a minute and what is told of it are in three minutes at most."""
 
 NOT_AUTHORIZED = 0x87
 POLICY = '[roles.bench]\npermit = [{ action = "all", filter = "bench/#" }]\n'
@@ -129,7 +130,9 @@ def beside(plant: Plant, flooders: "list[subprocess.Popen[str]]") -> Counter[str
         count = pool.submit(served, plant, flooders)
         plant.verb("identity", "add", "pump-1")
         plant.verb("revoke", "pump-1", "--note", "flood")
-        assert any(one.poll() is None for one in flooders), "the flood was over before the changes were made"
+        assert all(one.poll() is None for one in flooders), "the flood was over before the changes were made"
+        for one in flooders:
+            one.terminate()
         assert count.result(SECONDS + 60) > 0
     return answers_of(*flooders)
 
@@ -166,7 +169,7 @@ def test_a_flood_of_bad_connects_fills_no_disk_and_changes_land_beside_it(plant:
     octets = sum(file.stat().st_size for file in (plant.broker.data / "audit" / "events").glob("*.jsonl"))
     # Checkpoints and numbers of what was left out come on top.
     assert octets <= MINUTES_MAX * EVENT_BYTES_PER_MINUTE + 16_384
-    assert plant.changes_of("pump-1") == ["identity.add", "identity.revoke"]
+    assert plant.changes_of("pump-1") == ["identity.add", "identity.set"]
     plant.assert_whole()
 
 
@@ -185,5 +188,5 @@ def test_a_flood_of_denials_is_told_in_full_by_few_records_and_a_change_lands_be
     denials = json.loads(plant.verb("denials", "--json"))
     assert len(denials) == 64
     assert sum(each["count"] for each in denials) == answers.total()
-    assert plant.changes_of("pump-1") == ["identity.add", "identity.revoke"]
+    assert plant.changes_of("pump-1") == ["identity.add", "identity.set"]
     plant.assert_whole()
