@@ -146,10 +146,9 @@ def test_a_disk_that_takes_nothing_costs_events_and_is_told_later(make, clock):
 
 def test_handing_over_never_waits_and_what_is_too_much_is_counted(make, clock):
     book = make()
-    began = time.monotonic()
+    # Nothing takes it from there: who waited would wait for ever.
     for _ in range(BATCHES_MAX + 10):
         book.take([denied(), denied()])
-    assert time.monotonic() - began < 1
     book.write([], at_end=True)
     assert told(book)[-1]["detail"] == {"count": {"unread": 20}}
 
