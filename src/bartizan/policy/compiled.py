@@ -14,11 +14,13 @@ from bartizan.errors import InvalidValue
 from bartizan.model.token_grant import TokenGrants
 from bartizan.policy.compile import compile_policy
 from bartizan.policy.condition import Strength
-from bartizan.policy.contract import Policy
+from bartizan.policy.contract import CONTROL_TOPIC, Policy
 from bartizan.policy.naming import DEFAULT
 from bartizan.policy.payload import Enforce, Payload
 from bartizan.policy.tenants import tenant_of
 from bartizan.policy.windows import Window
+
+COMMANDS = CONTROL_TOPIC.partition("/")[0]
 
 
 class Asked(StrEnum):
@@ -217,6 +219,10 @@ class CompiledPolicy:
             )
         except ValueError as error:
             raise InvalidValue(f"{request.topic!r}: {error}") from error
+        if tenant is not None and request.topic.partition("/")[0] == COMMANDS:
+            # They are about all identities, and so are their answers. The engine sees the tenant by its root.
+            why = "server_topic" if request.action is Asked.PUBLISH else "no_permit"
+            return Decision(allow=False, per_delivery=False, rule=None, why=why)
         return Decision(native.allow, native.per_delivery, native.rule, native.why)
 
     def examine(self, topic: str, payload: bytes | None) -> Examination:

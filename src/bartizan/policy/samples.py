@@ -12,7 +12,7 @@ from typing import Final
 
 from bartizan.policy.compiled import Asked, Circumstances
 from bartizan.policy.condition import PAYLOAD_BYTES_MAX, Condition
-from bartizan.policy.contract import Action, Literal, Pattern, Role, Variable, Wildcard
+from bartizan.policy.contract import CONTROL_TOPIC, Action, Literal, Pattern, Role, Variable, Wildcard
 from bartizan.policy.overlap import MANY, ONE, Filters, meet
 from bartizan.policy.places import Granted, Places
 from bartizan.policy.subject import Ask, Subject
@@ -120,7 +120,7 @@ class Samples:
         for filter in dict.fromkeys([own, *(each for each in shared if each)]):
             if Action.PUBLISH in rule.actions:
                 for topic in self.topics(filter, rule.pattern):
-                    if not topic.startswith("$"):
+                    if not topic.startswith("$") or topic == CONTROL_TOPIC:
                         yield from (each.to(topic) for each in sent)
             if Action.SUBSCRIBE in rule.actions:
                 yield Ask(Asked.SUBSCRIBE, filter)

@@ -50,6 +50,13 @@ def test_a_new_forbid_names_itself():
     assert changes(PLANT, new) == {"press": ["- publish data/site-1/press-1/status @ new.toml:23"]}
 
 
+def test_the_right_to_command_is_told():
+    """Whoever may send commands of dynamic security may change what everybody may."""
+    permit = 'permit = [{ action = "publish", filter = "$CONTROL/dynamic-security/v1" }]\n[roles.press.limits]'
+    new = PLANT.replace("[roles.press.limits]", permit)
+    assert changes(PLANT, new) == {"press": ["+ publish $CONTROL/dynamic-security/v1 @ new.toml:23"]}
+
+
 def test_a_higher_qos_and_retain_are_told_by_an_example_that_has_them():
     assert changes(PLANT, PLANT.replace("qos_max     = 1\n", "")) == {
         "press": ["+ publish data/site-1/press-1/temperature qos=2 @ new.toml:6"]
