@@ -99,6 +99,14 @@ class Plant:
             assert time.monotonic() < ends, records
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_arrives() -> Iterator[None]:
+    """A run in the background ignores SIGINT, and so would what it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def plant(up: Callable[..., Up], tmp_path: Path) -> Iterator[Plant]:
     policy = tmp_path / "policy.toml"
