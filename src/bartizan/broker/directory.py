@@ -233,7 +233,7 @@ class LiveDirectory(IdentityDirectory):
                 matters = True
                 self._touch([identity.name])
                 self._end_if_due(before, identity)
-            for is_certificate, id_ in () if before is None else _unrevoked(unpack(before)) - _unrevoked(identity):
+            for is_certificate, id_ in self._ended_of(before, identity):
                 key = (str(identity.name), is_certificate)
                 self._ended[key] = self._ended.get(key, frozenset()) | {id_}
             self._forget([identity.name])
@@ -246,6 +246,13 @@ class LiveDirectory(IdentityDirectory):
             if identity.state is IdentityState.QUARANTINED and identity.quarantined_until is not None:
                 self._quarantines[identity.name] = identity.quarantined_until
         return matters
+
+    @staticmethod
+    def _ended_of(before: bytes | None, identity: Identity) -> Collection[tuple[bool, str]]:
+        """Credentials whose connections have to be looked for. Of a revoked identity the engine ends them all."""
+        if before is None or identity.state is IdentityState.REVOKED:
+            return ()
+        return _unrevoked(unpack(before)) - _unrevoked(identity)
 
     def _touch(self, names: Iterable[str]) -> None:
         if self._touched is not None:

@@ -13,7 +13,7 @@ from bartizan.broker.ended import CLIENTS_PER_LOOK, disconnect_ended
 from bartizan.broker.usage import UsageBook
 from bartizan.identity.register import Register, new_identity
 from bartizan.model.credential import CertificateCredential, PasswordCredential
-from bartizan.model.principal import Principal
+from bartizan.model.principal import IdentityState, Principal
 from bartizan.store.memory import MemoryIdentityStore
 from tests.unit.broker.fake import FakeEngine
 
@@ -108,6 +108,21 @@ async def test_what_ended_is_told_once_and_what_ends_by_time_or_is_a_certificate
     await directory.refresh()
     assert directory.take_ended() == {("dash", False): {"new"}}
     assert directory.take_ended() == {}
+
+
+async def test_of_a_revoked_identity_nobody_is_looked_for_since_the_engine_ends_all_that_it_has():
+    store = MemoryIdentityStore()
+    register = Register(store)
+    old = PasswordCredential("old", "$argon2id$x", AT)
+    await register.add(replace(new_identity("dash", at=AT), credentials=(old,)))
+    directory = LiveDirectory(store)
+    await directory.load()
+    directory.take_touched()
+    gone = replace(old, revoked_at=AT)
+    await register.change("dash", lambda now: replace(now, state=IdentityState.REVOKED, credentials=(gone,)))
+    await directory.refresh()
+    assert directory.take_ended() == {}
+    assert "dash" in directory.take_touched().endings
 
 
 async def test_the_end_of_a_certificate_that_only_its_serial_number_names_is_told():
