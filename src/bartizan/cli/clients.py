@@ -11,12 +11,12 @@ from typing import Annotated, Any, Self
 
 import httpx2
 from cyclopts import Parameter
-from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
 from bartizan.broker.log import escaped
+from bartizan.cli.console import plain_console
 from bartizan.cli.control import asking
 from bartizan.cli.opening import DEFAULT_DATA, existing
 
@@ -127,7 +127,7 @@ def clients(
         elif json_output:
             print(_json(next(looks)))
         else:
-            console = Console(highlight=False)
+            console = plain_console()
             console.print(_table(next(looks), wide=console.width >= WIDE))
     return 0
 
@@ -166,7 +166,7 @@ def _watch(looks: Iterator[list[Client]], *, json_output: bool) -> None:
         for look in looks:
             print(_json(look) if json_output else _plain(look), flush=True)
         return
-    console = Console(highlight=False)
+    console = plain_console()
     with Live(console=console, auto_refresh=False, screen=False) as live:
         for look in looks:
             live.update(_table(look, wide=console.width >= WIDE), refresh=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bartizan.cli.console import plain_console
 from bartizan.cli.examine import examine
 from bartizan.cli.finding import Finding, Level
 from bartizan.cli.opening import DEFAULT_DATA, existing, settings_of
@@ -89,7 +89,7 @@ def _api(settings: Settings) -> dict[str, object] | None:
 
 
 def _show(settings: Settings, findings: Sequence[Finding]) -> None:
-    console = Console(highlight=False)
+    console = plain_console()
     table = Table("listener", "address", "protocol", "TLS", "certificates", "anonymous", box=None, pad_edge=False)
     for row in _exposed(settings):
         tls = "yes" if row["tls"] else "[bold red]no[/]"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
+from bartizan.cli.console import plain_console
 from bartizan.cli.opening import DEFAULT_DATA, existing, identities, settings_of
 from bartizan.config.layout import DataDirectory
 from bartizan.config.listener import is_local
@@ -123,7 +123,7 @@ def _report(enrolled: Enrolled, address: Address, *, json_output: bool) -> None:
         }
         print(json.dumps(fields | ({"password": enrolled.password} if enrolled.password else {})))
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(soft_wrap=True)
     console.print(
         f"[bold]{identity.name}[/] is enrolled"
         + (f" with role {', '.join(identity.roles)}" if identity.roles else " without a role")

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from bartizan.cli.console import plain_console
 from bartizan.cli.listing import Config, Data, Flag, Json, print_json
 from bartizan.cli.opening import DEFAULT_DATA, register_of
 from bartizan.errors import AlreadyExists, ConfigurationError
@@ -117,7 +117,7 @@ def _opened(file: Path) -> Iterator[TextIO]:
 async def _import(
     data: Path, config: Path | None, lines: list[Line], at: datetime, *, update: bool, dry_run: bool
 ) -> tuple[int, int]:
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     columns = (TextColumn("importing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     async with register_of(data, config) as register:
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from bartizan.broker.log import escaped
+from bartizan.cli.console import plain_console
 from bartizan.model.credential import CertificateCredential, Credential
 
 Data = Annotated[Path, Parameter(help="The broker's data directory.")]
@@ -59,7 +59,7 @@ class Listing:
 
 def show_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], caption: str) -> None:
     """Rows below their heads; `columns` is heads by field."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for field, head in columns.items():
         # What is copied by hand stays in one piece.
@@ -72,7 +72,7 @@ def show_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], ca
 
 def show_record(record: Mapping[str, Any], names: Mapping[str, str]) -> None:
     """The fields of one thing, each on a line, without the empty ones."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(soft_wrap=True)
     for field, name in names.items():
         if text := _cell(field, record.get(field)):
             console.print(f"{name:<14}{text}", markup=False)

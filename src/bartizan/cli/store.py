@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, Tex
 from rich.progress import Progress as Bar
 
 from bartizan.broker.lock import DirectoryLock
+from bartizan.cli.console import plain_console
 from bartizan.cli.opening import DEFAULT_DATA, existing, settings_of, trail_of
 from bartizan.store.embedded import EmbeddedStore
 
@@ -135,7 +136,7 @@ def _work(data: Path, call: Callable[[EmbeddedStore], dict[str, Any]]) -> dict[s
     """Calls with the directory locked, and shows how far it is where somebody looks."""
     directory = existing(data)
     store = EmbeddedStore(directory.store)
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     with DirectoryLock(directory.root), ThreadPoolExecutor(1) as worker, _bar(console) as bar:
         future = worker.submit(call, store)
         task = bar.add_task("store", total=None)

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bartizan.broker.ports import Bound
+from bartizan.cli.console import plain_console
 from bartizan.cli.first_run import ADMINISTRATOR, DEMO_SITE, Prepared
 from bartizan.config.danger import Danger, dangers
 from bartizan.config.layout import DataDirectory
@@ -143,9 +144,7 @@ def colourful(stream: TextIO) -> bool:
 def _console(stream: TextIO) -> Console:
     # Paths and commands must not be cut or broken: they are to be pasted.
     plain = not colourful(stream)
-    return Console(
-        file=stream, highlight=False, soft_wrap=True, no_color=plain, force_terminal=False if plain else None
-    )
+    return plain_console(file=stream, soft_wrap=True, no_color=plain, force_terminal=False if plain else None)
 
 
 def show(summary: Summary, stream: TextIO, *, json_output: bool) -> None:
