@@ -203,10 +203,10 @@ def test_a_mute_holds_until_it_is_ended(api, security):
     assert security.get("/mutes").json() == []
 
 
-def waits(api: Api, action: str, name: str) -> int:
+def waits(api: Api, action: str, name: str, playbook: str = "isolate") -> int:
     store = ResponseStore(api.broker._running.data.findings)
     at = datetime.now(UTC)
-    return store.put(Response(0, 1, "isolate", action, About.IDENTITY, name, Outcome.WAITING, "", at)).number
+    return store.put(Response(0, 1, playbook, action, About.IDENTITY, name, Outcome.WAITING, "", at)).number
 
 
 def test_what_a_playbook_waits_to_do_is_dismissed_or_confirmed_once(api):

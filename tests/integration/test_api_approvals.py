@@ -14,11 +14,15 @@ from tests.integration.api import Api, serving
 from tests.integration.test_api_actions import waits
 
 TWO = 'api.two_person=["revoke", "quarantine-all", "operators"]'
+RUNBOOKS = (
+    "runbooks.end={steps = [{action = 'disconnect'}, {action = 'revoke'}]}",
+    "playbooks.end={action = 'runbook', runbook = 'end', mode = 'confirm'}",
+)
 
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    with serving(None, "api.requests_per_s=10000", TWO) as running:
+    with serving(None, "api.requests_per_s=10000", TWO, *RUNBOOKS) as running:
         yield running
 
 
@@ -174,6 +178,18 @@ def test_what_takes_two_is_done_by_one_alone_not_by_a_playbook_that_waits(api):
     refused = one(api, "security", "operator")[1].post(f"/responses/{number}/confirmation")
     assert (refused.status_code, "two operators" in refused.json()["detail"]) == (409, True)
     assert state(api, name) == "enabled"
+
+
+def test_what_takes_two_is_done_by_one_alone_not_by_a_runbook(api):
+    name = made(api, "dual-14")
+    _, client = one(api, "security", "operator")
+    number = waits(api, "runbook", name, playbook="end")
+    for path, body in (("/runbooks/end/runs", {"for": name}), (f"/responses/{number}/confirmation", None)):
+        refused = client.post(path, json=body)
+        assert (refused.status_code, "two operators" in refused.json()["detail"]) == (409, True)
+    assert state(api, name) == "enabled"
+    assert api.at_socket().post("/runbooks/end/runs", json={"for": name}).json()["failed"] is None
+    assert state(api, name) == "revoked"
 
 
 def test_who_owns_the_data_directory_waits_for_nobody(api):

@@ -7,13 +7,15 @@ import httpx2
 import pytest
 
 from tests.integration.api import Api, serving
-from tests.integration.test_api_actions import changes, made
+from tests.integration.test_api_actions import changes, made, waits
 from tests.integration.test_api_resources import TENANTS, connected
 
 RUNBOOKS = (
     "runbooks.hold={steps = [{action = 'quarantine', hours = 1}, {action = 'ban'}]}",
     "runbooks.out={about = 'address', steps = [{action = 'ban', hours = 1}]}",
     "runbooks.end={steps = [{action = 'revoke'}]}",
+    "playbooks.end={action = 'runbook', runbook = 'end', mode = 'confirm'}",
+    "playbooks.hold={action = 'runbook', runbook = 'hold', mode = 'confirm'}",
 )
 
 
@@ -130,3 +132,17 @@ def test_a_runbook_is_previewed_and_run_by_who_may_do_each_of_its_steps(api, sec
     assert (again["done"], again["failed"]["action"], again["left"]) == ([], "quarantine", ["ban"])
     assert security.post("/runbooks/nothing/runs", json={"for": "robot-62"}).status_code == 404
     assert security.post("/runbooks/out/runs", json={"for": "no address"}).status_code == 422
+
+
+def test_a_runbook_that_a_playbook_waits_to_run_is_confirmed_by_who_may_do_each_of_its_steps(api, security):
+    made(security, "robot-63", "robot-64")
+    worker = api.as_("operator")
+    hold = waits(api, "runbook", "robot-63", playbook="hold")
+    end = waits(api, "runbook", "robot-64", playbook="end")
+    assert worker.post(f"/responses/{hold}/confirmation").status_code == 403, "it may not ban"
+    assert worker.post(f"/responses/{end}/confirmation").status_code == 403, "nor revoke"
+    assert security.get("/identities/robot-63").json()["state"] == "enabled"
+    assert security.get("/identities/robot-64").json()["state"] == "enabled"
+    assert security.post(f"/responses/{end}/confirmation").json()["outcome"] == "done"
+    assert security.get("/identities/robot-64").json()["state"] == "revoked"
+    assert worker.post(f"/responses/{hold}/dismissal").json()["outcome"] == "dismissed"

@@ -63,6 +63,15 @@ class ResponseStore:
                 return []
             return [_response(row) for row in connection.execute(query, tuple(map(str, outcomes)))]
 
+    def waiting(self, number: int) -> Response:
+        """The one of this number; `NotFound` if it waits no more."""
+        query = f"SELECT {_COLUMNS} FROM response WHERE number = ? AND outcome = 'waiting'"  # noqa: S608
+        with self._file.reading() as connection:
+            found = None if connection is None else connection.execute(query, (number,)).fetchone()
+        if found is None:
+            raise _waits_no_more(number)
+        return _response(found)
+
     def settle(self, number: int, outcome: Outcome, text: str, by: str) -> Response:
         """What became of one that waited; `NotFound` if it waits no more, so that it is done once."""
         with self._file.writing() as connection:
@@ -72,7 +81,7 @@ class ResponseStore:
                 (str(outcome), text, by, number),
             ).fetchone()
         if changed is None:
-            raise NotFound(f"no response with the number {number} waits: `bartizan response list` shows them")
+            raise _waits_no_more(number)
         return _response(changed)
 
     def tell(self, number: int, outcome: Outcome, text: str) -> None:
@@ -81,6 +90,10 @@ class ResponseStore:
             connection.execute(
                 "UPDATE response SET outcome = ?, text = ? WHERE number = ?", (str(outcome), text, number)
             )
+
+
+def _waits_no_more(number: int) -> NotFound:
+    return NotFound(f"no response with the number {number} waits: `bartizan response list` shows them")
 
 
 def _response(row: Sequence[Any] | sqlite3.Row) -> Response:

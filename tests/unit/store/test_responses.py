@@ -30,11 +30,16 @@ def test_what_is_kept_has_a_number(store: ResponseStore) -> None:
 
 
 def test_what_waits_is_settled_once(store: ResponseStore) -> None:
-    store.put(WAITING)
+    with pytest.raises(NotFound, match="waits"):
+        store.waiting(1)
+    put = store.put(WAITING)
+    assert store.waiting(1) == put
     settled = store.settle(1, Outcome.DONE, "", "ann")
     assert (settled.outcome, settled.by) == (Outcome.DONE, "ann")
     with pytest.raises(NotFound, match="waits"):
         store.settle(1, Outcome.DISMISSED, "", "bob")
+    with pytest.raises(NotFound, match="waits"):
+        store.waiting(1)
     store.tell(1, Outcome.FAILED, "the engine is gone")
     assert [(each.outcome, each.text, each.by) for each in store.responses()] == [
         (Outcome.FAILED, "the engine is gone", "ann")

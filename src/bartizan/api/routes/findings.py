@@ -14,11 +14,10 @@ from bartizan.api.house import Calling, House, Housed
 from bartizan.api.paging import Page, Parted, page_of
 from bartizan.api.permissions import Permission
 from bartizan.api.responding import confirmed, dismissed
+from bartizan.api.routes.runbooks import require_steps
 from bartizan.api.routing import Routes
 from bartizan.broker import seen_to
 from bartizan.broker.app import Broker
-from bartizan.config.api import Act
-from bartizan.errors import Conflict, NotFound
 from bartizan.model.actor import Actor
 from bartizan.model.finding import About, Mute, Severity, State
 from bartizan.model.response import Outcome, Response
@@ -129,24 +128,19 @@ async def list_responses(
 async def confirm_response(house: Housed, caller: Calling, number: Number) -> dict[str, Any]:
     """Have done what a playbook waits to do, within an hour of the finding.
 
-    To revoke takes the permission `revoke` too, to ban takes `ban`.
+    It takes the permission that it takes by itself, too; a runbook takes that of each of its steps.
 
     Where a revocation takes two operators, it is asked for by `POST /identities/NAME/revocation` instead.
     """
-    waiting = await _waiting(house, number)
-    if waiting.action == "revoke":
-        caller.require(Permission.REVOKE, house.settings, house.now())
-        if house.approvals.holds(Act.REVOKE, caller):
-            raise Conflict("to revoke takes two operators here: POST /identities/NAME/revocation, and dismiss this")
-    if waiting.action == "ban":
-        caller.require(Permission.BAN, house.settings, house.now())
+    waiting = await asyncio.to_thread(_responses(house).waiting, number)
+    require_steps(house, caller, _steps(house, waiting))
     return await _settled(confirmed, house, number)
 
 
 @ROUTES.on("POST", "/responses/{number}/dismissal", Permission.RESPOND, response_model=schemas.PlaybookResponse)
 async def dismiss_response(house: Housed, number: Number) -> dict[str, Any]:
     """Have not done what a playbook waits to do."""
-    await _waiting(house, number)
+    await asyncio.to_thread(_responses(house).waiting, number)
     return await _settled(dismissed, house, number)
 
 
@@ -156,12 +150,15 @@ async def _settled(
     return asdict(await settle(house.broker, house.actor, number))
 
 
-async def _waiting(house: House, number: int) -> Response:
-    waiting = await asyncio.to_thread(_responses(house).responses, (Outcome.WAITING,))
-    found = next((each for each in waiting if each.number == number), None)
-    if found is None:
-        raise NotFound(f"no response with the number {number} waits")
-    return found
+def _steps(house: House, waiting: Response) -> Sequence[str]:
+    """What is done, step by step; nothing where the playbook is another one by now: then it fails."""
+    if waiting.action != "runbook":
+        return (waiting.action,)
+    settings = house.broker.settings
+    playbook = settings.playbooks.get(waiting.playbook)
+    if playbook is None or playbook.runbook is None:
+        return ()
+    return [step.action for step in settings.runbooks[playbook.runbook].steps]
 
 
 def _store(house: House) -> FindingStore:

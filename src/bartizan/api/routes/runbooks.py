@@ -1,18 +1,21 @@
 """Runbooks: what is done about one identity, or one address, step by step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from bartizan.api import schemas_security as schemas
-from bartizan.api.house import Calling, Housed
+from bartizan.api.caller import Caller
+from bartizan.api.house import Calling, House, Housed
 from bartizan.api.permissions import Permission
 from bartizan.api.routes.identities import Text
 from bartizan.api.routing import Routes
 from bartizan.broker.runbooks import hit_by_run, ran, runbook_of
+from bartizan.config.api import Act
 from bartizan.config.runbooks import Runbook
+from bartizan.errors import Conflict
 
 ROUTES = Routes("runbooks")
 
@@ -24,7 +27,7 @@ NEEDS: Final[Mapping[str, Permission]] = {
     "ban": Permission.BAN,
     "throttle": Permission.ENROL,
 }
-"""What each step takes, beside the permission to run one: nobody does by a runbook what is not theirs to do."""
+"""What each step takes, beside `respond`: nobody does by a runbook, or a playbook, what is not theirs to do."""
 
 Name = Annotated[str, Path(max_length=64)]
 
@@ -64,11 +67,19 @@ async def preview_run(
 async def run_runbook(house: Housed, caller: Calling, name: Name, body: NewRun) -> dict[str, Any]:
     """Run a runbook: step by step, until one fails. What was done, and what was not, is told.
 
-    Each step takes the permission that it takes by itself, too.
+    Each step takes the permission that it takes by itself, too. Where a revocation takes two operators, one that revokes is
+    refused (409): it is asked for by `POST /identities/NAME/revocation`.
     """
-    for step in runbook_of(house.broker, name).steps:
-        caller.require(NEEDS[step.action], house.settings, house.now())
+    require_steps(house, caller, (step.action for step in runbook_of(house.broker, name).steps))
     return (await ran(house.broker, house.actor, name, body.for_, body.reason)).as_dict()
+
+
+def require_steps(house: House, caller: Caller, actions: Iterable[str]) -> None:
+    """403 unless the caller may do each of these by itself; `Conflict` for what takes a second operator by itself."""
+    for action in actions:
+        caller.require(NEEDS[action], house.settings, house.now())
+        if action == "revoke" and house.approvals.holds(Act.REVOKE, caller):
+            raise Conflict("to revoke takes two operators here: POST /identities/NAME/revocation asks for it")
 
 
 def _told(name: str, runbook: Runbook) -> dict[str, Any]:
