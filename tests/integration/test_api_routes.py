@@ -14,7 +14,12 @@ from bartizan.api.rest import describe
 from bartizan.model.operator import OperatorRole
 from tests.integration.api import ONE_FACTOR, Api, serving
 
-ANYONE = {("post", "/session"), ("get", "/health")}
+ANYONE = {
+    ("post", "/session"),
+    ("post", "/session/passkey"),
+    ("post", "/session/passkey/options"),
+    ("get", "/health"),
+}
 """All that is answered without a login."""
 
 METHODS = {"get", "post", "put", "patch", "delete"}

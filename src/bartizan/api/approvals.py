@@ -17,7 +17,6 @@ from starlette.types import Message
 
 from bartizan.api.caller import Caller, forbidden
 from bartizan.api.permissions import Permission, permitted
-from bartizan.api.sessions import password_mark
 from bartizan.config.api import Act, ApiSettings
 from bartizan.errors import Conflict, NotFound
 from bartizan.model.operator import Operator
@@ -161,8 +160,8 @@ def _still(waiting: Waiting, asker: Operator | None, second: Caller) -> Caller:
     roles = tuple(role for role in caller.roles if asker is not None and role in asker.roles)
     is_same = asker is not None and asker.is_enabled and asker.tenant == caller.tenant
     if asker is not None and caller.session is not None:
-        # Who chose another password, or was given one, may have done so because somebody else knew it.
-        is_same = is_same and caller.session.mark == password_mark(asker)
+        # Who has another password, or lost the passkey, may have so because somebody else had it.
+        is_same = is_same and caller.session.holds_for(asker)
     if not is_same or not permitted(roles, waiting.permission, tenant=caller.tenant):
         raise Conflict(f"{caller.actor.name} may not do this any more")
     return replace(caller, roles=roles, actor=caller.actor.because(f"approved by {second.actor.name}"))

@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from bartizan.api.asking import SOCKET_USER, is_owner, socket_actor
 from bartizan.api.permissions import DANGEROUS, Permission, permitted
-from bartizan.api.sessions import Session, Sessions, password_mark
+from bartizan.api.sessions import Session, Sessions
 from bartizan.config.api import ApiSettings
 from bartizan.identity.tokens import PREFIX as TOKEN
 from bartizan.identity.tokens import hash_of
@@ -59,8 +59,8 @@ class Caller:
             if permitted((*self.roles, *self.withheld), permission, tenant=self.tenant):
                 raise forbidden("this takes a login with a second factor: log in with a one-time code")
             raise forbidden(f"your roles do not permit this ({permission.value})")
-        if self.session is not None and permission in DANGEROUS and not is_fresh(self.session, settings, now):
-            raise forbidden("this takes a recent proof: show password and code again (POST /session/proof)")
+        if self.session is not None and permission in DANGEROUS:
+            require_fresh(self.session, settings, now)
 
     def sees(self, tenant: str | None) -> bool:
         """Whether what belongs to this tenant, or to none, is shown to it."""
@@ -72,9 +72,10 @@ class Caller:
         return self.actor.way is Way.SOCKET
 
 
-def is_fresh(session: Session, settings: ApiSettings, now: datetime) -> bool:
-    """Whether its proof is recent enough for what is dangerous."""
-    return now - session.proved_at <= timedelta(seconds=settings.proof_s)
+def require_fresh(session: Session, settings: ApiSettings, now: datetime) -> None:
+    """Returns if its proof is recent enough for what is dangerous; else raises 403."""
+    if now - session.proved_at > timedelta(seconds=settings.proof_s):
+        raise forbidden("this takes a recent proof: show password and code again (POST /session/proof), or a passkey")
 
 
 class Door(Protocol):
@@ -153,8 +154,8 @@ class TlsDoor(Door):
 
     async def _as_operator(self, session: Session, request: Request) -> Caller | None:
         operator = await self._operators.operator(session.operator)
-        # Asked each time: who is disabled, or has another password, is out at once.
-        if operator is None or not operator.is_enabled or password_mark(operator) != session.mark:
+        # Asked each time: who is disabled, has another password, or lost the passkey, is out at once.
+        if operator is None or not session.holds_for(operator):
             self._sessions.close(session.id)
             return None
         return logged_in(operator, session, address_of(request), self._settings)

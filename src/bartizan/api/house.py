@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from bartizan.api.approvals import Approvals
 from bartizan.api.caller import Caller
+from bartizan.api.once import Once
 from bartizan.api.sessions import Sessions
 from bartizan.api.stream import Readers
 from bartizan.audit.trail import Trail
@@ -21,7 +22,8 @@ from bartizan.authn.operators import OperatorLogin
 from bartizan.broker.app import Broker
 from bartizan.broker.hands import Hands, hands_of
 from bartizan.config.api import ApiSettings
-from bartizan.errors import NotFound
+from bartizan.errors import ConfigurationError, NotFound
+from bartizan.identity.passkeys import ENDS_AFTER, Ceremony, RelyingParty
 from bartizan.identity.register import Register
 from bartizan.model.actor import BROKER, Actor
 from bartizan.model.operator import Operator
@@ -42,6 +44,9 @@ class House:
         self.now = now
         self.sessions = Sessions(self.settings, now)
         self.login = OperatorLogin(self.store, broker.settings.passwords, now=now)
+        self.asked_at_door: Once[Ceremony] = Once(now, ENDS_AFTER)
+        """Questions to passkeys of whoever wants to log in. Apart: whatever comes there, those inside get answered."""
+        self.asked_inside: Once[Ceremony] = Once(now, ENDS_AFTER)
         self.approvals = Approvals(self.settings, now)
         self.readers = Readers(broker.journal)
         self.verifying = asyncio.Lock()
@@ -62,6 +67,16 @@ class House:
     def settings(self) -> ApiSettings:
         """`[api]`."""
         return self.broker.settings.api
+
+    @property
+    def relying_party(self) -> RelyingParty:
+        """Where operators log in by passkey; `ConfigurationError` if that is nowhere."""
+        place = self.settings.passkey_place
+        if place is None:
+            raise ConfigurationError(
+                "a passkey is made for a host name, and there is none", "[api.passkeys]", "set its host"
+            )
+        return RelyingParty(place.host, "Bartizan", place.origins)
 
     @property
     def register(self) -> Register:

@@ -27,6 +27,7 @@ from bartizan.api.routes import (
     groups,
     identities,
     operators,
+    passkeys,
     policy,
     runbooks,
     session,
@@ -40,6 +41,7 @@ from bartizan.config.api import ApiSettings
 VERSION: Final = "1.0"
 RESOURCES: Final = (
     session,
+    passkeys,
     broker,
     events,
     clients,

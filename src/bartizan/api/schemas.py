@@ -231,6 +231,25 @@ class ShownRecoveryCodes(_Told):
     recovery_codes: list[str]
 
 
+class ShownPasskey(OperatorPasskey):
+    """A new passkey. Recovery codes, each good once, come with the first second factor: shown this once."""
+
+    recovery_codes: list[str]
+
+
+class Ceremony(_Told):
+    """A question to the browser, for one answer."""
+
+    ceremony: str = Field(description="Its id, for the answer.")
+    ends_at: datetime
+    options: dict[str, Any] = Field(
+        description=(
+            "For `PublicKeyCredential.parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON`, whose result "
+            "`navigator.credentials.create` or `get` takes as `publicKey`."
+        )
+    )
+
+
 class Approval(_Told):
     """A request that waits for a second operator."""
 

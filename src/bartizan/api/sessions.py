@@ -1,7 +1,7 @@
 """Logins that are under way. Of each the server keeps the hash of its secret alone; a restart ends all.
 
 A login ends by itself when it was not used for a while, and after a time in any case; when its operator is disabled,
-removed or gets another password; and when it is the oldest of too many.
+removed or gets another password; when the passkey that opened it is removed; and when it is the oldest of too many.
 """
 
 import hashlib
@@ -38,6 +38,13 @@ class Session:
     """When its operator last showed what proves it."""
     mark: str
     """Of the password that the operator had: with another one the login is over."""
+    passkey: bytes = b""
+    """The id of the passkey that it rests on, if it does: without that one the login is over."""
+
+    def holds_for(self, operator: Operator) -> bool:
+        """Whether what it rests on is still the operator's, and that one may log in."""
+        has_key = not self.passkey or any(key.id == self.passkey for key in operator.passkeys)
+        return operator.is_enabled and password_mark(operator) == self.mark and has_key
 
     @property
     def is_mfa(self) -> bool:
@@ -68,7 +75,15 @@ class Sessions:
         secret = PREFIX + secrets.token_urlsafe(32)
         at = self._now()
         session = Session(
-            secrets.token_hex(8), proof.operator, proof.factors, address, at, at, proof.at, password_mark(operator)
+            secrets.token_hex(8),
+            proof.operator,
+            proof.factors,
+            address,
+            began_at=at,
+            used_at=at,
+            proved_at=proof.at,
+            mark=password_mark(operator),
+            passkey=proof.passkey,
         )
         self._by_hash[_digest(secret)] = session
         return secret, session
@@ -97,7 +112,7 @@ class Sessions:
         key = next((key for key, one in self._by_hash.items() if one.id == session.id), None)
         if key is None or proof.operator != session.operator:
             raise NotFound("there is no such login any more")
-        renewed = replace(session, proved_at=proof.at, factors=proof.factors)
+        renewed = replace(session, proved_at=proof.at, factors=proof.factors, passkey=proof.passkey)
         self._by_hash[key] = renewed
         return renewed
 

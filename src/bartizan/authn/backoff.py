@@ -172,15 +172,23 @@ class Backoff:
         return _Failures(before + 1.0, now)
 
     def _where(self, address: str) -> tuple[str, str]:
-        """Place and network of an address; what is none (a Unix socket) is one place by itself."""
+        """Place and network of an address."""
+        place = place_of(address)
         try:
-            parsed = ipaddress.ip_address(address.partition("%")[0])
+            parsed = ipaddress.IPv4Address(place)
         except ValueError:
-            return address, address
-        if isinstance(parsed, ipaddress.IPv6Address):
-            if parsed.ipv4_mapped is None:
-                network = str(ipaddress.ip_network((int(parsed), IPV6_BITS), strict=False))
-                return network, network
-            parsed = parsed.ipv4_mapped
-        bits = self._settings.network_ipv4_bits
-        return str(parsed), str(ipaddress.ip_network((int(parsed), bits), strict=False))
+            return place, place
+        return place, str(ipaddress.ip_network((int(parsed), self._settings.network_ipv4_bits), strict=False))
+
+
+def place_of(address: str) -> str:
+    """An address, of IPv6 its /64; what is none (a Unix socket) is one place by itself."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((int(parsed), IPV6_BITS), strict=False))

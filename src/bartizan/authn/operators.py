@@ -8,6 +8,7 @@ longer; a passkey is not asked to wait for them.
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
@@ -17,7 +18,7 @@ from bartizan.config.authenticators import PasswordSettings
 from bartizan.errors import BartizanError, Conflict, NotFound
 from bartizan.identity import hashes
 from bartizan.identity.operators import after_code, after_recovery
-from bartizan.identity.passkeys import Ceremony, RelyingParty, after_login, begin_login, claimed_operator
+from bartizan.identity.passkeys import Ceremony, RelyingParty, after_login, begin_login, begin_proof, claimed_operator
 from bartizan.identity.passwords import PASSWORD_BYTES_MAX
 from bartizan.model.operator import Operator, OperatorFactor, OperatorProof
 from bartizan.store.ports import OperatorStore
@@ -32,7 +33,13 @@ CODES: Final = PasswordSettings(free_failures=5, wait_max_s=900.0, forgiven_ever
 """Wrong codes behind a right password: five in an hour are free, then up to a quarter of an hour each."""
 
 _CODES_PLACE = "codes"
-_Judged = tuple[Operator, set[OperatorFactor]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    operator: Operator
+    factors: frozenset[OperatorFactor]
+    passkey: bytes = b""
 
 
 class LoginRefused(BartizanError):  # noqa: N818  as in errors.py
@@ -72,19 +79,20 @@ class OperatorLogin:
         """A proof, or `LoginRefused`. `code`: a one-time or a recovery code; who has a second factor needs one."""
         return await self._counted(address, name, lambda: self._judged(name, password, code))
 
-    def ask_passkey(self, party: RelyingParty) -> Ceremony:
-        """Begins a login by passkey. Keep it for one answer."""
-        return begin_login(party, at=self._now())
+    def ask_passkey(self, party: RelyingParty, operator: Operator | None = None) -> Ceremony:
+        """Begins a login by passkey, or another proof of an operator who is logged in. Keep it for one answer."""
+        at = self._now()
+        return begin_login(party, at=at) if operator is None else begin_proof(operator, party, at=at)
 
     async def by_passkey(self, ceremony: Ceremony, answer: str, party: RelyingParty, *, address: str) -> OperatorProof:
         """A proof, or `LoginRefused`. The caller gives each ceremony to one call only."""
-        name = claimed_operator(answer)
+        name = ceremony.operator or claimed_operator(answer)
         return await self._counted(address, name, lambda: self._judged_key(name, ceremony, answer, party))
 
     async def _counted(self, address: str, name: str, judge: Callable[[], Awaitable[_Judged]]) -> OperatorProof:
         attempt = self._begin(self._places, address, name)
         try:
-            operator, factors = await judge()
+            judged = await judge()
         except LoginRefused as refused:
             (self._places.failed if refused.wait_s is None else self._places.withdrawn)(attempt)
             raise
@@ -92,19 +100,27 @@ class OperatorLogin:
             self._places.withdrawn(attempt)
             raise
         self._places.succeeded(attempt)
+        operator = judged.operator
         return OperatorProof(
-            operator.name, operator.roles, operator.tenant, frozenset(factors), self._now(), operator.must_change
+            operator.name,
+            operator.roles,
+            operator.tenant,
+            judged.factors,
+            self._now(),
+            operator.must_change,
+            judged.passkey,
         )
 
     async def _judged_key(self, name: str, ceremony: Ceremony, answer: str, party: RelyingParty) -> _Judged:
         operator = await self._store.operator(name)
-        after = after_login(operator, answer, ceremony, party, at=self._now()) if operator else None
-        if operator is None or after is None:
+        shown = after_login(operator, answer, ceremony, party, at=self._now()) if operator else None
+        if shown is None:
             raise LoginRefused("the passkey proves nothing")
-        if not operator.is_enabled:
+        after, key = shown
+        if not after.is_enabled:
             raise LoginRefused("the operator is disabled")
         await self._keep(after)
-        return operator, {OperatorFactor.PASSKEY}
+        return _Judged(after, frozenset({OperatorFactor.PASSKEY}), key.id)
 
     async def _judged(self, name: str, password: str, code: str | None) -> _Judged:
         operator = await self._store.operator(name)
@@ -116,8 +132,8 @@ class OperatorLogin:
         if not operator.is_enabled:
             raise LoginRefused("the operator is disabled")
         if not operator.has_second_factor:
-            return operator, {OperatorFactor.PASSWORD}
-        return operator, {OperatorFactor.PASSWORD, await self._second(operator, code)}
+            return _Judged(operator, frozenset({OperatorFactor.PASSWORD}))
+        return _Judged(operator, frozenset({OperatorFactor.PASSWORD, await self._second(operator, code)}))
 
     async def _second(self, operator: Operator, code: str | None) -> OperatorFactor:
         if not code:

@@ -26,6 +26,7 @@ from bartizan.identity.operators import (
     with_recovery_codes,
     without_totp,
 )
+from bartizan.identity.passkeys import without_passkey
 from bartizan.identity.passwords import generate_secret
 from bartizan.identity.records import operator_record
 from bartizan.model.ids import parse_remark
@@ -353,7 +354,7 @@ def _without(operator: Operator, passkey: str) -> Operator:
     fitting = [key for key in operator.passkeys if passkey and key.id.hex().startswith(passkey)]
     if len(fitting) != 1:
         raise NotFound(f"{operator.name} has {len(fitting)} passkeys whose id begins with {passkey!r}")
-    return replace(operator, passkeys=tuple(key for key in operator.passkeys if key is not fitting[0]))
+    return without_passkey(operator, fitting[0].id)
 
 
 def _password(file: Path | None) -> tuple[str, dict[str, Any]]:

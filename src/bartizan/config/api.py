@@ -6,7 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from bartizan.config.listener import parse_bind
+from bartizan.config.listener import is_local, parse_bind
+from bartizan.config.passkeys import PasskeySettings, Place
 from bartizan.model.operator import OperatorRole
 
 OFF = "off"
@@ -82,13 +83,25 @@ class ApiSettings(BaseModel):
         1_048_576, description="A larger body is refused (413)."
     )
 
+    passkeys: PasskeySettings = Field(default_factory=PasskeySettings, description="Where operators log in by passkey.")
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.certificate_file is None) != (self.key_file is None):
             raise ValueError("certificate_file and key_file belong together")
         if self.idle_s > self.session_s:
             raise ValueError("idle_s is longer than session_s: it would never be met")
+        if self.address is None and self.passkeys != PasskeySettings():
+            raise ValueError('passkeys without a door: bind is "off", so nobody logs in')
+        _ = self.passkey_place  # what cannot work is told at the start
         return self
+
+    @property
+    def passkey_place(self) -> Place | None:
+        """Where passkeys are good; None: nowhere."""
+        if self.address is None:
+            return None
+        return self.passkeys.at(int(self.bind.rpartition(":")[2]), is_local=is_local(self.bind))
 
     @property
     def address(self) -> str | None:

@@ -19,6 +19,7 @@ from bartizan.config.dynsec import DynsecSettings
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Listener
 from bartizan.config.metrics import MetricsSettings, OtlpMetrics, OtlpTraces
+from bartizan.config.passkeys import PasskeySettings
 from bartizan.config.respond import Playbook
 from bartizan.config.runbooks import Runbook, Step
 from bartizan.config.schema import BrokerSettings, HttpSettings, LogSettings, PolicySettings, StoreSettings
@@ -58,6 +59,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[runbooks.NAME]", Runbook),
     ("[[runbooks.NAME.steps]]", Step),
     ("[api]", ApiSettings),
+    ("[api.passkeys]", PasskeySettings),
     ("[audit]", AuditSettings),
     *((f'[audit.sinks.NAME] kind = "{kind}"', model) for kind, model in SINK_KINDS.items()),
     ("[http]", HttpSettings),

@@ -1,4 +1,4 @@
-"""Passkeys (WebAuthn) of operators: two ceremonies of two steps each, as functions of values.
+"""Passkeys (WebAuthn) of operators: ceremonies of two steps each, as functions of values.
 
 What a ceremony waits for is a `Ceremony`: whoever begins one keeps it on the server, for one answer, until it ends.
 The browser gets `options` alone. The authenticator has to have verified its user (PIN, finger, face): a passkey
@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Any, Final
 
 from webauthn import (
@@ -27,13 +28,16 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from bartizan.errors import InvalidValue
+from bartizan.errors import InvalidValue, NotFound
 from bartizan.model.ids import parse_remark
 from bartizan.model.operator import Operator, OperatorName, Passkey
 
 PASSKEYS_MAX: Final = 16
 ANSWER_CHARS_MAX: Final = 65_536
 ENDS_AFTER: Final = timedelta(minutes=5)
+
+_NO_ANSWER: Final = (WebAuthnException, ValueError, KeyError, TypeError)
+"""What the library raises: for a public key that lacks a part, not its own kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +51,35 @@ class RelyingParty:
     """Such as `https://broker.example:8080`."""
 
 
+class Purpose(Enum):
+    """What a question is for: an answer is good for nothing else."""
+
+    REGISTRATION = "registration"
+    LOGIN = "login"
+    PROOF = "proof"
+    """Somebody who is logged in shows again what proves it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ceremony:
     """A question that was asked of a browser. Good for one answer."""
 
+    purpose: Purpose
     operator: OperatorName | None
-    """Who registers a key; None: a login, in which the key says whose it is."""
+    """Who is asked; None: a login, in which the key says whose it is."""
     ends_at: datetime
     challenge: bytes = field(repr=False)
     options: str = field(repr=False)
     """JSON for `navigator.credentials`: what the browser gets."""
 
-    def is_about(self, operator: OperatorName | None, at: datetime) -> bool:
-        """Whether it is about this, and not over."""
-        return self.operator == operator and at < self.ends_at
+    def is_registration_of(self, operator: OperatorName, at: datetime) -> bool:
+        """Whether a key of this operator may be registered by it now."""
+        return self.purpose is Purpose.REGISTRATION and self.operator == operator and at < self.ends_at
+
+    def may_prove(self, operator: OperatorName, at: datetime) -> bool:
+        """Whether this operator may be proved by it now."""
+        asked = self.purpose is Purpose.LOGIN or (self.purpose is Purpose.PROOF and self.operator == operator)
+        return asked and at < self.ends_at
 
 
 def begin_registration(operator: Operator, party: RelyingParty, *, at: datetime) -> Ceremony:
@@ -78,14 +97,14 @@ def begin_registration(operator: Operator, party: RelyingParty, *, at: datetime)
         ),
         exclude_credentials=[PublicKeyCredentialDescriptor(id=key.id) for key in operator.passkeys],
     )
-    return Ceremony(operator.name, at + ENDS_AFTER, options.challenge, options_to_json(options))
+    return Ceremony(Purpose.REGISTRATION, operator.name, at + ENDS_AFTER, options.challenge, options_to_json(options))
 
 
 def end_registration(
     operator: Operator, answer: str, ceremony: Ceremony, party: RelyingParty, *, at: datetime, label: str = ""
 ) -> Operator:
     """The operator with the key that the browser made; `InvalidValue` for any other answer."""
-    if not ceremony.is_about(operator.name, at):
+    if not ceremony.is_registration_of(operator.name, at):
         raise InvalidValue("this registration is over, or is somebody else's: begin again")
     try:
         made = verify_registration_response(
@@ -95,7 +114,7 @@ def end_registration(
             expected_origin=list(party.origins),
             require_user_verification=True,
         )
-    except WebAuthnException as error:
+    except _NO_ANSWER as error:
         raise InvalidValue(f"the passkey cannot be registered: {error}") from None
     if any(key.id == made.credential_id for key in operator.passkeys):
         raise InvalidValue("this passkey is registered already")
@@ -106,27 +125,39 @@ def end_registration(
 def begin_login(party: RelyingParty, *, at: datetime) -> Ceremony:
     """Asks for a proof by whatever key the browser has for this place."""
     options = generate_authentication_options(rp_id=party.id, user_verification=UserVerificationRequirement.REQUIRED)
-    return Ceremony(None, at + ENDS_AFTER, options.challenge, options_to_json(options))
+    return Ceremony(Purpose.LOGIN, None, at + ENDS_AFTER, options.challenge, options_to_json(options))
+
+
+def begin_proof(operator: Operator, party: RelyingParty, *, at: datetime) -> Ceremony:
+    """Asks somebody who is logged in for another proof by one of its own keys; `InvalidValue` if it has none."""
+    if not operator.passkeys:
+        raise InvalidValue(f"{operator.name} has no passkey")
+    options = generate_authentication_options(
+        rp_id=party.id,
+        user_verification=UserVerificationRequirement.REQUIRED,
+        allow_credentials=[PublicKeyCredentialDescriptor(id=key.id) for key in operator.passkeys],
+    )
+    return Ceremony(Purpose.PROOF, operator.name, at + ENDS_AFTER, options.challenge, options_to_json(options))
 
 
 def claimed_operator(answer: str) -> str:
-    """Whose key the browser says that it used; empty if it says nothing. Proves nothing."""
+    """Whose key the browser says that it used; empty if it says nothing that is a name. Proves nothing."""
     try:
         response = _parsed(answer).get("response")
         handle = response.get("userHandle") if isinstance(response, Mapping) else None
-        return base64url_to_bytes(str(handle or "")).decode()
+        return OperatorName.parse(base64url_to_bytes(str(handle or "")).decode())
     except (InvalidValue, ValueError):
         return ""
 
 
 def after_login(
     operator: Operator, answer: str, ceremony: Ceremony, party: RelyingParty, *, at: datetime
-) -> Operator | None:
-    """The operator whose key was used; None if the answer proves nothing.
+) -> tuple[Operator, Passkey] | None:
+    """The operator as it is afterwards, and the key that was used; None if the answer proves nothing.
 
     An authenticator that counts has to have counted on: one that did not was copied.
     """
-    if not ceremony.is_about(None, at):
+    if not ceremony.may_prove(operator.name, at):
         return None
     try:
         said = _parsed(answer)
@@ -143,10 +174,19 @@ def after_login(
             credential_current_sign_count=key.sign_count,
             require_user_verification=True,
         )
-    except (WebAuthnException, InvalidValue, ValueError):
+    except (*_NO_ANSWER, InvalidValue):
         return None
     after = replace(key, sign_count=shown.new_sign_count, last_used_at=at)
-    return replace(operator, passkeys=tuple(after if item is key else item for item in operator.passkeys))
+    return replace(operator, passkeys=tuple(after if item is key else item for item in operator.passkeys)), after
+
+
+def without_passkey(operator: Operator, id_: bytes) -> Operator:
+    """The operator without this key, and without recovery codes where nothing is left to recover."""
+    left = tuple(key for key in operator.passkeys if key.id != id_)
+    if len(left) == len(operator.passkeys):
+        raise NotFound(f"{operator.name} has no such passkey")
+    kept = operator.recovery_codes if left or operator.has_totp else ()
+    return replace(operator, passkeys=left, recovery_codes=kept)
 
 
 def _parsed(answer: str) -> dict[str, Any]:

@@ -105,16 +105,21 @@ def operator_record(operator: Operator) -> dict[str, Any]:
         "second_factor": factors,
         "totp": "on" if operator.has_totp else "not confirmed" if operator.totp else "off",
         "recovery_codes_left": sum(code.used_at is None for code in operator.recovery_codes),
-        "passkeys": [
-            {
-                "id": key.id.hex(),
-                "label": key.label,
-                "created_at": time_text(key.created_at),
-                "last_used_at": time_text(key.last_used_at),
-            }
-            for key in operator.passkeys
-        ],
+        "passkeys": passkey_records(operator),
     }
+
+
+def passkey_records(operator: Operator) -> list[dict[str, Any]]:
+    """The passkeys of an operator, the oldest first, without their public halves."""
+    return [
+        {
+            "id": key.id.hex(),
+            "label": key.label,
+            "created_at": time_text(key.created_at),
+            "last_used_at": time_text(key.last_used_at),
+        }
+        for key in operator.passkeys
+    ]
 
 
 def token_record(token: ApiToken) -> dict[str, Any]:

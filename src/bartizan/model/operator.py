@@ -142,6 +142,8 @@ class OperatorProof:
     factors: frozenset[OperatorFactor]
     at: datetime
     must_change: bool = False
+    passkey: bytes = b""
+    """The id of the passkey that was shown, if one was."""
 
     @property
     def is_mfa(self) -> bool:

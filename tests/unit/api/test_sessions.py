@@ -9,7 +9,7 @@ from bartizan.api.sessions import PER_OPERATOR_MAX, PREFIX, Sessions
 from bartizan.config.api import ApiSettings
 from bartizan.errors import NotFound
 from bartizan.identity.operators import new_operator
-from bartizan.model.operator import OperatorFactor, OperatorProof
+from bartizan.model.operator import OperatorFactor, OperatorProof, Passkey
 
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = ApiSettings(idle_s=600, session_s=3_600)
@@ -102,3 +102,18 @@ def test_a_new_proof_is_the_operators_own(sessions: Sessions, clock: Clock):
     assert renewed.proved_at == clock()
     with pytest.raises(NotFound):
         sessions.proved(session, replace(proof, operator=new_operator("mallory", at=BEGUN).name))
+
+
+def test_it_rests_on_the_passkey_that_was_shown_and_not_on_another(sessions: Sessions):
+    mine, other = (Passkey(id_, b"", 0, BEGUN) for id_ in (b"mine", b"other"))
+    operator = replace(new_operator("alice", at=BEGUN), passkeys=(mine, other))
+    shown = frozenset({OperatorFactor.PASSKEY})
+    proof = OperatorProof(operator.name, operator.roles, "", shown, BEGUN, passkey=mine.id)
+    _, session = sessions.open(proof, operator, "192.0.2.1")
+    assert session.holds_for(operator)
+    assert session.holds_for(replace(operator, passkeys=(mine,)))
+    assert not session.holds_for(replace(operator, passkeys=(other,)))
+    assert not session.holds_for(replace(operator, is_enabled=False))
+    assert not session.holds_for(replace(operator, password_hash="another"))
+    again = OperatorProof(operator.name, operator.roles, "", frozenset({OperatorFactor.PASSWORD}), BEGUN)
+    assert sessions.proved(session, again).holds_for(replace(operator, passkeys=()))

@@ -6,20 +6,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bartizan.errors import InvalidValue
-from bartizan.identity.operators import new_operator
+from bartizan.errors import InvalidValue, NotFound
+from bartizan.identity.operators import new_operator, with_recovery_codes
 from bartizan.identity.passkeys import (
     ENDS_AFTER,
     PASSKEYS_MAX,
     RelyingParty,
     after_login,
     begin_login,
+    begin_proof,
     begin_registration,
     claimed_operator,
     end_registration,
+    without_passkey,
 )
-from bartizan.model.operator import Operator
-from tests.authenticator import Authenticator
+from bartizan.model.operator import Operator, Totp
+from tests.authenticator import Authenticator, b64, unb64
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ORIGIN = "https://broker.example:8080"
@@ -51,7 +53,8 @@ def test_a_key_is_registered_and_proves_again_and_again(counts):
         assert claimed_operator(answer) == "alice"
         after = after_login(operator, answer, ceremony, PARTY, at=AT)
         assert after is not None
-        operator = after
+        operator, used = after
+        assert used in operator.passkeys
     assert operator.passkeys[0].sign_count == (3 if counts else 0)
     assert operator.passkeys[0].last_used_at == AT
 
@@ -75,7 +78,7 @@ def test_a_copy_of_a_key_is_noticed_by_its_count():
     assert after is not None
     mine.count = 5
     second = begin_login(PARTY, at=AT)
-    assert after_login(after, mine.get(second.options), second, PARTY, at=AT) is None
+    assert after_login(after[0], mine.get(second.options), second, PARTY, at=AT) is None
 
 
 def test_an_answer_to_another_question_proves_nothing():
@@ -86,6 +89,29 @@ def test_an_answer_to_another_question_proves_nothing():
     assert after_login(operator, mine.get(two.options), two, PARTY, at=AT + ENDS_AFTER) is None
     registration = begin_registration(operator, PARTY, at=AT)
     assert after_login(operator, mine.get(registration.options), registration, PARTY, at=AT) is None
+
+
+def test_a_question_to_one_who_is_logged_in_is_answered_by_nobody_else_and_by_its_own_keys():
+    mine, other = key(), key()
+    operator = registered(mine)
+    bob = registered(other, new_operator("bob", at=AT))
+    asked = begin_proof(operator, PARTY, at=AT)
+    assert len(json.loads(asked.options)["allowCredentials"]) == 1
+    assert after_login(bob, other.get(asked.options), asked, PARTY, at=AT) is None
+    assert after_login(operator, other.get(asked.options), asked, PARTY, at=AT) is None
+    assert after_login(operator, mine.get(asked.options), asked, PARTY, at=AT) is not None
+    with pytest.raises(InvalidValue, match="no passkey"):
+        begin_proof(alice(), PARTY, at=AT)
+
+
+def test_recovery_codes_go_with_the_last_factor_that_could_be_lost():
+    mine = key()
+    operator, _ = with_recovery_codes(registered(mine))
+    assert without_passkey(operator, mine.id).recovery_codes == ()
+    kept = replace(operator, totp=Totp("A" * 32, AT, AT))
+    assert without_passkey(kept, mine.id).recovery_codes == operator.recovery_codes
+    with pytest.raises(NotFound):
+        without_passkey(operator, b"another")
 
 
 def test_a_key_of_another_place_or_another_origin_proves_nothing():
@@ -148,6 +174,19 @@ def test_what_is_no_answer_proves_nothing(answer):
     registration = begin_registration(operator, PARTY, at=AT)
     with pytest.raises(InvalidValue):
         end_registration(operator, answer, registration, PARTY, at=AT)
+
+
+def test_a_public_key_that_lacks_a_part_is_refused():
+    mine = key()
+    ceremony = begin_registration(alice(), PARTY, at=AT)
+    answer = json.loads(mine.create(ceremony.options))
+    statement = unb64(answer["response"]["attestationObject"])
+    # Curve, x and y are -1, -2 and -3 in COSE: 0x20, 0x21 and 0x22.
+    broken = statement.replace(bytes([0x20, 0x01, 0x21]), bytes([0x2A, 0x01, 0x21]))
+    assert broken != statement
+    answer["response"]["attestationObject"] = b64(broken)
+    with pytest.raises(InvalidValue, match="cannot be registered"):
+        end_registration(alice(), json.dumps(answer), ceremony, PARTY, at=AT)
 
 
 def test_a_registration_is_for_whom_it_was_begun_and_in_time():

@@ -1,6 +1,7 @@
 """The routes, one file per resource, thin over what the command line calls too.
 
 session       log in and out, prove again, one's own password and one-time codes
+passkeys      log in and prove again by passkey; one's own, registered and removed
 broker        status, listeners, risks, settings, metrics, health, reload
 events        events as they happen
 clients       who is connected

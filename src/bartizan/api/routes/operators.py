@@ -107,7 +107,7 @@ async def change_operator(
     if_match: IfMatch = None,
 ) -> dict[str, Any]:
     """Change an operator. One that is disabled is out at once."""
-    _require_other(caller, name)
+    require_other(caller, name)
     changed = await _changed(house, name, body.apply, if_match)
     return _answer(changed, response)
 
@@ -115,7 +115,7 @@ async def change_operator(
 @ROUTES.on("DELETE", "/operators/{name}", Permission.OPERATORS, status=HTTPStatus.NO_CONTENT, act=Act.OPERATORS)
 async def remove_operator(house: Housed, caller: Calling, name: Name, if_match: IfMatch = None) -> None:
     """Remove an operator. Its logins end."""
-    _require_other(caller, name)
+    require_other(caller, name)
     require_match(if_match, etag_of((await house.operator(name)).revision))
     await house.operators.remove_operator(name)
     house.sessions.close_all(name)
@@ -139,7 +139,7 @@ async def reset_operator_password(house: Housed, name: Name) -> dict[str, Any]:
 @ROUTES.on("DELETE", "/operators/{name}/totp", Permission.OPERATORS, act=Act.OPERATORS, response_model=schemas.Operator)
 async def reset_operator_totp(house: Housed, caller: Calling, name: Name) -> dict[str, Any]:
     """Take one-time codes away from an operator whose phone is gone. Its logins end."""
-    _require_other(caller, name)
+    require_other(caller, name)
     changed = await _changed(house, name, without_totp, None)
     house.sessions.close_all(name)
     return operator_record(changed)
@@ -158,7 +158,7 @@ async def _changed(house: House, name: str, change: Callable[[Operator], Operato
     return await house.operators.replace_operator(change(before))
 
 
-def _require_other(caller: Caller, name: str) -> None:
+def require_other(caller: Caller, name: str) -> None:
     """Nobody raises, disables or removes themselves: not by mistake, and not with a borrowed login."""
     if caller.session is not None and caller.session.operator == name:
         raise Conflict("that is you: another administrator has to do this")

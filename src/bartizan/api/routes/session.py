@@ -1,6 +1,7 @@
 """Log in and out; about oneself."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -44,14 +45,17 @@ class Proof(BaseModel):
     code: Code | None = Field(None, description="A one-time code, or a recovery code.")
 
 
+Keep = Annotated[
+    Literal["cookie", "token"],
+    Field(description="For browsers a cookie; for programs a token, shown this once, for `Authorization: Bearer`."),
+]
+
+
 class Credentials(Proof):
     """Who logs in, and how."""
 
     operator: Annotated[str, Field(max_length=64)]
-    keep: Literal["cookie", "token"] = Field(
-        "cookie",
-        description="For browsers a cookie; for programs a token, shown this once, for `Authorization: Bearer`.",
-    )
+    keep: Keep = "cookie"
 
 
 class NewPassword(Proof):
@@ -74,45 +78,34 @@ async def log_in(house: Housed, request: Request, response: Response, body: Cred
 
     A refusal is the same for every reason, and takes as long; who is refused several times has to wait (429).
     """
-    if body.keep == "cookie" and {"origin", "sec-fetch-site"} & set(request.headers):
-        require_own_origin(request)
+    require_own_page(request, body.keep)
     proof = await _proved(house, request, body.operator, body)
-    operator = await house.operator(proof.operator)
-    address = address_of(request)
-    secret, session = house.sessions.open(proof, operator, address)
-    factors = sorted(factor.value for factor in proof.factors)
-    house.tell("operator_logged_in", Actor(proof.operator, address, Way.SESSION), factors=factors)
-    if body.keep == "cookie":
-        response.set_cookie(
-            COOKIE, secret, max_age=house.settings.session_s, path="/", secure=True, httponly=True, samesite="strict"
-        )
-    caller = logged_in(operator, session, address, house.settings)
-    return _me(caller) | {"token": secret if body.keep == "token" else None}
+    return await opened(house, request, response, proof, body.keep)
 
 
 @ROUTES.on("GET", "/session", Permission.SELF, response_model=schemas.Me)
 async def show_session(caller: Calling) -> dict[str, Any]:
     """Show who calls, and what it may."""
-    return _me(caller)
+    return me(caller)
 
 
 @ROUTES.on("DELETE", "/session", Permission.SELF, status=HTTPStatus.NO_CONTENT)
 async def log_out(house: Housed, caller: Calling, response: Response) -> None:
     """Log out."""
-    house.sessions.close(_session(caller).id)
+    house.sessions.close(session_of(caller).id)
     response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="strict")
 
 
 @ROUTES.on("GET", "/session/logins", Permission.SELF, response_model=list[schemas.Login])
 async def list_own_logins(house: Housed, caller: Calling) -> Sequence[dict[str, Any]]:
     """List one's own logins, the newest first."""
-    return [_login(one) for one in house.sessions.of(_session(caller).operator)]
+    return [_login(one) for one in house.sessions.of(session_of(caller).operator)]
 
 
 @ROUTES.on("DELETE", "/session/logins/{id}", Permission.SELF, status=HTTPStatus.NO_CONTENT)
 async def end_own_login(house: Housed, caller: Calling, id: Annotated[str, Path(max_length=64)]) -> None:  # noqa: A002
     """End one of one's own logins."""
-    if all(one.id != id for one in house.sessions.of(_session(caller).operator)):
+    if all(one.id != id for one in house.sessions.of(session_of(caller).operator)):
         raise NotFound("there is no such login")
     house.sessions.close(id)
 
@@ -120,15 +113,15 @@ async def end_own_login(house: Housed, caller: Calling, id: Annotated[str, Path(
 @ROUTES.on("POST", "/session/proof", Permission.SELF, response_model=schemas.Me)
 async def prove_again(house: Housed, caller: Calling, request: Request, body: Proof) -> dict[str, Any]:
     """Show password and code again: what is dangerous asks for a recent proof."""
-    session = _session(caller)
+    session = session_of(caller)
     proof = await _proved(house, request, session.operator, body)
-    return _me(replace(caller, session=house.sessions.proved(session, proof)))
+    return me(replace(caller, session=house.sessions.proved(session, proof)))
 
 
 @ROUTES.on("PUT", "/session/password", Permission.SELF, status=HTTPStatus.NO_CONTENT)
 async def change_own_password(house: Housed, caller: Calling, request: Request, body: NewPassword) -> None:
     """Choose another password. All logins end, this one too."""
-    session = _session(caller)
+    session = session_of(caller)
     await _proved(house, request, session.operator, body)
     if body.new_password.get_secret_value() == body.password.get_secret_value():
         raise InvalidValue("that is the password that there is")
@@ -140,7 +133,7 @@ async def change_own_password(house: Housed, caller: Calling, request: Request, 
 @ROUTES.on("POST", "/session/totp", Permission.SELF, response_model=schemas.ShownTotp)
 async def enrol_own_totp(house: Housed, caller: Calling, request: Request, body: Proof) -> dict[str, Any]:
     """Enrol one-time codes: a secret for an authenticator app, shown this once."""
-    session = _session(caller)
+    session = session_of(caller)
     if caller.withheld:
         # Else who has guessed the password could make itself the second factor that is asked for.
         raise forbidden("roles of yours wait for one-time codes: an administrator has to enrol them for you")
@@ -153,7 +146,7 @@ async def enrol_own_totp(house: Housed, caller: Calling, request: Request, body:
 @ROUTES.on("PUT", "/session/totp", Permission.SELF, response_model=schemas.ShownRecoveryCodes)
 async def confirm_own_totp(house: Housed, caller: Calling, body: FirstCode) -> dict[str, Any]:
     """Confirm one-time codes by a first one. They count from then on; recovery codes are shown this once."""
-    operator = await house.operator(_session(caller).operator)
+    operator = await house.operator(session_of(caller).operator)
     confirmed = with_confirmed_totp(operator, body.code.get_secret_value(), at=house.now())
     if confirmed is None:
         raise InvalidValue("that is not the code of this moment: look at the app, and at its clock")
@@ -162,23 +155,55 @@ async def confirm_own_totp(house: Housed, caller: Calling, body: FirstCode) -> d
     return {"recovery_codes": codes}
 
 
+def require_own_page(request: Request, keep: Keep) -> None:
+    """Raises 403 where a page of another origin would log somebody in as somebody else."""
+    if keep == "cookie" and {"origin", "sec-fetch-site"} & set(request.headers):
+        require_own_origin(request)
+
+
+async def opened(
+    house: House, request: Request, response: Response, proof: OperatorProof, keep: Keep
+) -> dict[str, Any]:
+    """A new login of whoever has proved itself: told, kept as it asked for, and shown."""
+    operator = await house.operator(proof.operator)
+    address = address_of(request)
+    secret, session = house.sessions.open(proof, operator, address)
+    factors = sorted(factor.value for factor in proof.factors)
+    house.tell("operator_logged_in", Actor(proof.operator, address, Way.SESSION), factors=factors)
+    if keep == "cookie":
+        response.set_cookie(
+            COOKIE, secret, max_age=house.settings.session_s, path="/", secure=True, httponly=True, samesite="strict"
+        )
+    caller = logged_in(operator, session, address, house.settings)
+    return me(caller) | {"token": secret if keep == "token" else None}
+
+
 async def _proved(house: House, request: Request, operator: str, shown: Proof) -> OperatorProof:
     address = address_of(request)
     code = None if shown.code is None else shown.code.get_secret_value()
-    try:
+    with telling_refusals(house, operator, address):
         return await house.login.by_password(operator, shown.password.get_secret_value(), code, address=address)
+
+
+@contextmanager
+def telling_refusals(house: House, operator: str, address: str) -> Iterator[None]:
+    """What is refused within is told, as of the name that was given."""
+    try:
+        yield
     except LoginRefused as refused:
         house.tell("operator_refused", Actor(operator, address, Way.SESSION), reason=refused.why)
         raise
 
 
-def _session(caller: Caller) -> Session:
+def session_of(caller: Caller) -> Session:
+    """The login of who calls; raises 403 where it has none."""
     if caller.session is None:
-        raise forbidden("this is about a login, and there is none at the control socket")
+        raise forbidden("this is about a login, and there is none: this is a token, or the control socket")
     return caller.session
 
 
-def _me(caller: Caller) -> dict[str, Any]:
+def me(caller: Caller) -> dict[str, Any]:
+    """Who calls, as it is shown."""
     return {
         "actor": caller.actor.name,
         "way": caller.actor.way.value,
