@@ -119,6 +119,8 @@ class Responding:
             return f"banned for {playbook.ban_h or HOURS} h: {len((await hands.bans.add(ban)).cut)} connections cut"
         if response.action == "revoke":
             done = await hands.actions.revoke(response.name, at=at, note=why)
+        elif response.action != "quarantine":
+            raise NotFound(f"{response.action} is nothing that waits to be done")
         else:
             until = None if playbook.quarantine_h is None else at + timedelta(hours=playbook.quarantine_h)
             done = await hands.actions.quarantine(response.name, until=until, reason=why, by=by)

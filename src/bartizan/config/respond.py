@@ -48,8 +48,8 @@ class Playbook(BaseModel):
     mode: Literal["observe", "confirm", "auto"] | None = Field(
         None,
         description=(
-            "`observe`: only notes what it would do. `confirm`: waits an hour for `bartizan response confirm`. `auto`: does "
-            "it. Default: `auto` for alerts and throttles, `observe` for all else."
+            "`observe`: only notes what it would do. `confirm`: waits an hour for `bartizan response confirm`; an alert does "
+            "not. `auto`: does it. Default: `auto` for alerts and throttles, `observe` for all else."
         ),
     )
     detectors: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = Field(
@@ -79,6 +79,8 @@ class Playbook(BaseModel):
     def _consistent(self) -> Self:
         if (self.action == "alert") is (self.to is None):
             raise ValueError('action = "alert" needs to: the name of an [alerts.NAME]; no other action has it')
+        if self.action == "alert" and self.mode == "confirm":
+            raise ValueError('an alert waits for nobody: mode = "auto" or "observe"')
         if self.quarantine_h is not None and self.action != "quarantine":
             raise ValueError('quarantine_h is of action = "quarantine" alone: remove it')
         if (self.action == "runbook") is (self.runbook is None):

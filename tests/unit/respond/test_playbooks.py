@@ -120,6 +120,7 @@ def test_every_playbook_answers_for_itself() -> None:
         (["playbooks.one={action = 'alert'}"], "needs to"),
         (["playbooks.one={action = 'disconnect', to = 'soc'}"], "needs to"),
         (["playbooks.one={action = 'alert', to = 'soc'}"], "there is no [alerts.soc]"),
+        (["playbooks.one={action = 'alert', to = 'soc', mode = 'confirm'}"], "an alert waits for nobody"),
         (["alerts.soc={kind = 'alertmanager', alert_url = 'https://a.example/'}"], "named by no playbook"),
         (["alerts.soc={kind = 'alertmanager', alert_url = 'http://a.example/'}"], "not https"),
         (["alerts.soc={kind = 'webhook', alert_url = 'https://a.example/'}"], "needs secret_file"),
