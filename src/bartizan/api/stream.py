@@ -88,10 +88,8 @@ class Readers:
         return line, end
 
 
-class EventStream(StreamingResponse):
-    """The answer that goes on; its line ends with it, however it ends."""
-
-    media_type = MEDIA_TYPE
+class Streamed(StreamingResponse):
+    """An answer that goes on; what feeds it ends with it, however it ends."""
 
     def __init__(self, lines: AsyncIterator[bytes], end: Callable[[], None]) -> None:
         super().__init__(lines, headers={"x-accel-buffering": "no"})
@@ -103,6 +101,12 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._end()
+
+
+class EventStream(Streamed):
+    """Events, for as long as somebody reads."""
+
+    media_type = MEDIA_TYPE
 
 
 async def lines_of(line: Line, goes_on: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:

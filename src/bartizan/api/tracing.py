@@ -1,37 +1,21 @@
 """Control: packets of one client as they pass, one JSON object a line, for as long as they are read."""
 
-from collections.abc import AsyncIterator, Callable
-from typing import Final
-
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from bartizan.api.asking import actor_of
 from bartizan.api.bodies import body_of, told
+from bartizan.api.stream import Streamed
 from bartizan.broker.app import Broker, State
 from bartizan.broker.tracing import Trace, Wanted
 from bartizan.errors import InvalidValue
 
-MEDIA_TYPE: Final = "application/x-ndjson"
 
+class TraceStream(Streamed):
+    """Packets, for as long as somebody reads."""
 
-class TraceStream(StreamingResponse):
-    """The answer that goes on; its trace ends with it, however it ends."""
-
-    media_type = MEDIA_TYPE
-
-    def __init__(self, lines: AsyncIterator[bytes], end: Callable[[], None]) -> None:
-        super().__init__(lines, headers={"x-accel-buffering": "no"})
-        self._end = end
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._end()
+    media_type = "application/x-ndjson"
 
 
 def tracing_routes(broker: Broker) -> list[Route]:
