@@ -1,7 +1,7 @@
 """`bartizan client`: who is connected, one of them in full, and out with it; of this broker or of one elsewhere."""
 
 from typing import Annotated
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from cyclopts import App, Parameter
 
@@ -147,9 +147,7 @@ def disconnect(
     reason
         The Reason Code of the DISCONNECT, such as 0x8B (Server shutting down). Default: 0x98, Administrative action.
     """
-    words = {"tenant": tenant, "reason": None if reason is None else str(reason)}
-    asked = urlencode({name: value for name, value in words.items() if value is not None})
     with api_of(data, server) as there:
-        there.delete(f"/clients/{quote(client_id, safe='')}{'?' if asked else ''}{asked}")
+        there.delete(f"/clients/{quote(client_id, safe='')}", tenant=tenant, reason=reason)
     print(f"{escaped(client_id)}: disconnected")
     return 0

@@ -48,7 +48,7 @@ def remove_group_there(server: str, name: str, *, with_members: bool) -> int:
     path = _path("groups", name)
     with remote(server) as there:
         members = len(there.get(path)["members"])
-        there.delete(f"{path}?with_members={str(with_members).lower()}")
+        there.delete(path, with_members=str(with_members).lower())
     return members
 
 

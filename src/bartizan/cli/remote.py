@@ -87,8 +87,7 @@ class Remote:
 
     def get(self, path: str, **params: object) -> Any:  # noqa: ANN401  what JSON holds
         """What is there."""
-        asked = {name: str(value) for name, value in params.items() if value is not None}
-        return self._told(self._client.get(path, params=asked))
+        return self._told(self._client.get(path, params=_said(params)))
 
     def text(self, path: str) -> str:
         """What is there and is no JSON."""
@@ -121,15 +120,16 @@ class Remote:
         """Changes what is there."""
         return self._done("PATCH", path, body)
 
-    def delete(self, path: str) -> Any:  # noqa: ANN401  what JSON holds
+    def delete(self, path: str, **params: object) -> Any:  # noqa: ANN401  what JSON holds
         """Has something removed."""
-        return self._done("DELETE", path, None)
+        return self._done("DELETE", path, None, **params)
 
-    def _done(self, method: str, path: str, body: Mapping[str, object] | None) -> Any:  # noqa: ANN401  what JSON holds
-        answer = self._client.request(method, path, json=body)
+    def _done(self, method: str, path: str, body: Mapping[str, object] | None, **params: object) -> Any:  # noqa: ANN401
+        asked = _said(params)
+        answer = self._client.request(method, path, params=asked, json=body)
         if answer.status_code == HTTPStatus.FORBIDDEN and PROOF in answer.text and self._prove is not None:
             self._told(self._client.post("/session/proof", json=self._prove()))
-            answer = self._client.request(method, path, json=body)
+            answer = self._client.request(method, path, params=asked, json=body)
         return self._told(answer)
 
     def _told(self, answer: "httpx2.Response") -> Any:  # noqa: ANN401  what JSON holds
@@ -141,6 +141,10 @@ class Remote:
         if answer.is_success:
             return answer.json() if answer.content else None
         raise _error_of(answer, self._login.server)
+
+
+def _said(params: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(value) for name, value in params.items() if value is not None}
 
 
 def address_of(text: str) -> str:

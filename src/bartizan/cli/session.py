@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from cyclopts import App, Parameter
 
@@ -105,9 +105,8 @@ def discard(
         root = existing(Path.cwd() / data).root
         ended = told_to(root, "/v1/sessions/discard", {"client_id": client_id, "tenant": tenant})
     else:
-        whose = "" if tenant is None else f"?{urlencode({'tenant': tenant})}"
         with remote(server) as there:
-            ended = there.delete(f"/sessions/{quote(client_id, safe='')}{whose}")
+            ended = there.delete(f"/sessions/{quote(client_id, safe='')}", tenant=tenant)
     if json_output:
         print_json(ended)
     else:

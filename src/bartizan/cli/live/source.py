@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from bartizan.cli.ask import api_of
 from bartizan.cli.control import listens
@@ -95,8 +95,7 @@ class Source:
     def disconnect(self, client_id: str, tenant: str | None, why: str) -> None:
         """Ends a connection."""
         with self._open() as broker:
-            named = {"why": why} if tenant is None else {"why": why, "tenant": tenant}
-            broker.delete(f"/clients/{quote(client_id, safe='')}?{urlencode(named)}")
+            broker.delete(f"/clients/{quote(client_id, safe='')}", why=why, tenant=tenant)
 
     def revoke(self, name: str, why: str) -> Row:
         """Ends an identity for ever; what that ended."""
