@@ -9,9 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from bartizan.broker.log import escaped
-from bartizan.cli.control import RunningBroker
+from bartizan.cli.control import RunningBroker, told_to
 from bartizan.cli.listing import print_json
-from bartizan.cli.observed import told_to
 from bartizan.cli.opening import existing, register_of
 from bartizan.errors import InvalidValue
 from bartizan.identity.chosen import chosen as those_of

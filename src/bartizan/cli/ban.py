@@ -11,10 +11,9 @@ from urllib.parse import quote
 from cyclopts import App, Parameter
 
 from bartizan.broker.log import escaped
-from bartizan.cli.control import RunningBroker
+from bartizan.cli.control import RunningBroker, told_to
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Config, Data, Flag, Json, Text, print_json, show_table
-from bartizan.cli.observed import told_to
 from bartizan.cli.opening import DEFAULT_DATA, existing, register_of
 from bartizan.cli.person import operator
 from bartizan.cli.remote import Server, remote

@@ -13,7 +13,7 @@ from bartizan.broker.change import Running
 from bartizan.broker.lock import DirectoryLock
 from bartizan.broker.place import Place
 from bartizan.cli.person import operator
-from bartizan.errors import ChangeRefused, ConfigurationError, EngineUnavailable
+from bartizan.errors import ChangeRefused, ConfigurationError, EngineUnavailable, InvalidValue
 from bartizan.model.actor import ACTOR_HEADER
 
 TIMEOUT_S = 10.0
@@ -39,6 +39,27 @@ def asking(root: Path) -> Iterator[httpx2.Client]:
             raise EngineUnavailable(
                 f"no broker answers at {root / FILE} ({error}): start it with `bartizan up --data {root}`"
             ) from None
+
+
+def told_to(root: Path, path: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
+    """Has the broker do something; `InvalidValue` with its words where it refuses."""
+    with asking(root) as broker:
+        return answered(broker.post(path, json=body) if body is not None else broker.post(path))
+
+
+def answered(answer: httpx2.Response) -> Any:  # noqa: ANN401  what JSON holds
+    """What an answer says; raises where it is a refusal."""
+    if answer.is_error:
+        raise refusal(answer)
+    return answer.json()
+
+
+def refusal(answer: httpx2.Response) -> InvalidValue:
+    """A refusal, in the broker's words; one of another version may not know what it is asked for, and has others."""
+    try:
+        return InvalidValue(str(answer.json()["error"]))
+    except (ValueError, KeyError, TypeError):
+        return InvalidValue(f"the broker refused it ({answer.status_code})")
 
 
 def listens(root: Path) -> bool:

@@ -1,16 +1,14 @@
 """Reads what was observed on a data directory; a running broker writes first what it has not written yet."""
 
 import difflib
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from bartizan.cli.control import asking
 from bartizan.cli.opening import existing
-from bartizan.errors import EngineUnavailable, InvalidValue
+from bartizan.errors import EngineUnavailable
 from bartizan.model.observation import Observation, Watched
 from bartizan.store.observations import ObservationStore
 
@@ -30,16 +28,6 @@ def write_now(root: Path) -> None:
     """Has the running broker write what it observed; `EngineUnavailable` if none runs."""
     with asking(root) as broker:
         broker.post("/v1/observations/write").raise_for_status()
-
-
-def told_to(root: Path, path: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
-    """Has the running broker do something; `InvalidValue` with its words where it refuses."""
-    with asking(root) as broker:
-        answer = broker.post(path, json=body) if body is not None else broker.post(path)
-    told = answer.json()
-    if answer.is_error:
-        raise InvalidValue(told.get("error", f"the broker refused it ({answer.status_code})"))
-    return told
 
 
 def since(span: timedelta | None) -> datetime | None:

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from bartizan.cli.control import told_to
 from bartizan.cli.listing import Data, Flag, Json, print_json, show_table
-from bartizan.cli.observed import seconds_text, told_to
+from bartizan.cli.observed import seconds_text
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.remote import Server, remote
 from bartizan.model.response import Outcome

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from bartizan.broker.log import escaped
+from bartizan.cli.control import told_to
 from bartizan.cli.inspected import asked_of
 from bartizan.cli.listing import Data, Flag, Json, Listing, print_json, show_record
-from bartizan.cli.observed import told_to
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.person import person
 from bartizan.errors import InvalidValue, NotFound

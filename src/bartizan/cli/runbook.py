@@ -8,8 +8,8 @@ from urllib.parse import quote
 from cyclopts import App, Parameter
 
 from bartizan.broker.log import escaped
+from bartizan.cli.control import told_to
 from bartizan.cli.listing import Config, Data, Flag, Json, print_json, show_table
-from bartizan.cli.observed import told_to
 from bartizan.cli.opening import DEFAULT_DATA, existing, settings_of
 from bartizan.cli.remote import Server, remote
 from bartizan.errors import NotFound

@@ -10,9 +10,9 @@ from cyclopts import App, Parameter
 
 from bartizan.broker.log import escaped
 from bartizan.cli.acted import session_words
+from bartizan.cli.control import told_to
 from bartizan.cli.inspected import asked_of
 from bartizan.cli.listing import Data, Json, Text, print_json, show_record, show_table
-from bartizan.cli.observed import told_to
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.remote import Server, remote
 

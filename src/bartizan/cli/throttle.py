@@ -8,10 +8,10 @@ from urllib.parse import quote
 from cyclopts import App, Parameter
 
 from bartizan.broker.log import escaped
-from bartizan.cli.control import asking
+from bartizan.cli.control import told_to
 from bartizan.cli.duration import parse_duration
+from bartizan.cli.inspected import asked_of
 from bartizan.cli.listing import Data, Json, print_json, show_table
-from bartizan.cli.observed import told_to
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.remote import Server, remote
 
@@ -83,8 +83,7 @@ def list_(*, data: Data = DEFAULT_DATA, server: Server = None, json_output: Json
         bartizan throttle list
     """
     if server is None:
-        with asking(existing(Path.cwd() / data).root) as broker:
-            found = broker.get("/v1/throttles").raise_for_status().json()
+        found = asked_of(data, "/v1/throttles")
     else:
         with remote(server) as there:
             found = there.every("/throttles")

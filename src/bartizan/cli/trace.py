@@ -10,18 +10,17 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
 
-import httpx2
 from cyclopts import Parameter
 
 from bartizan.broker.log import escaped
-from bartizan.cli.control import TIMEOUT_S, asking
+from bartizan.cli.control import TIMEOUT_S, asking, refusal
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Data, Flag, Json, Text
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.pcapng import PcapNg
 from bartizan.cli.person import person
 from bartizan.cli.trace_lines import text
-from bartizan.errors import AlreadyExists, ConfigurationError, EngineUnavailable, InvalidValue
+from bartizan.errors import AlreadyExists, ConfigurationError, EngineUnavailable
 
 PRIVATE: Final = 0o600
 
@@ -99,17 +98,10 @@ def _told(root: Path, asked: Mapping[str, object]) -> Iterator[dict[str, Any]]:
     with asking(root) as broker, broker.stream("POST", "/v1/trace", json=asked, timeout=TIMEOUT_S) as answer:
         if answer.status_code != HTTPStatus.OK:
             answer.read()
-            raise InvalidValue(_refusal(answer))
+            raise refusal(answer)
         for line in answer.iter_lines():
             if line:
                 yield json.loads(line)
-
-
-def _refusal(answer: httpx2.Response) -> str:
-    try:
-        return str(answer.json()["error"])
-    except (ValueError, KeyError, TypeError):
-        return f"the broker refused it ({answer.status_code})"
 
 
 def _show(line: dict[str, Any], writer: PcapNg | None, *, as_json: bool) -> None:

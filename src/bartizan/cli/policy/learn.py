@@ -12,9 +12,10 @@ from cyclopts import Parameter
 
 from bartizan.broker.log import escaped
 from bartizan.broker.watching import Lesson as Session
+from bartizan.cli.control import told_to
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Config, Data, Flag, Json
-from bartizan.cli.observed import ANONYMOUS, beside, observations_of, told_to
+from bartizan.cli.observed import ANONYMOUS, beside, observations_of
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.policy.reading import counted, stored
 from bartizan.errors import InvalidValue, NotFound

@@ -8,8 +8,9 @@ from cyclopts import Parameter
 
 from bartizan.broker.place import is_expectations
 from bartizan.broker.watching import Staged
+from bartizan.cli.control import told_to
 from bartizan.cli.listing import Flag
-from bartizan.cli.observed import observations_of, told_to
+from bartizan.cli.observed import observations_of
 from bartizan.cli.opening import existing
 from bartizan.cli.policy.apply import Manner, apply
 from bartizan.cli.policy.reading import counted

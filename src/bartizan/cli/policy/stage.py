@@ -11,9 +11,10 @@ from cyclopts import Parameter
 from bartizan.broker.log import escaped
 from bartizan.broker.reading import by_name, each_once, read_files, refusal
 from bartizan.broker.watching import Staged
+from bartizan.cli.control import told_to
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Data, Json
-from bartizan.cli.observed import observations_of, record, seconds_text, told_to
+from bartizan.cli.observed import observations_of, record, seconds_text
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.policy.reading import counted
 from bartizan.cli.policy.testing import expectations_of, read_tests
