@@ -9,7 +9,7 @@ use bartizan_core::server::throttle::{Throttle, Throttles};
 use bartizan_core::server::update::Ended;
 use serde::Deserialize;
 
-use crate::engine::{ANSWER_MAX, Engine, EngineError, ask_all, late};
+use crate::engine::{Engine, EngineError, ask_every};
 use crate::mailbox::Mail;
 
 /// One ban.
@@ -57,11 +57,8 @@ impl Engine {
         let bans = Arc::new(parse(json)?);
         self.keep_bans(Arc::clone(&bans));
         let Some(shared) = self.shared() else { return Ok(Vec::new()) };
-        let answers = ask_all(&shared, ANSWER_MAX, |done| Mail::Ban(Arc::clone(&bans), done));
-        match answers.len() < shared.mailboxes.len() {
-            true => Err(late()),
-            false => Ok(answers.into_iter().flatten().collect()),
-        }
+        let answers = ask_every(&shared, |done| Mail::Ban(Arc::clone(&bans), done))?;
+        Ok(answers.into_iter().flatten().collect())
     }
 
     /// Puts throttles into force in place of those that were: JSON object of identity -> packets and octets per second.
@@ -75,8 +72,8 @@ impl Engine {
         let throttles: Arc<Throttles> =
             Arc::new(texts.into_iter().map(|(name, of)| (Arc::from(name), rates(of))).collect());
         let Some(shared) = self.shared() else { return Ok(()) };
-        let answers = ask_all(&shared, ANSWER_MAX, |done| Mail::Throttle(Arc::clone(&throttles), done));
-        if answers.len() < shared.mailboxes.len() { Err(late()) } else { Ok(()) }
+        ask_every(&shared, |done| Mail::Throttle(Arc::clone(&throttles), done))?;
+        Ok(())
     }
 
     /// Ends the Session of a Client Identifier, of a tenant's client if one is named; `None` where there is none.
@@ -85,12 +82,9 @@ impl Engine {
     /// `State` when a shard does not answer in time.
     pub fn discard(&self, client_id: &str, tenant: Option<&str>) -> Result<Option<Ended>, EngineError> {
         let Some(shared) = self.shared() else { return Ok(None) };
-        let whose = tenant.map_or_else(|| client_id.to_owned(), |tenant| scope::scoped(tenant, client_id));
-        let answers = ask_all(&shared, ANSWER_MAX, |done| Mail::Discard(whose.clone(), done));
-        match answers.len() < shared.mailboxes.len() {
-            true => Err(late()),
-            false => Ok(answers.into_iter().flatten().next()),
-        }
+        let whose = scope::name(tenant, client_id);
+        let answers = ask_every(&shared, |done| Mail::Discard(whose.clone(), done))?;
+        Ok(answers.into_iter().flatten().next())
     }
 }
 

@@ -252,10 +252,7 @@ impl Engine {
         })?;
         let epoch = change.epoch;
         shared.desk.forget();
-        let answers = ask_all(&shared, ANSWER_MAX, |done| Mail::Apply(change.clone(), done));
-        if answers.len() < shared.mailboxes.len() {
-            return Err(late());
-        }
+        ask_every(&shared, |done| Mail::Apply(change.clone(), done))?;
         Ok(epoch)
     }
 
@@ -298,7 +295,7 @@ impl Engine {
     #[must_use]
     pub fn disconnect(&self, client_id: &str, tenant: Option<&str>, reason: ReasonCode) -> bool {
         let Some(shared) = self.shared() else { return false };
-        let whose = tenant.map_or_else(|| client_id.to_owned(), |tenant| scope::scoped(tenant, client_id));
+        let whose = scope::name(tenant, client_id);
         ask_all(&shared, ANSWER_MAX, |done| Mail::Disconnect(whose.clone(), reason, done)).contains(&true)
     }
 
@@ -392,6 +389,15 @@ impl Drop for Engine {
 /// A shard did not answer in time.
 pub(crate) fn late() -> EngineError {
     EngineError::State("a shard did not answer in time; the change is in force on the others")
+}
+
+/// Asks every shard; what all of them answered.
+pub(crate) fn ask_every<T>(
+    shared: &Shared,
+    mail: impl Fn(std::sync::mpsc::SyncSender<T>) -> Mail,
+) -> Result<Vec<T>, EngineError> {
+    let answers = ask_all(shared, ANSWER_MAX, mail);
+    if answers.len() < shared.mailboxes.len() { Err(late()) } else { Ok(answers) }
 }
 
 /// Asks every shard, and gives back the answers that came in time.

@@ -10,7 +10,7 @@ use bartizan_core::session::Principal;
 use bartizan_core::wire::ReasonCode;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{ANSWER_MAX, Engine, EngineError, ask_all, late};
+use crate::engine::{ANSWER_MAX, Engine, EngineError, ask_every, late};
 use crate::mailbox::Mail;
 
 /// One enabled identity.
@@ -124,10 +124,7 @@ impl Engine {
             (Arc::clone(&running.shared), Update { identities, changed, revoked, endings, epoch: running.epoch })
         })?;
         shared.desk.forget();
-        let answers = ask_all(&shared, ANSWER_MAX, |done| Mail::Update(Box::new(update.clone()), done));
-        if answers.len() < shared.mailboxes.len() {
-            return Err(late());
-        }
+        let answers = ask_every(&shared, |done| Mail::Update(Box::new(update.clone()), done))?;
         let ended = answers.into_iter().flatten().collect();
         // Now that nobody can set one any more.
         let retained = if cleared.is_empty() { 0 } else { clear_retained(&shared, cleared)? };

@@ -88,7 +88,7 @@ impl Engine {
     /// `State` where nothing runs, or a shard does not answer in time.
     pub fn session(&self, client_id: &str, tenant: Option<&str>) -> Result<Option<SessionDetail>, EngineError> {
         let shared = self.looked_at()?;
-        let whose = tenant.map_or_else(|| client_id.to_owned(), |tenant| scope::scoped(tenant, client_id));
+        let whose = scope::name(tenant, client_id);
         for shard in 0..shared.mailboxes.len() {
             let whose = whose.clone();
             let found = look(&shared, shard, move |server, _, _| server.session_of(&whose))?;

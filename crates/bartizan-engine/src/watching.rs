@@ -5,7 +5,7 @@ use bartizan_core::server::activity::Activity;
 use bartizan_core::server::observations::Observations;
 use bartizan_core::server::observe::Watch;
 
-use crate::engine::{ANSWER_MAX, Engine, EngineError, ask_all};
+use crate::engine::{ANSWER_MAX, Engine, EngineError, ask_all, ask_every};
 use crate::mailbox::Mail;
 
 impl Engine {
@@ -15,11 +15,8 @@ impl Engine {
     /// `State` where nothing runs, or a shard does not answer in time.
     pub fn watch(&self, watch: Option<&Watch>) -> Result<(), EngineError> {
         let shared = self.shared().ok_or(EngineError::State("the engine is not running"))?;
-        let answers = ask_all(&shared, ANSWER_MAX, |done| Mail::Watch(watch.cloned(), done));
-        match answers.len() < shared.mailboxes.len() {
-            true => Err(EngineError::State("a shard did not answer in time; the others watch")),
-            false => Ok(()),
-        }
+        ask_every(&shared, |done| Mail::Watch(watch.cloned(), done))?;
+        Ok(())
     }
 
     /// What each shard observed since the last time, with the rules that were used or without.

@@ -12,6 +12,12 @@ pub fn scoped(tenant: &str, client_id: &str) -> String {
     format!("{tenant}{MARK}{client_id}")
 }
 
+/// The same for a client that may be of no tenant.
+#[must_use]
+pub fn name(tenant: Option<&str>, client_id: &str) -> String {
+    tenant.map_or_else(|| client_id.to_owned(), |tenant| scoped(tenant, client_id))
+}
+
 /// The tenant in it, and the Client Identifier as its client knows it.
 #[must_use]
 pub fn parts(scoped: &str) -> (Option<&str>, &str) {
@@ -47,6 +53,7 @@ mod tests {
         assert_eq!(parts(&one), (Some("acme"), "press-01"));
         assert_eq!(parts("press-01"), (None, "press-01"));
         assert_eq!((tenant(&one), tenant("press-01")), (Some("acme"), None));
+        assert_eq!((name(Some("acme"), "press-01"), &*name(None, "press-01")), (one.clone(), "press-01"));
         assert_eq!(&*known(&Arc::from(one)), "press-01");
     }
 }

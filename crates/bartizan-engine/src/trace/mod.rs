@@ -175,7 +175,7 @@ impl Engine {
         with_payloads: bool,
     ) -> Result<u64, EngineError> {
         let shared = self.shared().ok_or(EngineError::State("the engine is not running"))?;
-        let whose = tenant.map_or_else(|| client_id.to_owned(), |tenant| scope::scoped(tenant, client_id));
+        let whose = scope::name(tenant, client_id);
         let now = shared.clock.now();
         let until = now.plus_ms(u64::try_from(within.as_millis()).unwrap_or(u64::MAX));
         let trace = shared.traces.add(whose, until, with_payloads, now);
