@@ -210,8 +210,8 @@ class Engine:
     def disconnect(self, *, client_id: str, reason: int, tenant: str | None = None) -> bool:
         """Disconnects a client, of a tenant if one is named; False when it is not connected."""
 
-    def clients(self, *, after: str, limit: int) -> bytes:
-        """JSON list of connected clients whose Client Identifier comes after `after`, in order."""
+    def clients(self, *, after: str, limit: int, identity: str | None = None, client_id: str | None = None) -> bytes:
+        """JSON list of connected clients behind a Client Identifier, in order; of one identity or name alone."""
 
     def session(self, *, client_id: str, tenant: str | None = None) -> bytes | None:
         """JSON of a Session, connected or away: Subscriptions, queue, window, Will; None where there is none."""
@@ -222,8 +222,11 @@ class Engine:
     def clear_retained(self, *, filter: str, after: str | None, limit: int) -> bytes:
         """Removes so many; JSON of `count`, and of `next` where there are more. ValueError as above."""
 
-    def topics(self, *, prefix: str, depth: int) -> bytes:
-        """JSON of `topics` by name, with what is retained and subscribed to there and below, and of `left_out`."""
+    def subscriptions(self, *, sought: bytes, after: tuple[int, int] | None, limit: int) -> bytes:
+        """JSON of `subscriptions` that fit (JSON: identity, client_id, topic) and `next`: the place for more."""
+
+    def topics(self, *, prefix: str, depth: int, traffic: bool = False) -> bytes:
+        """JSON of `topics` by name: what is retained, subscribed to and, while asked for, carried; and `left_out`."""
 
     def metrics(self) -> bytes:
         """JSON object: counters and gauges by name."""

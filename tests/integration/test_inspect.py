@@ -1,6 +1,7 @@
 """What clients have, what is retained, which topics there are: looked up in a running broker, and removed, on record."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -149,3 +150,26 @@ def test_the_tree_counts_what_is_retained_and_subscribed_to_level_by_level(plant
     assert "plant/a/state" in plant.verb("topic", "tree", "plant", "--depth", "2").stdout
     assert plant.told("topic", "tree", "plan")["topics"] == {}
     assert plant.verb("topic", "tree", "--depth", "0").returncode == 2
+
+
+def test_the_tree_tells_what_topics_carry_while_it_is_counted(plant):
+    oven = plant.client("oven")
+    done = threading.Event()
+
+    def send() -> None:
+        while not done.wait(0.02):
+            oven.send("plant/a/temp", "1234", 0)
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    try:
+        tree = plant.told("topic", "tree", "plant", "--over", "1s")
+    finally:
+        done.set()
+        sending.join()
+    found = tree["topics"]["plant/a"]
+    assert found["messages_per_s"] > 0
+    # Each figure is rounded by itself.
+    assert found["bytes_per_s"] == pytest.approx(4 * found["messages_per_s"], abs=0.01)
+    assert "messages_per_s" not in plant.told("topic", "tree", "plant")["topics"].get("plant/a", {})
+    assert plant.verb("topic", "tree", "--over", "2m").returncode == 2

@@ -10,7 +10,7 @@ use bartizan_core::event::Event;
 use bartizan_core::policy::{Image, Schedule, scope};
 use bartizan_core::server::apply::Change;
 use bartizan_core::server::bans::Bans;
-use bartizan_core::server::listing::{self, ClientListing};
+use bartizan_core::server::listing::{self, ClientListing, Listed};
 use bartizan_core::server::{AuthRequest, Common, Effects, ListenerRules, Roster, Server};
 use bartizan_core::wire::ReasonCode;
 use mio::{Poll, Waker};
@@ -299,16 +299,13 @@ impl Engine {
         ask_all(&shared, ANSWER_MAX, |done| Mail::Disconnect(whose.clone(), reason, done)).contains(&true)
     }
 
-    /// Connected clients after a Client Identifier, in order.
+    /// Connected clients, in the order of their Client Identifiers.
     #[must_use]
-    pub fn clients(&self, after: &str, limit: usize) -> Vec<ClientListing> {
+    pub fn clients(&self, listed: &Listed) -> Vec<ClientListing> {
         let Some(shared) = self.shared() else { return Vec::new() };
-        let mut clients: Vec<ClientListing> =
-            ask_all(&shared, ANSWER_MAX, |done| Mail::List(after.to_owned(), limit, done))
-                .into_iter()
-                .flatten()
-                .collect();
-        listing::truncate(&mut clients, limit);
+        let pages = ask_all(&shared, ANSWER_MAX, |done| Mail::List(listed.clone(), done));
+        let mut clients: Vec<ClientListing> = pages.into_iter().flatten().collect();
+        listing::truncate(&mut clients, listed.limit, |client| (&client.client_id, client.tenant.as_deref()));
         clients
     }
 

@@ -7,9 +7,10 @@ use std::sync::mpsc::sync_channel;
 
 use bartizan_core::message::{Message, Time};
 use bartizan_core::policy::scope;
-use bartizan_core::server::inspect::SessionDetail;
+use bartizan_core::server::carried::Carried;
+use bartizan_core::server::inspect::{HeldSubscription, SessionDetail, Sought};
 use bartizan_core::server::{Effects, Server};
-use bartizan_core::topic::{PageEnd, RetainedPage, TopicError, TopicFilter};
+use bartizan_core::topic::{PageEnd, RetainedPage, TopicError, TopicFilter, TopicName};
 use bartizan_core::wire::Properties;
 use serde::Serialize;
 use serde_json::Value;
@@ -20,7 +21,7 @@ use crate::shard::Shared;
 use crate::trace::shown;
 
 /// Done on a shard's thread between messages: it looks, and tells once what follows from it is on its way.
-pub type Look = Box<dyn FnOnce(&Server, Time, &mut Effects) -> Box<dyn FnOnce()> + Send>;
+pub type Look = Box<dyn FnOnce(&mut Server, Time, &mut Effects) -> Box<dyn FnOnce()> + Send>;
 
 /// Retained Messages, Topic Names and Sessions that one look goes over.
 const LOOK_MESSAGES: usize = 1_024;
@@ -61,6 +62,18 @@ pub struct Cleared {
     pub next: Option<String>,
 }
 
+/// A page of Subscriptions.
+#[derive(Debug, Default, Serialize)]
+pub struct SubscriptionListing {
+    /// In no order.
+    pub subscriptions: Vec<HeldSubscription>,
+    /// Ask again with this, if there may be more.
+    pub next: Option<Place>,
+}
+
+/// Where in the Sessions of all shards: the shard, and the place there.
+pub type Place = (usize, usize);
+
 /// A topic with what is at it and below it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Branch {
@@ -70,6 +83,9 @@ pub struct Branch {
     pub retained_bytes: u64,
     /// Subscriptions whose filter is, or goes on, like this: wildcards are levels here.
     pub subscriptions: u64,
+    /// What was published while it was counted.
+    #[serde(flatten)]
+    pub carried: Carried,
 }
 
 /// Topics below a prefix, down to some depth.
@@ -153,11 +169,41 @@ impl Engine {
         }
     }
 
-    /// Topics below a prefix, or all but the server's own, so many levels deep.
+    /// Subscriptions of Sessions, connected or away: of at least so many, if there are, from a place on.
+    ///
+    /// # Errors
+    /// `Filter` where `sought.topic` is no Topic Name; else as `retained`.
+    pub fn subscriptions(
+        &self,
+        sought: &Sought,
+        (shard, from): Place,
+        limit: usize,
+    ) -> Result<SubscriptionListing, InspectError> {
+        if let Some(topic) = &sought.topic {
+            TopicName::parse(topic)?;
+        }
+        let shared = self.looked_at()?;
+        let mut listing = SubscriptionListing { subscriptions: Vec::new(), next: Some((shard, from)) };
+        while let Some((shard, from)) = listing.next {
+            if listing.subscriptions.len() >= limit || shard >= shared.mailboxes.len() {
+                break;
+            }
+            let sought = sought.clone();
+            let (found, more) =
+                look(&shared, shard, move |server, _, _| server.subscriptions_page(&sought, from, LOOK_SESSIONS))?;
+            listing.subscriptions.extend(found);
+            listing.next = Some(more.map_or((shard + 1, 0), |from| (shard, from)));
+        }
+        listing.next = listing.next.filter(|(shard, _)| *shard < shared.mailboxes.len());
+        Ok(listing)
+    }
+
+    /// Topics below a prefix, or all but the server's own, so many levels deep. With `traffic`, what they have carried
+    /// since that was first asked for: two answers tell a rate.
     ///
     /// # Errors
     /// As `retained`.
-    pub fn topics(&self, prefix: &str, depth: usize) -> Result<TopicTree, InspectError> {
+    pub fn topics(&self, prefix: &str, depth: usize, traffic: bool) -> Result<TopicTree, InspectError> {
         let filter = if prefix.is_empty() { "#".to_owned() } else { format!("{prefix}/#") };
         TopicFilter::parse(&filter)?;
         let shared = self.looked_at()?;
@@ -167,27 +213,17 @@ impl Engine {
         loop {
             let (found, end) = page(&shared, &filter, after, LOOK_MESSAGES, Server::retained_page)?;
             for message in &found {
-                let bytes = message.payload().len() as u64;
-                tree.add(
-                    message.topic().as_str(),
-                    prefix,
-                    levels,
-                    Branch { retained: 1, retained_bytes: bytes, subscriptions: 0 },
-                );
+                let retained_bytes = message.payload().len() as u64;
+                let what = Branch { retained: 1, retained_bytes, ..Branch::default() };
+                tree.add(message.topic().as_str(), prefix, levels, what);
             }
             let PageEnd::More(name) = end else { break };
             after = Some(name.into());
         }
         for shard in 0..shared.mailboxes.len() {
-            let mut next = Some(0);
-            while let Some(from) = next {
-                let below = prefix.to_owned();
-                let (filters, more) =
-                    look(&shared, shard, move |server, _, _| server.filters_page(&below, from, LOOK_SESSIONS))?;
-                for filter in &filters {
-                    tree.add(filter, prefix, levels, Branch { subscriptions: 1, ..Branch::default() });
-                }
-                next = more;
+            tree.add_filters(&shared, shard, prefix, levels)?;
+            if traffic {
+                tree.add_traffic(&shared, shard, prefix, levels)?;
             }
         }
         Ok(tree)
@@ -199,6 +235,29 @@ impl Engine {
 }
 
 impl TopicTree {
+    fn add_filters(&mut self, shared: &Shared, shard: usize, prefix: &str, levels: usize) -> Result<(), EngineError> {
+        let mut next = Some(0);
+        while let Some(from) = next {
+            let below = prefix.to_owned();
+            let (filters, more) =
+                look(shared, shard, move |server, _, _| server.filters_page(&below, from, LOOK_SESSIONS))?;
+            for filter in &filters {
+                self.add(filter, prefix, levels, Branch { subscriptions: 1, ..Branch::default() });
+            }
+            next = more;
+        }
+        Ok(())
+    }
+
+    fn add_traffic(&mut self, shared: &Shared, shard: usize, prefix: &str, levels: usize) -> Result<(), EngineError> {
+        let traffic = look(shared, shard, |server, now, _| server.traffic(now))?;
+        for (topic, carried) in &traffic.topics {
+            self.add(topic, prefix, levels, Branch { carried: *carried, ..Branch::default() });
+        }
+        self.left_out.carried.add(traffic.others);
+        Ok(())
+    }
+
     /// Counts something at a topic, if that is below the prefix.
     fn add(&mut self, topic: &str, prefix: &str, levels: usize, what: Branch) {
         let below = prefix.is_empty()
@@ -216,6 +275,7 @@ impl TopicTree {
         branch.retained += what.retained;
         branch.retained_bytes += what.retained_bytes;
         branch.subscriptions += what.subscriptions;
+        branch.carried.add(what.carried);
     }
 }
 
@@ -241,7 +301,7 @@ fn page<T: Send + Default + 'static>(
 fn look<T: Send + 'static>(
     shared: &Shared,
     shard: usize,
-    at: impl FnOnce(&Server, Time, &mut Effects) -> T + Send + 'static,
+    at: impl FnOnce(&mut Server, Time, &mut Effects) -> T + Send + 'static,
 ) -> Result<T, EngineError> {
     let (sender, receiver) = sync_channel(1);
     let Some(mailbox) = shared.mailboxes.get(shard) else { return Err(late()) };
@@ -276,7 +336,8 @@ fn told(message: &Arc<Message>, whole: bool) -> Value {
 mod tests {
     use super::*;
 
-    const ONE: Branch = Branch { retained: 1, retained_bytes: 4, subscriptions: 0 };
+    const ONE: Branch =
+        Branch { retained: 1, retained_bytes: 4, subscriptions: 0, carried: Carried { messages: 0, bytes: 0 } };
 
     fn counted(prefix: &str, depth: usize, topics: &[&str]) -> Vec<(String, u64)> {
         let levels = depth + if prefix.is_empty() { 0 } else { prefix.split('/').count() };

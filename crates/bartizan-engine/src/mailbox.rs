@@ -12,7 +12,7 @@ use bartizan_core::server::apply::{Change, Revocations};
 use bartizan_core::server::bans::{Bans, Cut};
 use bartizan_core::server::command::Reply;
 use bartizan_core::server::connect::Verdict;
-use bartizan_core::server::listing::ClientListing;
+use bartizan_core::server::listing::{ClientListing, Listed};
 use bartizan_core::server::observations::Observations;
 use bartizan_core::server::observe::Watch;
 use bartizan_core::server::throttle::Throttles;
@@ -52,7 +52,7 @@ pub enum Mail {
     /// End a Session; tells what was in it.
     Discard(String, SyncSender<Option<Ended>>),
     /// Who is connected.
-    List(String, usize, SyncSender<Vec<ClientListing>>),
+    List(Listed, SyncSender<Vec<ClientListing>>),
     /// What is watched from now on; tells when it is.
     Watch(Option<Watch>, SyncSender<()>),
     /// What was observed since the last time, with the rules that were used or without.

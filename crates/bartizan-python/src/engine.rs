@@ -7,6 +7,8 @@ use std::time::Duration;
 use bartizan_core::message::Time;
 use bartizan_core::policy::{OpenWindows, Schedule, scope};
 use bartizan_core::server::command;
+use bartizan_core::server::inspect::Sought;
+use bartizan_core::server::listing::Listed;
 use bartizan_core::server::observe::{Staged, Watch};
 use bartizan_engine::engine;
 use bartizan_engine::inspecting::InspectError;
@@ -114,9 +116,17 @@ impl Engine {
         Ok(py.detach(|| self.inner.disconnect(client_id, tenant, reason)))
     }
 
-    #[pyo3(signature = (*, after, limit))]
-    fn clients<'py>(&self, py: Python<'py>, after: &str, limit: usize) -> PyResult<Bound<'py, PyBytes>> {
-        let clients = py.detach(|| self.inner.clients(after, limit));
+    #[pyo3(signature = (*, after, limit, identity=None, client_id=None))]
+    fn clients<'py>(
+        &self,
+        py: Python<'py>,
+        after: String,
+        limit: usize,
+        identity: Option<String>,
+        client_id: Option<String>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let listed = Listed { after, limit, identity, client_id };
+        let clients = py.detach(|| self.inner.clients(&listed));
         json(py, &clients)
     }
 
@@ -156,9 +166,24 @@ impl Engine {
         json(py, &cleared)
     }
 
-    #[pyo3(signature = (*, prefix, depth))]
-    fn topics<'py>(&self, py: Python<'py>, prefix: &str, depth: usize) -> PyResult<Bound<'py, PyBytes>> {
-        let tree = py.detach(|| self.inner.topics(prefix, depth)).map_err(unanswered)?;
+    #[pyo3(signature = (*, sought, after, limit))]
+    fn subscriptions<'py>(
+        &self,
+        py: Python<'py>,
+        sought: &[u8],
+        after: Option<(usize, usize)>,
+        limit: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let sought: Sought =
+            serde_json::from_slice(sought).map_err(|error| PyValueError::new_err(format!("sought: {error}")))?;
+        let from = after.unwrap_or_default();
+        let page = py.detach(|| self.inner.subscriptions(&sought, from, limit)).map_err(unanswered)?;
+        json(py, &page)
+    }
+
+    #[pyo3(signature = (*, prefix, depth, traffic=false))]
+    fn topics<'py>(&self, py: Python<'py>, prefix: &str, depth: usize, traffic: bool) -> PyResult<Bound<'py, PyBytes>> {
+        let tree = py.detach(|| self.inner.topics(prefix, depth, traffic)).map_err(unanswered)?;
         json(py, &tree)
     }
 

@@ -36,7 +36,8 @@ def inspecting_routes(broker: Broker) -> list[Route]:
 
     async def topics(request: Request) -> Response:
         asked = request.query_params
-        return JSONResponse(await broker.inspecting.topics(asked.get("prefix", ""), int(asked.get("depth", 1))))
+        prefix, depth, over_s = asked.get("prefix", ""), int(asked.get("depth", 1)), float(asked.get("over_s", 0))
+        return JSONResponse(await broker.inspecting.topics(prefix, depth, over_s=over_s))
 
     return [
         Route("/v1/clients/{client_id:path}/session", told(session)),

@@ -40,11 +40,13 @@ def _may_rest_on(client: Mapping[str, Any], proof: str | None, ended: Ended) -> 
     return bool(gone) and (len(methods) > 1 or proof is None or proof in gone)
 
 
-def every_client(engine: EnginePort) -> Iterator[Mapping[str, Any]]:
-    """Every client that is connected, page by page."""
+def every_client(
+    engine: EnginePort, *, identity: str | None = None, client_id: str | None = None
+) -> Iterator[Mapping[str, Any]]:
+    """Every client that is connected, page by page; of one identity, or of one Client Identifier, alone."""
     after = ""
     while True:
-        page = json.loads(engine.clients(after, CLIENTS_PER_LOOK))
+        page = json.loads(engine.clients(after, CLIENTS_PER_LOOK, identity=identity, client_id=client_id))
         yield from page
         if len(page) < CLIENTS_PER_LOOK:
             return

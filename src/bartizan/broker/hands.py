@@ -109,11 +109,7 @@ class Hands:
         ]
 
     def _clients_of(self, identity: str) -> list[Client]:
-        return [
-            (client["client_id"], client.get("tenant"))
-            for client in every_client(self.engine)
-            if client["identity"] == identity
-        ]
+        return [(client["client_id"], client.get("tenant")) for client in every_client(self.engine, identity=identity)]
 
     async def _disconnected(self, clients: Sequence[Client], reason: int) -> int:
         entries = [

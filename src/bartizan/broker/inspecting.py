@@ -1,6 +1,7 @@
 """What clients have at this broker, what is retained, and which topics there are; removing what is retained is on record."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +21,9 @@ CLEAR: Final = "retained.clear"
 PAGE: Final = 1_000
 DENIALS_SHOWN: Final = 10
 DEPTH_MAX: Final = 32
+OVER_S_MAX: Final = 60.0
+SUBSCRIPTIONS_MAX: Final = 100_000
+_CARRIED: Final = ("messages", "bytes")
 
 
 class Inspecting:
@@ -67,24 +71,67 @@ class Inspecting:
         await asyncio.to_thread(trail.settle, span, CLEAR, Outcome.DONE, f"{count} messages removed")
         return count
 
-    async def topics(self, prefix: str, depth: int) -> dict[str, Any]:
-        """Topics below a prefix with what is retained, subscribed to and was used there; of `left_out` the sums alone."""
+    async def subscriptions(self, sought: Mapping[str, str]) -> list[Mapping[str, Any]]:
+        """Subscriptions of Sessions, connected or away: of an `identity`, a `client_id`, or that match a `topic`.
+
+        `SUBSCRIPTIONS_MAX` at most; in no order.
+        """
+        found: list[Mapping[str, Any]] = []
+        after: tuple[int, int] | None = None
+        while True:
+            page = await asyncio.to_thread(self._engine.subscriptions, sought, after, PAGE)
+            found += page["subscriptions"]
+            if page["next"] is None or len(found) >= SUBSCRIPTIONS_MAX:
+                return found[:SUBSCRIPTIONS_MAX]
+            shard, place = page["next"]
+            after = (shard, place)
+
+    async def topics(self, prefix: str, depth: int, *, over_s: float = 0) -> dict[str, Any]:
+        """Topics below a prefix with what is retained, subscribed to and was used there; of `left_out` the sums alone.
+
+        `over_s`: for so many seconds, at most `OVER_S_MAX`, it is counted what is published; `messages_per_s` and
+        `bytes_per_s` of each are what that comes to.
+        """
         if not 0 < depth <= DEPTH_MAX:
             raise InvalidValue(f"a tree has 1 to {DEPTH_MAX} levels")
-        tree = await asyncio.to_thread(self._engine.topics, prefix, depth)
+        if not 0 <= over_s <= OVER_S_MAX:
+            raise InvalidValue(f"what topics carry is counted for at most {OVER_S_MAX:g} seconds")
+        before: Mapping[str, Any] = {"topics": {}, "left_out": {}}
+        began = time.monotonic()
+        if over_s:
+            before = await asyncio.to_thread(self._engine.topics, prefix, depth, traffic=True)
+            await asyncio.sleep(over_s)
+        tree = await asyncio.to_thread(self._engine.topics, prefix, depth, traffic=over_s > 0)
+        took_s = time.monotonic() - began if over_s else 0
         used = await asyncio.to_thread(self._used)
         levels = depth + (prefix.count("/") + 1 if prefix else 0)
-        topics: dict[str, dict[str, int]] = {name: {**what, "used": 0} for name, what in tree["topics"].items()}
-        nothing = {"retained": 0, "retained_bytes": 0, "subscriptions": 0, "used": 0}
+        topics: dict[str, dict[str, float]] = {
+            name: {**_with_rates(what, before["topics"].get(name, {}), took_s), "used": 0}
+            for name, what in tree["topics"].items()
+        }
+        nothing: dict[str, float] = {"retained": 0, "retained_bytes": 0, "subscriptions": 0, "used": 0}
+        if over_s:
+            nothing |= {"messages_per_s": 0, "bytes_per_s": 0}
         for topic in used:
             if not prefix or topic == prefix or topic.startswith(f"{prefix}/"):
                 name = "/".join(topic.split("/")[:levels])
                 topics.setdefault(name, dict(nothing))["used"] += 1
-        return {"topics": dict(sorted(topics.items())), "left_out": tree["left_out"]}
+        left_out = _with_rates(tree["left_out"], before["left_out"], took_s)
+        return {"topics": dict(sorted(topics.items())), "left_out": left_out}
 
     def _used(self) -> list[str]:
         """A topic of each rule that an identity used: what publishers and subscribers were last seen at."""
         return [use.topic for use in self._observations.uses()]
+
+
+def _with_rates(what: Mapping[str, int], before: Mapping[str, int], took_s: float) -> dict[str, float]:
+    """A branch with what it carried a second in place of what it has carried; without that where nothing was counted."""
+    told: dict[str, float] = {name: count for name, count in what.items() if name not in _CARRIED}
+    if took_s:
+        for name in _CARRIED:
+            # Less than there was has been counted anew meanwhile.
+            told[f"{name}_per_s"] = round(max(what[name] - before.get(name, 0), 0) / took_s, 3)
+    return told
 
 
 def _denial(seen: Observation) -> dict[str, Any]:

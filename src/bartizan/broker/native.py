@@ -80,9 +80,9 @@ class NativeEngine(EnginePort):
         """See `EnginePort`."""
         return self._engine.disconnect(client_id=client_id, reason=reason, tenant=tenant)
 
-    def clients(self, after: str, limit: int) -> bytes:
+    def clients(self, after: str, limit: int, *, identity: str | None = None, client_id: str | None = None) -> bytes:
         """See `EnginePort`."""
-        return self._engine.clients(after=after, limit=limit)
+        return self._engine.clients(after=after, limit=limit, identity=identity, client_id=client_id)
 
     def metrics(self) -> Mapping[str, int]:
         """See `EnginePort`."""
@@ -126,10 +126,16 @@ class NativeEngine(EnginePort):
         with _answered():
             return json.loads(self._engine.clear_retained(filter=filter_, after=after, limit=limit))
 
-    def topics(self, prefix: str, depth: int) -> Mapping[str, Any]:
+    def topics(self, prefix: str, depth: int, *, traffic: bool = False) -> Mapping[str, Any]:
         """See `InspectPort`."""
         with _answered():
-            return json.loads(self._engine.topics(prefix=prefix, depth=depth))
+            return json.loads(self._engine.topics(prefix=prefix, depth=depth, traffic=traffic))
+
+    def subscriptions(self, sought: Mapping[str, str], after: tuple[int, int] | None, limit: int) -> Mapping[str, Any]:
+        """See `InspectPort`."""
+        with _answered():
+            wanted = json.dumps(dict(sought)).encode()
+            return json.loads(self._engine.subscriptions(sought=wanted, after=after, limit=limit))
 
     def trace(self, client_id: str, *, for_s: float, payloads: bool, tenant: str | None = None) -> int:
         """See `TracePort`."""

@@ -134,8 +134,20 @@ class InspectPort(Protocol):
         """Removes so many of them, or some more; `count`, and `next` where there are more."""
         ...
 
-    def topics(self, prefix: str, depth: int) -> Mapping[str, Any]:
-        """`topics` below a prefix, so many levels deep, with what is retained and subscribed to; and `left_out`."""
+    def topics(self, prefix: str, depth: int, *, traffic: bool = False) -> Mapping[str, Any]:
+        """`topics` below a prefix, so many levels deep, with what is retained and subscribed to; and `left_out`.
+
+        With `traffic`, how much was published there since that was first asked for: it is counted from then on, until
+        nobody has asked for a minute. Two answers tell a rate.
+        """
+        ...
+
+    def subscriptions(self, sought: Mapping[str, str], after: tuple[int, int] | None, limit: int) -> Mapping[str, Any]:
+        """`subscriptions` of Sessions behind a place, at least so many if there are, and `next`: the place for more.
+
+        `sought`: those of one `identity`, of one `client_id`, those that match one `topic`; `InvalidValue` where that is
+        no Topic Name.
+        """
         ...
 
 
@@ -187,8 +199,8 @@ class EnginePort(ControlPort, TracePort, InspectPort, Protocol):
         """Ends a connection, of a tenant's client if one is named; False if there is none."""
         ...
 
-    def clients(self, after: str, limit: int) -> bytes:
-        """JSON array of connected clients in order of Client Identifier, behind `after`."""
+    def clients(self, after: str, limit: int, *, identity: str | None = None, client_id: str | None = None) -> bytes:
+        """JSON array of connected clients in order of Client Identifier, behind `after`; of one identity or name alone."""
         ...
 
     def metrics(self) -> Mapping[str, int]:

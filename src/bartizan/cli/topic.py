@@ -4,6 +4,7 @@ from typing import Any
 
 from cyclopts import App
 
+from bartizan.cli.duration import parse_duration
 from bartizan.cli.inspected import asked_of
 from bartizan.cli.listing import Data, Json, print_json, show_table
 from bartizan.cli.opening import DEFAULT_DATA
@@ -21,9 +22,19 @@ _COLUMNS = {
     "used": "used",
 }
 
+_RATES = {"messages_per_s": "messages/s", "bytes_per_s": "octets/s"}
+
 
 @app.command
-def tree(prefix: str = "", /, *, depth: int = 1, data: Data = DEFAULT_DATA, json_output: Json = False) -> int:
+def tree(
+    prefix: str = "",
+    /,
+    *,
+    depth: int = 1,
+    over: str | None = None,
+    data: Data = DEFAULT_DATA,
+    json_output: Json = False,
+) -> int:
     """Show topics below a prefix: how much is retained and subscribed to at each and below it, and was published lately.
 
     Subscriptions stand where their filter does: `+` and `#` are levels here. `used` counts pairs of an identity and a
@@ -35,14 +46,19 @@ def tree(prefix: str = "", /, *, depth: int = 1, data: Data = DEFAULT_DATA, json
 
         bartizan topic tree plant/chicago --depth 2
 
+        bartizan topic tree plant --over 5s
+
     Parameters
     ----------
     prefix
         Whole levels, such as plant/chicago. Default: everything but the server's own.
     depth
         So many levels below it.
+    over
+        Count for so long, at most 60s, what is published, and show it a second.
     """
-    found = asked_of(data, "/v1/topics", prefix=prefix, depth=depth)
+    over_s = None if over is None else parse_duration(over).total_seconds()
+    found = asked_of(data, "/v1/topics", takes_s=over_s or 0, prefix=prefix, depth=depth, over_s=over_s)
     if json_output:
         print_json(found)
         return 0
@@ -51,5 +67,6 @@ def tree(prefix: str = "", /, *, depth: int = 1, data: Data = DEFAULT_DATA, json
     more = f", {hidden} not shown (--json shows all)" if hidden > 0 else ""
     left_out = sum(found["left_out"].values())
     rest = "; there are too many to be told one by one" if left_out else ""
-    show_table(rows[:SHOWN_MAX], _COLUMNS, f"{len(rows)} topics{more}{rest}")
+    columns = _COLUMNS if over_s is None else _COLUMNS | _RATES
+    show_table(rows[:SHOWN_MAX], columns, f"{len(rows)} topics{more}{rest}")
     return 0

@@ -98,7 +98,7 @@ class FakeEngine(EnginePort):
     def disconnect(self, client_id: str, reason: int, tenant: str | None = None) -> bool:
         return False
 
-    def clients(self, after: str, limit: int) -> bytes:
+    def clients(self, after: str, limit: int, *, identity: str | None = None, client_id: str | None = None) -> bytes:
         return b"[]"
 
     def metrics(self) -> Mapping[str, int]:
@@ -139,8 +139,12 @@ class FakeEngine(EnginePort):
     def clear_retained(self, filter_: str, after: str | None, limit: int) -> Mapping[str, Any]:
         return {"count": 0, "next": None}
 
-    def topics(self, prefix: str, depth: int) -> Mapping[str, Any]:
-        return {"topics": {}, "left_out": {"retained": 0, "retained_bytes": 0, "subscriptions": 0}}
+    def topics(self, prefix: str, depth: int, *, traffic: bool = False) -> Mapping[str, Any]:
+        names = ("retained", "retained_bytes", "subscriptions", "messages", "bytes")
+        return {"topics": {}, "left_out": dict.fromkeys(names, 0)}
+
+    def subscriptions(self, sought: Mapping[str, str], after: tuple[int, int] | None, limit: int) -> Mapping[str, Any]:
+        return {"subscriptions": [], "next": None}
 
     def publish_status(self, topics: Mapping[str, str]) -> None:
         self.status |= topics

@@ -34,7 +34,7 @@ class Crowd(FakeEngine):
         self.unreachable = ""
 
     # pyrefly: ignore[missing-override-decorator]  Python 3.11 has none
-    def clients(self, after: str, limit: int) -> bytes:
+    def clients(self, after: str, limit: int, *, identity: str | None = None, client_id: str | None = None) -> bytes:
         names = ("client_id", "identity", "method")
         page = [dict(zip(names, client, strict=True)) for client in sorted(self.there) if client[0] > after]
         return json.dumps(page[:limit]).encode()
@@ -216,7 +216,7 @@ async def test_a_look_that_fails_is_made_again(bench, monkeypatch):
     await bench.let_in("old", password(40))
     bench.aged.changed(policy(None))
 
-    def fail(_after: str, _limit: int) -> bytes:
+    def fail(*_asked: object, **_of: object) -> bytes:
         raise OSError("not now")
 
     with monkeypatch.context() as broken:

@@ -30,7 +30,7 @@ class Crowd(FakeEngine):
         self.gone: list[str] = []
 
     # pyrefly: ignore[missing-override-decorator]  Python 3.11 has none
-    def clients(self, after: str, limit: int) -> bytes:
+    def clients(self, after: str, limit: int, *, identity: str | None = None, client_id: str | None = None) -> bytes:
         names = ("client_id", "identity", "method")
         page = [dict(zip(names, client, strict=True)) for client in self._clients if client[0] > after]
         return json.dumps(page[:limit]).encode()

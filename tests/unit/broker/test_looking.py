@@ -134,6 +134,7 @@ class Inspected(InspectPort):
     def __init__(self, pages: int = 2, fails_at: int = 99) -> None:
         self.pages = pages
         self.fails_at = fails_at
+        self.looks = 0
 
     def session(self, client_id: str, tenant: str | None = None) -> Mapping[str, Any] | None:
         return {"client_id": client_id, "identity": "press-09"} if client_id == "press-09-a" else None
@@ -149,9 +150,14 @@ class Inspected(InspectPort):
             raise EngineUnavailable("a shard did not answer in time")
         return {"count": 10, "next": None if at + 1 == self.pages else str(at + 1)}
 
-    def topics(self, prefix: str, depth: int) -> Mapping[str, Any]:
-        branch = {"retained": 1, "retained_bytes": 4, "subscriptions": 2}
+    def topics(self, prefix: str, depth: int, *, traffic: bool = False) -> Mapping[str, Any]:
+        self.looks += traffic
+        branch = {"retained": 1, "retained_bytes": 4, "subscriptions": 2, "messages": 100 * self.looks, "bytes": 0}
         return {"topics": {"plant/a": branch}, "left_out": dict.fromkeys(branch, 0)}
+
+    def subscriptions(self, sought: Mapping[str, str], after: tuple[int, int] | None, limit: int) -> Mapping[str, Any]:
+        following = {None: (0, 1), (0, 1): (1, 0), (1, 0): None}
+        return {"subscriptions": [{"behind": after}], "next": following[after]}
 
 
 def inspecting(directory: Path, engine: Inspected) -> Inspecting:
@@ -198,3 +204,20 @@ async def test_topics_that_were_used_are_in_the_tree(tmp_path):
     }
     with pytest.raises(InvalidValue):
         await inspecting(tmp_path, Inspected()).topics("", 0)
+
+
+async def test_what_topics_carry_is_told_a_second_and_only_where_it_is_asked_for(tmp_path):
+    looked = inspecting(tmp_path, Inspected())
+    plain = await looked.topics("", 1)
+    assert "messages_per_s" not in plain["topics"]["plant/a"]
+    tree = await looked.topics("", 1, over_s=0.01)
+    # 100 more between two looks, however long the second one took to come.
+    assert 0 < tree["topics"]["plant/a"]["messages_per_s"] <= 10_000
+    assert tree["topics"]["plant/a"]["bytes_per_s"] == tree["left_out"]["messages_per_s"] == 0
+    with pytest.raises(InvalidValue):
+        await looked.topics("", 1, over_s=61)
+
+
+async def test_subscriptions_are_gathered_over_all_pages(tmp_path):
+    found = await inspecting(tmp_path, Inspected()).subscriptions({})
+    assert [one["behind"] for one in found] == [None, (0, 1), (1, 0)]

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Effects, Server};
 use crate::durable::Mutation;
 use crate::message::{Message, Time};
 use crate::policy::scope;
-use crate::session::{Session, Will};
-use crate::topic::{PageEnd, RetainedPage, TopicFilter};
+use crate::session::{Session, Subscription, Will};
+use crate::topic::{PageEnd, RetainedPage, TopicFilter, TopicName};
 use crate::wire::Version;
 
 /// Subscriptions of one Session that are told one by one.
@@ -72,6 +72,34 @@ pub struct SubscriptionDetail {
     pub id: Option<u32>,
     /// True where a rule that forbids overlaps it: each delivery is decided by itself.
     pub per_delivery: bool,
+}
+
+/// One Subscription, and whose it is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HeldSubscription {
+    /// The Client Identifier.
+    pub client_id: Arc<str>,
+    /// The tenant, where it is one's client.
+    pub tenant: Option<Arc<str>>,
+    /// The identity that its Session belongs to.
+    pub identity: Arc<str>,
+    /// True while a connection of it is open.
+    pub is_connected: bool,
+    /// What it is.
+    #[serde(flatten)]
+    pub subscription: SubscriptionDetail,
+}
+
+/// Which Subscriptions are looked for: all that fit everything that is set.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sought {
+    /// Those of this identity.
+    pub identity: Option<String>,
+    /// Those of this Client Identifier, whichever tenant has it.
+    pub client_id: Option<String>,
+    /// Those that a message with this Topic Name would match; of a tenant's clients with its root before it.
+    pub topic: Option<String>,
 }
 
 /// A Will.
@@ -170,6 +198,41 @@ impl Server {
         (found.len(), end)
     }
 
+    /// Subscriptions of so many Sessions from a place in their order on; the next place, if there are more. Sessions that
+    /// come and go meanwhile may be passed over, or met twice.
+    #[must_use]
+    pub fn subscriptions_page(
+        &self,
+        sought: &Sought,
+        from: usize,
+        sessions_max: usize,
+    ) -> (Vec<HeldSubscription>, Option<usize>) {
+        let topic = sought.topic.as_deref().map(TopicName::assume_parsed);
+        let mut found = Vec::new();
+        let mut seen = 0;
+        for session in self.sessions.values().skip(from).take(sessions_max) {
+            seen += 1;
+            let (tenant, client_id) = scope::parts(&session.client_id);
+            let is_sought = !session.aside.has_ended
+                && sought.identity.as_ref().is_none_or(|identity| **identity == *session.principal.id)
+                && sought.client_id.as_ref().is_none_or(|wanted| wanted == client_id);
+            if !is_sought {
+                continue;
+            }
+            let matching = session.subscriptions.iter().filter(|(full, subscription)| {
+                topic.as_ref().is_none_or(|topic| subscription.filter(full).matches(topic))
+            });
+            found.extend(matching.map(|(full, subscription)| HeldSubscription {
+                client_id: scope::known(&session.client_id),
+                tenant: tenant.map(Arc::from),
+                identity: Arc::clone(&session.principal.id),
+                is_connected: session.connection.is_some(),
+                subscription: detail_of(full, subscription),
+            }));
+        }
+        (found, (seen == sessions_max).then_some(from + seen))
+    }
+
     /// Topic Filters of Subscriptions below a prefix, of so many Sessions from a place in their order on; the next
     /// place, if there are more. Sessions that come and go meanwhile may be passed over, or met twice.
     #[must_use]
@@ -193,7 +256,11 @@ impl Server {
 fn subscriptions_of(session: &Session) -> Vec<SubscriptionDetail> {
     let mut all: Vec<_> = session.subscriptions.iter().collect();
     all.sort_by_key(|(one, _)| *one);
-    let told = |(filter, subscription): (&Arc<str>, &crate::session::session::Subscription)| SubscriptionDetail {
+    all.into_iter().take(SUBSCRIPTIONS_MAX).map(|(filter, subscription)| detail_of(filter, subscription)).collect()
+}
+
+fn detail_of(filter: &Arc<str>, subscription: &Subscription) -> SubscriptionDetail {
+    SubscriptionDetail {
         filter: Arc::clone(filter),
         qos: subscription.options.qos as u8,
         no_local: subscription.options.no_local,
@@ -201,6 +268,5 @@ fn subscriptions_of(session: &Session) -> Vec<SubscriptionDetail> {
         retain_handling: subscription.options.retain_handling,
         id: subscription.id.map(std::num::NonZeroU32::get),
         per_delivery: subscription.per_delivery,
-    };
-    all.into_iter().take(SUBSCRIPTIONS_MAX).map(told).collect()
+    }
 }

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::Server;
 use crate::policy::{Strength, scope};
-use crate::session::ConnectionKey;
 use crate::session::connection::Traffic;
+use crate::session::{Connection, ConnectionKey, Open};
 use crate::wire::Version;
 
 /// One connected client.
@@ -53,44 +53,66 @@ pub struct ClientListing {
     pub traffic: Traffic,
 }
 
+/// Which clients are listed: all that fit everything that is set.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    /// Those whose Client Identifier comes after this one; empty for all.
+    pub after: String,
+    /// At most so many, of those alike under several tenants some more.
+    pub limit: usize,
+    /// Those of this identity.
+    pub identity: Option<String>,
+    /// Those of this Client Identifier, whichever tenant has it.
+    pub client_id: Option<String>,
+}
+
+impl Listed {
+    fn fits(&self, open: &Open) -> bool {
+        let (_, client_id) = scope::parts(&open.publisher.client_id);
+        (self.after.is_empty() || client_id > self.after.as_str())
+            && self.identity.as_ref().is_none_or(|identity| **identity == *open.principal.id)
+            && self.client_id.as_ref().is_none_or(|wanted| wanted == client_id)
+    }
+}
+
 impl Server {
-    /// Connected clients of this shard whose Client Identifier comes after `after`, in order.
+    /// Connected clients of this shard, in the order of their Client Identifiers.
     #[must_use]
-    pub fn list(&self, after: &str, limit: usize) -> Vec<ClientListing> {
-        let mut clients: Vec<ClientListing> = self
-            .connections
-            .values()
-            .filter_map(|connection| {
-                let open = connection.open()?;
-                let session = self.sessions.get(open.session)?;
-                let (tenant, client_id) = scope::parts(&open.publisher.client_id);
-                (client_id > after || after.is_empty()).then(|| ClientListing {
-                    client_id: scope::known(&open.publisher.client_id),
-                    tenant: tenant.map(Arc::from),
-                    identity: Arc::clone(&open.principal.id),
-                    method: Arc::clone(&open.principal.method),
-                    strength: open.principal.strength,
-                    attributes: open.principal.attributes.clone(),
-                    roles: open.principal.roles.clone(),
-                    listener: self
-                        .listeners
-                        .get(connection.peer.listener)
-                        .map_or_else(|| Arc::from(""), |rules| Arc::clone(&rules.name)),
-                    address: connection.peer.address.text(),
-                    port: connection.peer.port,
-                    version: open.version,
-                    connected_at_ms: connection.opened_at.0,
-                    keep_alive_s: open.keep_alive_s,
-                    session_expiry_s: session.expiry_s,
-                    subscriptions: session.subscriptions.len(),
-                    queued: session.queued(),
-                    inflight: session.inflight.len(),
-                    traffic: connection.traffic,
-                })
-            })
-            .collect();
-        truncate(&mut clients, limit);
-        clients
+    pub fn list(&self, listed: &Listed) -> Vec<ClientListing> {
+        let fits = |connection: &'_ &Connection| connection.open().is_some_and(|open| listed.fits(open));
+        let mut found: Vec<&Connection> = self.connections.values().filter(fits).collect();
+        truncate(&mut found, listed.limit, |connection| {
+            let (tenant, client_id) =
+                connection.open().map_or((None, ""), |open| scope::parts(&open.publisher.client_id));
+            (client_id, tenant)
+        });
+        found.into_iter().filter_map(|connection| self.listing(connection)).collect()
+    }
+
+    fn listing(&self, connection: &Connection) -> Option<ClientListing> {
+        let open = connection.open()?;
+        let session = self.sessions.get(open.session)?;
+        let rules = self.listeners.get(connection.peer.listener);
+        Some(ClientListing {
+            client_id: scope::known(&open.publisher.client_id),
+            tenant: scope::tenant(&open.publisher.client_id).map(Arc::from),
+            identity: Arc::clone(&open.principal.id),
+            method: Arc::clone(&open.principal.method),
+            strength: open.principal.strength,
+            attributes: open.principal.attributes.clone(),
+            roles: open.principal.roles.clone(),
+            listener: rules.map_or_else(|| Arc::from(""), |rules| Arc::clone(&rules.name)),
+            address: connection.peer.address.text(),
+            port: connection.peer.port,
+            version: open.version,
+            connected_at_ms: connection.opened_at.0,
+            keep_alive_s: open.keep_alive_s,
+            session_expiry_s: session.expiry_s,
+            subscriptions: session.subscriptions.len(),
+            queued: session.queued(),
+            inflight: session.inflight.len(),
+            traffic: connection.traffic,
+        })
     }
 
     /// The client of an open connection, by the name under which its Session is kept.
@@ -113,11 +135,11 @@ impl Server {
     }
 }
 
-/// The first so many clients in order, and with the last one those of other tenants that have its Client
-/// Identifier: the next page begins behind it.
-pub fn truncate(clients: &mut Vec<ClientListing>, limit: usize) {
-    clients.sort_by(|a, b| (&a.client_id, &a.tenant).cmp(&(&b.client_id, &b.tenant)));
-    let last = limit.checked_sub(1).and_then(|at| clients.get(at)).map(|last| Arc::clone(&last.client_id));
-    let alike = last.map_or(0, |last| clients.iter().skip(limit).take_while(|next| next.client_id == last).count());
+/// The first so many in order, each by its Client Identifier and tenant, and with the last one those of other tenants
+/// that have its Client Identifier: the next page begins behind it.
+pub fn truncate<T>(clients: &mut Vec<T>, limit: usize, name: fn(&T) -> (&str, Option<&str>)) {
+    clients.sort_unstable_by(|one, other| name(one).cmp(&name(other)));
+    let last = limit.checked_sub(1).and_then(|at| clients.get(at)).map(|last| name(last).0);
+    let alike = last.map_or(0, |last| clients.iter().skip(limit).take_while(|next| name(next).0 == last).count());
     clients.truncate(limit + alike);
 }

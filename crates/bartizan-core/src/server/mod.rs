@@ -42,6 +42,7 @@
 //! | `observations` | what was observed, in bounded tables                                   |
 //! | `activity`     | what identities do: how much they send, counted by connection          |
 //! | `fresh`        | what identities were not seen doing lately                             |
+//! | `carried`      | how much topics carry, while somebody asks                             |
 //! | `aside`        | what waits on the disk alone, and comes back a page at a time          |
 //! | `window`       | the window of a client that is away, on the disk alone                 |
 //!
@@ -55,6 +56,7 @@ mod ahead;
 pub mod apply;
 pub mod aside;
 pub mod bans;
+pub mod carried;
 pub mod close;
 pub mod command;
 pub mod common;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use slotmap::{Key, SparseSecondaryMap};
 
 use super::activity::{Tally, more};
+use super::carried::Count;
 use super::contract::TopicRates;
 use super::observations::{
     Action, DENIALS_MAX, DIFFERENCES_MAX, Instance, Kind, LEARNED_MAX, Lost, Observations, Recent, Table, Uses,
@@ -53,6 +54,8 @@ pub(crate) struct Observer {
     pub(super) recent: Recent,
     /// What identities do; none before somebody asks.
     pub(super) tally: Option<Box<Tally>>,
+    /// How much topics carry; none while nobody asks.
+    pub(super) carried: Option<Box<Count>>,
     uses: Uses,
     denials: Table,
     differences: Table,
@@ -256,6 +259,9 @@ impl Server {
         let (who, hash) = (key.data().as_ffi(), topic_hash(topic));
         if let Some(tally) = &mut observer.tally {
             tally.windows.decided(key, hash, decision.allow);
+        }
+        if decision.allow && observer.carried.is_some() {
+            observer.count_carried(topic, publish.payload.len(), now);
         }
         let asked = Asked::plain(publish.qos, publish.retain, publish.payload.len());
         let bytes_count = observer.learns_anywhere();

@@ -9,6 +9,7 @@ mod bans;
 pub mod client;
 mod command;
 pub mod disk;
+mod inspect;
 mod update;
 mod watch;
 

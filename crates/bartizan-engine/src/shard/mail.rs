@@ -90,8 +90,8 @@ impl Shard {
             order @ (Mail::Disconnect(..) | Mail::Ban(..) | Mail::Throttle(..) | Mail::Discard(..)) => {
                 self.carry_out(order, now);
             }
-            Mail::List(after, limit, done) => {
-                let _ = done.try_send(self.server.list(&after, limit));
+            Mail::List(listed, done) => {
+                let _ = done.try_send(self.server.list(&listed));
             }
             Mail::Watch(watch, done) => {
                 self.server.watch(watch, now, &mut self.fx);
@@ -153,7 +153,7 @@ impl Shard {
     }
 
     fn look_into(&mut self, look: Look, now: Time) {
-        let tell = look(&self.server, now, &mut self.fx);
+        let tell = look(&mut self.server, now, &mut self.fx);
         self.settle(now);
         tell();
     }

@@ -98,7 +98,7 @@ async def _found(house: House, caller: Caller, client_id: str, tenant: str | Non
 
 
 def _named(house: House, client_id: str) -> list[Mapping[str, Any]]:
-    return [one for one in every_client(house.broker.engine) if one["client_id"] == client_id]
+    return list(every_client(house.broker.engine, client_id=client_id))
 
 
 def _told(client: Mapping[str, Any]) -> dict[str, Any]:
