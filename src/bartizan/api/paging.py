@@ -61,13 +61,14 @@ def cursor_of(*values: str | float) -> str:
     return base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
 
 
-def page_of(rows: Sequence[Row], part: Part, name: str, sort: str) -> dict[str, Any]:
-    """The part of these rows, in order of field `sort`, backwards with `-` before it; `name` tells rows apart."""
+def page_of(rows: Sequence[Row], part: Part, name: str, sort: str, *also: str) -> dict[str, Any]:
+    """The part of these rows, in order of field `sort`, backwards with `-` before it; `name`, with `also`, tells rows apart."""
     field, down = sort.removeprefix("-"), sort.startswith("-")
 
-    def place(row: Row) -> tuple[Any, str]:
+    def place(row: Row) -> tuple[Any, ...]:
         value = row.get(field)
-        return (value if isinstance(value, str | int | float) else str(value or ""), str(row[name]))
+        first = value if isinstance(value, str | int | float) else str(value or "")
+        return (first, *("" if row[one] is None else str(row[one]) for one in (name, *also)))
 
     ordered = sorted(rows, key=place, reverse=down)
     cursor = part.cursor()
@@ -79,7 +80,7 @@ def page_of(rows: Sequence[Row], part: Part, name: str, sort: str) -> dict[str, 
 
 
 def _behind(
-    ordered: Sequence[Row], cursor: tuple[Any, ...], place: Callable[[Row], tuple[Any, str]], *, down: bool
+    ordered: Sequence[Row], cursor: tuple[Any, ...], place: Callable[[Row], tuple[Any, ...]], *, down: bool
 ) -> list[Row]:
     try:
         return [row for row in ordered if (place(row) < cursor if down else place(row) > cursor)]

@@ -41,6 +41,17 @@ def test_what_was_removed_meanwhile_takes_nothing_else_with_it():
     assert [row["name"] for row in page_of(left, Part(first["next"], 3), "name", "name")["items"]] == ["d", "e", "f"]
 
 
+def test_rows_of_one_name_are_told_apart_by_another_field():
+    rows = [{"client_id": "press", "tenant": tenant, "queued": 0} for tenant in ("b", None, "a")]
+    for sort in ("client_id", "-queued"):
+        found, after = [], ""
+        while after is not None:
+            page = page_of(rows, Part(after, 1), "client_id", sort, "tenant")
+            found += [row["tenant"] for row in page["items"]]
+            after = page["next"]
+        assert sorted(found, key=str) == [None, "a", "b"]
+
+
 @pytest.mark.parametrize("cursor", ["x", "e30=", "bnVsbA==", "W1tdXQ==", "\x00", cursor_of(1, 2), cursor_of("a")[:-3]])
 def test_a_cursor_that_is_none_is_told(cursor):
     rows = [{"name": "a"}, {"name": "b"}]
