@@ -60,14 +60,14 @@ class Ban:
         return self.until is None or at < self.until
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON has it, but for its times."""
+        """As JSON has it."""
         return {
             "id": self.id,
             "of": self.of.value,
             "what": self.what,
             "issuer": self.issuer,
-            "created_at": self.created_at,
-            "until": self.until,
+            "created_at": self.created_at.isoformat(),
+            "until": None if self.until is None else self.until.isoformat(),
             "reason": self.reason,
             "by": self.by,
         }

@@ -22,9 +22,6 @@ class Banned:
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        ban = self.ban.as_dict()
-        until = self.ban.until
-        times = {"created_at": self.ban.created_at.isoformat(), "until": None if until is None else until.isoformat()}
         cut = [
             {
                 "identity": one.identity,
@@ -35,7 +32,7 @@ class Banned:
             }
             for one in self.cut
         ]
-        return {**ban, **times, "is_in_force": self.is_in_force, "cut": cut}
+        return {**self.ban.as_dict(), "is_in_force": self.is_in_force, "cut": cut}
 
 
 class Bans:

@@ -56,7 +56,7 @@ async def list_bans(
     house: Housed, part: Parted, of: BanOf | None = None, sort: Order = "created_at"
 ) -> Mapping[str, Any]:
     """List the bans that hold."""
-    found = [_told(ban) for ban in await _bans(house).every(house.now()) if of in {None, ban.of}]
+    found = [ban.as_dict() for ban in await _bans(house).every(house.now()) if of in {None, ban.of}]
     return page_of(found, part, "id", sort)
 
 
@@ -76,7 +76,7 @@ async def preview_ban(
 @ROUTES.on("GET", "/bans/{id}", Permission.LOOK_ALL, response_model=schemas.Ban)
 async def show_ban(house: Housed, id: Id) -> dict[str, Any]:  # noqa: A002
     """Show a ban."""
-    return _told(await _bans(house).get(id, house.now()))
+    return (await _bans(house).get(id, house.now())).as_dict()
 
 
 @ROUTES.on("POST", "/bans", Permission.BAN, status=HTTPStatus.CREATED, response_model=schemas.Banned)
@@ -93,9 +93,3 @@ async def remove_ban(house: Housed, id: Id) -> None:  # noqa: A002
 
 def _bans(house: House) -> Bans:
     return house.hands.bans
-
-
-def _told(ban: Ban) -> dict[str, Any]:
-    # Times as text are in one order, whatever else there is.
-    told = ban.as_dict()
-    return {key: value.isoformat() if hasattr(value, "isoformat") else value for key, value in told.items()}

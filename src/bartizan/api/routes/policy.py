@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query, Response
@@ -94,9 +93,7 @@ async def list_denials(
     store = ObservationStore(house.broker.data.observations)
     found = await asyncio.to_thread(store.observations, Watched.DENIED, since=since, identity=identity)
     rows = [{name: getattr(each, name) for name in schemas.Denial.model_fields} for each in found]
-    return page_of(
-        [row | {"last_at": row["last_at"].astimezone(UTC).isoformat()} for row in rows], part, "number", sort
-    )
+    return page_of(rows, part, "number", sort)
 
 
 def require_names(files: Mapping[str, str]) -> None:
