@@ -151,6 +151,10 @@ def test_a_change_that_is_sent_twice_is_done_once(api, security):
     assert again.headers["idempotency-replayed"] == "true"
     other = security.post("/identities", json={"identity": "robot-4"}, headers=headers)
     assert other.status_code == 422
+    asked_otherwise = security.post(
+        "/identities", params={"with": "a query"}, json={"identity": "robot-3"}, headers=headers
+    )
+    assert asked_otherwise.status_code == 422, "the query is of the request: of another tenant's client, say"
     stranger = api.as_("security").post("/identities", json={"identity": "robot-3"}, headers=headers)
     assert stranger.status_code == 409, "a key is its operator's own"
 

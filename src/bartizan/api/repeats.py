@@ -29,7 +29,7 @@ _Key = tuple[str, str, str, str]
 @dataclass(frozen=True, slots=True)
 class _Answer:
     asked: str
-    """Hash of what was sent."""
+    """Hash of what was sent: query and body."""
     at: datetime
     answer: Response | None = field(default=None, repr=False)
     """None while it is being done."""
@@ -51,7 +51,7 @@ class Repeats:
             raise HTTPException(
                 HTTPStatus.UNPROCESSABLE_ENTITY, f"an Idempotency-Key has 1 to {KEY_CHARS_MAX} characters"
             )
-        asked = hashlib.sha256(await request.body()).hexdigest()
+        asked = hashlib.sha256(request.url.query.encode() + b"\0" + await request.body()).hexdigest()
         key = (actor.name, request.method, request.url.path, word)
         self._forget()
         if (before := self._known.get(key)) is not None:
