@@ -13,13 +13,13 @@ from typing import Final, Protocol
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from bartizan.api.asking import SOCKET_USER, is_owner, socket_actor
+from bartizan.api.asking import SOCKET_USER, actor_of, is_owner
 from bartizan.api.permissions import DANGEROUS, Permission, permitted
 from bartizan.api.sessions import Session, Sessions
 from bartizan.config.api import ApiSettings
 from bartizan.identity.tokens import PREFIX as TOKEN
 from bartizan.identity.tokens import hash_of
-from bartizan.model.actor import ACTOR_HEADER, Actor, Way
+from bartizan.model.actor import Actor, Way
 from bartizan.model.operator import Operator, OperatorRole
 from bartizan.store.ports import OperatorStore
 
@@ -95,10 +95,9 @@ class SocketDoor(Door):
 
     async def caller(self, request: Request) -> Caller | None:
         """See `Door`."""
-        user = request.client.host if request.client is not None else ""
-        if not is_owner(user):
+        if request.client is None or not is_owner(request.client.host):
             return None
-        return Caller(socket_actor(user, request.headers.get(ACTOR_HEADER, "")), EVERY_ROLE)
+        return Caller(actor_of(request), EVERY_ROLE)
 
     async def again(self, request: Request, caller: Caller) -> Caller | None:  # noqa: ARG002
         """See `Door`."""

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bartizan.api.app import control, monitoring
-from bartizan.api.asking import OwnersOnly
+from bartizan.api.asking import SOCKET_USER, OwnersOnly
 from bartizan.api.lazy import Below, Lazy
 from bartizan.api.metrics_sent import metrics_sent, spans_sent
 from bartizan.api.socket import BACKLOG, FILE, bind_private
@@ -122,7 +122,7 @@ class _Http(H11Protocol):
         if opened is not None and opened.family == socket.AF_UNIX:
             told = opened.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
             process, user, _ = struct.unpack("3i", told)
-            self.client = (f"uid:{user}", process)
+            self.client = (f"{SOCKET_USER}{user}", process)
 
 
 class _Embedded(uvicorn.Server):
