@@ -14,6 +14,8 @@ from starlette.exceptions import HTTPException
 
 LIMIT_MAX: Final = 1_000
 CURSOR_CHARS_MAX: Final = 2_048
+LOOKED_AT_MAX: Final = 20_000
+"""Identities that one page looks at, where few of them may fit; the next page goes on behind them."""
 
 T = TypeVar("T")
 Row = Mapping[str, Any]

@@ -78,9 +78,6 @@ class Preview(_Told):
     confirm: str = Field(description="Send this with it: it is done to exactly these, or refused.")
 
 
-PREVIEW_CLIENTS_MAX = 1_000
-
-
 class Ban(_Told):
     """Who may not connect, whatever proves it."""
 

@@ -19,6 +19,8 @@ from bartizan.respond.bans import Bans
 
 ROUTES = Routes("bans")
 
+PREVIEW_MAX = 1_000
+
 Id = Annotated[str, Path(max_length=64)]
 Order = Literal["created_at", "-created_at", "what", "-what", "until", "-until"]
 What = Annotated[str, Field(min_length=1, max_length=CLIENT_ID_CHARS_MAX)]
@@ -70,7 +72,7 @@ async def preview_ban(
     """Show who is connected and would be cut. Nothing is changed."""
     met = await hit_by(house.broker, new_ban(of, what, at=house.now(), issuer=issuer))
     shown = [{name: client[name] for name in ("client_id", "identity", "address")} for client in met]
-    return {"count": len(shown), "clients": shown[: schemas.PREVIEW_CLIENTS_MAX]}
+    return {"count": len(shown), "clients": shown[:PREVIEW_MAX]}
 
 
 @ROUTES.on("GET", "/bans/{id}", Permission.LOOK_ALL, response_model=schemas.Ban)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -11,7 +12,7 @@ from pydantic import AwareDatetime
 
 from bartizan.api import schemas_security as schemas
 from bartizan.api.house import Calling, House, Housed
-from bartizan.api.paging import Page, Parted, cursor_of
+from bartizan.api.paging import LOOKED_AT_MAX, Page, Parted, cursor_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routing import Routes
 from bartizan.errors import CertificateUnusable
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ROUTES = Routes("certificates")
-
-LOOKED_AT_MAX = 20_000
-"""Identities that one page looks at; the next page goes on behind them."""
 
 
 @ROUTES.on("GET", "/certificates", Permission.LOOK_ALL, response_model=list[schemas.Certificate])
@@ -53,18 +51,17 @@ async def list_client_certificates(
         looked_at, behind = looked_at + 1, str(identity.name)
         if caller.sees(house.tenant_of(identity)):
             found += [
-                row
+                _row(str(identity.name), item, at)
                 for item in identity.credentials
                 if isinstance(item, CertificateCredential)
                 and (ends_before is None or (item.not_after is not None and item.not_after < ends_before))
                 and live in {None, item.is_live(at)}
                 and (serial_hex is None or item.serial_hex == serial_hex.lower())
-                and (row := _row(str(identity.name), item) | {"live": item.is_live(at)})
             ]
     return {"items": found, "next": cursor_of(behind) if more else None}
 
 
-def _row(identity: str, item: CertificateCredential) -> dict[str, Any]:
+def _row(identity: str, item: CertificateCredential, at: datetime) -> dict[str, Any]:
     return {
         "identity": identity,
         "id": item.id,
@@ -74,6 +71,7 @@ def _row(identity: str, item: CertificateCredential) -> dict[str, Any]:
         "created_at": item.created_at,
         "not_after": item.not_after,
         "revoked_at": item.revoked_at,
+        "live": item.is_live(at),
     }
 
 

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime
 
 from bartizan.api import schemas
 from bartizan.api.house import Calling, Housed
-from bartizan.api.paging import Page, Parted, cursor_of
+from bartizan.api.paging import LOOKED_AT_MAX, Page, Parted, cursor_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routing import Routes
 from bartizan.identity.records import credential_record
@@ -18,9 +18,6 @@ from bartizan.model.principal import Identity
 from bartizan.model.usage import Usage
 
 ROUTES = Routes("identities")
-
-LOOKED_AT_MAX = 20_000
-"""Identities that one page looks at; the next page goes on behind them."""
 
 Kind = Literal["password", "certificate", "scram"]
 

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from bartizan.api import schemas
 from bartizan.api.caller import Caller, forbidden
 from bartizan.api.house import Calling, House, Housed
-from bartizan.api.paging import Page, Parted, cursor_of
+from bartizan.api.paging import LOOKED_AT_MAX, Page, Parted, cursor_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routing import Routes
 from bartizan.errors import InvalidValue
@@ -26,9 +26,6 @@ from bartizan.model.principal import Identity, IdentityState
 from bartizan.policy.tenants import ATTRIBUTE
 
 ROUTES = Routes("identities")
-
-LOOKED_AT_MAX = 20_000
-"""Identities that one page looks at; the next page goes on behind them."""
 
 NAMES_MAX = 256
 OVERLAP_DAYS_MAX = 365
