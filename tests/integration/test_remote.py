@@ -205,6 +205,16 @@ def test_the_record_there_is_searched_and_exported_as_here(api, desk):
     (row,) = desk.there("audit", "export", *words, "--format", "json").splitlines()
     assert json.loads(row)["after"]["state"] == "quarantined"
     desk.fails("audit", "search", "--from", str(desk.home), "--server", desk.server, code=2)
+    file = desk.home / "records.jsonl"
+    desk.there("audit", "export", *words, "--out", str(file))
+    assert file.read_text().splitlines() == [row]
+    assert file.stat().st_mode & 0o777 == 0o600
+    desk.fails("audit", "export", "--out", str(file), "--server", desk.server)
+    assert file.read_text().splitlines() == [row], "what is there stays"
+    file.unlink()
+    desk.login(*api.with_codes("viewer"))
+    desk.fails("audit", "export", "--out", str(file), "--server", desk.server)
+    assert not file.exists(), "nothing that is not whole stays"
 
 
 def test_identities_groups_and_roles_there_are_changed_as_here(api, desk):

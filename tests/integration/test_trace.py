@@ -223,7 +223,7 @@ def test_wireshark_s_file_has_the_packets_and_no_secret(plant, tmp_path):
     assert b"x" * 40_000 in whole
     assert plant.password.encode() not in file.read_bytes()
     again = plant.verb("trace", "lathe-01", "--pcapng", file)
-    assert (again.returncode, "is there already" in again.stderr) == (1, True)
+    assert (again.returncode, "exists already" in again.stderr) == (1, True)
 
 
 def test_traces_are_few_and_short(plant):

@@ -25,6 +25,7 @@ summary     what `up` prints
 client      the connection of pub and sub
 listing     tables and JSON of the verbs that look at identities
 duration    `14d`, `36h`
+new_file    a file that a verb makes
 control     asks the broker that runs
 ask         the API at the control socket, or elsewhere
 login       at a broker elsewhere; remote, asks it by its API; acted_there, acts on identities there

@@ -1,16 +1,15 @@
 """`bartizan audit export`: records for other programs."""
 
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Literal, TextIO
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from bartizan.audit.export import FORMATS
 from bartizan.cli.audit_filter import NO_FILTER, Filter
-from bartizan.errors import AlreadyExists
+from bartizan.cli.new_file import whole_text
 
 
 def export(
@@ -34,23 +33,6 @@ def export(
     out
         The file to write, readable by its owner only; there must be none of this name. Default: standard output.
     """
-    with _opened(out) as file:
-        _write(FORMATS[format_](wanted.found(None)), file)
+    with nullcontext(sys.stdout) if out is None else whole_text(out) as file:
+        file.writelines(FORMATS[format_](wanted.found(None)))
     return 0
-
-
-def _write(lines: Iterable[str], file: TextIO) -> None:
-    file.writelines(lines)
-
-
-@contextmanager
-def _opened(out: Path | None) -> Iterator[TextIO]:
-    if out is None:
-        yield sys.stdout
-        return
-    try:
-        out.touch(mode=0o600, exist_ok=False)
-    except FileExistsError:
-        raise AlreadyExists(f"{out} exists already: name another file") from None
-    with out.open("w", encoding="utf-8", newline="") as file:
-        yield file

@@ -1,7 +1,6 @@
 """`bartizan identity import` and `export`: CSV, all or nothing."""
 
 import asyncio
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bartizan.cli.console import plain_console
 from bartizan.cli.listing import Config, Data, Flag, Json, print_json
+from bartizan.cli.new_file import whole_text
 from bartizan.cli.opening import DEFAULT_DATA, register_of
-from bartizan.errors import AlreadyExists, ConfigurationError
+from bartizan.errors import ConfigurationError
 from bartizan.identity.csv_file import ImportRefused, Line, Writer, import_lines, read_lines
 
 STANDARD_INPUT = Path("-")
@@ -136,27 +136,8 @@ async def _export(data: Path, config: Path | None, file: Path, *, secrets: bool)
     async with register_of(data, config) as register:
         # Which columns there are is known when everyone was seen; a second look saves holding them all.
         attributes = sorted({str(key) async for identity in register.everyone() for key, _ in identity.attributes})
-        with _made(file) as out:
+        with whole_text(file) as out:
             lines = Writer(out, attributes, secrets=secrets)
             async for identity in register.everyone():
                 lines.write(identity)
             return lines.count
-
-
-@contextmanager
-def _made(file: Path) -> Iterator[TextIO]:
-    """A new file, its owner's alone; gone again if it does not become whole."""
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise AlreadyExists(f"{file} exists already: choose another name, or remove it") from None
-    except OSError as error:
-        raise ConfigurationError(
-            f"the file cannot be made: {error.strerror}", str(file), "name a place that you may write to"
-        ) from None
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
-            yield out
-    except BaseException:
-        file.unlink(missing_ok=True)
-        raise

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Final
+from typing import Annotated, Any, BinaryIO
 
 from cyclopts import Parameter
 
@@ -16,13 +16,12 @@ from bartizan.broker.log import escaped
 from bartizan.cli.control import TIMEOUT_S, asking, refusal
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Data, Flag, Json, Text
+from bartizan.cli.new_file import opened
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.pcapng import PcapNg
 from bartizan.cli.person import person
 from bartizan.cli.trace_lines import text
-from bartizan.errors import AlreadyExists, ConfigurationError, EngineUnavailable
-
-PRIVATE: Final = 0o600
+from bartizan.errors import EngineUnavailable
 
 
 def trace(
@@ -122,12 +121,5 @@ def _show(line: dict[str, Any], writer: PcapNg | None, *, as_json: bool) -> None
 
 def _private(path: Path) -> BinaryIO:
     """A new file that its owner alone may read: it may hold what the messages say."""
-    try:
-        # Unbuffered: Wireshark may look while it grows, and Ctrl-C leaves whole packets.
-        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE), "wb", buffering=0)
-    except FileExistsError:
-        raise AlreadyExists(f"{path} is there already: name another file, or remove it") from None
-    except OSError as error:
-        raise ConfigurationError(
-            f"the file cannot be made: {error.strerror}", str(path), "name a directory that can be written to"
-        ) from None
+    # Unbuffered: Wireshark may look while it grows, and Ctrl-C leaves whole packets.
+    return os.fdopen(opened(path), "wb", buffering=0)
