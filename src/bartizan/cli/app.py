@@ -174,7 +174,10 @@ def run(tokens: Sequence[str] | None = None) -> int:
     except CycloptsError:
         return 2
     except BartizanError as error:
-        print(f"bartizan: {' '.join(str(error).split())}", file=sys.stderr)
+        from bartizan.broker.log import escaped  # noqa: PLC0415  what goes well needs none of it
+
+        # What a peer or a server chose may stand in it, and moves no cursor.
+        print(f"bartizan: {escaped(' '.join(str(error).split()))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130

@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from bartizan.audit.trail import Trail
 from bartizan.broker import seen_to
+from bartizan.broker.log import escaped
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Data, Flag, Json, print_json, show_record, show_table
 from bartizan.cli.observed import seconds_text, since
@@ -142,7 +143,7 @@ def ack(
         with remote(server) as there:
             acknowledged = there.post("/findings/acknowledgements", {"numbers": numbers, "why": _reason(why)})
     for each in acknowledged:
-        print(f"finding {each['number']} is acknowledged: {each['text']}")
+        print(f"finding {each['number']} is acknowledged: {escaped(each['text'])}")
     return 0
 
 
@@ -237,7 +238,8 @@ def _row(found: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _of(muted: Mapping[str, Any]) -> str:
-    return muted["detector"] if muted["about"] is None else f"{muted['detector']} of {muted['about']} {muted['name']}"
+    about = "" if muted["about"] is None else f" of {muted['about']} {muted['name']}"
+    return escaped(f"{muted['detector']}{about}")
 
 
 def _text(at: Any) -> str:  # noqa: ANN401  a time, or as JSON has one

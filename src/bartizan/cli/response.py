@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from bartizan.broker.log import escaped
 from bartizan.cli.control import told_to
 from bartizan.cli.listing import Data, Flag, Json, print_json, show_table
 from bartizan.cli.observed import seconds_text
@@ -104,7 +105,7 @@ def _settle(verb: str, number: int, data: Path, server: str | None) -> int:
     else:
         with remote(server) as there:
             settled = there.post(f"/responses/{number}/{_NOUNS[verb]}")
-    print(f"response {number} is {settled['outcome']}{': ' if settled['text'] else ''}{settled['text']}")
+    print(f"response {number} is {settled['outcome']}{': ' if settled['text'] else ''}{escaped(settled['text'])}")
     return 0 if settled["outcome"] != Outcome.FAILED else 1
 
 

@@ -14,7 +14,9 @@ import pytest
 from bartizan.audit.search import records
 from bartizan.cli.app import run
 from bartizan.cli.first_run import prepare
+from bartizan.model.finding import About, Finding
 from bartizan.policy import default_policy_text
+from bartizan.store.findings import FindingStore
 
 CHOSEN = "correct-horse-battery"
 
@@ -201,3 +203,19 @@ def test_search_takes_times_and_spans(data, said):
 def test_what_is_no_copy_is_refused(data, said, tmp_path, capsys):
     assert run(["audit", "verify", "--from", str(tmp_path)]) == 2
     assert "no copy of an audit directory" in capsys.readouterr().err
+
+
+def test_what_a_peer_chose_in_a_finding_moves_no_cursor(data, said):
+    at = datetime.now(UTC).timestamp()
+    shown = Finding("novelty", About.TARGET, "press\x1b[2J", 50, "someone claimed to be press\x1b[2J", at)
+    (kept,) = FindingStore(data / "findings.sqlite").put([shown])
+    acknowledged = said("findings", "ack", str(kept.number), "--why", "seen")
+    assert acknowledged == f"finding {kept.number} is acknowledged: someone claimed to be press\\x1b[2J\n"
+    muted = said("findings", "mute", "novelty", "--of", "target:press\x1b[2J", "--why", "seen")
+    assert "of target press\\x1b[2J until" in muted
+    assert "\x1b" not in said("findings", "unmute", "1")
+
+
+def test_an_error_moves_no_cursor(data, capsys):
+    assert run(["policy", "explain", "--as", "press\x1b[2J\u202e", "publish", "x", "--data", str(data)]) != 0
+    assert capsys.readouterr().err.startswith("bartizan: no identity press\\x1b[2J\\u202e in ")

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from bartizan.broker.change import undo_interrupted
 from bartizan.broker.history import Kind, Version
+from bartizan.broker.log import escaped
 from bartizan.broker.place import is_expectations
 from bartizan.broker.preflight import Ground, Preflight, brought_back, is_there, put, refuse_by_hand
 from bartizan.cli.opening import DEFAULT_DATA
@@ -122,7 +123,7 @@ def _put(ground: Ground, found: Preflight, manner: Manner, kind: Kind, of: int |
     if manner.dry_run:
         return _told(found, None, manner, f"policy {found.digest[:12]} could be put in force", code=0)
     if not manner.json_output:
-        print("\n".join(found.lines()))
+        print("\n".join(map(escaped, found.lines())))
     if not _agreed(found, manner):
         print("not put in force: say --yes", file=sys.stderr)
         return 1
@@ -140,7 +141,7 @@ def _told(
         told = {"version": version and version.as_dict(), "outcome": outcome}
         print(json.dumps(found.as_dict() | told))
     else:
-        print("\n".join([*([] if shown else found.lines()), outcome]))
+        print("\n".join(map(escaped, [*([] if shown else found.lines()), outcome])))
     return code
 
 

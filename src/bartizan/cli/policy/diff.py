@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from bartizan.broker.log import escaped
 from bartizan.cli.clients import running_clients
 from bartizan.cli.opening import existing
 from bartizan.cli.policy.files import Flag, Json, good
@@ -50,7 +51,7 @@ def diff(
     if json_output:
         print(json.dumps(found.as_dict()))
     elif found:
-        print("\n".join(found.lines()))
+        print("\n".join(map(escaped, found.lines())))
     else:
         print("the two policies decide alike")
     return 1 if found else 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bartizan.broker.log import escaped
 from bartizan.broker.reading import by_name, each_once, read_files, refusal
 from bartizan.cli.policy.testing import read_tests
 from bartizan.cli.remote import Remote, remote
@@ -43,7 +44,7 @@ def apply_there(way: Way, new: Sequence[Path], tests: Sequence[Path], *, strict:
         if way.dry_run:
             return _told(way, offer, f"policy {offer['digest'][:12]} could be put in force", code=0)
         if not way.as_json:
-            print("\n".join(_lines(offer)))
+            print("\n".join(map(escaped, _lines(offer))))
         return _put(
             way, there, f"Put policy {offer['digest'][:12]} in force", "/policy", way.body(files=files, strict=strict)
         )
@@ -97,7 +98,7 @@ def _told(way: Way, offer: Mapping[str, Any], outcome: str, *, code: int) -> int
     if way.as_json:
         print(json.dumps({**offer, "version": None, "outcome": outcome}))
     else:
-        print("\n".join([*_lines(offer), outcome]))
+        print("\n".join(map(escaped, [*_lines(offer), outcome])))
     return code
 
 
