@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final, Generic, TypeVar
 
-from bartizan.authn.backoff import place_of
+from bartizan.model.network import network_of
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class Once(Generic[T]):
     def put(self, what: T, address: str) -> str:
         """Its id. At one too many, the oldest goes of the place that has the most."""
         self._forget_ended()
-        place = place_of(address)
+        place = network_of(address)
         own = self._places.setdefault(place, OrderedDict())
         if len(own) >= PER_PLACE_MAX:
             self._drop(next(iter(own)))

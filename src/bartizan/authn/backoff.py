@@ -21,7 +21,6 @@ was longest unused goes first, and usual places, which only a right password mak
 Nothing is written to disk: a restart forgives all.
 """
 
-import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from time import monotonic
 from typing import Generic, TypeVar
 
 from bartizan.config.authenticators import PasswordSettings
+from bartizan.model.network import network_of
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -42,7 +42,6 @@ OTHERS_MAX_S = 8.0
 PENDING_MAX = 16
 """Guesses at one name from one place that may be under way at once, where that is not usual."""
 
-IPV6_BITS = 64
 NAME_CHARS_MAX = 256
 """A longer User Name is no identity's; it is counted by its beginning."""
 
@@ -173,22 +172,4 @@ class Backoff:
 
     def _where(self, address: str) -> tuple[str, str]:
         """Place and network of an address."""
-        place = place_of(address)
-        try:
-            parsed = ipaddress.IPv4Address(place)
-        except ValueError:
-            return place, place
-        return place, str(ipaddress.ip_network((int(parsed), self._settings.network_ipv4_bits), strict=False))
-
-
-def place_of(address: str) -> str:
-    """An address, of IPv6 its /64; what is none (a Unix socket) is one place by itself."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((int(parsed), IPV6_BITS), strict=False))
+        return network_of(address), network_of(address, self._settings.network_ipv4_bits)

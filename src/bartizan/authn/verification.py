@@ -5,9 +5,12 @@ passwords, or one from another broker, is not told apart by time from who does n
 """
 
 import asyncio
+import os
+import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from bartizan.authn.base import Denied
@@ -20,6 +23,8 @@ T = TypeVar("T")
 VERIFICATIONS_MAX = 2
 """Hashes computed at once: each takes 19 MiB and one processor for tens of milliseconds."""
 
+HASHING_NICENESS = 10
+
 WAITING_MAX = 256
 """CONNECTs waiting for their turn; further ones get 0x89 Server busy and may come again."""
 
@@ -31,10 +36,12 @@ PASSWORDS_MAX = 4
 
 
 class Verification:
-    """Finds which of several hashes a password has. Threads are those of `executor` (None: the loop's)."""
+    """Finds which of several hashes a password has. Threads are those of `executor` (None: its own)."""
 
     def __init__(self, executor: Executor | None = None) -> None:
-        self._executor = executor
+        self._executor = executor or ThreadPoolExecutor(
+            VERIFICATIONS_MAX, thread_name_prefix="bartizan-hash", initializer=_step_aside
+        )
         self._turn = asyncio.Semaphore(VERIFICATIONS_MAX)
         self._waiting = 0
         # Without any name a refusal costs one of our own.
@@ -45,10 +52,10 @@ class Verification:
         spent: Counter[str] = Counter()
         for at, hash_ in enumerate(stored):
             spent[hashes.shape(hash_) or ""] += 1
-            if await self._verify(hash_, password):
+            if await self._verify(partial(hashes.verify, hash_, password), password):
                 return at
-        for decoy in self._decoys(spent):
-            await self._verify(decoy, password)
+        for shape in self._owed(spent):
+            await self._verify(partial(_verify_decoy, shape, password), password)
         return None
 
     async def work(self, work: Callable[[], T]) -> T:
@@ -62,15 +69,25 @@ class Verification:
         finally:
             self._waiting -= 1
 
-    def _decoys(self, spent: Counter[str]) -> list[str]:
-        """What a refusal has to cost beside what was spent already."""
+    def _owed(self, spent: Counter[str]) -> Iterable[str]:
+        """The shapes of what a refusal has to cost beside what was spent already."""
         for shape, count in spent.items():
             if shape and (shape in self._dearest or len(self._dearest) < SHAPES_MAX):
                 self._dearest[shape] = max(self._dearest[shape], min(count, PASSWORDS_MAX))
-        owed = self._dearest - spent
-        return [hashes.decoy(shape) for shape in owed.elements()]
+        return (self._dearest - spent).elements()
 
-    async def _verify(self, stored: str, password: bytes) -> bool:
-        if len(password) > PASSWORD_BYTES_MAX:
-            return False
-        return await self.work(lambda: hashes.verify(stored, password))
+    async def _verify(self, verify: Callable[[], bool], password: bytes) -> bool:
+        return len(password) <= PASSWORD_BYTES_MAX and await self.work(verify)
+
+
+def _step_aside() -> None:
+    """Has this thread wait for those that carry messages and answer operators: guesses come in floods, and hashes take
+    all of a processor."""
+    if sys.platform == "linux":
+        # There, and only there, a priority is a thread's own.
+        os.nice(HASHING_NICENESS)
+
+
+def _verify_decoy(shape: str, password: bytes) -> bool:
+    """Makes its hash in the thread that checks it: of a flood, what finds no room there costs no random octets."""
+    return hashes.verify(hashes.decoy(shape), password)

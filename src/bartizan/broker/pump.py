@@ -13,8 +13,12 @@ from bartizan.broker.ports import Answer, EnginePort, Question
 QUESTIONS_MAX = 1_024
 """CONNECTs in work at once."""
 
-QUESTIONS_PER_TURN = 64
+QUESTIONS_PER_TURN = 16
 """CONNECTs taken before other work gets its turn: under a flood of them, what operators ask is answered in between."""
+
+REST_S = 0.001
+"""Behind a full turn of CONNECTs the loop rests. Without it, threads that look something up for an operator, or write it,
+hardly get the interpreter in a flood: who is awake takes it back each time that it is let go for an instant."""
 
 EVENTS_PER_TURN = 512
 """Events taken before other work gets its turn."""
@@ -44,6 +48,7 @@ class Pump:
         self._answers: list[Answer] = []
         self._running = False
         self._watching = False
+        self._rests = False
         self._turn_is_due = False
 
     def start(self) -> None:
@@ -91,7 +96,9 @@ class Pump:
         if len(self._in_work) >= QUESTIONS_MAX:
             # A readable descriptor that nobody may drain would spin the loop.
             self._unwatch()
-        elif more or (questions and len(questions) == room):
+        elif questions and len(questions) == room:
+            self._rest()
+        elif more:
             self._turn_later()
 
     def _take_events(self) -> bool:
@@ -110,9 +117,21 @@ class Pump:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._in_work.discard(task)
-        if self._running and not self._watching and len(self._in_work) <= QUESTIONS_MAX // 2:
+        if self._running and not self._watching and not self._rests and len(self._in_work) <= QUESTIONS_MAX // 2:
             self._watch()
             self._turn_later()
+
+    def _rest(self) -> None:
+        # What comes meanwhile must not end it.
+        self._unwatch()
+        self._rests = True
+        asyncio.get_running_loop().call_later(REST_S, self._go_on)
+
+    def _go_on(self) -> None:
+        self._rests = False
+        if self._running:
+            self._watch()
+            self._turn()
 
     def _turn_later(self) -> None:
         if not self._turn_is_due:

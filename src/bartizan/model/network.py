@@ -1,11 +1,13 @@
 """Networks of addresses: what one owner commands, and what moves together."""
 
 import ipaddress
+from functools import lru_cache
 
 IPV6_BITS = 64
 """One owner has at least so much of IPv6."""
 
 
+@lru_cache(maxsize=8192)
 def network_of(address: str, ipv4_bits: int = 32) -> str:
     """The network of an address; the address itself where IPv4 is taken whole; what is none (a Unix socket) as it is."""
     try:

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from bartizan.authn import Challenge, ConnectRequest, Proof, Verdict
+from bartizan.broker import pump as pumping
 from bartizan.broker.authenticate import Desk
 from bartizan.broker.ports import Allow, ControlRequest, Deny, Proceed, Question
-from bartizan.broker.pump import QUESTIONS_MAX, Pump
+from bartizan.broker.pump import QUESTIONS_MAX, QUESTIONS_PER_TURN, Pump
 from bartizan.model.principal import Principal
 from bartizan.model.reason import ReasonCode
 from tests.unit.broker.fake import FakeEngine
@@ -103,6 +104,21 @@ def test_more_questions_than_may_be_in_work_are_all_answered(engine):
 
     pumped(engine, desk(), work)
     assert {answer.token for answer in engine.answers} == set(range(3 * QUESTIONS_MAX))
+
+
+def test_behind_a_full_turn_nothing_is_taken_before_the_loop_has_rested(engine, monkeypatch):
+    monkeypatch.setattr(pumping, "REST_S", 3_600)
+
+    async def work() -> None:
+        engine.ask(*(question(token) for token in range(2 * QUESTIONS_PER_TURN)))
+        await until(lambda: len(engine.answers) == QUESTIONS_PER_TURN)
+        # More of them end no rest.
+        engine.ask(question(1_000))
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+    pumped(engine, desk(), work)
+    assert [answer.token for answer in engine.answers] == list(range(QUESTIONS_PER_TURN))
 
 
 def test_no_more_than_the_bound_is_ever_in_work(engine):
