@@ -4,7 +4,6 @@ app          what the command line asks at the control socket, and monitoring
 acting       identities revoked, put into quarantine, released
 responding   what playbooks wait for
 watching     what is observed of decisions, staged and learned from
-tracing      packets of a client as they pass; inspecting, what clients have, what is retained, which topics there are
 asking       who asks at the control socket; bodies, what requests carry there
 metrics      counters, risks and expiries in Prometheus' form; engine_metrics, those that the engine counts
 metric_names what other brokers call them; metrics_sent, to an OpenTelemetry collector; otlp, in its form
@@ -22,7 +21,8 @@ caller       who calls, by which door; sessions, the logins that are under way; 
 problems     errors as problem+json; doorkeeping, rate and headers
 paging       lists by cursor; repeats, changes that are sent twice
 house        what the routes work on, serving its caller
-schemas      what the routes answer with; schemas_security, the same of findings, actions, audit, policy
+schemas      what the routes answer with; schemas_security, the same of findings, actions, audit, policy;
+             schemas_live, of Sessions, Retained Messages, topics, traces
 approvals    what waits for a second operator
 stream       events as they happen, for readers who may be slow
 routes       one file per resource

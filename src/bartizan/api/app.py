@@ -14,12 +14,10 @@ from starlette.routing import Route
 from bartizan.api.acting import acting_routes
 from bartizan.api.asking import actor_of
 from bartizan.api.banning import banning_routes
-from bartizan.api.inspecting import inspecting_routes
 from bartizan.api.metrics import exposition
 from bartizan.api.responding import responding_routes
 from bartizan.api.running import running_routes
 from bartizan.api.throttling import throttling_routes
-from bartizan.api.tracing import tracing_routes
 from bartizan.api.watching import watching_routes
 from bartizan.broker.app import Broker, State
 from bartizan.broker.chores import installed_version
@@ -46,8 +44,6 @@ def control(broker: Broker) -> Starlette:
         banning_routes,
         running_routes,
         throttling_routes,
-        tracing_routes,
-        inspecting_routes,
     )
     return Starlette(routes=[route for group in groups for route in group(broker)])
 

@@ -1,6 +1,5 @@
 """Control: something is banned, or is no more; who would be hit; a Session is discarded."""
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,17 +32,10 @@ def banning_routes(broker: Broker) -> list[Route]:
         removed = await hands_of(broker, actor_of(request)).bans.remove(request.path_params["name"], datetime.now(UTC))
         return JSONResponse(removed.as_dict())
 
-    async def discard(request: Request) -> Response:
-        body = await body_of(request)
-        tenant = body.get("tenant")
-        whose = None if tenant is None else str(tenant)
-        return JSONResponse(asdict(await hands_of(broker, actor_of(request)).discard(str(body["client_id"]), whose)))
-
     return [
         Route("/v1/bans", told(add), methods=["POST"]),
         Route("/v1/bans/preview", told(preview), methods=["POST"]),
         Route("/v1/bans/{name:path}/remove", told(remove), methods=["POST"]),
-        Route("/v1/sessions/discard", told(discard), methods=["POST"]),
     ]
 
 

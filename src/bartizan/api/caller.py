@@ -62,6 +62,11 @@ class Caller:
         if self.session is not None and permission in DANGEROUS:
             require_fresh(self.session, settings, now)
 
+    def may(self, permission: Permission) -> bool:
+        """Whether its roles, and of a token its scopes, have it. `require` asks for more: a proof, where it wants one."""
+        in_scope = self.scopes is None or permission in self.scopes
+        return in_scope and permitted(self.roles, permission, tenant=self.tenant)
+
     def sees(self, tenant: str | None) -> bool:
         """Whether what belongs to this tenant, or to none, is shown to it."""
         return not self.tenant or self.tenant == tenant

@@ -17,8 +17,14 @@ class Permission(StrEnum):
     LOOK = "look"
     """Clients and identities: of an operator of one tenant, those of that one."""
     LOOK_ALL = "look-all"
-    """What no tenant has for itself: policy, roles, groups, listeners, metrics."""
+    """What no tenant has for itself: policy, roles, groups, listeners, metrics, topics."""
     DISCONNECT = "disconnect"
+    TRACE = "trace"
+    """Packets of a client as they pass, without what the messages say."""
+    PAYLOADS = "payloads"
+    """What messages say."""
+    CLEAR = "clear"
+    """Retained Messages, removed."""
     ENROL = "enrol"
     """Identities: added, annotated, enabled, disabled, quarantined."""
     GRANT = "grant"
@@ -58,6 +64,9 @@ ROLES: Mapping[Permission, frozenset[OperatorRole]] = MappingProxyType(
         Permission.LOOK: frozenset({_V, _O, _S, _A}),
         Permission.LOOK_ALL: frozenset({_V, _O, _S, _A}),
         Permission.DISCONNECT: frozenset({_O, _S}),
+        Permission.TRACE: frozenset({_O, _S}),
+        Permission.PAYLOADS: frozenset({_S}),
+        Permission.CLEAR: frozenset({_S}),
         Permission.ENROL: frozenset({_O, _S}),
         Permission.GRANT: frozenset({_S}),
         Permission.GROUPS: frozenset({_S}),
@@ -81,6 +90,8 @@ ROLES: Mapping[Permission, frozenset[OperatorRole]] = MappingProxyType(
 WHOLE = frozenset(
     {
         Permission.LOOK_ALL,
+        Permission.PAYLOADS,
+        Permission.CLEAR,
         Permission.GROUPS,
         Permission.BAN,
         Permission.FINDINGS,

@@ -13,7 +13,7 @@ from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from bartizan.model.actor import Actor
 
@@ -63,6 +63,9 @@ class Repeats:
             # What failed may be tried again.
             self._known.pop(key, None)
             raise
+        if isinstance(answer, StreamingResponse):
+            # What goes on cannot be told again: it is under way as long as the key is known.
+            return answer
         self._known[key] = _Answer(asked, self._now(), answer)
         return answer
 

@@ -29,12 +29,15 @@ from bartizan.api.routes import (
     operators,
     passkeys,
     policy,
+    retained,
     runbooks,
     session,
     sessions,
     staging,
     throttles,
     tokens,
+    topics,
+    traces,
 )
 from bartizan.config.api import ApiSettings
 
@@ -50,6 +53,9 @@ RESOURCES: Final = (
     actions,
     bans,
     sessions,
+    traces,
+    retained,
+    topics,
     runbooks,
     throttles,
     certificates,

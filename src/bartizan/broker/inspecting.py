@@ -1,4 +1,4 @@
-"""What clients have at this broker, what is retained, and which topics there are; removing what is retained is on record."""
+"""What clients have at this broker, what is retained, and which topics there are. Who reads a message, or removes it, is on record."""
 
 import asyncio
 import time
@@ -13,16 +13,21 @@ from bartizan.broker.ports import InspectPort
 from bartizan.errors import InvalidValue, NotFound
 from bartizan.model.actor import Actor
 from bartizan.model.observation import Observation, Watched
+from bartizan.model.topics import TopicName
 from bartizan.store.observations import ObservationStore
 
 CLEAR: Final = "retained.clear"
-"""As the record names it."""
+READ: Final = "retained.read"
+"""As the record names them."""
 
 PAGE: Final = 1_000
 DENIALS_SHOWN: Final = 10
 DEPTH_MAX: Final = 32
 OVER_S_MAX: Final = 60.0
 SUBSCRIPTIONS_MAX: Final = 100_000
+TOPICS_MAX: Final = 10_000
+"""Of a tree; of more, the sums are told."""
+
 _CARRIED: Final = ("messages", "bytes")
 
 
@@ -43,11 +48,20 @@ class Inspecting:
         own = [one for one in denied if one.client_id == client_id]
         return {**found, "denials": [_denial(one) for one in reversed(own[-DENIALS_SHOWN:])]}
 
-    async def retained(
-        self, filter_: str, after: str | None = None, limit: int = PAGE, *, whole: bool = False
-    ) -> Mapping[str, Any]:
-        """Retained Messages that a Topic Filter matches, and `next`: the topic behind which there are more."""
-        return await asyncio.to_thread(self._engine.retained, filter_, after, limit, whole=whole)
+    async def retained(self, filter_: str, after: str | None = None, limit: int = PAGE) -> Mapping[str, Any]:
+        """Retained Messages that a Topic Filter matches, without payload and properties; and `next`: the topic behind
+        which there are more."""
+        return await asyncio.to_thread(self._engine.retained, filter_, after, limit, whole=False)
+
+    async def message(self, topic: str, actor: Actor) -> Mapping[str, Any]:
+        """The Retained Message of a topic, whole; `NotFound` where there is none. On record before it is read."""
+        name, trail = TopicName.parse(topic), self._trail.acting_as(actor)
+        span = await trail.begin(READ, f"topic/{name}")
+        async with trail.settling(span, READ):
+            found = await asyncio.to_thread(self._engine.retained, name, None, 1, whole=True)
+            if not found["messages"]:
+                raise NotFound(f"no message is retained for {topic!r}")
+        return found["messages"][0]
 
     async def clear_retained(self, filter_: str, actor: Actor) -> int:
         """Removes what a Topic Filter matches; how many messages that was. On record before the first is gone."""
@@ -109,14 +123,13 @@ class Inspecting:
             name: {**_with_rates(what, before["topics"].get(name, {}), took_s), "used": 0}
             for name, what in tree["topics"].items()
         }
-        nothing: dict[str, float] = {"retained": 0, "retained_bytes": 0, "subscriptions": 0, "used": 0}
-        if over_s:
-            nothing |= {"messages_per_s": 0, "bytes_per_s": 0}
+        left_out = {**_with_rates(tree["left_out"], before["left_out"], took_s), "used": 0}
         for topic in used:
             if not prefix or topic == prefix or topic.startswith(f"{prefix}/"):
                 name = "/".join(topic.split("/")[:levels])
-                topics.setdefault(name, dict(nothing))["used"] += 1
-        left_out = _with_rates(tree["left_out"], before["left_out"], took_s)
+                if name not in topics and len(topics) < TOPICS_MAX:
+                    topics[name] = dict.fromkeys(left_out, 0)
+                topics.get(name, left_out)["used"] += 1
         return {"topics": dict(sorted(topics.items())), "left_out": left_out}
 
     def _used(self) -> list[str]:

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from bartizan.audit.record import Outcome
 from bartizan.audit.trail import Span, Trail
 from bartizan.broker.ports import TracePort
-from bartizan.errors import BartizanError, InvalidValue
+from bartizan.errors import BartizanError, InvalidValue, NotFound
 from bartizan.model.actor import Actor
 
 WHAT: Final = "client.trace"
@@ -52,6 +52,18 @@ class Tracing:
         self._engine = engine
         self._trail = trail
         self._ending: set[asyncio.Task[None]] = set()
+        self._open: dict[int, Trace] = {}
+
+    def under_way(self) -> list["Trace"]:
+        """Those that somebody reads, the oldest first."""
+        return list(self._open.values())
+
+    def find(self, number: int) -> "Trace":
+        """One that somebody reads, or `NotFound`."""
+        found = self._open.get(number)
+        if found is None:
+            raise NotFound(f"no trace has the number {number}: it may be over")
+        return found
 
     async def begin(self, wanted: Wanted, actor: Actor) -> "Trace":
         """A trace from now on; `ChangeRefused` where there are too many."""
@@ -69,7 +81,8 @@ class Tracing:
         except BartizanError as error:
             await asyncio.to_thread(trail.settle, span, WHAT, Outcome.FAILED, str(error))
             raise
-        return Trace(self, wanted, number, trail, span)
+        made = self._open[number] = Trace(self, wanted, number, trail, span)
+        return made
 
     def take(self, trace: "Trace") -> bytes | None:
         """See `TracePort`."""
@@ -77,6 +90,7 @@ class Tracing:
 
     def end(self, trace: "Trace") -> None:
         """Ends it, whoever else was broken off meanwhile."""
+        self._open.pop(trace.number, None)
         task = asyncio.get_running_loop().create_task(asyncio.to_thread(self._end, trace))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
@@ -99,22 +113,35 @@ class Trace:
         self.trail = trail
         self.span = span
         self.lines_told = 0
+        self.began_at = datetime.now(UTC)
+        self.until = self.began_at + timedelta(seconds=wanted.for_s)
         self._of = of
-        self._until = monotonic() + wanted.for_s
+        self._ends = monotonic() + wanted.for_s
         self._is_over = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """For lists."""
+        return {
+            "trace": self.number,
+            "client_id": self.wanted.client_id,
+            "tenant": self.wanted.tenant,
+            "payloads": self.wanted.payloads,
+            "by": self.trail.actor.name,
+            "began_at": self.began_at,
+            "until": self.until,
+        }
 
     async def lines(self, goes_on: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
         """JSON lines as packets pass: first what is traced, last why it ended; between them now and then an empty one.
 
         Every few seconds `goes_on` is asked.
         """
-        until = datetime.now(UTC) + timedelta(seconds=self._until - monotonic())
         asked = {"client_id": self.wanted.client_id, "tenant": self.wanted.tenant, "payloads": self.wanted.payloads}
-        yield _line({"trace": self.number, **asked, "until": until.isoformat(timespec="seconds")})
+        yield _line({"trace": self.number, **asked, "until": self.until.isoformat(timespec="seconds")})
         check_due = monotonic() + ALIVE_INTERVAL_S
         while True:
             # The clock first: what passed until then is told.
-            is_last = monotonic() >= self._until
+            is_last = monotonic() >= self._ends
             found = await asyncio.to_thread(self._of.take, self)
             if found:
                 self.lines_told += found.count(b"\n")
@@ -132,7 +159,7 @@ class Trace:
                 await asyncio.sleep(LOOK_INTERVAL_S)
 
     def end(self) -> None:
-        """Nobody reads it any more."""
+        """Nobody reads it any more, or is to read more of it."""
         if not self._is_over:
             self._is_over = True
             self._of.end(self)

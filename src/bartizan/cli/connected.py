@@ -10,6 +10,7 @@ from bartizan.cli.ask import api_of
 from bartizan.cli.listing import Data, Json, Listing, Text, print_json, show_record
 from bartizan.cli.opening import DEFAULT_DATA
 from bartizan.cli.remote import Server
+from bartizan.cli.session import SESSION, show_session
 
 app = App(name="client", help="List and show who is connected; disconnect one. See also clients, which shows rates.")
 
@@ -36,14 +37,16 @@ _SHOW = {
     "port": "port",
     "version": "MQTT",
     "connected_at": "since",
-    "subscriptions": "subscriptions",
-    "queued": "queued",
-    "inflight": "in flight",
     "messages_in": "messages in",
     "messages_out": "messages out",
     "bytes_in": "octets in",
     "bytes_out": "octets out",
+    "messages_in_per_s": "in/s",
+    "messages_out_per_s": "out/s",
+    "bytes_in_per_s": "octets in/s",
+    "bytes_out_per_s": "octets out/s",
 }
+RATES_OVER_S = 1
 
 Tenant = Annotated[
     str | None, Parameter(show_default=False, help="Whose client it is, where several tenants have one.")
@@ -104,7 +107,7 @@ def show(
     server: Server = None,
     json_output: Json = False,
 ) -> int:
-    """Show a client that is connected.
+    """Show a client that is connected, with its rates over one second, its Session, and what it was denied lately.
 
     For example:
 
@@ -116,11 +119,13 @@ def show(
         Its Client Identifier.
     """
     with api_of(data, server) as there:
-        found = there.get(f"/clients/{quote(client_id, safe='')}", tenant=tenant)
+        found = there.get(f"/clients/{quote(client_id, safe='')}", tenant=tenant, over_s=RATES_OVER_S)
     if json_output:
         print_json(found)
-    else:
-        show_record(found, _SHOW)
+        return 0
+    show_record(found | (found["rates"] or {}), _SHOW)
+    if found["session"] is not None:
+        show_session(found["session"], SESSION)
     return 0
 
 

@@ -3,15 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from bartizan.cli.control import TIMEOUT_S, answered, asking
+from bartizan.cli.control import answered, asking
 from bartizan.cli.opening import existing
 
 
-def asked_of(data: Path, path: str, *, takes_s: float = 0, **params: object) -> Any:  # noqa: ANN401  what JSON holds
-    """What the broker of this data directory answers; `InvalidValue` with its words where it refuses.
-
-    `takes_s`: so long the broker itself is asked to take for it.
-    """
+def asked_of(data: Path, path: str, **params: object) -> Any:  # noqa: ANN401  what JSON holds
+    """What the broker of this data directory answers; `InvalidValue` with its words where it refuses."""
     wanted = {name: str(value) for name, value in params.items() if value is not None}
     with asking(existing(Path.cwd() / data).root) as broker:
-        return answered(broker.get(path, params=wanted, timeout=TIMEOUT_S + takes_s))
+        return answered(broker.get(path, params=wanted))

@@ -99,6 +99,11 @@ def short(time: str) -> str:
     return time[:16].replace("T", " ")
 
 
+def second(time: str) -> str:
+    """The same, to the second."""
+    return time[:19].replace("T", " ")
+
+
 def _cell(field: str, value: Any) -> str:  # noqa: ANN401  as `plain`
     return short(plain(value)) if field.endswith(("_at", "_until")) else plain(value)
 

@@ -42,6 +42,8 @@ FILE: Final = "logins.json"
 TIMEOUT_S: Final = 120.0
 """A revocation of many, or a policy of ten thousand roles, takes its time."""
 
+LINES_TIMEOUT_S: Final = 10.0
+
 OTHERS: Final = 0o077
 PROOF: Final = "recent proof"
 
@@ -95,6 +97,17 @@ class Remote:
         if answer.is_error:
             raise _error_of(answer, self._login.server)
         return answer.text
+
+    def lines(self, path: str, body: Mapping[str, object]) -> Iterator[dict[str, Any]]:
+        """What goes on to be told, an object a line, for as long as it goes on."""
+        # Empty lines come every few seconds: a broker that says nothing for longer is gone.
+        with self._client.stream("POST", path, json=body, timeout=LINES_TIMEOUT_S) as answer:
+            if answer.is_error:
+                answer.read()
+                raise _error_of(answer, self._login.server)
+            for line in answer.iter_lines():
+                if line:
+                    yield json.loads(line)
 
     def every(self, path: str, **params: object) -> list[dict[str, Any]]:
         """All items of a list."""

@@ -1,8 +1,6 @@
 """`bartizan session`: all that the broker keeps for a client, connected or away."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -10,17 +8,20 @@ from cyclopts import App, Parameter
 
 from bartizan.broker.log import escaped
 from bartizan.cli.acted import session_words
-from bartizan.cli.control import told_to
-from bartizan.cli.inspected import asked_of
-from bartizan.cli.listing import Data, Json, Text, print_json, show_record, show_table
-from bartizan.cli.opening import DEFAULT_DATA, existing
-from bartizan.cli.remote import Server, remote
+from bartizan.cli.ask import api_of
+from bartizan.cli.listing import Data, Json, Text, print_json, second, show_record, show_table
+from bartizan.cli.opening import DEFAULT_DATA
+from bartizan.cli.remote import Server
 
 app = App(name="session", help="Show Sessions, and discard them: Subscriptions, queue, Will, denials of their client.")
 
-VERSIONS = {"V31": "3.1", "V311": "3.1.1", "V5": "5.0"}
-NEVER = 0xFFFFFFFF
-
+SESSION = {
+    "expiry": "session expiry",
+    "queue": "queue",
+    "inflight": "in flight",
+    "received": "QoS 2 open",
+    "will_text": "Will",
+}
 _FIELDS = {
     "client_id": "client id",
     "tenant": "tenant",
@@ -28,11 +29,7 @@ _FIELDS = {
     "roles": "roles",
     "state": "state",
     "version": "MQTT",
-    "expiry": "session expiry",
-    "queue": "queue",
-    "inflight": "in flight",
-    "received": "QoS 2 open",
-    "will_text": "Will",
+    **SESSION,
 }
 _SUBSCRIPTIONS = {
     "filter": "subscription",
@@ -47,7 +44,15 @@ _DENIALS = {"number": "denial", "last": "last", "count": "times", "action": "act
 
 
 @app.command
-def show(client: str, /, *, tenant: Text = None, data: Data = DEFAULT_DATA, json_output: Json = False) -> int:
+def show(
+    client: str,
+    /,
+    *,
+    tenant: Text = None,
+    data: Data = DEFAULT_DATA,
+    server: Server = None,
+    json_output: Json = False,
+) -> int:
     """Show a Session: whose it is, what it subscribes to, what waits for it, its Will, and what it was denied lately.
 
     For example:
@@ -63,17 +68,12 @@ def show(client: str, /, *, tenant: Text = None, data: Data = DEFAULT_DATA, json
     tenant
         The tenant whose client it is.
     """
-    found = asked_of(data, f"/v1/clients/{quote(client, safe='')}/session", tenant=tenant)
+    with api_of(data, server) as there:
+        found = there.get(f"/sessions/{quote(client, safe='')}", tenant=tenant)
     if json_output:
         print_json(found)
         return 0
-    show_record({**found, **_words(found)}, _FIELDS)
-    more = found["subscription_count"] - len(found["subscriptions"])
-    left = f", {more} not shown" if more else ""
-    show_table(found["subscriptions"], _SUBSCRIPTIONS, f"{found['subscription_count']} Subscriptions{left}")
-    if found["denials"]:
-        rows = [{**one, "last": one["last_at"][:19].replace("T", " ")} for one in found["denials"]]
-        show_table(rows, _DENIALS, "denied lately: `bartizan denials` tells what to do about it")
+    show_session(found, _FIELDS)
     return 0
 
 
@@ -100,13 +100,8 @@ def discard(
     client_id
         The Client Identifier.
     """
-    ended: dict[str, Any]
-    if server is None:
-        root = existing(Path.cwd() / data).root
-        ended = told_to(root, "/v1/sessions/discard", {"client_id": client_id, "tenant": tenant})
-    else:
-        with remote(server) as there:
-            ended = there.delete(f"/sessions/{quote(client_id, safe='')}", tenant=tenant)
+    with api_of(data, server) as there:
+        ended = there.delete(f"/sessions/{quote(client_id, safe='')}", tenant=tenant)
     if json_output:
         print_json(ended)
     else:
@@ -114,13 +109,23 @@ def discard(
     return 0
 
 
+def show_session(found: Mapping[str, Any], fields: Mapping[str, str]) -> None:
+    """What there is to say of a Session; `fields` are those before its Subscriptions."""
+    show_record({**found, **_words(found)}, fields)
+    more = found["subscription_count"] - len(found["subscriptions"])
+    left = f", {more} not shown" if more else ""
+    show_table(found["subscriptions"], _SUBSCRIPTIONS, f"{found['subscription_count']} Subscriptions{left}")
+    if found["denials"]:
+        rows = [{**one, "last": second(one["last_at"])} for one in found["denials"]]
+        show_table(rows, _DENIALS, "denied lately: `bartizan denials` tells what to do about it")
+
+
 def _words(found: Mapping[str, Any]) -> dict[str, str]:
-    ends = "" if found["ends_at_ms"] is None else f", ends {_time(found['ends_at_ms'])}"
+    ends = "" if found["ends_at"] is None else f", ends {second(found['ends_at'])}"
     expiry = found["session_expiry_s"]
     return {
         "state": "connected" if found["is_connected"] else f"away{ends}",
-        "version": VERSIONS.get(found["version"], found["version"]),
-        "expiry": "never" if expiry == NEVER else f"{expiry} s",
+        "expiry": "never" if expiry is None else f"{expiry} s",
         "queue": f"{found['queued']} of {found['queued_messages_max']} messages, "
         f"{found['queued_bytes']} of {found['queued_bytes_max']} octets",
         "will_text": "" if found["will"] is None else _will(found["will"]),
@@ -130,9 +135,5 @@ def _words(found: Mapping[str, Any]) -> dict[str, str]:
 def _will(will: Mapping[str, Any]) -> str:
     flags = [f"QoS {will['qos']}", *(["retained"] if will["retain"] else []), f"{will['payload_bytes']} octets"]
     delay = [f"{will['delay_s']} s after the connection"] if will["delay_s"] else []
-    due = [] if will["due_ms"] is None else [f"due {_time(will['due_ms'])}"]
+    due = [] if will["due_at"] is None else [f"due {second(will['due_at'])}"]
     return f"{will['topic']} ({', '.join([*flags, *delay, *due])})"
-
-
-def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

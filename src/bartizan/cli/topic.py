@@ -4,10 +4,11 @@ from typing import Any
 
 from cyclopts import App
 
+from bartizan.cli.ask import api_of
 from bartizan.cli.duration import parse_duration
-from bartizan.cli.inspected import asked_of
 from bartizan.cli.listing import Data, Json, print_json, show_table
 from bartizan.cli.opening import DEFAULT_DATA
+from bartizan.cli.remote import Server
 
 app = App(name="topic", help="Show which topics there are, and what is at each.")
 
@@ -33,6 +34,7 @@ def tree(
     depth: int = 1,
     over: str | None = None,
     data: Data = DEFAULT_DATA,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """Show topics below a prefix: how much is retained and subscribed to at each and below it, and was published lately.
@@ -58,7 +60,8 @@ def tree(
         Count for so long, at most 60s, what is published, and show it a second.
     """
     over_s = None if over is None else parse_duration(over).total_seconds()
-    found = asked_of(data, "/v1/topics", takes_s=over_s or 0, prefix=prefix, depth=depth, over_s=over_s)
+    with api_of(data, server) as there:
+        found = there.get("/topics", prefix=prefix, depth=depth, over_s=over_s)
     if json_output:
         print_json(found)
         return 0

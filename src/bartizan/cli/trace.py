@@ -4,22 +4,22 @@ import base64
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
-from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 from cyclopts import Parameter
 
 from bartizan.broker.log import escaped
-from bartizan.cli.control import TIMEOUT_S, asking, refusal
+from bartizan.cli.ask import api_of
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Data, Flag, Json, Text
 from bartizan.cli.new_file import opened
-from bartizan.cli.opening import DEFAULT_DATA, existing
+from bartizan.cli.opening import DEFAULT_DATA
 from bartizan.cli.pcapng import PcapNg
 from bartizan.cli.person import person
+from bartizan.cli.remote import Server
 from bartizan.cli.trace_lines import text
 from bartizan.errors import EngineUnavailable
 
@@ -34,6 +34,7 @@ def trace(
     why: Annotated[str, Parameter(show_default=False)] = "",
     tenant: Text = None,
     data: Data = DEFAULT_DATA,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """Show the packets of one client as they pass, also over its next connections. It is on record who looked.
@@ -71,11 +72,11 @@ def trace(
         "tenant": tenant,
         "why": why or person().why,
     }
-    root = existing(Path.cwd() / data).root
     with ExitStack() as stack:
+        broker = stack.enter_context(api_of(data, server))
         file = None if pcapng is None else stack.enter_context(_private(pcapng))
         writer = None if file is None else PcapNg(file, f"bartizan trace {client}")
-        return _follow(_told(root, asked), writer, as_json=json_output)
+        return _follow(broker.lines("/traces", asked), writer, as_json=json_output)
 
 
 def _follow(lines: Iterator[dict[str, Any]], writer: PcapNg | None, *, as_json: bool) -> int:
@@ -89,18 +90,6 @@ def _follow(lines: Iterator[dict[str, Any]], writer: PcapNg | None, *, as_json: 
         else:
             _show(line, writer, as_json=as_json)
     raise EngineUnavailable("the broker went away before the trace was over")
-
-
-def _told(root: Path, asked: Mapping[str, object]) -> Iterator[dict[str, Any]]:
-    """What the broker tells, line by line; `InvalidValue` with its words where it refuses."""
-    # Empty lines come every few seconds: a broker that says nothing for longer is gone.
-    with asking(root) as broker, broker.stream("POST", "/v1/trace", json=asked, timeout=TIMEOUT_S) as answer:
-        if answer.status_code != HTTPStatus.OK:
-            answer.read()
-            raise refusal(answer)
-        for line in answer.iter_lines():
-            if line:
-                yield json.loads(line)
 
 
 def _show(line: dict[str, Any], writer: PcapNg | None, *, as_json: bool) -> None:

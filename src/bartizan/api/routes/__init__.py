@@ -9,7 +9,10 @@ identities    who exists, and what proves each; credentials, what proves all of 
 actions       revoke, quarantine, release: one, or everybody who is meant
 certificates  the broker's own, and those of identities
 bans          who may not connect, whatever proves it
-sessions      one is discarded
+sessions      one is shown, or discarded
+traces        packets of one client as they pass
+retained      Retained Messages: listed, read, removed
+topics        which there are
 throttles     identities that publish more slowly for a while
 runbooks      steps, one after the other, about one identity or address
 groups        groups; roles: who has which

@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from http import HTTPStatus
+from time import monotonic
 from typing import Annotated, Any, Literal
 
-from fastapi import Path, Query
+from fastapi import Query
 
-from bartizan.api import schemas
+from bartizan.api import schemas, schemas_live
 from bartizan.api.caller import Caller
 from bartizan.api.house import Calling, House, Housed
 from bartizan.api.paging import Page, Parted, page_of
 from bartizan.api.permissions import Permission
+from bartizan.api.routes.sessions import VERSIONS, ClientId, Tenant, session_of
 from bartizan.api.routing import Routes
 from bartizan.broker.ended import every_client
 from bartizan.broker.ports import ADMINISTRATIVE_ACTION, ORDERED_REASONS
@@ -25,10 +28,9 @@ ROUTES = Routes("clients")
 Pattern = Annotated[str, Query(max_length=256, description="A pattern; `*` and `?` stand for any characters.")]
 Order = Literal["client_id", "-client_id", "connected_at", "-connected_at", "messages_in", "-messages_in",
                 "messages_out", "-messages_out", "queued", "-queued"]  # fmt: skip
-ClientId = Annotated[str, Path(max_length=4_096)]
-Tenant = Annotated[str | None, Query(max_length=128, description="The tenant whose client it is.")]
 
-_VERSIONS = {"V31": "3.1", "V311": "3.1.1", "V5": "5.0"}
+RATES = ("messages_in", "messages_out", "bytes_in", "bytes_out")
+LOOKS_APART_S_MAX = 10.0
 
 
 @ROUTES.on("GET", "/clients", Permission.LOOK, response_model=Page[schemas.Client])
@@ -61,10 +63,27 @@ async def list_clients(  # noqa: PLR0913  one for each filter
     return page_of(found, part, "client_id", sort, "tenant")
 
 
-@ROUTES.on("GET", "/clients/{client_id:path}", Permission.LOOK, response_model=schemas.Client)
-async def show_client(house: Housed, caller: Calling, client_id: ClientId, tenant: Tenant = None) -> Mapping[str, Any]:
-    """Show a connected client."""
-    return _told(await _found(house, caller, client_id, tenant))
+@ROUTES.on("GET", "/clients/{client_id:path}", Permission.LOOK, response_model=schemas_live.ClientInFull)
+async def show_client(
+    house: Housed,
+    caller: Calling,
+    client_id: ClientId,
+    tenant: Tenant = None,
+    over_s: Annotated[
+        float, Query(ge=0, le=LOOKS_APART_S_MAX, description="Rates between two looks so long apart; 0: none.")
+    ] = 0,
+) -> Mapping[str, Any]:
+    """Show a connected client, with its Session, what it was denied lately, and its rates where these are asked for."""
+    client, looked_at = await _found(house, caller, client_id, tenant), monotonic()
+    rates = None
+    if over_s:
+        await asyncio.sleep(over_s)
+        before, client = client, await _found(house, caller, client_id, client.get("tenant"))
+        rates = _rates(before, client, monotonic() - looked_at)
+    with suppress(NotFound):
+        session = await session_of(house, client_id, client.get("tenant"))
+        return _told(client) | {"session": session, "rates": rates}
+    return _told(client) | {"session": None, "rates": rates}
 
 
 @ROUTES.on("DELETE", "/clients/{client_id:path}", Permission.DISCONNECT, status=HTTPStatus.NO_CONTENT)
@@ -102,7 +121,15 @@ def _named(house: House, client_id: str) -> list[Mapping[str, Any]]:
     return list(every_client(house.broker.engine, client_id=client_id))
 
 
+def _rates(before: Mapping[str, Any], now: Mapping[str, Any], elapsed_s: float) -> dict[str, float] | None:
+    """Null for one that has connected anew between the looks."""
+    if before["connected_at_ms"] != now["connected_at_ms"]:
+        return None
+    rates = {f"{name}_per_s": round((now[name] - before[name]) / elapsed_s, 2) for name in RATES}
+    return {"over_s": round(elapsed_s, 2), **rates}
+
+
 def _told(client: Mapping[str, Any]) -> dict[str, Any]:
     told = {name: client.get(name) for name in schemas.Client.model_fields}
     connected_at = datetime.fromtimestamp(client["connected_at_ms"] / 1000, UTC).isoformat()
-    return told | {"version": _VERSIONS.get(client["version"], client["version"]), "connected_at": connected_at}
+    return told | {"version": VERSIONS.get(client["version"], client["version"]), "connected_at": connected_at}

@@ -1,18 +1,20 @@
 """Events as they happen."""
 
 from fnmatch import fnmatchcase
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Query
 from starlette.requests import Request
 
-from bartizan.api.caller import Caller, Door
 from bartizan.api.house import Calling, Housed
-from bartizan.api.permissions import Permission, permitted
+from bartizan.api.permissions import Permission
 from bartizan.api.routing import Routes
 from bartizan.api.stream import Event, EventStream, is_at_least, lines_of
 from bartizan.broker.app import State
 from bartizan.broker.log import Level
+
+if TYPE_CHECKING:
+    from bartizan.api.caller import Door
 
 ROUTES = Routes("events")
 
@@ -34,7 +36,7 @@ async def read_events(
 ) -> EventStream:
     """Read events as they happen (server-sent events), until the login ends. What a slow reader missed is told: `lost`."""
     door: Door = request.app.state.door
-    sees_operators = _may(caller, Permission.OPERATORS_LOOK)
+    sees_operators = caller.may(Permission.OPERATORS_LOOK)
 
     def fits(event: Event) -> bool:
         name = str(event.get("event", ""))
@@ -51,14 +53,9 @@ async def read_events(
         now = await door.again(request, caller)
         return (
             now is not None
-            and _may(now, Permission.LOOK_ALL)
-            and (not sees_operators or _may(now, Permission.OPERATORS_LOOK))
+            and now.may(Permission.LOOK_ALL)
+            and (not sees_operators or now.may(Permission.OPERATORS_LOOK))
         )
 
     line, end = house.readers.open(fits)
     return EventStream(lines_of(line, goes_on), end)
-
-
-def _may(caller: Caller, permission: Permission) -> bool:
-    in_scope = caller.scopes is None or permission in caller.scopes
-    return in_scope and permitted(caller.roles, permission, tenant=caller.tenant)
