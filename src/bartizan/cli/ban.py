@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 from bartizan.broker.log import escaped
 from bartizan.cli.control import RunningBroker, told_to
 from bartizan.cli.duration import parse_duration
-from bartizan.cli.listing import Config, Data, Flag, Json, Text, print_json, show_table
+from bartizan.cli.listing import Config, Data, Flag, Json, Text, minute, print_json, show_table
 from bartizan.cli.opening import DEFAULT_DATA, existing, register_of
 from bartizan.cli.person import operator
 from bartizan.cli.remote import Server, remote
@@ -219,7 +219,7 @@ def _tell(banned: Mapping[str, Any], *, as_json: bool) -> int:
     if as_json:
         print_json(banned)
         return 0
-    ends = "" if banned["until"] is None else f" until {_when(banned['until'])}"
+    ends = "" if banned["until"] is None else f" until {minute(banned['until'])}Z"
     later = "" if banned["is_in_force"] else "; no broker runs: from its next start"
     print(f"{banned['of']} {escaped(banned['what'])} is banned{ends}{later}")
     cut = banned["cut"]
@@ -233,9 +233,8 @@ def _tell(banned: Mapping[str, Any], *, as_json: bool) -> int:
 
 def _row(ban: Mapping[str, Any]) -> dict[str, object]:
     issuer = f" of {ban['issuer']}" if ban["issuer"] else ""
-    return {**ban, "what": f"{ban['what']}{issuer}", "ends": "removed" if ban["until"] is None else _when(ban["until"])}
-
-
-def _when(at: datetime | str) -> str:
-    when = datetime.fromisoformat(at) if isinstance(at, str) else at
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M}Z"
+    return {
+        **ban,
+        "what": f"{ban['what']}{issuer}",
+        "ends": "removed" if ban["until"] is None else f"{minute(ban['until'])}Z",
+    }

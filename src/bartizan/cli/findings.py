@@ -182,7 +182,7 @@ def mute(
         body = {"detector": _detector(detector), "name": name, "until": until.isoformat(), "why": _reason(why)}
         with remote(server) as there:
             made = there.post("/mutes", body | ({} if about is None else {"about": about.value}))
-    print(f"mute {made['number']}: {_of(made)} until {_text(made['until'])} UTC")
+    print(f"mute {made['number']}: {_of(made)} until {seconds_text(made['until'])} UTC")
     return 0
 
 
@@ -202,7 +202,7 @@ def mutes(*, data: Data = DEFAULT_DATA, server: Server = None, json_output: Json
     if json_output:
         print_json(found)
     else:
-        rows = [{**each, "of": _of(each), "until": _text(each["until"])} for each in found]
+        rows = [{**each, "of": _of(each), "until": seconds_text(each["until"])} for each in found]
         show_table(rows, _MUTES, f"{len(found)} mutes")
     return 0
 
@@ -234,16 +234,12 @@ _TIMES = frozenset({"first_at", "last_at"})
 
 
 def _row(found: Mapping[str, Any]) -> dict[str, object]:
-    return {**found, "first": _text(found["first_at"]), "last": _text(found["last_at"])}
+    return {**found, "first": seconds_text(found["first_at"]), "last": seconds_text(found["last_at"])}
 
 
 def _of(muted: Mapping[str, Any]) -> str:
     about = "" if muted["about"] is None else f" of {muted['about']} {muted['name']}"
     return escaped(f"{muted['detector']}{about}")
-
-
-def _text(at: Any) -> str:  # noqa: ANN401  a time, or as JSON has one
-    return seconds_text(datetime.fromisoformat(at).astimezone(UTC) if isinstance(at, str) else at)
 
 
 def _trail(data: Path) -> Trail:

@@ -1,11 +1,11 @@
 """`bartizan identity` at a broker elsewhere: the same, by its API."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from bartizan.cli.listing import Listing
+from bartizan.cli.listing import Listing, minute
 from bartizan.cli.remote import remote
 from bartizan.identity.edit import Edit
 from bartizan.identity.listing import Wanted
@@ -78,10 +78,6 @@ def _path(name: str) -> str:
 
 def _end_of(credential: Mapping[str, Any]) -> str:
     if credential["revoked_at"] is not None:
-        return f"revoked {_minute(credential['revoked_at'])}"
+        return f"revoked {minute(credential['revoked_at'])}"
     ends = [credential[field] for field in ("expires_at", "not_after") if credential.get(field) is not None]
-    return _minute(min(ends, key=datetime.fromisoformat)) if ends else ""
-
-
-def _minute(at: str) -> str:
-    return f"{datetime.fromisoformat(at).astimezone(UTC):%Y-%m-%d %H:%M}"
+    return minute(min(ends, key=datetime.fromisoformat)) if ends else ""

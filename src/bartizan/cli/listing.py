@@ -86,12 +86,22 @@ def plain(value: Any) -> str:  # noqa: ANN401  whatever a record holds
         case True:
             return "yes"
         case datetime():
-            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}"
+            return minute(value)
     if isinstance(value, Mapping):
         value = " ".join(f"{key}={item}" for key, item in value.items())
     elif isinstance(value, Sequence) and not isinstance(value, str):
         value = " ".join(map(str, value))
     return escaped(str(value))
+
+
+def as_time(at: datetime | str) -> datetime:
+    """A time in UTC; also of one as JSON has it."""
+    return (datetime.fromisoformat(at) if isinstance(at, str) else at).astimezone(UTC)
+
+
+def minute(at: datetime | str) -> str:
+    """A time in UTC, to the minute; also of one as JSON has it."""
+    return f"{as_time(at):%Y-%m-%d %H:%M}"
 
 
 def short(time: str) -> str:

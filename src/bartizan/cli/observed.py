@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bartizan.cli.control import asking
+from bartizan.cli.listing import as_time
 from bartizan.cli.opening import existing
 from bartizan.errors import EngineUnavailable
 from bartizan.model.observation import Observation, Watched
@@ -49,9 +50,9 @@ def beside(name: str) -> str:
     return name
 
 
-def seconds_text(at: datetime) -> str:
-    """A time of the log, to the second."""
-    return at.strftime("%Y-%m-%d %H:%M:%S")
+def seconds_text(at: datetime | str) -> str:
+    """A time in UTC, to the second; also as JSON has it."""
+    return f"{as_time(at):%Y-%m-%d %H:%M:%S}"
 
 
 def patch_text(name: str, before: str, after: str) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -110,6 +109,5 @@ def _settle(verb: str, number: int, data: Path, server: str | None) -> int:
 
 
 def _row(response: Mapping[str, Any]) -> dict[str, object]:
-    of, at = f"{response['about']} {response['name']}".strip(), response["at"]
-    when = datetime.fromisoformat(at).astimezone(UTC) if isinstance(at, str) else at
-    return {**response, "when": seconds_text(when), "of": of}
+    of = f"{response['about']} {response['name']}".strip()
+    return {**response, "when": seconds_text(response["at"]), "of": of}

@@ -11,7 +11,7 @@ from bartizan.broker.log import escaped
 from bartizan.cli.control import told_to
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.inspected import asked_of
-from bartizan.cli.listing import Data, Json, print_json, show_table
+from bartizan.cli.listing import Data, Json, minute, print_json, show_table
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.remote import Server, remote
 
@@ -70,7 +70,7 @@ def add(
     if json_output:
         print_json(told)
     else:
-        print(f"{escaped(told['identity'])} is throttled until {_when(told['until'])}")
+        print(f"{escaped(told['identity'])} is throttled until {minute(told['until'])}Z")
     return 0
 
 
@@ -90,7 +90,7 @@ def list_(*, data: Data = DEFAULT_DATA, server: Server = None, json_output: Json
     if json_output:
         print_json(found)
     else:
-        rows = [{**each, "ends": _when(each["until"])} for each in found]
+        rows = [{**each, "ends": f"{minute(each['until'])}Z"} for each in found]
         show_table(rows, _COLUMNS, f"{len(found)} throttled")
     return 0
 
@@ -115,7 +115,3 @@ def remove(name: str, /, *, data: Data = DEFAULT_DATA, server: Server = None) ->
             there.delete(f"/identities/{quote(name, safe='')}/throttle")
     print(f"{escaped(name)} is throttled no more")
     return 0
-
-
-def _when(at: str) -> str:
-    return f"{datetime.fromisoformat(at).astimezone(UTC):%Y-%m-%d %H:%M}Z"

@@ -74,7 +74,7 @@ def _say_staged(told: Mapping[str, Any], as_json: bool) -> int:
         print(json.dumps(told))
         return 0
     until = told["until"]
-    end = "" if until is None else f" until {seconds_text(datetime.fromisoformat(until).astimezone(UTC))} UTC"
+    end = "" if until is None else f" until {seconds_text(until)} UTC"
     print(f"policy {told['digest'][:12]} is staged{end}: `bartizan policy staged` tells what it would do")
     return 0
 
