@@ -1,7 +1,7 @@
 """Acts on identities: by the broker that runs on the data directory, so that it holds at once; else in its store."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from bartizan.identity.chosen import chosen as those_of
 from bartizan.respond.actions import Actions, Done
 
 SHOWN_MAX = 20
-"""Identities, or Sessions, that are named one by one."""
+"""Identities, Sessions or connections that are named one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,14 @@ def preview(names: Sequence[str], what: str, count: int | None = None) -> int:
         print(f"and {in_all - SHOWN_MAX} more")
     print(f"{in_all} would be {what}: repeat it with --yes")
     return 2
+
+
+def connections(clients: Sequence[Mapping[str, Any]], count: int) -> Iterator[str]:
+    """Who is cut, or would be: so many, of whom these are told."""
+    for client in clients[:SHOWN_MAX]:
+        yield f"  {escaped(client['client_id'])} of {escaped(client['identity'] or 'nobody')} from {client['address']}"
+    if count > SHOWN_MAX:
+        yield f"  and {count - SHOWN_MAX} more"
 
 
 def act(

@@ -1,7 +1,7 @@
 """`bartizan ban`: who may not connect, whatever proves it. A running broker cuts whom a new ban meets, at once."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from urllib.parse import quote
 from cyclopts import App, Parameter
 
 from bartizan.broker.log import escaped
+from bartizan.cli.acted import connections
 from bartizan.cli.control import RunningBroker, told_to
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Config, Data, Flag, Json, Text, minute, print_json, show_table
@@ -25,9 +26,6 @@ app = App(
     name="ban",
     help="Ban who may not connect, whatever proves it: an identity, a certificate, a Client Identifier, an address.",
 )
-
-SHOWN_MAX = 20
-"""Connections that are named one by one."""
 
 _COLUMNS = {"id": "id", "of": "of", "what": "what", "ends": "until", "by": "by", "reason": "reason"}
 
@@ -203,16 +201,8 @@ def _preview(ban: Ban, data: Path, server: str | None, *, as_json: bool) -> int:
     if as_json:
         print_json(clients)
         return 0
-    _show(clients)
-    if count > SHOWN_MAX:
-        print(f"and {count - SHOWN_MAX} more")
-    print(f"{count} connections would be cut")
+    print("\n".join([*connections(clients, count), f"{count} connections would be cut"]))
     return 0
-
-
-def _show(clients: Sequence[Mapping[str, Any]]) -> None:
-    for client in clients[:SHOWN_MAX]:
-        print(f"  {escaped(client['client_id'])} of {escaped(client['identity'] or 'nobody')} from {client['address']}")
 
 
 def _tell(banned: Mapping[str, Any], *, as_json: bool) -> int:
@@ -224,10 +214,7 @@ def _tell(banned: Mapping[str, Any], *, as_json: bool) -> int:
     print(f"{banned['of']} {escaped(banned['what'])} is banned{ends}{later}")
     cut = banned["cut"]
     if cut:
-        print(f"{len(cut)} connections cut:")
-        _show(cut)
-        if len(cut) > SHOWN_MAX:
-            print(f"  and {len(cut) - SHOWN_MAX} more")
+        print("\n".join([f"{len(cut)} connections cut:", *connections(cut, len(cut))]))
     return 0
 
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from cyclopts import App, Parameter
 
 from bartizan.broker.log import escaped
+from bartizan.cli.acted import connections
 from bartizan.cli.control import told_to
 from bartizan.cli.listing import Config, Data, Flag, Json, print_json, show_table
 from bartizan.cli.opening import DEFAULT_DATA, existing, settings_of
@@ -15,8 +16,6 @@ from bartizan.cli.remote import Server, remote
 from bartizan.errors import NotFound
 
 app = App(name="runbook", help="Run steps against one identity or address, one after the other.")
-
-SHOWN_MAX = 20
 
 _COLUMNS = {"name": "name", "about": "about", "what": "steps", "note": "note"}
 
@@ -134,12 +133,9 @@ def _words(step: Mapping[str, Any]) -> str:
 def _show_hit(hit: Mapping[str, Any]) -> None:
     if hit["about"] == "identity":
         print(f"{escaped(hit['name'])} is {hit['state'] or 'no identity of the identity store'}")
-    clients = hit["clients"]
-    for client in clients[:SHOWN_MAX]:
-        print(f"  {escaped(client['client_id'])} of {escaped(client['identity'] or 'nobody')} from {client['address']}")
-    if len(clients) > SHOWN_MAX:
-        print(f"  and {len(clients) - SHOWN_MAX} more")
-    print(f"{len(clients)} connections would be hit by: {', '.join(hit['steps'])}")
+    count = len(hit["clients"])
+    told = f"{count} connections would be hit by: {', '.join(hit['steps'])}"
+    print("\n".join([*connections(hit["clients"], count), told]))
 
 
 def _show_run(run: Mapping[str, Any]) -> None:
