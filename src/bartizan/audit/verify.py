@@ -10,7 +10,7 @@ another key or with the same one: what shows that is a public key, or a record, 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,11 @@ class Verified:
     def is_whole(self) -> bool:
         """Whether everything is as it was written."""
         return not self.problems
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        problems = [{**asdict(each.place), "problem": each.what} for each in self.problems]
+        return {"whole": self.is_whole, **asdict(self), "problems": problems}
 
 
 def verify(directory: Path, key: PublicKey | None, expected: dict[int, str] | None = None) -> Verified:

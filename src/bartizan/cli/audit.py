@@ -4,7 +4,6 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -69,7 +68,7 @@ def verify_(
     found = {name: verify(directory / name, signer, expected[name]) for name in logs}
     is_whole = all(each.is_whole for each in found.values())
     if json_output:
-        print_json({"whole": is_whole, "logs": {name: _as_dict(each) for name, each in found.items()}})
+        print_json({"whole": is_whole, "logs": {name: each.as_dict() for name, each in found.items()}})
     else:
         print("\n".join(line for name, each in found.items() for line in _lines(name, each)))
     return 0 if is_whole else 1
@@ -202,11 +201,6 @@ def _print(found: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
     """One a line, so that any number of them can be printed: as JSON, each line is an object."""
     for each in found:
         print(json.dumps(each) if as_json else line_text(each))
-
-
-def _as_dict(found: Verified) -> dict[str, Any]:
-    problems = [{**asdict(each.place), "problem": each.what} for each in found.problems]
-    return {"whole": found.is_whole, **asdict(found), "problems": problems}
 
 
 def _lines(name: str, found: Verified) -> Iterable[str]:

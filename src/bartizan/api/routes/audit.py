@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path as File
 from typing import Annotated, Any, Final, Literal
@@ -121,7 +121,7 @@ async def verify_audit(house: Housed) -> dict[str, Any]:
         found = await asyncio.to_thread(_verified, _directory(house))
     return {
         "whole": all(each.is_whole for each in found.values()),
-        "logs": {name: _shown(each) for name, each in found.items()},
+        "logs": {name: each.as_dict() for name, each in found.items()},
     }
 
 
@@ -165,11 +165,6 @@ def _of_log(directory: File, name: str, wanted: Wanted, after: int) -> Iterator[
 def _verified(directory: File) -> dict[str, Verified]:
     key = public_key(directory)
     return {name: verify(directory / name, key) for name in LOGS if (directory / name).is_dir()}
-
-
-def _shown(found: Verified) -> dict[str, Any]:
-    problems = [{**asdict(each.place), "problem": each.what} for each in found.problems]
-    return {"whole": found.is_whole, **asdict(found), "problems": problems}
 
 
 def _directory(house: House) -> File:
