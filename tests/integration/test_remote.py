@@ -190,6 +190,11 @@ def test_what_is_no_policy_is_not_sent_there(api, desk):
     bad = desk.home / "bad.toml"
     bad.write_text("[roles.\n", encoding="utf-8")
     assert "bad.toml:1:" in desk.fails("policy", "apply", str(bad), "--yes", "--server", desk.server, code=2)
+    new = desk.home / "new.toml"
+    new.write_text(READER, encoding="utf-8")
+    new.with_name("new.test.toml").write_bytes(b"\xff")
+    for verb in (("apply", str(new), "--yes"), ("stage", str(new))):
+        assert "new.test.toml" in desk.fails("policy", *verb, "--server", desk.server, code=2)
     assert "no policy is staged" in desk.fails("policy", "promote", "--yes", "--server", desk.server)
 
 

@@ -17,7 +17,7 @@ from bartizan.broker.preflight import Ground, Preflight, brought_back, is_there,
 from bartizan.cli.opening import DEFAULT_DATA
 from bartizan.cli.policy.files import Flag, Json
 from bartizan.cli.policy.preflight import Site, preflight
-from bartizan.cli.policy.there import Way, apply_there, rollback_there
+from bartizan.cli.policy.there import Way, agreed, apply_there, rollback_there
 from bartizan.cli.remote import Server
 from bartizan.errors import ConfigurationError
 
@@ -124,8 +124,7 @@ def _put(ground: Ground, found: Preflight, manner: Manner, kind: Kind, of: int |
         return _told(found, None, manner, f"policy {found.digest[:12]} could be put in force", code=0)
     if not manner.json_output:
         print("\n".join(map(escaped, found.lines())))
-    if not _agreed(found, manner):
-        print("not put in force: say --yes", file=sys.stderr)
+    if not agreed(f"Put policy {found.digest[:12]} in force", yes=manner.yes, as_json=manner.json_output):
         return 1
     at = datetime.now(UTC)
     version = put(ground, found, kind, at=at, note=manner.note, takes_over=manner.take_over, of=of)
@@ -143,16 +142,6 @@ def _told(
     else:
         print("\n".join(map(escaped, [*([] if shown else found.lines()), outcome])))
     return code
-
-
-def _agreed(found: Preflight, manner: Manner) -> bool:
-    """Whether the operator wants it: `--yes`, or an answer at a terminal."""
-    if manner.yes:
-        return True
-    if manner.json_output or not sys.stdin.isatty():
-        return False
-    print(f"Put policy {found.digest[:12]} in force? [y/N] ", end="", flush=True)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def _undo_interrupted(ground: Ground, manner: Manner) -> None:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from bartizan.broker.reading import check_files, refusal
-from bartizan.policy import CheckResult
+from bartizan.broker.reading import read_files, refusal
+from bartizan.policy import CheckResult, check_all
 
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 Json = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
@@ -16,10 +16,16 @@ Named = Annotated[tuple[Path, ...], Parameter(name="--policy", negative=(), show
 
 def good(named: Path | Sequence[Path]) -> CheckResult:
     """The policy that these files are; `ConfigurationError` with the first mistake of one that is none."""
-    result = check_files(named)
+    return good_texts(named)[1]
+
+
+def good_texts(named: Path | Sequence[Path]) -> tuple[list[tuple[str, bytes]], CheckResult]:
+    """The same, and what the files say."""
+    texts = read_files(named)
+    result = check_all(texts)
     if result.policy is None:
         raise refusal(result, named)
-    return result
+    return texts, result
 
 
 def written(file: Path | None, text: str, say: Callable[[str], None]) -> None:

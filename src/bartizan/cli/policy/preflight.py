@@ -7,14 +7,14 @@ from pathlib import Path
 from bartizan.broker.history import History
 from bartizan.broker.place import Place
 from bartizan.broker.preflight import Ground, Preflight, looked_at
-from bartizan.broker.reading import by_name, read_files, refusal
+from bartizan.broker.reading import by_name
 from bartizan.cli.clients import running_clients
 from bartizan.cli.control import RunningBroker
 from bartizan.cli.opening import existing, settings_of, trail_of
+from bartizan.cli.policy.files import good_texts
 from bartizan.cli.policy.reading import stored
 from bartizan.cli.policy.testing import outcomes_of, read_tests
 from bartizan.config.policy_files import expectation_files
-from bartizan.policy import check_all
 from bartizan.policy.differences import subject_of
 from bartizan.policy.explain import Explainer
 
@@ -49,10 +49,7 @@ class Site:
 
 def preflight(site: Site, new: Sequence[Path], tests: Sequence[Path] = ()) -> Preflight | None:
     """Looks at these files; None, and the mistakes on standard error, if they or their tests are wrong."""
-    texts = read_files(new)
-    result = check_all(texts)
-    if result.policy is None:
-        raise refusal(result, new)
+    texts, result = good_texts(new)
     # Of tests beside the new policy and beside the one that is there, those of the new one count.
     beside = tests or expectation_files(new) or expectation_files(tuple(site.ground.place.files().values()))
     outcomes = outcomes_of(Explainer(result), beside)

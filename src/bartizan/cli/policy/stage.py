@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from bartizan.broker.log import escaped
-from bartizan.broker.reading import by_name, each_once, read_files, refusal
 from bartizan.broker.watching import Staged
 from bartizan.cli.control import told_to
 from bartizan.cli.duration import parse_duration
@@ -17,14 +16,9 @@ from bartizan.cli.listing import Data, Json
 from bartizan.cli.observed import observations_of, record, seconds_text
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.policy.reading import counted
-from bartizan.cli.policy.testing import expectations_of, read_tests
 from bartizan.cli.policy.there import files_of
 from bartizan.cli.remote import Server, remote
-from bartizan.config.policy_files import expectation_files
-from bartizan.errors import InvalidValue
 from bartizan.model.observation import Observation, Watched
-from bartizan.policy import check_all
-from bartizan.policy.explain import Explainer
 
 SHOWN_MAX = 100
 
@@ -52,20 +46,15 @@ def stage(
         The new policy: files, directories or patterns, which together are one.
     """
     until = None if for_ is None else (datetime.now(UTC) + parse_duration(for_)).isoformat()
-    if server is not None:
-        with remote(server) as there:
-            return _say_staged(there.put("/policy/staged", {"files": files_of(new), "until": until}), json_output)
-    if not new:
-        raise InvalidValue("name the new policy: a file, a directory or a pattern")
-    texts = read_files(new)
-    result = check_all(texts)
-    if result.policy is None:
-        raise refusal(result, new)
-    tests = expectation_files(new)
-    if expectations_of(Explainer(result), tests) is None:
+    files = files_of(new)
+    if files is None:
         return 2
-    named = _named([*by_name(texts), *read_tests(tests)])
-    told = told_to(existing(Path.cwd() / data).root, "/v1/policy/stage", {"texts": named, "until": until})
+    if server is None:
+        root = existing(Path.cwd() / data).root
+        told = told_to(root, "/v1/policy/stage", {"texts": list(files.items()), "until": until})
+    else:
+        with remote(server) as there:
+            told = there.put("/policy/staged", {"files": files, "until": until})
     return _say_staged(told, json_output)
 
 
@@ -130,11 +119,6 @@ def _observed(row: Mapping[str, Any]) -> Observation:
     times = {name: datetime.fromisoformat(row[name]) for name in ("first_at", "last_at")}
     fields: dict[str, Any] = {**row, **times, "watched": Watched.DIFFERS}
     return Observation(**fields)
-
-
-def _named(contents: Sequence[tuple[str, bytes]]) -> list[tuple[str, str]]:
-    # All of it was read as TOML or as a schema, so it is UTF-8.
-    return [(name, content.decode("utf-8")) for name, content in each_once(contents).items()]
 
 
 def _lines(policy: Staged | None, found: Sequence[Observation], lost: int) -> Iterator[str]:

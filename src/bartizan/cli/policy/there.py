@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from bartizan.broker.log import escaped
-from bartizan.broker.reading import by_name, each_once, read_files, refusal
-from bartizan.cli.policy.testing import read_tests
+from bartizan.broker.reading import by_name, each_once
+from bartizan.cli.policy.files import good_texts
+from bartizan.cli.policy.testing import expectations_of, read_tests
 from bartizan.cli.remote import Remote, remote
 from bartizan.config.policy_files import expectation_files
 from bartizan.errors import InvalidValue, NotFound
-from bartizan.policy import check_all
+from bartizan.policy.explain import Explainer
 
 SHOWN_MAX = 20
 
@@ -37,6 +38,8 @@ class Way:
 def apply_there(way: Way, new: Sequence[Path], tests: Sequence[Path], *, strict: bool) -> int:
     """Compares there, asks, and puts it in force there; the exit code."""
     files = files_of(new, tests)
+    if files is None:
+        return 2
     with remote(way.server) as there:
         offer = there.post("/policy/diff", {"files": files})
         if not offer["tests"]["passed"] or (strict and offer["findings"]):
@@ -72,21 +75,35 @@ def promote_there(way: Way, *, despite_differences: bool) -> int:
         return _put(way, there, what, "/policy/staged/promotion", body)
 
 
-def files_of(new: Sequence[Path], tests: Sequence[Path] = ()) -> dict[str, str]:
-    """The texts of a policy by name, with what is expected of it; raises if it is none."""
+def files_of(new: Sequence[Path], tests: Sequence[Path] = ()) -> dict[str, str] | None:
+    """The texts of a policy by name, with what is expected of it; raises if it is none.
+
+    None, and the mistakes on standard error, if what is expected of it is wrong.
+    """
     if not new:
         raise InvalidValue("name the new policy: a file, a directory or a pattern")
-    texts = read_files(new)
-    result = check_all(texts)
-    if result.policy is None:
-        raise refusal(result, new)
-    every = each_once([*by_name(texts), *read_tests(tests or expectation_files(new))])
-    return {name: content.decode() for name, content in every.items()}
+    texts, result = good_texts(new)
+    beside = tests or expectation_files(new)
+    if expectations_of(Explainer(result), beside) is None:
+        return None
+    # All of it was read as TOML or as a schema, so it is UTF-8.
+    return {name: content.decode() for name, content in each_once([*by_name(texts), *read_tests(beside)]).items()}
+
+
+def agreed(what: str, *, yes: bool, as_json: bool) -> bool:
+    """Whether the operator wants it: `--yes`, or an answer at a terminal. Says so if not."""
+    if yes:
+        return True
+    if not as_json and sys.stdin.isatty():
+        print(f"{what}? [y/N] ", end="", flush=True)
+        if sys.stdin.readline().strip().lower() in {"y", "yes"}:
+            return True
+    print("not put in force: say --yes", file=sys.stderr)
+    return False
 
 
 def _put(way: Way, there: Remote, what: str, path: str, body: Mapping[str, object]) -> int:
-    if not _agreed(way, what):
-        print("not put in force: say --yes", file=sys.stderr)
+    if not agreed(f"{what} at {way.server}", yes=way.yes, as_json=way.as_json):
         return 1
     ask: Callable[[str, Mapping[str, object]], Any] = there.put if path == "/policy" else there.post
     done = ask(path, body)
@@ -100,15 +117,6 @@ def _told(way: Way, offer: Mapping[str, Any], outcome: str, *, code: int) -> int
     else:
         print("\n".join(map(escaped, [*_lines(offer), outcome])))
     return code
-
-
-def _agreed(way: Way, what: str) -> bool:
-    if way.yes:
-        return True
-    if way.as_json or not sys.stdin.isatty():
-        return False
-    print(f"{what} at {way.server}? [y/N] ", end="", flush=True)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def _lines(offer: Mapping[str, Any]) -> Iterator[str]:
