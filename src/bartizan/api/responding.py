@@ -10,27 +10,23 @@ from starlette.routing import Route
 from bartizan.api.asking import actor_of
 from bartizan.api.bodies import body_of, told
 from bartizan.broker.app import Broker
-from bartizan.broker.hands import hands_of
+from bartizan.broker.hands import Hands, hands_of
 from bartizan.broker.responding import Responding
 from bartizan.errors import NotFound
 from bartizan.model.actor import Actor
 from bartizan.model.response import Response
 
+Settle = Callable[[Responding, int, Hands], Awaitable[Response]]
+
 
 async def confirmed(broker: Broker, actor: Actor, number: int) -> Response:
     """Does what waits; `NotFound` if it waits no more, or has waited too long."""
-    hands = hands_of(broker, actor)
-    span = await hands.trail.begin("response.confirm", f"response/{number}")
-    async with hands.trail.settling(span, "response.confirm"):
-        return await _responding(broker).confirm(number, hands)
+    return await _recorded(broker, actor, number, "response.confirm", Responding.confirm)
 
 
 async def dismissed(broker: Broker, actor: Actor, number: int) -> Response:
     """Does not do what waits; `NotFound` if it waits no more."""
-    hands = hands_of(broker, actor)
-    span = await hands.trail.begin("response.dismiss", f"response/{number}")
-    async with hands.trail.settling(span, "response.dismiss"):
-        return await _responding(broker).dismiss(number, hands)
+    return await _recorded(broker, actor, number, "response.dismiss", Responding.dismiss)
 
 
 def responding_routes(broker: Broker) -> list[Route]:
@@ -52,7 +48,10 @@ def responding_routes(broker: Broker) -> list[Route]:
     ]
 
 
-def _responding(broker: Broker) -> Responding:
-    if broker.detection.responding is None:
-        raise NotFound("nothing waits")
-    return broker.detection.responding
+async def _recorded(broker: Broker, actor: Actor, number: int, what: str, settle: Settle) -> Response:
+    hands = hands_of(broker, actor)
+    span = await hands.trail.begin(what, f"response/{number}")
+    async with hands.trail.settling(span, what):
+        if broker.detection.responding is None:
+            raise NotFound("nothing waits")
+        return await settle(broker.detection.responding, number, hands)
