@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bartizan.audit.sinks import AuditSink, Carrier, FileLines, Tell
-from bartizan.config.audit_sinks import FileSink, OtlpSink, SinkSettings, SyslogSink, WebhookSink
+from bartizan.config.audit_sinks import FileSink, MqttSink, OtlpSink, SinkSettings, SyslogSink, WebhookSink
 
 
 def carriers_of(directory: Path, sinks: Mapping[str, SinkSettings], tell: Tell) -> list[Carrier]:
@@ -31,3 +31,7 @@ def _sink(settings: SinkSettings) -> AuditSink:
             from bartizan.audit.http import Otlp  # noqa: PLC0415
 
             return Otlp(settings)
+        case MqttSink():
+            from bartizan.audit.mqtt import MqttTopic  # noqa: PLC0415
+
+            return MqttTopic(settings)

@@ -7,6 +7,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from bartizan.config.outside import require_https
 from bartizan.config.words import Reason
+from bartizan.errors import InvalidValue
+from bartizan.model.topics import TopicName
 
 LogName = Literal["changes", "events"]
 _SECTION = ConfigDict(frozen=True, extra="forbid")
@@ -17,6 +19,13 @@ def _parse_address(text: str) -> str:
     if not colon or not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65_536:  # noqa: PLR2004
         raise ValueError("an address is HOST:PORT, such as siem.example:6514")
     return text
+
+
+def _parse_topic(text: str) -> str:
+    try:
+        return TopicName.parse(text)
+    except InvalidValue as error:
+        raise ValueError(str(error)) from None
 
 
 Address = Annotated[str, AfterValidator(_parse_address)]
@@ -109,7 +118,47 @@ class OtlpSink(_Sink):
         return self
 
 
-SinkSettings = Annotated[FileSink | SyslogSink | WebhookSink | OtlpSink, Field(discriminator="kind")]
+class MqttSink(_Sink):
+    """A topic of an MQTT broker, this one or another: each record a message of QoS 1, as JSON."""
 
-SINK_KINDS: dict[str, type[_Sink]] = {"file": FileSink, "syslog": SyslogSink, "webhook": WebhookSink, "otlp": OtlpSink}
+    kind: Literal["mqtt"] = Field(description="A topic of an MQTT broker.")
+    address: Address = Field(description="HOST:PORT of the broker; its certificate has to be for that host.")
+    topic: Annotated[str, AfterValidator(_parse_topic)] = Field(description="The Topic Name, such as audit/plant-7.")
+    client_id: str = Field(
+        "", max_length=256, description="The Client Identifier. Default: the broker assigns one at each connection."
+    )
+    user_name: str | None = Field(None, min_length=1, max_length=256, description="User Name, with password_file.")
+    password_file: Path | None = Field(None, description="File of the Password; nobody else may read it.")
+    ca_file: Path | None = Field(
+        None, description="CA certificates (PEM) that the broker is verified by. Default: the system's."
+    )
+    certificate_file: Path | None = Field(None, description="Client certificate (PEM), with key_file.")
+    key_file: Path | None = Field(None, description="Its key.")
+    deadline_s: Annotated[float, Field(gt=0, le=300)] = Field(
+        10.0, description="For a connection, and for the acknowledgements of what is handed over at once."
+    )
+    danger_plaintext_sink: Reason | None = Field(
+        None, description="Goes without TLS; the value is the reason. Whoever is on the way reads every record."
+    )
+
+    PATHS: ClassVar[tuple[str, ...]] = ("password_file", "ca_file", "certificate_file", "key_file")
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Self:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file go together")
+        if (self.user_name is None) != (self.password_file is None):
+            raise ValueError("user_name and password_file go together")
+        return self
+
+
+SinkSettings = Annotated[FileSink | SyslogSink | WebhookSink | OtlpSink | MqttSink, Field(discriminator="kind")]
+
+SINK_KINDS: dict[str, type[_Sink]] = {
+    "file": FileSink,
+    "syslog": SyslogSink,
+    "webhook": WebhookSink,
+    "otlp": OtlpSink,
+    "mqtt": MqttSink,
+}
 """Every kind there is."""

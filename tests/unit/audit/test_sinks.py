@@ -364,6 +364,8 @@ def test_paths_of_sinks_are_relative_to_the_configuration(tmp_path):
         ('kind = "webhook"\nwebhook_url = "http://a"\nsecret_file = "s"', "danger_plaintext_sink"),
         ('kind = "syslog"\naddress = "siem"', "HOST:PORT"),
         ('kind = "syslog"\naddress = "siem:6514"\nkey_file = "k"', "go together"),
+        ('kind = "mqtt"\naddress = "board:8883"\ntopic = "audit/#"', "no Topic Name"),
+        ('kind = "mqtt"\naddress = "board:8883"\ntopic = "audit"\nuser_name = "a"', "go together"),
         ('kind = "pigeon"', "pigeon"),
     ],
 )
