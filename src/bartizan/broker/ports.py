@@ -1,4 +1,4 @@
-"""What the broker needs of an engine: values and one Protocol. `app` adapts the native one to it.
+"""What the broker needs of an engine: values and one Protocol. `native` adapts the native one to it.
 
 Values in, values out, no callbacks: a descriptor says when to look.
 """

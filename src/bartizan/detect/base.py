@@ -36,3 +36,21 @@ class Remembering(Protocol):
     def remember(self, kept: Mapping[str, Any], /) -> None:
         """All that was to be remembered. Called once, before the first signal."""
         ...
+
+
+class Memory(Protocol):
+    """What a detector knows of one name, and can remember."""
+
+    def as_json(self) -> Mapping[str, Any]:
+        """In values of JSON."""
+        ...
+
+
+def taken(changed: set[str], known: Mapping[str, Memory]) -> dict[str, Any]:
+    """What `Remembering.changed` tells of these names: what is known of each, None where that is nothing any more.
+
+    They are taken: the set is empty afterwards.
+    """
+    told = {name: known[name].as_json() if name in known else None for name in changed}
+    changed.clear()
+    return told

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from bartizan.detect.base import taken
 from bartizan.model.finding import About, Finding
 from bartizan.model.network import network_of
 from bartizan.model.signal import Connected, Signal
@@ -82,7 +83,6 @@ class Novelty:
         self._days_known = days_known
         self._usual: OrderedDict[str, _Usual] = OrderedDict()
         self._changed: set[str] = set()
-        self._gone: set[str] = set()
 
     def see(self, signal: Signal, /) -> Iterator[Finding]:
         """See `Detector`."""
@@ -104,11 +104,7 @@ class Novelty:
 
     def changed(self) -> Mapping[str, Any]:
         """See `Remembering`."""
-        gone: dict[str, Any] = dict.fromkeys(self._gone)
-        kept = {name: usual.as_json() for name in self._changed if (usual := self._usual.get(name)) is not None}
-        self._changed.clear()
-        self._gone.clear()
-        return gone | kept
+        return taken(self._changed, self._usual)
 
     def remember(self, kept: Mapping[str, Any], /) -> None:
         """See `Remembering`."""
@@ -120,7 +116,7 @@ class Novelty:
         self._usual.move_to_end(identity)
         if len(self._usual) > IDENTITIES_MAX:
             name, _ = self._usual.popitem(last=False)
-            self._gone.add(name)
+            self._changed.add(name)
         return usual
 
     def _news(self, signal: Connected, usual: _Usual, days: int) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from bartizan.detect.base import taken
 from bartizan.model.finding import About, Finding
 from bartizan.model.signal import Connected, Disconnected, Signal, Tick, Traffic, Visits
 
@@ -93,7 +94,6 @@ class Silence:
         self._known: OrderedDict[str, _Presence] = OrderedDict()
         self._away: set[str] = set()
         self._changed: set[str] = set()
-        self._gone: set[str] = set()
         self._begins_anew = False
         self._looked_s: float | None = None
 
@@ -124,11 +124,7 @@ class Silence:
 
     def changed(self) -> Mapping[str, Any]:
         """See `Remembering`."""
-        gone: dict[str, Any] = dict.fromkeys(self._gone)
-        kept = {name: there.as_json() for name in self._changed if (there := self._known.get(name)) is not None}
-        self._changed.clear()
-        self._gone.clear()
-        return gone | kept
+        return taken(self._changed, self._known)
 
     def remember(self, kept: Mapping[str, Any], /) -> None:
         """See `Remembering`."""
@@ -222,7 +218,7 @@ class Silence:
         if len(self._known) > IDENTITIES_MAX:
             name, _ = self._known.popitem(last=False)
             self._away.discard(name)
-            self._gone.add(name)
+            self._changed.add(name)
 
 
 def _long(seconds: float) -> str:

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from math import log2
 from typing import Any, Self
 
+from bartizan.detect.base import taken
 from bartizan.model.finding import About, Finding
 from bartizan.model.signal import Fresh, Signal
 
@@ -180,6 +181,9 @@ class _Widest:
     since_s: float
     width: int = NO_WILDCARD
 
+    def as_json(self) -> dict[str, object]:
+        return {"since_s": self.since_s, "width": self.width}
+
 
 class Widened:
     """Who subscribes by a wider wildcard than ever."""
@@ -193,7 +197,6 @@ class Widened:
         self._days_known = days_known
         self._known: OrderedDict[str, _Widest] = OrderedDict()
         self._changed: set[str] = set()
-        self._gone: set[str] = set()
 
     def see(self, signal: Signal, /) -> Iterator[Finding]:
         """See `Detector`."""
@@ -211,12 +214,7 @@ class Widened:
 
     def changed(self) -> Mapping[str, Any]:
         """See `Remembering`."""
-        gone: dict[str, Any] = dict.fromkeys(self._gone)
-        widest = [(name, self._known.get(name)) for name in self._changed]
-        kept = {name: {"since_s": known.since_s, "width": known.width} for name, known in widest if known is not None}
-        self._changed.clear()
-        self._gone.clear()
-        return gone | kept
+        return taken(self._changed, self._known)
 
     def remember(self, kept: Mapping[str, Any], /) -> None:
         """See `Remembering`."""
@@ -230,7 +228,7 @@ class Widened:
         self._known.move_to_end(identity)
         if len(self._known) > IDENTITIES_MAX:
             name, _ = self._known.popitem(last=False)
-            self._gone.add(name)
+            self._changed.add(name)
         return self._known[identity]
 
     def _found(self, signal: Fresh, width: int, known: _Widest, days: int) -> Finding:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bartizan.detect.base import taken
 from bartizan.detect.baseline import DAY_S, DOUBLINGS_MIN, SPAN_S, Excess, Usual, hour_of
 from bartizan.model.finding import About, Finding
 from bartizan.model.signal import Signal, Tick, Traffic
@@ -41,7 +42,6 @@ class Volume:
         """What was found at the end of a span, until the next minute shows who else."""
         self._crowd_ends_s = float("-inf")
         self._changed: set[str] = set()
-        self._gone: set[str] = set()
 
     def see(self, signal: Signal, /) -> Iterator[Finding]:
         """See `Detector`."""
@@ -56,11 +56,7 @@ class Volume:
 
     def changed(self) -> Mapping[str, Any]:
         """See `Remembering`."""
-        gone: dict[str, Any] = dict.fromkeys(self._gone)
-        kept = {name: usual.as_json() for name in self._changed if (usual := self._usual.get(name)) is not None}
-        self._changed.clear()
-        self._gone.clear()
-        return gone | kept
+        return taken(self._changed, self._usual)
 
     def remember(self, kept: Mapping[str, Any], /) -> None:
         """See `Remembering`."""
@@ -86,7 +82,7 @@ class Volume:
         self._changed.add(identity)
         if len(self._usual) > IDENTITIES_MAX:
             name, _ = self._usual.popitem(last=False)
-            self._gone.add(name)
+            self._changed.add(name)
         return usual
 
     def _close(self, identity: str, usual: Usual, span: int) -> None:
