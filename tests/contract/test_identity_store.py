@@ -19,6 +19,7 @@ from bartizan.model.credential import CertificateCredential, PasswordCredential,
 from bartizan.model.group import Group
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
 from bartizan.model.principal import Identity, IdentityState
+from bartizan.model.throttle import RATE_MAX, Throttle, new_throttle
 from bartizan.model.usage import Usage
 from bartizan.store import memory, writer
 from bartizan.store.memory import MemoryIdentityStore
@@ -30,9 +31,11 @@ from bartizan.store.ports import (
     Delta,
     IdentityStore,
     PutBan,
+    PutThrottle,
     Remove,
     RemoveBan,
     RemoveGroup,
+    RemoveThrottle,
     Replace,
     ReplaceGroup,
 )
@@ -349,6 +352,45 @@ async def test_bans_are_bounded(store, monkeypatch):
     with pytest.raises(Conflict, match="bans already"):
         await store.commit([PutBan(ban("192.0.2.3"))])
     assert len(await store.bans()) == 2
+
+
+def throttle(name: str = "press-01", **other: Any) -> Throttle:
+    return new_throttle(name, messages_per_s=5, until=AT + timedelta(hours=1), **other)
+
+
+async def test_a_throttle_comes_back_and_its_change_is_told(store):
+    first = throttle("press-02", bytes_per_s=RATE_MAX, reason="ü, INC-1", by="anna")
+    revision = await store.commit([PutBan(ban())])
+    assert not (await store.look_for_changes(0)).throttles_changed
+    await store.commit([PutThrottle(first), PutThrottle(throttle())])
+    assert await store.throttles() == [throttle(), first]
+    delta = await store.look_for_changes(revision)
+    assert (delta.throttles_changed, delta.bans_changed, delta.written) == (True, False, frozenset())
+    again = replace(first, messages_per_s=0, until=AT)
+    revision = await store.commit([PutThrottle(again)])
+    assert await store.throttles() == [throttle(), again]
+    assert not (await store.look_for_changes(revision)).throttles_changed
+    await store.commit([RemoveThrottle("press-02")])
+    assert await store.throttles() == [throttle()]
+    assert (await store.look_for_changes(revision)).throttles_changed
+
+
+@pytest.mark.parametrize("name", ["press-02", "", "\0", "\ud800"])
+async def test_a_throttle_that_is_not_there_is_not_removed(store, name):
+    revision = await store.commit([PutThrottle(throttle())])
+    with pytest.raises(NotFound):
+        await store.commit([RemoveThrottle(name)])
+    assert (await store.look_for_changes(FUTURE)).revision == revision
+
+
+async def test_throttles_are_bounded(store, monkeypatch):
+    for module in (memory, writer):
+        monkeypatch.setattr(module, "THROTTLES_MAX", 1)
+    await store.commit([PutThrottle(throttle())])
+    await store.commit([PutThrottle(throttle(reason="again"))])
+    with pytest.raises(Conflict, match="throttled already"):
+        await store.commit([PutThrottle(throttle("press-02"))])
+    assert [one.reason for one in await store.throttles()] == ["again"]
 
 
 def use(name: str, seconds: int, credential_id: str = "c1", address: str = "10.0.0.7") -> Usage:

@@ -9,7 +9,7 @@ from tests.conformance.packets import v5
 from tests.conformance.received import Connack, Publish, Suback
 from tests.integration.conftest import run
 from tests.integration.test_bans import Plant as Banning
-from tests.integration.test_bans import changes_of
+from tests.integration.test_bans import changes_of, words_of
 from tests.integration.test_bans import plant as plant  # noqa: PLC0414  a fixture
 from tests.integration.test_findings import Plant as Detecting
 from tests.unit.broker.test_tellers import Inbox, serving
@@ -68,3 +68,18 @@ def test_who_is_throttled_publishes_slowly_until_that_ends(plant: Banning) -> No
         "identity.throttle",
         "identity.unthrottle",
     ]
+
+
+def test_a_throttle_holds_over_a_restart_and_that_it_ends_is_on_record(plant: Banning) -> None:
+    plant.told("throttle", "add", "thief", "--messages-per-s", "2", "--for", "1h", "--reason", "INC-5")
+    plant.told("throttle", "add", "press", "--messages-per-s", "2", "--for", "1s")
+    (held,) = [each for each in plant.told("throttle", "list") if each["identity"] == "thief"]
+    plant.restart()
+    assert plant.told("throttle", "list") == [held]
+    thief = plant.client("thief").open()
+    began = time.monotonic()
+    for number in range(8):
+        thief.publish("plant/a", str(number).encode(), 1)
+    assert time.monotonic() - began >= 2.0, "two at once, and then two a second"
+    told = words_of(plant, "identity/press", "identity.throttle-end")
+    assert [word for word in told if "throttle" in word] == ["identity.throttle", "identity.throttle-end"]

@@ -89,6 +89,16 @@ def changes_of(plant: Plant, *words: str) -> list[dict[str, Any]]:
     return [each for line in done.stdout.splitlines() if (each := json.loads(line))["kind"] == "change"]
 
 
+def words_of(plant: Plant, target: str, last: str) -> list[str]:
+    """What is on record of it, once `last` is."""
+    for _ in range(100):
+        words = [each["what"] for each in changes_of(plant, "--target", target)]
+        if last in words:
+            return words
+        time.sleep(0.2)
+    raise AssertionError(words)
+
+
 def has_ipv6() -> bool:
     try:
         with socket.create_server(("::1", 0), family=socket.AF_INET6):
@@ -193,6 +203,18 @@ def test_a_ban_ends_by_itself(plant):
         else:
             break
     assert plant.told("ban", "list") == []
+    assert words_of(plant, "ban/identity/thief", "ban.end") == ["ban.add", "ban.end"]
+
+
+def test_a_ban_that_ends_while_no_broker_runs_is_on_record_once_one_does(plant):
+    plant.told("ban", "add", "--identity", "thief", "--for", "1s")
+    assert plant.up.stop() == 0
+    time.sleep(1)
+    plant.up = plant._start()
+    assert words_of(plant, "ban/identity/thief", "ban.end") == ["ban.add", "ban.end"]
+    plant.restart()
+    plant.client("thief").open()
+    assert words_of(plant, "ban/identity/thief", "ban.end") == ["ban.add", "ban.end"]
 
 
 def test_a_ban_holds_over_a_restart_and_one_made_meanwhile_from_the_start(plant):

@@ -17,7 +17,7 @@ def throttling_routes(broker: Broker) -> list[Route]:
     """The routes."""
 
     async def every(_request: Request) -> Response:
-        return JSONResponse([each.as_dict() for each in broker.throttles.every(datetime.now(UTC))])
+        return JSONResponse([each.as_dict() for each in broker.directory.throttles(datetime.now(UTC))])
 
     async def put(request: Request) -> Response:
         body, actor = await body_of(request), actor_of(request)

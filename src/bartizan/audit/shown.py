@@ -13,6 +13,7 @@ from bartizan.model.credential import CertificateCredential, Credential, Passwor
 from bartizan.model.group import Group
 from bartizan.model.operator import ApiToken, Operator
 from bartizan.model.principal import Identity
+from bartizan.model.throttle import Throttle
 
 Shown = Mapping[str, Any]
 Difference = tuple[dict[str, Any], dict[str, Any]]
@@ -73,6 +74,17 @@ def ban(one: Ban) -> Shown:
         what=one.what,
         issuer=one.issuer,
         created_at=_time(one.created_at),
+        until=_time(one.until),
+        reason=one.reason,
+        by=one.by,
+    )
+
+
+def throttle(one: Throttle) -> Shown:
+    """A throttle."""
+    return _kept(
+        messages_per_s=one.messages_per_s or None,
+        bytes_per_s=one.bytes_per_s or None,
         until=_time(one.until),
         reason=one.reason,
         by=one.by,

@@ -15,6 +15,7 @@ from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group
 from bartizan.model.operator import ApiToken, Operator
 from bartizan.model.principal import Identity
+from bartizan.model.throttle import Throttle
 from bartizan.model.usage import Usage
 from bartizan.store.ports import (
     Change,
@@ -22,9 +23,11 @@ from bartizan.store.ports import (
     CreateGroup,
     Delta,
     PutBan,
+    PutThrottle,
     Remove,
     RemoveBan,
     RemoveGroup,
+    RemoveThrottle,
     Replace,
     ReplaceGroup,
     Told,
@@ -156,6 +159,10 @@ class RecordedStore(RecordedOperators):
         """See `IdentityStore`."""
         return await self._store.bans()
 
+    async def throttles(self) -> Sequence[Throttle]:
+        """See `IdentityStore`."""
+        return await self._store.throttles()
+
     async def commit(self, changes: Sequence[Change], told: Told | None = None) -> int:
         """See `IdentityStore`: each change is on record first."""
         span, what = None, ""
@@ -185,22 +192,42 @@ class RecordedStore(RecordedOperators):
         groups = {str(one.name): one for one in await self._store.groups()} if of_groups else {}
         of_bans = any(isinstance(change, PutBan | RemoveBan) for change in changes)
         bans = {one.id: one for one in await self._store.bans()} if of_bans else {}
-        return [
-            self._of_ban(change, bans)
-            if isinstance(change, PutBan | RemoveBan)
-            else self._of(change, identities, groups)
-            for change in changes
-        ]
+        of_throttles = any(isinstance(change, PutThrottle | RemoveThrottle) for change in changes)
+        throttles = {one.identity: one for one in await self._store.throttles()} if of_throttles else {}
+        entries: list[Entry] = []
+        for change in changes:
+            match change:
+                case PutBan() | RemoveBan():
+                    entries += self._of_ban(change, bans)
+                case PutThrottle() | RemoveThrottle():
+                    entries.append(self._of_throttle(change, throttles))
+                case _:
+                    entries.append(self._of(change, identities, groups))
+        return entries
 
-    def _of_ban(self, change: PutBan | RemoveBan, bans: Mapping[str, Ban]) -> Entry:
-        held = bans.get(change.id if isinstance(change, RemoveBan) else change.ban.id)
+    def _of_ban(self, change: PutBan | RemoveBan, bans: dict[str, Ban]) -> Iterator[Entry]:
         after = change.ban if isinstance(change, PutBan) else None
+        id_ = change.id if isinstance(change, RemoveBan) else change.ban.id
+        held = bans.pop(id_, None)
         named = after or held
-        target = (
-            f"ban/{named.of}/{named.what}" if named else f"ban/{change.id if isinstance(change, RemoveBan) else ''}"
-        )
+        word = "ban.add" if after else "ban.end" if isinstance(change, RemoveBan) and change.is_over else "ban.remove"
         said = shown.difference(shown.ban(held) if held else {}, shown.ban(after) if after else {})
-        return _entry(self._trail, "ban.add" if after else "ban.remove", target, said)
+        yield _entry(self._trail, word, f"ban/{named.of}/{named.what}" if named else f"ban/{id_}", said)
+        if after is not None:
+            # With it, the store lets go of those that are over.
+            for over in [one.id for one in bans.values() if not one.holds(after.created_at)]:
+                yield from self._of_ban(RemoveBan(over, is_over=True), bans)
+            bans[id_] = after
+
+    def _of_throttle(self, change: PutThrottle | RemoveThrottle, throttles: Mapping[str, Throttle]) -> Entry:
+        if isinstance(change, PutThrottle):
+            name, after, word = change.throttle.identity, shown.throttle(change.throttle), "identity.throttle"
+        else:
+            name, after = change.identity, dict[str, Any]()
+            word = "identity.throttle-end" if change.is_over else "identity.unthrottle"
+        held = throttles.get(name)
+        said = shown.difference(shown.throttle(held) if held else {}, after)
+        return _entry(self._trail, word, f"identity/{name}", said)
 
     def _of(
         self,

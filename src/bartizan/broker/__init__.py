@@ -21,7 +21,7 @@ preflight     a policy that is offered: looked at, then put in force; itself, th
 hands         clients disconnected, identities acted on, in somebody's name: on record first
 hit           who would be hit by a ban, for a preview
 runbooks      steps about one identity or address: who would be hit, and the run
-throttles     identities that publish more slowly for a while, told to the engine
+timed         bans and throttles: which hold, which are over, what the engine has to know
 tellers       somebody is told of a finding: by a POST, by mail, by syslog, by a message of the broker's own
 seen_to       findings acknowledged, detectors muted: on record first
 history       the policies that were in force, to go back to

@@ -42,7 +42,6 @@ from bartizan.broker.recovery import tell_recovery
 from bartizan.broker.reload import BY_SIGNAL, RELOAD, ReloadReport, needs_restart
 from bartizan.broker.start import record_start, tell_start
 from bartizan.broker.terminal import Terminal
-from bartizan.broker.throttles import Throttles
 from bartizan.broker.tracing import Tracing
 from bartizan.broker.usage import UsageBook
 from bartizan.broker.watching import Watching
@@ -81,7 +80,6 @@ class Broker:
     in_force: InForce
     usage: UsageBook
     places: Places
-    throttles: Throttles
     watching: Watching
     tracing: Tracing
     inspecting: Inspecting
@@ -154,7 +152,6 @@ class Broker:
             await tell_recovery(self.in_force.begin(), self.engine, self.journal)
             stack.push_async_callback(asyncio.to_thread, self.engine.stop, self.settings.broker.drain_timeout_s)
             self.usage, self.places = UsageBook(self.store), Places(self.journal)
-            self.throttles = Throttles(self.engine)
             self.watching = Watching(self.engine, ObservationStore(self.data.observations), self.journal, self.trail)
             await self._begin_looks(stack)
             self.detection = await begun_detection(self, self._detectors)

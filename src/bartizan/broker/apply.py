@@ -5,7 +5,15 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from bartizan.broker.directory import LiveDirectory, Snapshot, Touched, bans_json, changed_json, enabled_json
+from bartizan.broker.directory import (
+    LiveDirectory,
+    Snapshot,
+    Touched,
+    bans_json,
+    changed_json,
+    enabled_json,
+    throttles_json,
+)
 from bartizan.broker.ports import EnginePort
 from bartizan.model.ending import CutConnection, Ended
 from bartizan.policy import CompiledPolicy
@@ -71,6 +79,8 @@ class InForce:
     def _start(self, identities: Snapshot) -> None:
         self._engine.ban(bans_json(identities.bans))
         self._engine.start(self.policy, enabled_json(identities, datetime.now(UTC)))
+        if identities.throttles:
+            self._engine.throttle(throttles_json(identities.throttles))
 
     async def _tell(
         self, policy: CompiledPolicy, *, tells_all: bool = False, clears_retained: Collection[str] = ()
@@ -101,6 +111,8 @@ class InForce:
         if touched.bans is not None:
             cut = self._engine.ban(bans_json(touched.bans))
             ended = replace(ended, cut=tuple(CutConnection(**one) for one in cut))
+        if touched.throttles is not None:
+            self._engine.throttle(throttles_json(touched.throttles))
         return epoch, ended
 
     def _reached(self, revision: int) -> None:

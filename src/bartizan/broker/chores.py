@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -38,8 +37,8 @@ RESPONDERS_INTERVAL_S = 60.0
 AUDIT_INTERVAL_S = 5.0
 """How often it is looked whether records wait for their checkpoint, and whether old ones may go."""
 
-THROTTLE_INTERVAL_S = 1.0
-"""How often it is looked whose throttle is over."""
+OVER_INTERVAL_S = 1.0
+"""How often it is looked for bans and throttles that have ended and are stored yet."""
 
 APPLY_PAUSE_S = 0.1
 """Identities enrolled one after the other are applied together, at most this often."""
@@ -72,7 +71,7 @@ class Chores:
         self._spawn(self._every(WRITE_INTERVAL_S, self._broker.usage.write))
         self._spawn(self._every(OBSERVATIONS_INTERVAL_S, self._broker.watching.write_some))
         self._spawn(self._every(TAKE_INTERVAL_S, self._take_activity))
-        self._spawn(self._every(THROTTLE_INTERVAL_S, self._end_throttles))
+        self._spawn(self._every(OVER_INTERVAL_S, self._let_go))
         self._spawn(self._every(DETECTION_INTERVAL_S, self._broker.detection.look))
         self._spawn(self._every(MEMORY_INTERVAL_S, self._broker.detection.write))
         self._spawn(self._every(HASHES_INTERVAL_S, self._broker.hashes.write))
@@ -170,8 +169,8 @@ class Chores:
     async def _end_aged(self) -> None:
         await self._broker.aged.look(self._broker.in_force.policy)
 
-    async def _end_throttles(self) -> None:
-        await self._broker.throttles.end(datetime.now(UTC))
+    async def _let_go(self) -> None:
+        await self._broker.directory.let_go(self._broker.store)
 
     async def _care_for_audit(self) -> None:
         for log in (self._broker.trail.log, *([self._events.log] if self._events else [])):

@@ -14,13 +14,15 @@ from datetime import UTC, datetime
 
 from bartizan.broker.ended import Ended
 from bartizan.broker.packed import entry_of, is_quarantined, pack, unpack
+from bartizan.broker.timed import Timed
 from bartizan.errors import StoreUnavailable
 from bartizan.model.ban import Ban, BanOf
 from bartizan.model.credential import CertificateCredential, PasswordCredential
 from bartizan.model.ending import Ending
 from bartizan.model.group import Group, acting_roles
 from bartizan.model.principal import Identity, IdentityState
-from bartizan.store.ports import FUTURE, Delta, IdentityDirectory, IdentityStore
+from bartizan.model.throttle import Throttle
+from bartizan.store.ports import FUTURE, Delta, IdentityDirectory, IdentityStore, RemoveBan, RemoveThrottle
 
 REVOKED = Ending("the identity is revoked")
 RELEASED = Ending("released from quarantine: connect and subscribe anew")
@@ -54,6 +56,8 @@ class Snapshot:
     revision: int
     bans: tuple[Ban, ...] = ()
     """Those that hold."""
+    throttles: tuple[Throttle, ...] = ()
+    """The same of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class Touched:
     """More changed than `records` has: what does not end is to be told anew, all of it."""
     bans: tuple[Ban, ...] | None = None
     """All that hold; None where none began or ended."""
+    throttles: tuple[Throttle, ...] | None = None
+    """The same of these."""
 
     def clearing(self, names: Collection[str]) -> "Touched":
         """The same; with the Sessions of these, what they retained goes too."""
@@ -96,9 +102,8 @@ class LiveDirectory(IdentityDirectory):
         self._touched: set[str] | None = set()
         """Names of what the engine has to be told again; None for everything."""
         self._endings: dict[str, Ending] = {}
-        self._bans: tuple[Ban, ...] = ()
-        """Those that held when it was last looked at."""
-        self._bans_touched = False
+        self._bans = Timed[Ban]()
+        self._throttles = Timed[Throttle]()
         self._banned = frozenset[str]()
         """Names of identities."""
         self._rehashed: dict[str, Identity] = {}
@@ -114,13 +119,14 @@ class LiveDirectory(IdentityDirectory):
         revision = (await self._store.changes_since(FUTURE)).revision
         self._decoy_key = await self._store.decoy_key()
         await self._read_groups()
-        await self._read_bans()
+        await self._read_timed(bans=True, throttles=True)
         after = ""
         while page := await self._store.page(after, PAGE_IDENTITIES):
             self._take(page)
             after = page[-1].name
         self.revision = self.engine_revision = revision
-        self._touched, self._bans_touched = set(), False
+        # An engine that starts is told all of it.
+        self.take_touched()
 
     def expect_rehashed(self, identity: Identity) -> None:
         """It is about to be written with the same passwords, hashed anew: what they proved stays good."""
@@ -160,13 +166,33 @@ class LiveDirectory(IdentityDirectory):
         """Whether an identity of this name may not connect, whatever proves it."""
         return name in self._banned
 
+    def throttles(self, at: datetime) -> list[Throttle]:
+        """Those that hold, in order of identity."""
+        return [each for each in self._throttles.held if each.holds(at)]
+
+    async def let_go(self, store: IdentityStore) -> None:
+        """Has bans and throttles that ended by themselves stored no more, by `store`: on record, each once."""
+        bans, throttles = self._bans.over, self._throttles.over
+        if not bans and not throttles:
+            return
+        # Another broker of the same store may have been first; and what was made anew under the same name holds.
+        at = datetime.now(UTC)
+        changes: list[RemoveBan | RemoveThrottle] = []
+        changes += [RemoveBan(each.id, is_over=True) for each in await store.bans() if not each.holds(at)]
+        changes += [
+            RemoveThrottle(each.identity, is_over=True) for each in await store.throttles() if not each.holds(at)
+        ]
+        if changes:
+            await store.commit(changes)
+        await self.refresh()
+
     async def decoy_key(self) -> bytes:
         """What the store says."""
         return self._decoy_key
 
     def snapshot(self) -> Snapshot:
         """All identities as they are now, for another thread."""
-        return Snapshot(self._records.copy(), self._groups, self.revision, self._bans)
+        return Snapshot(self._records.copy(), self._groups, self.revision, self._bans.held, self._throttles.held)
 
     def take_touched(self) -> Touched:
         """What changed since the last call, for another thread."""
@@ -175,13 +201,21 @@ class LiveDirectory(IdentityDirectory):
         is_everything = touched is None or len(touched) > TOUCHED_MAX
         names = sorted(endings if touched is None or is_everything else touched | endings.keys())
         records = {name: self._records.get(name) for name in names}
-        bans, self._bans_touched = self._bans if self._bans_touched else None, False
-        return Touched(records, self._groups, self.revision, endings, is_everything=is_everything, bans=bans)
+        return Touched(
+            records,
+            self._groups,
+            self.revision,
+            endings,
+            is_everything=is_everything,
+            bans=self._bans.take(),
+            throttles=self._throttles.take(),
+        )
 
     def give_back(self, touched: Touched) -> None:
         """It did not reach the engine: next time that is told everything."""
         self._touched = None
-        self._bans_touched |= touched.bans is not None
+        self._bans.give_back(touched.bans)
+        self._throttles.give_back(touched.throttles)
         self._endings = {**touched.endings, **self._endings}
 
     def revoked_certificates(self) -> Iterable[CertificateCredential]:
@@ -205,9 +239,8 @@ class LiveDirectory(IdentityDirectory):
 
     async def _follow(self, delta: Delta) -> bool:
         """Takes over what changed; whether the engine has to know."""
-        matters = delta.groups_changed or delta.bans_changed or bool(delta.removed)
-        if delta.bans_changed:
-            await self._read_bans()
+        matters = delta.groups_changed or bool(delta.removed)
+        matters |= await self._read_timed(bans=delta.bans_changed, throttles=delta.throttles_changed)
         if delta.groups_changed:
             self._touched = None
             await self._read_groups()
@@ -287,19 +320,23 @@ class LiveDirectory(IdentityDirectory):
         self._touch(over)
         return bool(over)
 
-    async def _read_bans(self) -> None:
-        at = datetime.now(UTC)
-        self._hold(ban for ban in await self._store.bans() if ban.holds(at))
+    async def _read_timed(self, *, bans: bool, throttles: bool) -> bool:
+        """Reads these again; whether the engine has to know."""
+        at, matters = datetime.now(UTC), False
+        if bans and self._bans.read(await self._store.bans(), at):
+            matters, self._banned = True, self._banned_names()
+        if throttles:
+            matters |= self._throttles.read(await self._store.throttles(), at)
+        return matters
 
-    def _end_bans(self, at: datetime) -> bool:
-        is_over = any(not ban.holds(at) for ban in self._bans)
-        if is_over:
-            self._hold(ban for ban in self._bans if ban.holds(at))
-        return is_over
+    def _end_timed(self, at: datetime) -> bool:
+        bans, throttles = self._bans.end(at), self._throttles.end(at)
+        if bans:
+            self._banned = self._banned_names()
+        return bans or throttles
 
-    def _hold(self, bans: Iterable[Ban]) -> None:
-        self._bans, self._bans_touched = tuple(bans), True
-        self._banned = frozenset(ban.what for ban in self._bans if ban.of is BanOf.IDENTITY)
+    def _banned_names(self) -> frozenset[str]:
+        return frozenset(ban.what for ban in self._bans.held if ban.of is BanOf.IDENTITY)
 
     async def _read_groups(self) -> None:
         self._groups = {str(group.name): group for group in await self._store.groups()}
@@ -328,7 +365,7 @@ class LiveDirectory(IdentityDirectory):
     async def _take_over(self, delta: Delta) -> bool:
         at = datetime.now(UTC)
         released = self._end_quarantines(at)
-        matters = released = self._end_bans(at) or released
+        matters = released = self._end_timed(at) or released
         if delta.revision != self.revision:
             matters |= await self._follow(delta)
         elif not released:
@@ -362,6 +399,11 @@ def _unrevoked(identity: Identity) -> frozenset[tuple[bool, str]]:
 def bans_json(bans: Iterable[Ban]) -> bytes:
     """Bans, as the engine takes them."""
     return json.dumps([{"of": ban.of.value, "what": ban.what, "issuer": ban.issuer} for ban in bans]).encode()
+
+
+def throttles_json(throttles: Iterable[Throttle]) -> bytes:
+    """Throttles, as the engine takes them."""
+    return json.dumps({each.identity: [each.messages_per_s, each.bytes_per_s] for each in throttles}).encode()
 
 
 def changed_json(touched: Touched, at: datetime) -> bytes:

@@ -14,7 +14,6 @@ from bartizan.audit.trail import Trail
 from bartizan.broker.apply import InForce
 from bartizan.broker.ended import every_client
 from bartizan.broker.ports import EnginePort
-from bartizan.broker.throttles import Throttles
 from bartizan.errors import NotFound
 from bartizan.identity.register import Register
 from bartizan.model.actor import Actor
@@ -23,14 +22,13 @@ from bartizan.model.ending import EndedSession
 from bartizan.model.throttle import Throttle
 from bartizan.respond.actions import Actions
 from bartizan.respond.bans import Bans
+from bartizan.store.ports import PutThrottle, RemoveThrottle
 
 if TYPE_CHECKING:
     from bartizan.broker.app import Broker
 
 DISCONNECT = "client.disconnect"
 DISCARD = "session.discard"
-THROTTLE = "identity.throttle"
-UNTHROTTLE = "identity.unthrottle"
 
 Client = tuple[str, str | None]
 """Its Client Identifier, and the tenant whose it is."""
@@ -44,7 +42,6 @@ class Hands:
     in_force: InForce
     store: RecordedStore
     trail: Trail
-    throttles: Throttles
 
     def acting_as(self, actor: Actor) -> "Hands":
         """The same, in somebody else's name."""
@@ -66,16 +63,16 @@ class Hands:
 
     async def throttle(self, throttle: Throttle) -> None:
         """Has an identity publish more slowly, until the throttle ends."""
-        after = {key: value for key, value in throttle.as_dict().items() if value and key not in {"identity", "by"}}
-        span = await self.trail.begin(THROTTLE, f"identity/{throttle.identity}", after=after)
-        async with self.trail.settling(span, THROTTLE):
-            await self.throttles.put(throttle)
+        await self.in_force.change(lambda: self.store.commit([PutThrottle(throttle)]))
 
     async def unthrottle(self, identity: str) -> Throttle:
         """Ends that; `NotFound` where it is not throttled."""
-        span = await self.trail.begin(UNTHROTTLE, f"identity/{identity}")
-        async with self.trail.settling(span, UNTHROTTLE):
-            return await self.throttles.remove(identity)
+        at = datetime.now(UTC)
+        held = [each for each in await self.store.throttles() if each.identity == identity and each.holds(at)]
+        if not held:
+            raise NotFound(f"{identity!r} is not throttled")
+        await self.in_force.change(lambda: self.store.commit([RemoveThrottle(identity)]))
+        return held[0]
 
     async def discard(self, client_id: str, tenant: str | None) -> EndedSession:
         """Ends a Session with all that is in it; `NotFound` where there is none. Its client may come again."""
@@ -123,4 +120,4 @@ class Hands:
 
 def hands_of(broker: "Broker", actor: Actor) -> Hands:
     """Those of a broker that runs, in the name of this actor."""
-    return Hands(broker.engine, broker.in_force, broker.store, broker.trail, broker.throttles).acting_as(actor)
+    return Hands(broker.engine, broker.in_force, broker.store, broker.trail).acting_as(actor)

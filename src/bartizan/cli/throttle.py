@@ -1,4 +1,4 @@
-"""`bartizan throttle`: an identity publishes more slowly for a while. Of a broker that runs, until it stops."""
+"""`bartizan throttle`: an identity publishes more slowly for a while. Of a broker that runs; it holds over a restart."""
 
 from datetime import UTC, datetime
 from pathlib import Path

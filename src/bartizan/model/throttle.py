@@ -8,6 +8,8 @@ from bartizan.errors import InvalidValue
 from bartizan.model.ids import IdentityName, parse_remark
 
 THROTTLES_MAX: Final = 10_000
+"""Of one store: further ones are refused."""
+
 RATE_MAX: Final = 1_000_000_000
 
 
@@ -23,6 +25,10 @@ class Throttle:
     until: datetime
     reason: str = ""
     by: str = ""
+
+    def holds(self, at: datetime) -> bool:
+        """Whether it is not over."""
+        return at < self.until
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it."""

@@ -9,6 +9,7 @@ from bartizan.model.ban import BANS_MAX, Ban
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group
 from bartizan.model.principal import Identity
+from bartizan.model.throttle import THROTTLES_MAX, Throttle
 from bartizan.model.usage import Usage
 from bartizan.store.operators import MemoryOperators
 from bartizan.store.ports import (
@@ -18,9 +19,11 @@ from bartizan.store.ports import (
     CreateGroup,
     Delta,
     PutBan,
+    PutThrottle,
     Remove,
     RemoveBan,
     RemoveGroup,
+    RemoveThrottle,
     Replace,
     ReplaceGroup,
     Told,
@@ -35,8 +38,10 @@ class _State:
     removed: dict[str, int] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     bans: dict[str, Ban] = field(default_factory=dict)
+    throttles: dict[str, Throttle] = field(default_factory=dict)
     groups_revision: int = 0
     bans_revision: int = 0
+    throttles_revision: int = 0
     revision: int = 0
 
     def copy(self) -> "_State":
@@ -46,6 +51,7 @@ class _State:
             removed=dict(self.removed),
             groups=dict(self.groups),
             bans=dict(self.bans),
+            throttles=dict(self.throttles),
         )
 
     def apply(self, change: Change) -> None:
@@ -60,12 +66,10 @@ class _State:
                 self._write_group(change)
             case RemoveGroup():
                 self._remove_group(change)
-            case PutBan():
-                self._put_ban(change.ban)
-            case RemoveBan():
-                if self.bans.pop(change.id, None) is None:
-                    raise NotFound(f"there is no ban {change.id!r}")
-                self.bans_revision = self.revision
+            case PutBan() | RemoveBan():
+                self._write_ban(change)
+            case PutThrottle() | RemoveThrottle():
+                self._write_throttle(change)
 
     def _write(self, change: Create | Replace) -> None:
         identity = change.identity
@@ -96,12 +100,28 @@ class _State:
         self.groups[group.name] = replace(group, revision=self.revision)
         self.groups_revision = self.revision
 
-    def _put_ban(self, ban: Ban) -> None:
-        self.bans = {id_: one for id_, one in self.bans.items() if one.holds(ban.created_at)}
-        if ban.id not in self.bans and len(self.bans) >= BANS_MAX:
-            raise Conflict(f"there are {BANS_MAX} bans already: remove some, or ban a prefix")
-        self.bans[ban.id] = ban
+    def _write_ban(self, change: PutBan | RemoveBan) -> None:
+        if isinstance(change, RemoveBan):
+            if self.bans.pop(change.id, None) is None:
+                raise NotFound(f"there is no ban {change.id!r}")
+        else:
+            ban = change.ban
+            self.bans = {id_: one for id_, one in self.bans.items() if one.holds(ban.created_at)}
+            if ban.id not in self.bans and len(self.bans) >= BANS_MAX:
+                raise Conflict(f"there are {BANS_MAX} bans already: remove some, or ban a prefix")
+            self.bans[ban.id] = ban
         self.bans_revision = self.revision
+
+    def _write_throttle(self, change: PutThrottle | RemoveThrottle) -> None:
+        if isinstance(change, RemoveThrottle):
+            if self.throttles.pop(change.identity, None) is None:
+                raise NotFound(f"{change.identity!r} is not throttled")
+        else:
+            throttle = change.throttle
+            if throttle.identity not in self.throttles and len(self.throttles) >= THROTTLES_MAX:
+                raise Conflict(f"{THROTTLES_MAX} identities are throttled already")
+            self.throttles[throttle.identity] = throttle
+        self.throttles_revision = self.revision
 
     def _remove_group(self, change: RemoveGroup) -> None:
         if change.name not in self.groups:
@@ -153,6 +173,7 @@ class MemoryIdentityStore(MemoryOperators):
             removed=frozenset(name for name, at in state.removed.items() if at > revision),
             groups_changed=state.groups_revision > revision,
             bans_changed=state.bans_revision > revision,
+            throttles_changed=state.throttles_revision > revision,
         )
 
     async def decoy_key(self) -> bytes:
@@ -184,6 +205,10 @@ class MemoryIdentityStore(MemoryOperators):
     async def bans(self) -> Sequence[Ban]:
         """Every ban, the oldest first."""
         return sorted(self._state.bans.values(), key=lambda ban: (ban.created_at, ban.id))
+
+    async def throttles(self) -> Sequence[Throttle]:
+        """Every throttle, in order of identity."""
+        return [self._state.throttles[name] for name in sorted(self._state.throttles)]
 
     async def commit(self, changes: Sequence[Change], told: Told | None = None) -> int:
         """All changes or none."""

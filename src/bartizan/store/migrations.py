@@ -262,13 +262,37 @@ def _seventh(connection: Connection) -> None:
     then.create_all(connection)
 
 
+_EIGHTH_COLUMNS = (("revision", "throttles_value", "{big} NOT NULL DEFAULT 0"),)
+
+
+def _eighth(connection: Connection) -> None:
+    """Throttles."""
+    _add(connection, _EIGHTH_COLUMNS)
+    then = MetaData()
+    Table(
+        "throttle",
+        then,
+        Column("identity", NAME, primary_key=True),
+        Column("messages_per_s", BIG, nullable=False),
+        Column("bytes_per_s", BIG, nullable=False),
+        Column("until", Text, nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("throttled_by", Text, nullable=False),
+        **STRICT,
+    )
+    then.create_all(connection)
+
+
 def _add(connection: Connection, columns: Sequence[tuple[str, str, str]]) -> None:
     big = "BIGINT" if connection.dialect.name == "postgresql" else "INTEGER"
     for table, column, form in columns:
         connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column} {form.format(big=big)}"))
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third, _fourth, _fifth, _sixth, _seventh)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    *(_first, _second, _third, _fourth),
+    *(_fifth, _sixth, _seventh, _eighth),
+)
 """Migration n brings version n-1 to n. Never change one that was released: add another."""
 
 

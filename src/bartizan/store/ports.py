@@ -14,6 +14,7 @@ from bartizan.model.group import Group
 from bartizan.model.ids import GroupName, IdentityName
 from bartizan.model.operator import ApiToken, Operator
 from bartizan.model.principal import Identity
+from bartizan.model.throttle import Throttle
 from bartizan.model.usage import Usage
 
 
@@ -71,9 +72,28 @@ class RemoveBan:
     """Ends a ban; `NotFound` if there is none of this id."""
 
     id: str
+    is_over: bool = False
+    """It has ended by itself: on record as that."""
 
 
-Change = Create | Replace | Remove | CreateGroup | ReplaceGroup | RemoveGroup | PutBan | RemoveBan
+@dataclass(frozen=True, slots=True)
+class PutThrottle:
+    """Throttles an identity, in place of the throttle that it has."""
+
+    throttle: Throttle
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveThrottle:
+    """Ends a throttle; `NotFound` if the identity has none."""
+
+    identity: str
+    is_over: bool = False
+    """As of a ban."""
+
+
+OfThrottle = PutThrottle | RemoveThrottle
+Change = Create | Replace | Remove | CreateGroup | ReplaceGroup | RemoveGroup | PutBan | RemoveBan | OfThrottle
 
 DECOY_KEY_BYTES = 32
 
@@ -95,6 +115,8 @@ class Delta:
     """Whether any group was written or removed: read them all again."""
     bans_changed: bool = False
     """The same of bans."""
+    throttles_changed: bool = False
+    """And of throttles."""
 
 
 class IdentityDirectory(Protocol):
@@ -202,6 +224,10 @@ class IdentityStore(IdentityDirectory, Protocol):
 
     async def bans(self) -> Sequence[Ban]:
         """Every ban, the oldest first; also those that are over and still there."""
+        ...
+
+    async def throttles(self) -> Sequence[Throttle]:
+        """Every throttle, in order of identity; also those that are over and still there."""
         ...
 
     async def commit(self, changes: Sequence[Change], told: Told | None = None) -> int:

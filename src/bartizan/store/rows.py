@@ -9,6 +9,7 @@ from bartizan.model.credential import CertificateCredential, Credential, Passwor
 from bartizan.model.group import Group
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
 from bartizan.model.principal import Identity, IdentityState
+from bartizan.model.throttle import Throttle
 from bartizan.model.usage import Usage
 
 Row = Mapping[Any, Any]
@@ -215,6 +216,30 @@ def ban_of(row: Row) -> Ban:
         issuer=row["issuer"],
         reason=row["reason"],
         by=row["banned_by"],
+    )
+
+
+def throttle_row(throttle: Throttle) -> dict[str, Any]:
+    """The row of table `throttle`."""
+    return {
+        "identity": throttle.identity,
+        "messages_per_s": throttle.messages_per_s,
+        "bytes_per_s": throttle.bytes_per_s,
+        "until": _text(throttle.until),
+        "reason": throttle.reason,
+        "throttled_by": throttle.by,
+    }
+
+
+def throttle_of(row: Row) -> Throttle:
+    """The throttle of one row."""
+    return Throttle(
+        identity=row["identity"],
+        messages_per_s=row["messages_per_s"],
+        bytes_per_s=row["bytes_per_s"],
+        until=datetime.fromisoformat(row["until"]),
+        reason=row["reason"],
+        by=row["throttled_by"],
     )
 
 

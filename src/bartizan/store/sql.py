@@ -13,11 +13,12 @@ from bartizan.model.ban import Ban
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group
 from bartizan.model.principal import Identity
+from bartizan.model.throttle import Throttle
 from bartizan.model.usage import Usage
 from bartizan.store import queries, rows
 from bartizan.store.operators import SqlOperators
 from bartizan.store.ports import Change, Delta, Told
-from bartizan.store.tables import BAN, CREDENTIAL, IDENTITY, REMOVED, REVISION, USAGE
+from bartizan.store.tables import BAN, CREDENTIAL, IDENTITY, REMOVED, REVISION, THROTTLE, USAGE
 from bartizan.store.writer import Writer
 
 # Core has no word for "insert or update" that both dialects share; this text is the same in both.
@@ -68,8 +69,9 @@ class SqlIdentityStore(SqlOperators):
     async def look_for_changes(self, revision: int) -> Delta:
         """What any process changed after `revision`, from the tables."""
         async with self.reading() as connection:
-            asked = select(REVISION.c.value, REVISION.c.groups_value, REVISION.c.bans_value)
-            now, groups_at, bans_at = (await connection.execute(asked)).one()
+            of = REVISION.c
+            asked = select(of.value, of.groups_value, of.bans_value, of.throttles_value)
+            now, groups_at, bans_at, throttles_at = (await connection.execute(asked)).one()
             if now <= revision:
                 return Delta(revision=now, written=frozenset(), removed=frozenset())
             written = await connection.execute(select(IDENTITY.c.name).where(IDENTITY.c.revision > revision))
@@ -80,6 +82,7 @@ class SqlIdentityStore(SqlOperators):
                 removed=frozenset(removed.scalars()),
                 groups_changed=groups_at > revision,
                 bans_changed=bans_at > revision,
+                throttles_changed=throttles_at > revision,
             )
 
     async def decoy_key(self) -> bytes:
@@ -114,6 +117,12 @@ class SqlIdentityStore(SqlOperators):
         async with self.reading() as connection:
             found = (await connection.execute(select(BAN).order_by(BAN.c.created_at, BAN.c.id))).mappings()
             return [rows.ban_of(row) for row in found]
+
+    async def throttles(self) -> Sequence[Throttle]:
+        """Every throttle, in order of identity."""
+        async with self.reading() as connection:
+            found = (await connection.execute(select(THROTTLE).order_by(THROTTLE.c.identity))).mappings()
+            return [rows.throttle_of(row) for row in found]
 
     async def commit(self, changes: Sequence[Change], told: Told | None = None) -> int:
         """All changes or none, durable when this returns."""

@@ -20,12 +20,13 @@ REVISION = Table(
     Column("value", BIG, nullable=False),
     Column("groups_value", BIG, nullable=False),
     Column("bans_value", BIG, nullable=False),
+    Column("throttles_value", BIG, nullable=False),
     Column("decoy_key", Text, nullable=False),
 )
 """One row, raised in every transaction: another process sees by it that something changed.
 
-`groups_value` is the revision at which any group was last written or removed, `bans_value` that of bans; `decoy_key`, made once, is what is
-told about names that are not there derived from.
+`groups_value` is the revision at which any group was last written or removed, `bans_value` that of bans,
+`throttles_value` that of throttles; `decoy_key`, made once, is what is told about names that are not there derived from.
 """
 
 IDENTITY = Table(
@@ -137,6 +138,18 @@ BAN = Table(
     Column("until", Text),
 )
 """Who may not connect."""
+
+THROTTLE = Table(
+    "throttle",
+    METADATA,
+    Column("identity", NAME, primary_key=True),
+    Column("messages_per_s", BIG, nullable=False),
+    Column("bytes_per_s", BIG, nullable=False),
+    Column("until", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("throttled_by", Text, nullable=False),
+)
+"""Who publishes more slowly."""
 
 OPERATOR = Table(
     "operator",

@@ -9,15 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bartizan.errors import AlreadyExists, Conflict, NotFound
 from bartizan.model.ban import BANS_MAX, Ban
 from bartizan.model.principal import Identity
+from bartizan.model.throttle import THROTTLES_MAX, Throttle
 from bartizan.store import rows
 from bartizan.store.ports import (
     Change,
     Create,
     CreateGroup,
     PutBan,
+    PutThrottle,
     Remove,
     RemoveBan,
     RemoveGroup,
+    RemoveThrottle,
     Replace,
     ReplaceGroup,
     Told,
@@ -34,6 +37,7 @@ from bartizan.store.tables import (
     REMOVED,
     REVISION,
     ROLE,
+    THROTTLE,
 )
 
 _OWNED: tuple[tuple[Table, Callable[[Identity], list[rows.Row]]], ...] = (
@@ -72,10 +76,10 @@ class Writer:
                     await self._write_group(first)
                 case RemoveGroup():
                     await self._remove_group(first)
-                case PutBan():
-                    await self._put_ban(first.ban)
-                case RemoveBan():
-                    await self._remove_ban(first)
+                case PutBan() | RemoveBan():
+                    await self._write_ban(first)
+                case PutThrottle() | RemoveThrottle():
+                    await self._write_throttle(first)
                 case Create() | Replace():
                     await self._write([change for change in run if isinstance(change, Create | Replace)])
             done += len(run)
@@ -156,6 +160,16 @@ class Writer:
         self._groups.discard(name)
         await self._groups_changed()
 
+    async def _write_ban(self, change: PutBan | RemoveBan) -> None:
+        await (self._put_ban(change.ban) if isinstance(change, PutBan) else self._remove_ban(change))
+        await self._connection.execute(update(REVISION).values(bans_value=self.revision))
+
+    async def _write_throttle(self, change: PutThrottle | RemoveThrottle) -> None:
+        await (
+            self._put_throttle(change.throttle) if isinstance(change, PutThrottle) else self._remove_throttle(change)
+        )
+        await self._connection.execute(update(REVISION).values(throttles_value=self.revision))
+
     async def _put_ban(self, ban: Ban) -> None:
         row = rows.ban_row(ban)
         over = BAN.c.until.is_not(None) & (BAN.c.until <= row["created_at"])
@@ -163,16 +177,22 @@ class Writer:
         if (await self._connection.execute(select(func.count()).select_from(BAN))).scalar_one() >= BANS_MAX:
             raise Conflict(f"there are {BANS_MAX} bans already: remove some, or ban a prefix")
         await self._connection.execute(insert(BAN).values(**row))
-        await self._bans_changed()
 
     async def _remove_ban(self, change: RemoveBan) -> None:
         removed = await self._connection.execute(delete(BAN).where(BAN.c.id.in_(askable([change.id]))))
         if removed.rowcount != 1:
             raise NotFound(f"there is no ban {change.id!r}")
-        await self._bans_changed()
 
-    async def _bans_changed(self) -> None:
-        await self._connection.execute(update(REVISION).values(bans_value=self.revision))
+    async def _put_throttle(self, throttle: Throttle) -> None:
+        await self._connection.execute(delete(THROTTLE).where(THROTTLE.c.identity == throttle.identity))
+        if (await self._connection.execute(select(func.count()).select_from(THROTTLE))).scalar_one() >= THROTTLES_MAX:
+            raise Conflict(f"{THROTTLES_MAX} identities are throttled already")
+        await self._connection.execute(insert(THROTTLE).values(**rows.throttle_row(throttle)))
+
+    async def _remove_throttle(self, change: RemoveThrottle) -> None:
+        its = THROTTLE.c.identity.in_(askable([change.identity]))
+        if (await self._connection.execute(delete(THROTTLE).where(its))).rowcount != 1:
+            raise NotFound(f"{change.identity!r} is not throttled")
 
     async def _groups_changed(self) -> None:
         await self._connection.execute(update(REVISION).values(groups_value=self.revision))

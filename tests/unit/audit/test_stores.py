@@ -20,14 +20,28 @@ from bartizan.audit.verify import verify
 from bartizan.config.audit import AuditSettings
 from bartizan.errors import AlreadyExists, NotFound, StoreUnavailable
 from bartizan.model.actor import Actor
+from bartizan.model.ban import BanOf, new_ban
 from bartizan.model.credential import CertificateCredential, Credential, PasswordCredential, ScramCredential
 from bartizan.model.group import Group
 from bartizan.model.ids import AttributeName, GroupName, IdentityName, RoleName
 from bartizan.model.operator import ApiToken, Operator, OperatorName, Passkey, RecoveryCode, Totp
 from bartizan.model.principal import Identity, IdentityState
+from bartizan.model.throttle import new_throttle
 from bartizan.model.usage import Usage
 from bartizan.store.memory import MemoryIdentityStore
-from bartizan.store.ports import Change, Create, CreateGroup, Remove, RemoveGroup, Replace, ReplaceGroup
+from bartizan.store.ports import (
+    Change,
+    Create,
+    CreateGroup,
+    PutBan,
+    PutThrottle,
+    Remove,
+    RemoveBan,
+    RemoveGroup,
+    RemoveThrottle,
+    Replace,
+    ReplaceGroup,
+)
 from bartizan.store.sqlite import SqliteIdentityStore
 
 pytestmark = pytest.mark.anyio
@@ -144,6 +158,52 @@ async def test_groups_are_told(store, told):
     assert changes[2]["before"] == {"roles": ["reader"]}
 
 
+async def test_a_ban_that_ends_by_itself_is_told_as_that_also_where_the_next_one_takes_its_place(store, told):
+    hour = timedelta(hours=1)
+    short = new_ban(BanOf.IDENTITY, "press-01", at=AT, until=AT + hour, reason="INC-1")
+    other, later = (new_ban(BanOf.IDENTITY, name, at=at) for name, at in (("press-02", AT), ("press-03", AT + hour)))
+    await put(store, PutBan(short))
+    await put(store, RemoveBan(short.id, is_over=True))
+    await put(store, PutBan(short), PutBan(other), PutBan(later))
+    await put(store, RemoveBan(later.id))
+    changes = [each for each in told() if each["kind"] == "change"]
+    assert [(each["what"], each["target"]) for each in changes] == [
+        ("ban.add", "ban/identity/press-01"),
+        ("ban.end", "ban/identity/press-01"),
+        ("ban.add", "ban/identity/press-01"),
+        ("ban.add", "ban/identity/press-02"),
+        ("ban.add", "ban/identity/press-03"),
+        ("ban.end", "ban/identity/press-01"),
+        ("ban.remove", "ban/identity/press-03"),
+    ]
+    assert changes[1]["before"]["reason"] == "INC-1"
+
+
+async def test_throttles_are_told(store, told):
+    first = new_throttle("press-01", messages_per_s=5, until=AT, reason="INC-1", by="anna")
+    await put(store, PutThrottle(first))
+    await put(store, PutThrottle(replace(first, messages_per_s=9)))
+    await put(store, RemoveThrottle("press-01"))
+    await put(store, PutThrottle(first))
+    await put(store, RemoveThrottle("press-01", is_over=True))
+    changes = [each for each in told() if each["kind"] == "change"]
+    assert {each["target"] for each in changes} == {"identity/press-01"}
+    assert [each["what"] for each in changes] == [
+        "identity.throttle",
+        "identity.throttle",
+        "identity.unthrottle",
+        "identity.throttle",
+        "identity.throttle-end",
+    ]
+    assert (changes[1]["before"], changes[1]["after"]) == ({"messages_per_s": 5}, {"messages_per_s": 9})
+    assert changes[0]["after"] == {
+        "messages_per_s": 5,
+        "until": changes[0]["after"]["until"],
+        "reason": "INC-1",
+        "by": "anna",
+    }
+
+
 async def test_what_the_store_refuses_is_on_record_as_failed(store, told):
     await put(store, Create(PRESS))
     with pytest.raises(AlreadyExists):
@@ -245,6 +305,7 @@ import asyncio, os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from bartizan.model.actor import Actor
+from bartizan.model.ban import BanOf, new_ban
 from bartizan.audit.stores import RecordedStore
 from bartizan.audit.trail import Trail
 from bartizan.config.audit import AuditSettings

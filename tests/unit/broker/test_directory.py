@@ -397,6 +397,30 @@ async def test_a_ban_ends_by_itself_and_is_known_before_a_password_is_hashed():
     assert not await directory.refresh(), "once"
 
 
+async def test_what_ended_by_itself_is_let_go_of_once_and_the_engine_hears_nothing_of_that():
+    store, engine = LettingGo(), FakeEngine()
+    past = timedelta(seconds=-1)
+    over = replace(await banned_in(store), until=datetime.now(UTC) + past)
+    holds = new_ban(BanOf.CLIENT_ID, "x", at=datetime.now(UTC) + 2 * past)
+    await store.commit([PutBan(holds), PutBan(replace(over, created_at=holds.created_at))])
+    directory = await loaded(store)
+    await in_force_of(engine, directory).begin()
+    store.commits = 0
+    for _ in range(3):
+        await directory.let_go(store)
+    assert (await store.bans(), store.commits) == ([holds], 1)
+    assert (engine.banned, directory.take_touched().bans) == ([[{"of": "client_id", "what": "x", "issuer": ""}]], None)
+
+
+class LettingGo(MemoryIdentityStore):
+    commits = 0
+
+    # pyrefly: ignore[missing-override-decorator]  Python 3.11 has none
+    async def commit(self, changes, told=None):
+        self.commits += 1
+        return await super().commit(changes, told)
+
+
 async def test_bans_that_did_not_reach_the_engine_are_told_again():
     store, engine = MemoryIdentityStore(), Failing()
     in_force = in_force_of(engine, await loaded(store))

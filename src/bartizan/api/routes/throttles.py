@@ -37,12 +37,12 @@ async def list_throttles(
     house: Housed, part: Parted, sort: Literal["identity", "-identity", "until", "-until"] = "identity"
 ) -> Mapping[str, Any]:
     """List who is throttled."""
-    return page_of([each.as_dict() for each in house.broker.throttles.every(house.now())], part, "identity", sort)
+    return page_of([each.as_dict() for each in house.broker.directory.throttles(house.now())], part, "identity", sort)
 
 
 @ROUTES.on("PUT", "/identities/{name}/throttle", Permission.ENROL, response_model=schemas.Throttle)
 async def throttle_identity(house: Housed, caller: Calling, name: Name, body: NewThrottle) -> dict[str, Any]:
-    """Throttle an identity: it publishes so fast and no faster until then, or until the broker stops. At once."""
+    """Throttle an identity: it publishes so fast and no faster until then, also over a restart. At once."""
     await house.identity(caller, name)
     throttle = new_throttle(
         name,
