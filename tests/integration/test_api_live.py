@@ -86,6 +86,32 @@ def test_an_operator_of_a_tenant_sees_its_sessions_and_no_others(api):
         assert own.delete("/sessions/robot-1").json()["was_connected"] is True
 
 
+# ---- Subscriptions ----------------------------------------------------------------------------------
+
+
+def test_subscriptions_are_listed_of_all_sessions_or_those_that_a_topic_reaches(api):
+    viewer, own = api.as_("viewer"), api.as_("viewer", tenant="acme")
+    with closing(client(api, "dash-1")) as first, closing(client(api, "dash-2", tenant="acme")) as second:
+        first.subscribe(("plant/subs/+/x", 1), "$share/line/plant/subs/#", "plant/" + "\u4e00" * 300)
+        second.subscribe("plant/subs/#")
+        seen, after = [], ""
+        while after is not None:
+            page = viewer.get("/subscriptions", params={"identity": "dash-1", "limit": 1, "after": after}).json()
+            seen += [one["filter"] for one in page["items"]]
+            after = page["next"]
+        assert seen == ["$share/line/plant/subs/#", "plant/subs/+/x", "plant/" + "\u4e00" * 300]
+        reached = viewer.get("/subscriptions", params={"topic": "plant/subs/a/x", "sort": "-filter"}).json()["items"]
+        assert [(one["client_id"], one["filter"], one["qos"]) for one in reached] == [
+            ("dash-1", "plant/subs/+/x", 1),
+            ("dash-1", "$share/line/plant/subs/#", 2),
+        ]
+        reached = own.get("/subscriptions", params={"topic": "acme/plant/subs/a/x"}).json()["items"]
+        assert [(one["client_id"], one["tenant"], one["is_connected"]) for one in reached] == [("dash-2", "acme", True)]
+        assert own.get("/subscriptions", params={"identity": "dash-1"}).json()["items"] == []
+        assert own.get("/subscriptions").json()["items"] == reached
+    assert viewer.get("/subscriptions", params={"topic": "a/#"}).status_code == 422
+
+
 # ---- Retained Messages ------------------------------------------------------------------------------
 
 

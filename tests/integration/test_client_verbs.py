@@ -62,6 +62,43 @@ def test_who_is_connected_is_listed_shown_and_disconnected_here_and_elsewhere(ap
         assert second.wait_end() == SERVER_SHUTTING_DOWN
 
 
+def test_what_is_kept_for_clients_is_looked_at_here_and_elsewhere(api, desk):
+    operator, maker = api.with_codes("security")
+    desk.login(operator, maker)
+    looked_at(partial(here, api, desk), api, "press-b1")
+    looked_at(desk.there, api, "press-b2")
+
+
+def looked_at(ask: Callable[..., str], api: Api, name: str) -> None:
+    topic, commands = f"data/chicago/hall/{name}/temperature", f"commands/chicago/+/{name}/#"
+    with closing(press(api, name)) as client:
+        client.subscribe((commands, 1))
+        client.publish(topic, "71.5", retain=True)
+        shown = json.loads(ask("client", "show", name, "--json"))
+        assert shown["rates"]["messages_in_per_s"] == 0
+        assert [one["filter"] for one in shown["session"]["subscriptions"]] == [commands]
+        assert "1 Subscriptions" in ask("client", "show", name)
+        assert json.loads(ask("session", "show", name, "--json"))["is_connected"] is True
+        told = ask("subscription", "list", "--topic", f"commands/chicago/hall/{name}/stop", "--json")
+        assert [(one["client_id"], one["qos"]) for one in json.loads(told)] == [(name, 1)]
+        assert "1 Subscriptions" in ask("subscription", "list", "--client", name)
+        assert json.loads(ask("retained", "list", "data/#", "--json"))[0]["topic"] == topic
+        assert "71.5" in ask("retained", "show", topic)
+        assert "1 Retained Messages would be removed" in ask("retained", "clear", "data/#", code=2)
+        assert json.loads(ask("topic", "tree", "data", "--json"))["topics"]["data/chicago"]["retained"] == 1
+        assert "1 Retained Messages that data/# matches were removed" in ask("retained", "clear", "data/#", "--yes")
+        assert "disconnected" in ask("session", "discard", name)
+    ask("trace", name, "--for", "1s")
+
+
+def test_what_messages_say_is_not_shown_to_whoever_may_only_look(api, desk):
+    operator, maker = api.with_codes("operator")
+    desk.login(operator, maker)
+    assert "(payloads)" in desk.fails("trace", "press-b1", "--payloads", "--server", desk.server)
+    assert "(payloads)" in desk.fails("retained", "show", "a", "--server", desk.server)
+    assert "(clear)" in desk.fails("retained", "clear", "a", "--yes", "--server", desk.server)
+
+
 def test_what_is_not_there_or_not_so_is_said_in_a_line(api, desk):
     data = str(api.broker._running.data.root)
     assert "no client 'nobody' is connected" in desk.fails("client", "show", "nobody", "--data", data)

@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 LIMIT_MAX: Final = 1_000
-CURSOR_CHARS_MAX: Final = 2_048
+CURSOR_CHARS_MAX: Final = 16_384
+"""A name that a client chose, and a topic, have room in one: nobody ends a list before its end by a long one."""
 LOOKED_AT_MAX: Final = 20_000
 """Identities that one page looks at, where few of them may fit; the next page goes on behind them."""
 
@@ -60,7 +61,7 @@ Parted = Annotated[Part, Depends(_part)]
 
 def cursor_of(*values: str | float) -> str:
     """A cursor for what these say."""
-    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
+    return base64.urlsafe_b64encode(json.dumps(values, ensure_ascii=False).encode()).decode()
 
 
 def page_of(rows: Sequence[Row], part: Part, name: str, sort: str, *also: str) -> dict[str, Any]:

@@ -24,6 +24,15 @@ class Subscription(_Told):
     per_delivery: bool = Field(description="A rule that forbids overlaps it: each delivery is decided by itself.")
 
 
+class HeldSubscription(Subscription):
+    """A Subscription, and whose it is."""
+
+    client_id: str
+    tenant: str | None
+    identity: str
+    is_connected: bool
+
+
 class Will(_Told):
     """A Will, without what it says."""
 

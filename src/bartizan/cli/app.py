@@ -115,6 +115,7 @@ VERBS: tuple[Verb | Family, ...] = (
         "bartizan.cli.session:app",
         "Show Sessions, and discard them: Subscriptions, queue, Will, denials of their client.",
     ),
+    Verb("subscription", "bartizan.cli.subscription:app", "List Subscriptions of all Sessions: who gets what."),
     Verb("retained", "bartizan.cli.retained:app", "List, show or remove Retained Messages by Topic Filter."),
     Verb("topic", "bartizan.cli.topic:app", "Show which topics there are, and what is at each."),
     Verb(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
-from bartizan.api.paging import Part, cursor_of, page_of
+from bartizan.api.paging import CURSOR_CHARS_MAX, Part, cursor_of, page_of
 
 ROWS = st.lists(
     st.fixed_dictionaries({"name": st.text("abc", min_size=1, max_size=4), "size": st.integers(0, 3)}),
@@ -50,6 +50,13 @@ def test_rows_of_one_name_are_told_apart_by_another_field():
             found += [row["tenant"] for row in page["items"]]
             after = page["next"]
         assert sorted(found, key=str) == [None, "a", "b"]
+
+
+def test_a_name_as_long_as_clients_may_choose_one_ends_no_list():
+    rows = [{"name": letter * 341} for letter in "\u4e00\u4e8c\u4e09"]
+    page = page_of(rows, Part("", 1), "name", "name")
+    assert len(page["next"]) < CURSOR_CHARS_MAX
+    assert page_of(rows, Part(page["next"], 5), "name", "name")["items"] == rows[2:] + rows[1:2]
 
 
 @pytest.mark.parametrize("cursor", ["x", "e30=", "bnVsbA==", "W1tdXQ==", "\x00", cursor_of(1, 2), cursor_of("a")[:-3]])

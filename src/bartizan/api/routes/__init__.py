@@ -10,6 +10,7 @@ actions       revoke, quarantine, release: one, or everybody who is meant
 certificates  the broker's own, and those of identities
 bans          who may not connect, whatever proves it
 sessions      one is shown, or discarded
+subscriptions of all Sessions
 traces        packets of one client as they pass
 retained      Retained Messages: listed, read, removed
 topics        which there are
