@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bartizan.errors import AlreadyExists, Conflict, NotFound
+from bartizan.model.approval import KeptRequest
 from bartizan.model.operator import ApiToken, Operator, OperatorName, OperatorRole, Passkey, RecoveryCode, Totp
 from bartizan.store.memory import MemoryIdentityStore
 from bartizan.store.postgres import PostgresIdentityStore
@@ -143,3 +144,15 @@ async def test_a_token_is_its_operators_own_and_goes_with_it(store):
     with pytest.raises(NotFound):
         await store.add_token(TOKEN)
     await store.note_token_use(TOKEN.id, AT)
+
+
+async def test_what_waits_for_two_comes_back_and_is_removed_once(store):
+    later = KeptRequest("b" * 16, AT + timedelta(seconds=1), AT + timedelta(hours=1), '{"body": "ü"}')
+    first = KeptRequest("c" * 16, AT, AT + timedelta(minutes=1), "{}")
+    for request in (later, first):
+        await store.add_approval(request)
+    assert await store.approvals() == [first, later]
+    assert "ü" not in repr(later)
+    assert [await store.remove_approval(first.id) for _ in range(2)] == [True, False]
+    assert not await store.remove_approval("\0")
+    assert await store.approvals() == [later]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -87,10 +88,11 @@ class Api:
 
 
 @contextmanager
-def serving(policy: str | None = None, *settings: str) -> Iterator[Api]:
-    """A broker with its API."""
+def serving(policy: str | None = None, *settings: str, directory: Path | None = None) -> Iterator[Api]:
+    """A broker with its API; `directory` is that of one that comes back."""
     with ExitStack() as stack:
-        broker = stack.enter_context(Broker(policy, settings=("api.bind=127.0.0.1:0", *settings)))
+        broker = Broker(policy, directory=directory, settings=("api.bind=127.0.0.1:0", *settings))
+        stack.enter_context(broker)
         running = broker._running
         doors = bind_doors(running.broker.settings)
 

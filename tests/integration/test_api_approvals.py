@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -202,9 +203,26 @@ def test_only_so_much_waits(api):
     name = made(api, "dual-10")
     answers = [client.post(f"/identities/{name}/revocation", json={}).status_code for _ in range(21)]
     assert answers[-1] == 409
-    for waiting in api.house.approvals.everything():
-        api.run(_dropped(api, waiting.id))
+    for waiting in api.run(api.house.approvals.everything()):
+        api.run(api.house.approvals.drop(waiting.id))
 
 
-async def _dropped(api: Api, id_: str) -> None:
-    api.house.approvals.drop(id_)
+def test_what_waits_is_done_after_a_restart_as_it_was_asked(tmp_path: Path):
+    with serving(None, "api.requests_per_s=10000", TWO, directory=tmp_path) as api:
+        name = made(api, "dual-20")
+        first, client = one(api, "security")
+        waiting = asked(client, name)
+        spared = asked(client, made(api, "dual-21"))
+    with serving(None, "api.requests_per_s=10000", TWO, directory=tmp_path) as api:
+        second, other = one(api, "security")
+        assert [each["id"] for each in other.get("/approvals").json()] == [waiting["id"], spared["id"]]
+        assert api.login(first)[0].post(f"/approvals/{waiting['id']}/approval").status_code == 409
+        done = other.post(f"/approvals/{waiting['id']}/approval")
+        assert (done.status_code, done.json()["identity"], done.json()["after"]) == (200, name, "revoked")
+        assert api.as_("viewer").get(f"/identities/{name}").json()["note"] == "INC-7"
+        changes = [each for each in records(tmp_path / "audit" / "changes") if each.get("target") == f"identity/{name}"]
+        assert (changes[-1]["who"], changes[-1]["why"]) == (first.name, f"INC-7; approved by {second.name}")
+        assert state(api, "dual-21") == "enabled"
+        api.run(api.house.operators.replace_operator(with_password(first, "another one of theirs")))
+        assert other.post(f"/approvals/{spared['id']}/approval").status_code == 409
+        assert state(api, "dual-21") == "enabled"

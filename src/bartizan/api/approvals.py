@@ -1,10 +1,14 @@
 """What waits for a second operator: the request as it was sent, done as whoever sent it once another one agrees.
 
-In memory: a restart forgets what waits, and it is asked for again.
+It is in the store of the operators, so that it waits over a restart too, and once for all brokers of one PostgreSQL.
+No login is kept with it, and nothing that a body of such a request may hold is a secret: what is shown once is made
+when it is done. `test_no_request_that_takes_two_has_a_secret_in_it` holds further ones to that.
 """
 
+import asyncio
 import json
 import secrets
+from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -17,9 +21,13 @@ from starlette.types import Message
 
 from bartizan.api.caller import Caller, forbidden
 from bartizan.api.permissions import Permission, permitted
+from bartizan.api.sessions import Session
 from bartizan.config.api import Act, ApiSettings
 from bartizan.errors import Conflict, NotFound
-from bartizan.model.operator import Operator
+from bartizan.model.actor import Actor, Way
+from bartizan.model.approval import KeptRequest
+from bartizan.model.operator import Operator, OperatorFactor, OperatorName, OperatorRole
+from bartizan.store.ports import OperatorStore
 
 WAITING_MAX: Final = 100
 """Requests that wait at once; a further one is refused."""
@@ -33,7 +41,8 @@ WAITING_BYTES_MAX: Final = 16 * 1024 * 1024
 KEPT_HEADERS: Final = frozenset({b"content-type", b"if-match"})
 """What of the headers counts again when it is done: no login, no cookie, no key of another request."""
 
-KEPT_OF_SCOPE: Final = ("method", "path", "raw_path", "query_string", "path_params", "root_path")
+_OCTETS: Final = ("raw_path", "query_string")
+_TEXTS: Final = ("method", "path", "root_path")
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -51,7 +60,6 @@ class Waiting:
     ends_at: datetime
     scope: Mapping[str, Any] = field(repr=False)
     body: bytes = field(repr=False)
-    handle: Handler = field(repr=False)
 
     @property
     def request(self) -> str:
@@ -79,79 +87,154 @@ class Waiting:
             sent = None
         return self.as_dict() | {"body": sent}
 
+    def kept(self) -> KeptRequest:
+        """As the store keeps it."""
+        scope = self.scope
+        told = {
+            "act": self.act.value,
+            "permission": self.permission.value,
+            "caller": _kept_caller(self.caller),
+            **{name: scope.get(name, "") for name in _TEXTS},
+            **{name: scope.get(name, b"").decode("latin-1") for name in _OCTETS},
+            "headers": [[part.decode("latin-1") for part in header] for header in scope["headers"]],
+            "body": b64encode(self.body).decode(),
+        }
+        return KeptRequest(self.id, self.asked_at, self.ends_at, json.dumps(told))
+
+    @classmethod
+    def of(cls, kept: KeptRequest) -> "Waiting":
+        """From what the store has kept."""
+        told = json.loads(kept.text)
+        scope = {name: told[name] for name in _TEXTS} | {name: told[name].encode("latin-1") for name in _OCTETS}
+        scope["headers"] = [tuple(part.encode("latin-1") for part in header) for header in told["headers"]]
+        caller = _caller_of(told["caller"], kept.asked_at)
+        act, permission = Act(told["act"]), Permission(told["permission"])
+        return cls(kept.id, act, permission, caller, kept.asked_at, kept.ends_at, scope, b64decode(told["body"]))
+
 
 class Approvals:
-    """All that waits. Use it from one thread."""
+    """All that waits."""
 
-    def __init__(self, settings: ApiSettings, now: Callable[[], datetime]) -> None:
+    def __init__(self, settings: ApiSettings, now: Callable[[], datetime], store: OperatorStore) -> None:
         # Who may revoke one by itself could name everybody by a pattern else.
         more = {Act.REVOKE_ALL} if Act.REVOKE in settings.two_person else set()
         self._asks_for = frozenset(settings.two_person) | more
         self._kept_for = timedelta(seconds=settings.approval_s)
         self._now = now
-        self._waiting: dict[str, Waiting] = {}
+        self._store = store
+        self._turn = asyncio.Lock()
+        """The bounds hold also where several ask at the same time."""
 
     def holds(self, act: Act | None, caller: Caller) -> bool:
         """Whether this takes a second operator. Who owns the data directory could do all of it by hand."""
         return act in self._asks_for and not caller.is_owner
 
-    async def ask(self, request: Request, act: Act, permission: Permission, handle: Handler) -> Response:
+    async def ask(self, request: Request, act: Act, permission: Permission) -> Response:
         """Has a request wait: 202, and where it is."""
         caller: Caller = request.state.caller
         body = await request.body()
-        self._forget()
-        own = sum(one.caller.actor.name == caller.actor.name for one in self._waiting.values())
-        is_full = len(self._waiting) >= WAITING_MAX or own >= WAITING_OF_ONE_MAX
-        if is_full or self._bytes() + len(body) > WAITING_BYTES_MAX:
-            raise Conflict("too much waits for a second operator already: GET /approvals shows it")
-        at = self._now()
-        scope = {name: request.scope[name] for name in KEPT_OF_SCOPE if name in request.scope}
-        scope["headers"] = [(name, value) for name, value in request.scope["headers"] if name in KEPT_HEADERS]
-        made = Waiting(secrets.token_hex(8), act, permission, caller, at, at + self._kept_for, scope, body, handle)
-        self._waiting[made.id] = made
+        async with self._turn:
+            there = await self.everything()
+            own = sum(one.caller.actor.name == caller.actor.name for one in there)
+            is_full = len(there) >= WAITING_MAX or own >= WAITING_OF_ONE_MAX
+            if is_full or sum(len(one.body) for one in there) + len(body) > WAITING_BYTES_MAX:
+                raise Conflict("too much waits for a second operator already: GET /approvals shows it")
+            at = self._now()
+            scope = {name: request.scope[name] for name in (*_TEXTS, *_OCTETS) if name in request.scope}
+            scope["headers"] = [(name, value) for name, value in request.scope["headers"] if name in KEPT_HEADERS]
+            made = Waiting(secrets.token_hex(8), act, permission, caller, at, at + self._kept_for, scope, body)
+            await self._store.add_approval(made.kept())
         headers = {"location": f"{request.scope.get('root_path', '')}/approvals/{made.id}"}
         return JSONResponse(made.as_dict(), HTTPStatus.ACCEPTED, headers)
 
-    def everything(self) -> list[Waiting]:
-        """What waits, the oldest first."""
-        self._forget()
-        return list(self._waiting.values())
+    async def everything(self) -> list[Waiting]:
+        """What waits, the oldest first. What has waited too long waits no more."""
+        at, waiting = self._now(), list[Waiting]()
+        for kept in await self._store.approvals():
+            if at < kept.ends_at:
+                waiting.append(Waiting.of(kept))
+            else:
+                await self._store.remove_approval(kept.id)
+        return waiting
 
-    def find(self, id_: str) -> Waiting:
+    async def find(self, id_: str) -> Waiting:
         """What waits under this id, or `NotFound`."""
-        self._forget()
-        found = self._waiting.get(id_)
+        found = next((one for one in await self.everything() if one.id == id_), None)
         if found is None:
-            raise NotFound("nothing waits under this id: it may have been done, withdrawn or have waited too long")
+            raise _gone()
         return found
 
-    def drop(self, id_: str) -> Waiting:
-        """Lets it wait no more."""
-        found = self.find(id_)
-        del self._waiting[id_]
-        return found
+    async def drop(self, id_: str) -> None:
+        """Lets it wait no more; `NotFound` if it does not."""
+        if not await self._store.remove_approval(id_):
+            raise _gone()
 
-    async def approve(self, waiting: Waiting, request: Request, second: Caller, asker: Operator | None) -> Response:
-        """Does what waits, as whoever asked for it: once, whatever comes of it."""
+    async def approve(
+        self, waiting: Waiting, request: Request, second: Caller, asker: Operator | None, handle: Handler
+    ) -> Response:
+        """Does what waits, as whoever asked for it, by the handler of its route: once, whatever comes of it."""
         if second.session is None:
             raise forbidden(
                 "this takes a login of a second operator: there is none at the control socket, or by a token"
             )
         if second.actor.name == waiting.caller.actor.name:
             raise Conflict("you asked for it: another operator has to agree")
+        if self._now() >= waiting.ends_at:
+            raise _gone()
         caller = _still(waiting, asker, second)
-        self.drop(waiting.id)
+        # Of two who agree at the same time, one finds it there.
+        await self.drop(waiting.id)
         scope = dict(request.scope) | dict(waiting.scope) | {"state": {}}
         doing = Request(scope, _sent(waiting.body))
         doing.state.caller = caller
-        return await waiting.handle(doing)
+        return await handle(doing)
 
-    def _bytes(self) -> int:
-        return sum(len(one.body) for one in self._waiting.values())
 
-    def _forget(self) -> None:
-        at = self._now()
-        self._waiting = {id_: one for id_, one in self._waiting.items() if at < one.ends_at}
+def _gone() -> NotFound:
+    return NotFound("nothing waits under this id: it may have been done, withdrawn or have waited too long")
+
+
+def _kept_caller(caller: Caller) -> dict[str, Any]:
+    """What is looked at again once a second operator agrees. Of its login, what that rests on; it opens nothing."""
+    session = caller.session
+    return {
+        "name": caller.actor.name,
+        "address": caller.actor.address,
+        "way": caller.actor.way.value,
+        "roles": [role.value for role in caller.roles],
+        "tenant": caller.tenant,
+        "scopes": None if caller.scopes is None else sorted(scope.value for scope in caller.scopes),
+        "login": None
+        if session is None
+        else {
+            "factors": sorted(factor.value for factor in session.factors),
+            "mark": session.mark,
+            "passkey": session.passkey.hex(),
+        },
+    }
+
+
+def _caller_of(told: Mapping[str, Any], at: datetime) -> Caller:
+    login, session = told["login"], None
+    if login is not None:
+        session = Session(
+            id="",
+            operator=OperatorName(told["name"]),
+            factors=frozenset(map(OperatorFactor, login["factors"])),
+            address=told["address"],
+            began_at=at,
+            used_at=at,
+            proved_at=at,
+            mark=login["mark"],
+            passkey=bytes.fromhex(login["passkey"]),
+        )
+    return Caller(
+        Actor(told["name"], told["address"], Way(told["way"])),
+        tuple(map(OperatorRole, told["roles"])),
+        told["tenant"],
+        session,
+        scopes=None if told["scopes"] is None else frozenset(map(Permission, told["scopes"])),
+    )
 
 
 def _still(waiting: Waiting, asker: Operator | None, second: Caller) -> Caller:

@@ -12,13 +12,15 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
+from bartizan.api.approvals import Waiting
 from bartizan.api.caller import SAFE_METHODS, Caller, Door
 from bartizan.api.house import House
 from bartizan.api.permissions import Permission
 from bartizan.api.problems import status_of
 from bartizan.config.api import Act
-from bartizan.errors import BartizanError
+from bartizan.errors import BartizanError, NotFound
 
 if TYPE_CHECKING:
     from bartizan.api.repeats import Repeats
@@ -32,6 +34,8 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 class Guarded(APIRoute):
     """A route that asks who calls before it looks at anything else."""
+
+    _later: Handler
 
     @property
     def permission(self) -> Permission:
@@ -59,23 +63,42 @@ class Guarded(APIRoute):
             if request.method in SAFE_METHODS:
                 return await handle(request)
             if act is not None and house.approvals.holds(act, caller):
-                return await _told(_waiting(handle, house, act, permission), request, house, caller)
+
+                async def wait(request: Request) -> Response:
+                    return await house.approvals.ask(request, act, permission)
+
+                return await _told(wait, request, house, caller)
             return await _told(handle, request, house, caller)
 
+        async def later(request: Request) -> Response:
+            caller: Caller = request.state.caller
+            return await _told(handle, request, request.app.state.house, caller, why=caller.actor.why)
+
+        self._later = later
         return guarded
 
+    def later(self, waiting: Waiting) -> Handler | None:
+        """What does a request that has waited for a second operator: told like any other. None for one of another route."""
+        if (self.act, self.permission) != (waiting.act, waiting.permission):
+            return None
+        match, found = self.matches({"type": "http", **waiting.scope})
+        if match is not Match.FULL:
+            return None
 
-def _waiting(handle: Handler, house: House, act: Act, permission: Permission) -> Handler:
-    """Has the request wait; what is done once a second operator agrees is told like any other."""
+        async def done(request: Request) -> Response:
+            request.scope.update(found)
+            return await self._later(request)
 
-    async def later(request: Request) -> Response:
-        caller: Caller = request.state.caller
-        return await _told(handle, request, house, caller, why=caller.actor.why)
+        return done
 
-    async def wait(request: Request) -> Response:
-        return await house.approvals.ask(request, act, permission, later)
 
-    return wait
+def handler_of(request: Request, waiting: Waiting) -> Handler:
+    """What does a request that has waited, by its route; `NotFound` where this Bartizan has no such route any more."""
+    routes = [route for route in request.app.routes if isinstance(route, Guarded)]
+    found = next((handle for route in routes if (handle := route.later(waiting)) is not None), None)
+    if found is None:
+        raise NotFound(f"there is no {waiting.request} any more: ask for it anew")
+    return found
 
 
 async def _caller(request: Request) -> Caller:

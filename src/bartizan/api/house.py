@@ -47,7 +47,7 @@ class House:
         self.asked_at_door: Once[Ceremony] = Once(now, ENDS_AFTER)
         """Questions to passkeys of whoever wants to log in. Apart: whatever comes there, those inside get answered."""
         self.asked_inside: Once[Ceremony] = Once(now, ENDS_AFTER)
-        self.approvals = Approvals(self.settings, now)
+        self.approvals = Approvals(self.settings, now, self.store)
         self.readers = Readers(broker.journal)
         self.verifying = asyncio.Lock()
         """The record of changes is read whole by one at a time."""

@@ -10,6 +10,7 @@ from bartizan.audit.record import Entry
 from bartizan.audit.trail import Span, Trail
 from bartizan.audit.words import of_credentials
 from bartizan.model.actor import Actor
+from bartizan.model.approval import KeptRequest
 from bartizan.model.ban import Ban
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group
@@ -98,6 +99,18 @@ class RecordedOperators:
     async def note_token_use(self, id_: str, at: datetime) -> None:
         """See `OperatorStore`. That a token was used is no change."""
         await self._store.note_token_use(id_, at)
+
+    async def approvals(self) -> Sequence[KeptRequest]:
+        """See `OperatorStore`."""
+        return await self._store.approvals()
+
+    async def add_approval(self, request: KeptRequest) -> None:
+        """See `OperatorStore`. That something waits is no change: what is done of it is one."""
+        await self._store.add_approval(request)
+
+    async def remove_approval(self, id_: str) -> bool:
+        """See `OperatorStore`."""
+        return await self._store.remove_approval(id_)
 
     async def _begin(self, what: str, name: str, before: Operator | None, after: Operator | None) -> Span:
         entry = _entry(self._trail, what, f"operator/{name}", shown.of_operators(before, after))

@@ -5,7 +5,7 @@ memory      for tests and for brokers that keep nothing
 tables      the relational schema of today (SQLAlchemy Core)
 migrations  how an earlier schema becomes that one
 rows        identities and groups to rows and back
-operators   the people who run the broker, for each adapter; operator_rows, their rows
+operators   the people who run the broker, for each adapter; operator_rows, their rows; approvals, what waits for two
 queries     reads of whole identities
 writer      one transaction's changes
 sql         what the two relational adapters share

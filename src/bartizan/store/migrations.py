@@ -283,6 +283,21 @@ def _eighth(connection: Connection) -> None:
     then.create_all(connection)
 
 
+def _ninth(connection: Connection) -> None:
+    """What waits for a second operator."""
+    then = MetaData()
+    Table(
+        "approval",
+        then,
+        Column("id", NAME, primary_key=True),
+        Column("asked_at", Text, nullable=False),
+        Column("ends_at", Text, nullable=False),
+        Column("request", Text, nullable=False),
+        **STRICT,
+    )
+    then.create_all(connection)
+
+
 def _add(connection: Connection, columns: Sequence[tuple[str, str, str]]) -> None:
     big = "BIGINT" if connection.dialect.name == "postgresql" else "INTEGER"
     for table, column, form in columns:
@@ -291,7 +306,7 @@ def _add(connection: Connection, columns: Sequence[tuple[str, str, str]]) -> Non
 
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     *(_first, _second, _third, _fourth),
-    *(_fifth, _sixth, _seventh, _eighth),
+    *(_fifth, _sixth, _seventh, _eighth, _ninth),
 )
 """Migration n brings version n-1 to n. Never change one that was released: add another."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from bartizan.model.approval import KeptRequest
 from bartizan.model.operator import ApiToken, Operator, OperatorName, OperatorRole, Passkey, RecoveryCode, Totp
 
 Row = Mapping[Any, Any]
@@ -81,6 +82,22 @@ def token_of(row: Row) -> ApiToken:
         label=row["label"],
         last_used_at=_time(row["last_used_at"]),
     )
+
+
+def approval_row(request: KeptRequest) -> dict[str, Any]:
+    """The row of table `approval`."""
+    return {
+        "id": request.id,
+        "asked_at": time_of(request.asked_at),
+        "ends_at": time_of(request.ends_at),
+        "request": request.text,
+    }
+
+
+def approval_of(row: Row) -> KeptRequest:
+    """The request of a row."""
+    asked_at, ends_at = (datetime.fromisoformat(row[name]) for name in ("asked_at", "ends_at"))
+    return KeptRequest(row["id"], asked_at, ends_at, row["request"])
 
 
 def time_of(at: datetime) -> str:

@@ -10,17 +10,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bartizan.errors import AlreadyExists, Conflict, NotFound
 from bartizan.model.operator import Operator
 from bartizan.store import operator_rows as rows
+from bartizan.store.approvals import MemoryApprovals, SqlApprovals
 from bartizan.store.operator_rows import Row
 from bartizan.store.operator_tokens import MemoryTokens, SqlTokens
 from bartizan.store.queries import askable
 from bartizan.store.tables import OPERATOR, OPERATOR_PASSKEY, OPERATOR_RECOVERY
 
 
-class MemoryOperators(MemoryTokens):
+class MemoryOperators(MemoryTokens, MemoryApprovals):
     """`OperatorStore` on a dict."""
 
     def __init__(self) -> None:
-        super().__init__()
+        MemoryTokens.__init__(self)
+        MemoryApprovals.__init__(self)
         self._operators: dict[str, Operator] = {}
 
     def has_operator(self, name: str) -> bool:
@@ -61,7 +63,7 @@ class MemoryOperators(MemoryTokens):
         return operator
 
 
-class SqlOperators(SqlTokens):
+class SqlOperators(SqlTokens, SqlApprovals):
     """`OperatorStore` on tables."""
 
     async def operators(self) -> Sequence[Operator]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from bartizan.model.approval import KeptRequest
 from bartizan.model.ban import Ban
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.group import Group
@@ -190,6 +191,18 @@ class OperatorStore(Protocol):
 
     async def note_token_use(self, id_: str, at: datetime) -> None:
         """Keeps when it was used last; a token that is gone is passed over."""
+        ...
+
+    async def approvals(self) -> Sequence[KeptRequest]:
+        """What waits for a second operator, the oldest first; also what has waited too long and is still there."""
+        ...
+
+    async def add_approval(self, request: KeptRequest) -> None:
+        """Adds one, durable when this returns."""
+        ...
+
+    async def remove_approval(self, id_: str) -> bool:
+        """Removes one; whether it was there: of several callers one is told so."""
         ...
 
 

@@ -196,6 +196,16 @@ OPERATOR_TOKEN = Table(
     Column("last_used_at", Text),
 )
 
+APPROVAL = Table(
+    "approval",
+    METADATA,
+    Column("id", NAME, primary_key=True),
+    Column("asked_at", Text, nullable=False),
+    Column("ends_at", Text, nullable=False),
+    Column("request", Text, nullable=False),
+)
+"""What waits for a second operator."""
+
 OPERATOR_RECOVERY = Table(
     "operator_recovery",
     METADATA,

@@ -12,12 +12,14 @@ from bartizan.api import approvals as module
 from bartizan.api.approvals import Approvals, Waiting
 from bartizan.api.caller import Caller
 from bartizan.api.permissions import Permission
+from bartizan.api.rest import describe
 from bartizan.api.sessions import Sessions
 from bartizan.config.api import Act, ApiSettings
 from bartizan.errors import Conflict, NotFound
 from bartizan.identity.operators import new_operator
 from bartizan.model.actor import Actor, Way
-from bartizan.model.operator import OperatorProof, OperatorRole
+from bartizan.model.operator import OperatorFactor, OperatorProof, OperatorRole
+from bartizan.store.memory import MemoryIdentityStore
 
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 ALICE = Caller(Actor("alice", "192.0.2.1", Way.SESSION), (OperatorRole.SECURITY,))
@@ -36,10 +38,6 @@ class Clock:
 
     def __call__(self) -> datetime:
         return self.at
-
-
-async def nothing(_request: Request) -> Response:
-    return Response()
 
 
 def asking(body: bytes = b'{"note": "x"}') -> Request:
@@ -69,12 +67,12 @@ def asking(body: bytes = b'{"note": "x"}') -> Request:
 
 
 async def waiting(approvals: Approvals, body: bytes = b'{"note": "x"}') -> Waiting:
-    await approvals.ask(asking(body), Act.REVOKE, Permission.REVOKE, nothing)
-    return approvals.everything()[-1]
+    await approvals.ask(asking(body), Act.REVOKE, Permission.REVOKE)
+    return (await approvals.everything())[-1]
 
 
-def made(*acts: Act, clock: Clock | None = None) -> Approvals:
-    return Approvals(ApiSettings(two_person=acts, approval_s=60), clock or Clock())
+def made(*acts: Act, clock: Clock | None = None, store: MemoryIdentityStore | None = None) -> Approvals:
+    return Approvals(ApiSettings(two_person=acts, approval_s=60), clock or Clock(), store or MemoryIdentityStore())
 
 
 @pytest.mark.anyio
@@ -92,11 +90,11 @@ async def test_it_waits_for_so_long():
     approvals = made(Act.REVOKE, clock=clock)
     found = await waiting(approvals)
     clock.at = BEGUN + timedelta(seconds=59)
-    assert approvals.find(found.id) is found
+    assert await approvals.find(found.id) == found
     clock.at = BEGUN + timedelta(seconds=60)
     with pytest.raises(NotFound):
-        approvals.find(found.id)
-    assert approvals.everything() == []
+        await approvals.find(found.id)
+    assert await approvals.everything() == []
 
 
 @pytest.mark.anyio
@@ -108,22 +106,22 @@ async def test_nothing_is_done_by_who_asked_nor_once_it_has_waited_too_long():
         done.append(request.state.caller.actor.name)
         return Response()
 
-    await approvals.ask(asking(), Act.REVOKE, Permission.REVOKE, doing)
-    (found,) = approvals.everything()
+    await approvals.ask(asking(), Act.REVOKE, Permission.REVOKE)
+    (found,) = await approvals.everything()
     alice = new_operator("alice", at=BEGUN, roles=["security"])
     logins = Sessions(ApiSettings(), clock)
     proof = OperatorProof(alice.name, alice.roles, "", frozenset(), BEGUN)
     again = replace(ALICE, session=logins.open(proof, alice, "192.0.2.7")[1])
     with pytest.raises(Conflict):
-        await approvals.approve(found, asking(), again, alice)
+        await approvals.approve(found, asking(), again, alice, doing)
     berta = replace(again, actor=Actor("berta", "192.0.2.2", Way.SESSION))
     clock.at = BEGUN + timedelta(seconds=60)
     with pytest.raises(NotFound):
-        await approvals.approve(found, asking(), berta, alice)
+        await approvals.approve(found, asking(), berta, alice, doing)
     assert done == []
     clock.at = BEGUN + timedelta(seconds=59)
-    await approvals.ask(asking(), Act.REVOKE, Permission.REVOKE, doing)
-    await approvals.approve(approvals.everything()[-1], asking(), berta, alice)
+    await approvals.ask(asking(), Act.REVOKE, Permission.REVOKE)
+    await approvals.approve((await approvals.everything())[-1], asking(), berta, alice, doing)
     assert done == ["alice"]
 
 
@@ -149,8 +147,8 @@ async def test_one_operator_fills_the_line_for_no_other(monkeypatch):
         await waiting(approvals)
     request = asking()
     request.state.caller = replace(ALICE, actor=Actor("berta", "192.0.2.2", Way.SESSION))
-    await approvals.ask(request, Act.REVOKE, Permission.REVOKE, nothing)
-    assert len(approvals.everything()) == 2
+    await approvals.ask(request, Act.REVOKE, Permission.REVOKE)
+    assert len(await approvals.everything()) == 2
 
 
 @pytest.mark.parametrize(
@@ -167,3 +165,86 @@ def test_what_is_named_takes_two_and_nothing_else(acts, held):
     assert {act for act in Act if approvals.holds(act, ALICE)} == held
     assert not any(approvals.holds(act, OWNER) for act in Act)
     assert not approvals.holds(None, ALICE)
+
+
+@pytest.mark.anyio
+async def test_it_waits_over_a_restart_as_it_was_asked():
+    store = MemoryIdentityStore()
+    alice = new_operator("alice", at=BEGUN, roles=["security"])
+    proof = OperatorProof(alice.name, alice.roles, "", frozenset({OperatorFactor.PASSKEY}), BEGUN, passkey=b"\x01\xff")
+    secret, session = Sessions(ApiSettings(), Clock()).open(proof, alice, "192.0.2.7")
+    request = asking(b"\x00\xff{}")
+    request.state.caller = replace(ALICE, tenant="acme", session=session, scopes=frozenset({Permission.REVOKE}))
+    await made(Act.REVOKE, store=store).ask(request, Act.REVOKE, Permission.REVOKE)
+    (kept,) = await store.approvals()
+    assert not any(word in kept.text for word in (secret, session.id, "bzs_", "idempotency"))
+    (found,) = await made(Act.REVOKE, store=store).everything()
+    assert (found.body, found.scope["query_string"], found.request) == (
+        b"\x00\xff{}",
+        b"a=b",
+        "POST /api/v1/identities/x/revocation",
+    )
+    again, before = found.caller, request.state.caller
+    assert (again.actor, again.roles, again.tenant, again.scopes) == (
+        before.actor,
+        before.roles,
+        before.tenant,
+        before.scopes,
+    )
+    assert again.session is not None
+    assert (again.session.mark, again.session.passkey, again.session.factors) == (
+        session.mark,
+        b"\x01\xff",
+        session.factors,
+    )
+
+
+@pytest.mark.anyio
+async def test_of_two_who_agree_at_the_same_time_one_has_it_done():
+    store, done = MemoryIdentityStore(), list[str]()
+
+    async def doing(request: Request) -> Response:
+        done.append(request.state.caller.actor.why)
+        return Response()
+
+    here, there = made(Act.REVOKE, store=store), made(Act.REVOKE, store=store)
+    alice = new_operator("alice", at=BEGUN, roles=["security"])
+    found = await waiting(here)
+    proof = OperatorProof(alice.name, alice.roles, "", frozenset(), BEGUN)
+    session = Sessions(ApiSettings(), Clock()).open(proof, alice, "192.0.2.7")[1]
+    berta, carl = (
+        replace(ALICE, actor=Actor(name, "192.0.2.2", Way.SESSION), session=session) for name in ("berta", "carl")
+    )
+    await here.approve(found, asking(), berta, alice, doing)
+    with pytest.raises(NotFound):
+        await there.approve(found, asking(), carl, alice, doing)
+    assert done == ["approved by berta"]
+
+
+def test_no_request_that_takes_two_has_a_secret_in_it():
+    """They are kept as they were sent: one with a password would be a password in the store."""
+    described = describe()
+    schemas = described["components"]["schemas"]
+    fields = {
+        f"{method.upper()} {path}: {name}"
+        for path, methods in described["paths"].items()
+        for method, route in methods.items()
+        if "x-two-person" in route and "requestBody" in route
+        for name in _fields(route["requestBody"]["content"]["application/json"]["schema"], schemas)
+    }
+    assert any(field.startswith("PUT /policy: ") for field in fields)
+    words = ("password", "passphrase", "secret", "credential", "totp", "code", "key", "proof", "private")
+    assert not [field for field in fields if any(word in field.rpartition(": ")[2] for word in words)]
+
+
+def _fields(schema: dict[str, Any], schemas: dict[str, Any]) -> set[str]:
+    """The names of everything in a body, however deep."""
+    named = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    own = named.get("properties", {})
+    below = [
+        *own.values(),
+        *named.get("anyOf", ()),
+        *named.get("allOf", ()),
+        *([named["items"]] if "items" in named else ()),
+    ]
+    return set(own) | {name for each in below for name in _fields(each, schemas)}
