@@ -47,6 +47,12 @@ def told_to(root: Path, path: str, body: Mapping[str, object] | None = None) -> 
         return answered(broker.post(path, json=body) if body is not None else broker.post(path))
 
 
+def asked_of(root: Path, path: str) -> Any:  # noqa: ANN401  what JSON holds
+    """What the broker tells; `InvalidValue` with its words where it refuses."""
+    with asking(root) as broker:
+        return answered(broker.get(path))
+
+
 def answered(answer: httpx2.Response) -> Any:  # noqa: ANN401  what JSON holds
     """What an answer says; raises where it is a refusal."""
     if answer.is_error:

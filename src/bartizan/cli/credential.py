@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from bartizan.cli.credential_pin import NOTHING_KNOWN, Known, pinned
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.enrol import address_of
-from bartizan.cli.listing import Config, Data, Flag, Json, Listing, Text, ends_at, plain, print_json, short
+from bartizan.cli.listing import Config, Data, Flag, Json, Listing, Text, ends_at, minute, plain, print_json
 from bartizan.cli.opening import DEFAULT_DATA, age_limits, existing, identities, register_of, settings_of
 from bartizan.errors import InvalidValue
 from bartizan.identity.ages import AgeLimits, endings
@@ -134,7 +134,7 @@ def rotate(
         print_json(made)
         return 0
     ends = made["earlier_end_at"]
-    print(f"{name} has a new {made['kind']}" + (f"; earlier ones end on {short(ends)} UTC" if ends else ""))
+    print(f"{name} has a new {made['kind']}" + (f"; earlier ones end on {minute(ends)} UTC" if ends else ""))
     if "password" in made:
         print(f"  password  {made['password']}   (shown this once)")
     else:

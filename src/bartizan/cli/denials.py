@@ -13,8 +13,8 @@ from cyclopts import App, Parameter
 from bartizan.broker.log import escaped
 from bartizan.cli.clients import running_clients
 from bartizan.cli.duration import parse_duration
-from bartizan.cli.listing import Config, Data, Flag, Json, Text, show_table
-from bartizan.cli.observed import ANONYMOUS, beside, hand_out, observations_of, patch_text, record, seconds_text, since
+from bartizan.cli.listing import Config, Data, Flag, Json, Text, second, show_table
+from bartizan.cli.observed import ANONYMOUS, beside, hand_out, observations_of, patch_text, record, since
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.policy.files import Named
 from bartizan.cli.policy.reading import in_force, one_stored
@@ -166,7 +166,7 @@ def hint(seen: Observation) -> str:
 def _row(seen: Observation) -> dict[str, object]:
     return {
         "number": seen.number,
-        "last": seconds_text(seen.last_at),
+        "last": second(seen.last_at),
         "count": seen.count,
         "identity": seen.identity,
         "action": seen.action,
@@ -183,7 +183,7 @@ def _follow(data: Path, identity: str, span: timedelta | None, *, as_json: bool)
             decision = Decision(allow=False, per_delivery=False, rule=seen.rule or None, why=seen.why)
             who = f"{escaped(seen.identity)} ({escaped(seen.client_id)})"
             print(
-                f"{seconds_text(seen.last_at)} no. {seen.number} {who} {seen.action} {escaped(seen.topic)}: "
+                f"{second(seen.last_at)} no. {seen.number} {who} {seen.action} {escaped(seen.topic)}: "
                 f"{escaped(str(decision))}; {hint(seen)}",
                 flush=True,
             )

@@ -11,8 +11,8 @@ from bartizan.audit.trail import Trail
 from bartizan.broker import seen_to
 from bartizan.broker.log import escaped
 from bartizan.cli.duration import parse_duration
-from bartizan.cli.listing import Data, Flag, Json, print_json, show_record, show_table
-from bartizan.cli.observed import seconds_text, since
+from bartizan.cli.listing import Data, Flag, Json, print_json, second, show_record, show_table
+from bartizan.cli.observed import since
 from bartizan.cli.opening import DEFAULT_DATA, existing, settings_of, trail_of
 from bartizan.cli.remote import Server, remote
 from bartizan.errors import InvalidValue
@@ -182,7 +182,7 @@ def mute(
         body = {"detector": _detector(detector), "name": name, "until": until.isoformat(), "why": _reason(why)}
         with remote(server) as there:
             made = there.post("/mutes", body | ({} if about is None else {"about": about.value}))
-    print(f"mute {made['number']}: {_of(made)} until {seconds_text(made['until'])} UTC")
+    print(f"mute {made['number']}: {_of(made)} until {second(made['until'])} UTC")
     return 0
 
 
@@ -202,7 +202,7 @@ def mutes(*, data: Data = DEFAULT_DATA, server: Server = None, json_output: Json
     if json_output:
         print_json(found)
     else:
-        rows = [{**each, "of": _of(each), "until": seconds_text(each["until"])} for each in found]
+        rows = [{**each, "of": _of(each), "until": second(each["until"])} for each in found]
         show_table(rows, _MUTES, f"{len(found)} mutes")
     return 0
 
@@ -234,7 +234,7 @@ _TIMES = frozenset({"first_at", "last_at"})
 
 
 def _row(found: Mapping[str, Any]) -> dict[str, object]:
-    return {**found, "first": seconds_text(found["first_at"]), "last": seconds_text(found["last_at"])}
+    return {**found, "first": second(found["first_at"]), "last": second(found["last_at"])}
 
 
 def _of(muted: Mapping[str, Any]) -> str:

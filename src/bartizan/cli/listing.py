@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -95,8 +96,9 @@ def plain(value: Any) -> str:  # noqa: ANN401  whatever a record holds
 
 
 def as_time(at: datetime | str) -> datetime:
-    """A time in UTC; also of one as JSON has it."""
-    return (datetime.fromisoformat(at) if isinstance(at, str) else at).astimezone(UTC)
+    """A time in UTC; also of one as JSON has it, or as `minute` spelt it."""
+    told = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
 
 
 def minute(at: datetime | str) -> str:
@@ -104,18 +106,17 @@ def minute(at: datetime | str) -> str:
     return f"{as_time(at):%Y-%m-%d %H:%M}"
 
 
-def short(time: str) -> str:
-    """An ISO 8601 time in UTC, to the minute."""
-    return time[:16].replace("T", " ")
-
-
-def second(time: str) -> str:
+def second(at: datetime | str) -> str:
     """The same, to the second."""
-    return time[:19].replace("T", " ")
+    return f"{as_time(at):%Y-%m-%d %H:%M:%S}"
 
 
 def _cell(field: str, value: Any) -> str:  # noqa: ANN401  as `plain`
-    return short(plain(value)) if field.endswith(("_at", "_until")) else plain(value)
+    if isinstance(value, str) and field.endswith(("_at", "_until")):
+        # An end may be said in words.
+        with suppress(ValueError):
+            return minute(value)
+    return plain(value)
 
 
 def print_json(value: object) -> None:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bartizan.cli.control import asking
-from bartizan.cli.listing import as_time
 from bartizan.cli.opening import existing
 from bartizan.errors import EngineUnavailable
 from bartizan.model.observation import Observation, Watched
@@ -48,11 +47,6 @@ def beside(name: str) -> str:
     with suppress(ValueError):
         return str(Path(name).resolve().relative_to(Path.cwd()))
     return name
-
-
-def seconds_text(at: datetime | str) -> str:
-    """A time in UTC, to the second; also as JSON has it."""
-    return f"{as_time(at):%Y-%m-%d %H:%M:%S}"
 
 
 def patch_text(name: str, before: str, after: str) -> str:

@@ -9,8 +9,7 @@ from cyclopts import App, Parameter
 
 from bartizan.broker.log import escaped
 from bartizan.cli.control import told_to
-from bartizan.cli.listing import Data, Flag, Json, print_json, show_table
-from bartizan.cli.observed import seconds_text
+from bartizan.cli.listing import Data, Flag, Json, print_json, second, show_table
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.remote import Server, remote
 from bartizan.model.response import Outcome
@@ -110,4 +109,4 @@ def _settle(verb: str, number: int, data: Path, server: str | None) -> int:
 
 def _row(response: Mapping[str, Any]) -> dict[str, object]:
     of = f"{response['about']} {response['name']}".strip()
-    return {**response, "when": seconds_text(response["at"]), "of": of}
+    return {**response, "when": second(response["at"]), "of": of}

@@ -8,9 +8,8 @@ from urllib.parse import quote
 from cyclopts import App, Parameter
 
 from bartizan.broker.log import escaped
-from bartizan.cli.control import told_to
+from bartizan.cli.control import asked_of, told_to
 from bartizan.cli.duration import parse_duration
-from bartizan.cli.inspected import asked_of
 from bartizan.cli.listing import Data, Json, minute, print_json, show_table
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.remote import Server, remote
@@ -83,7 +82,7 @@ def list_(*, data: Data = DEFAULT_DATA, server: Server = None, json_output: Json
         bartizan throttle list
     """
     if server is None:
-        found = asked_of(data, "/v1/throttles")
+        found = asked_of(existing(Path.cwd() / data).root, "/v1/throttles")
     else:
         with remote(server) as there:
             found = there.every("/throttles")

@@ -383,3 +383,12 @@ def test_credentials_are_revoked_by_id_and_all(told, data):
     assert [one["id"] for one in told("credential", "list") if one["identity"] == "press-01"] == [password["id"]]
     told("credential", "revoke", "press-01", "--all")
     assert all(one["revoked_at"] for one in told("credential", "list", "press-01"))
+
+
+def test_when_a_credential_was_revoked_is_shown_whole(told, data, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    told("credential", "revoke", "press-01", "--all")
+    (credential,) = told("credential", "list", "press-01")
+    assert run(["identity", "show", "press-01", "--data", str(data)]) == 0
+    at = datetime.fromisoformat(credential["revoked_at"])
+    assert f"revoked {at:%Y-%m-%d %H:%M}" in capsys.readouterr().out

@@ -12,8 +12,8 @@ from bartizan.broker.log import escaped
 from bartizan.broker.watching import Staged
 from bartizan.cli.control import told_to
 from bartizan.cli.duration import parse_duration
-from bartizan.cli.listing import Data, Json
-from bartizan.cli.observed import observations_of, record, seconds_text
+from bartizan.cli.listing import Data, Json, second
+from bartizan.cli.observed import observations_of, record
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.policy.reading import counted
 from bartizan.cli.policy.there import files_of
@@ -63,7 +63,7 @@ def _say_staged(told: Mapping[str, Any], as_json: bool) -> int:
         print(json.dumps(told))
         return 0
     until = told["until"]
-    end = "" if until is None else f" until {seconds_text(until)} UTC"
+    end = "" if until is None else f" until {second(until)} UTC"
     print(f"policy {told['digest'][:12]} is staged{end}: `bartizan policy staged` tells what it would do")
     return 0
 
@@ -143,9 +143,7 @@ def _lines(policy: Staged | None, found: Sequence[Observation], lost: int) -> It
 
 
 def _times(each: Observation) -> str:
-    return (
-        f"({counted(each.count, 'time', 'times')}, last {seconds_text(each.last_at)}, client {escaped(each.client_id)})"
-    )
+    return f"({counted(each.count, 'time', 'times')}, last {second(each.last_at)}, client {escaped(each.client_id)})"
 
 
 def _by(why: str, rule: str) -> str:
