@@ -19,6 +19,7 @@ from bartizan.broker.log import escaped
 from bartizan.cli.console import plain_console
 from bartizan.cli.control import asking
 from bartizan.cli.opening import DEFAULT_DATA, existing
+from bartizan.model.version import version_text
 
 PAGE = 1_000
 SAMPLE_S = 1.0
@@ -69,7 +70,7 @@ class Client:
             **plain,
             roles=tuple(now["roles"]),
             tenant=now.get("tenant"),
-            version=_VERSIONS.get(now["version"], now["version"]),
+            version=version_text(now["version"]),
             connected_at=datetime.fromtimestamp(now["connected_at_ms"] / 1000, UTC).isoformat(timespec="seconds"),
             messages_in_per_s=rate("messages_in"),
             messages_out_per_s=rate("messages_out"),
@@ -91,7 +92,6 @@ _PLAIN = (
     "messages_in",
     "messages_out",
 )
-_VERSIONS = {"V31": "3.1", "V311": "3.1.1", "V5": "5.0"}
 
 
 def clients(

@@ -16,6 +16,7 @@ from bartizan.model.signal import (
     Signal,
     Visits,
 )
+from bartizan.model.version import version_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +33,12 @@ class _Form:
         fields: dict[str, Any] = {"at_s": float(event.get("at_ms") or 0) / 1000}
         fields |= {name: str(event.get(name) or "") for name in self.texts}
         if "version" in fields:
-            fields["version"] = _VERSIONS.get(fields["version"], fields["version"])
+            fields["version"] = version_text(fields["version"])
         fields |= {name: int(event.get(name) or 0) for name in self.numbers}
         if self.about:
             fields[self.about] = str(event.get("about") or "")
         return self.signal(**fields)
 
-
-_VERSIONS: Mapping[str, str] = {"V5": "5.0", "V311": "3.1.1", "V31": "3.1"}
-"""The engine's words for what people and CONNECTs call so."""
 
 _WHO = ("identity", "client_id", "address")
 

@@ -16,12 +16,13 @@ from bartizan.api.caller import Caller
 from bartizan.api.house import Calling, House, Housed
 from bartizan.api.paging import Page, Parted, page_of
 from bartizan.api.permissions import Permission
-from bartizan.api.routes.sessions import VERSIONS, ClientId, Tenant, session_of
+from bartizan.api.routes.sessions import ClientId, Tenant, session_of
 from bartizan.api.routing import Routes
 from bartizan.broker.ended import every_client
 from bartizan.broker.ports import ADMINISTRATIVE_ACTION, ORDERED_REASONS
 from bartizan.errors import InvalidValue, NotFound
 from bartizan.model.actor import WHY_CHARS_MAX
+from bartizan.model.version import version_text
 
 ROUTES = Routes("clients")
 
@@ -132,4 +133,4 @@ def _rates(before: Mapping[str, Any], now: Mapping[str, Any], elapsed_s: float) 
 def _told(client: Mapping[str, Any]) -> dict[str, Any]:
     told = {name: client.get(name) for name in schemas.Client.model_fields}
     connected_at = datetime.fromtimestamp(client["connected_at_ms"] / 1000, UTC).isoformat()
-    return told | {"version": VERSIONS.get(client["version"], client["version"]), "connected_at": connected_at}
+    return told | {"version": version_text(client["version"]), "connected_at": connected_at}

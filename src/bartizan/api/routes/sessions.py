@@ -14,13 +14,12 @@ from bartizan.api.house import Calling, House, Housed
 from bartizan.api.permissions import Permission
 from bartizan.api.routing import Routes
 from bartizan.errors import NotFound
+from bartizan.model.version import version_text
 
 ROUTES = Routes("sessions")
 
 NEVER: Final = 0xFFFFFFFF
 """A Session Expiry Interval that is no time (3.1.2.11.2)."""
-
-VERSIONS: Final[Mapping[str, str]] = {"V31": "3.1", "V311": "3.1.1", "V5": "5.0"}
 
 ClientId = Annotated[str, Path(max_length=4_096)]
 Tenant = Annotated[str | None, Query(max_length=128, description="The tenant whose client it is.")]
@@ -47,7 +46,7 @@ async def session_of(house: House, client_id: str, tenant: str | None) -> Mappin
     if will is not None:
         will["due_at"] = time_of(will.pop("due_ms"))
     return found | {
-        "version": VERSIONS.get(found["version"], found["version"]),
+        "version": version_text(found["version"]),
         "session_expiry_s": None if expiry_s == NEVER else expiry_s,
         "ends_at": time_of(found.pop("ends_at_ms")),
     }
