@@ -120,6 +120,12 @@ def port_of(place: dict[str, Any]) -> int:
     return int(place["address"].rpartition(":")[2])
 
 
+def place_of(up: Up) -> Place:
+    """Where clients connect over TLS."""
+    listener = next(one for one in up.summary["places"] if one["name"] == "mqtts")
+    return Place(port_of(listener), ca_file=str(up.data / "pki" / "ca.crt"))
+
+
 # ---- the open lab, and clients of it ------------------------------------------------------------------
 
 LISTENER = (

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import Up, port_of, run
-from tests.integration.recorder import Place, Proof, Recorder, Will
+from tests.integration.conftest import Up, place_of, run
+from tests.integration.recorder import Proof, Recorder, Will
 
 POLICY = """
 [roles.crew]
@@ -25,10 +25,7 @@ class Plant:
 
     def __init__(self, up: Up) -> None:
         self.up = up
-        self.place = Place(
-            port_of(next(one for one in up.summary["places"] if one["name"] == "mqtts")),
-            ca_file=str(up.data / "pki" / "ca.crt"),
-        )
+        self.place = place_of(up)
         self.proofs = {name: self._enrol(name) for name in ("press", "oven")}
         self.clients: list[Recorder] = []
 

@@ -1,11 +1,8 @@
 """Figures, and spans of requests, to an OpenTelemetry collector: sent while a broker runs and at its end; one that fails is told of once."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx2
@@ -13,51 +10,27 @@ import pytest
 
 from bartizan.config.load import load_settings
 from bartizan.errors import ConfigurationError
+from tests.posts import Posts, taking_posts
 
 
-@dataclass
-class Collector:
-    """A collector that keeps what is sent to it."""
+def requests(collector: Posts) -> list[dict[str, Any]]:
+    return [json.loads(body) for _, body in collector.posted]
 
-    url: str
-    requests: list[dict[str, Any]] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
-    status: int = 200
-    refused: int = 0
 
-    def named(self) -> dict[str, dict[str, Any]]:
-        """The metrics of the last request, by name."""
-        return {
-            metric["name"]: metric
-            for resource in self.requests[-1]["resourceMetrics"]
-            for scope in resource["scopeMetrics"]
-            for metric in scope["metrics"]
-        }
+def named(collector: Posts) -> dict[str, dict[str, Any]]:
+    """The metrics of the last request, by name."""
+    return {
+        metric["name"]: metric
+        for resource in requests(collector)[-1]["resourceMetrics"]
+        for scope in resource["scopeMetrics"]
+        for metric in scope["metrics"]
+    }
 
 
 @pytest.fixture
-def collector() -> Iterator[Collector]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            if found.status == 200:
-                found.headers.append({key.lower(): value for key, value in self.headers.items()})
-                found.requests.append(json.loads(body))
-            else:
-                found.refused += 1
-            self.send_response(found.status)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        # pyrefly: ignore[missing-override-decorator]
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  as the base class has it
-            """Says nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        found = Collector(f"http://127.0.0.1:{server.server_address[1]}/v1/metrics")
+def collector() -> Iterator[Posts]:
+    with taking_posts("/v1/metrics") as found:
         yield found
-        server.shutdown()
 
 
 def until(holds: Callable[[], object], within_s: float = 20.0) -> None:
@@ -67,7 +40,7 @@ def until(holds: Callable[[], object], within_s: float = 20.0) -> None:
         time.sleep(0.02)
 
 
-def settings(collector: Collector) -> list[str]:
+def settings(collector: Posts) -> list[str]:
     told = {"metrics_url": collector.url, "danger_plaintext_metrics": "a test", "interval_s": "1"}
     return [word for key, value in told.items() for word in ("--set", f"metrics.otlp.{key}={value}")]
 
@@ -77,11 +50,11 @@ def test_a_collector_gets_the_figures_and_the_last_ones(up, collector, tmp_path)
     token.write_text("Authorization: Bearer abc\n")
     token.chmod(0o600)
     running = up(*settings(collector), "--set", f"metrics.otlp.headers_file={token}")
-    until(lambda: collector.requests)
-    assert collector.headers[0]["authorization"] == "Bearer abc"
-    attributes = collector.requests[0]["resourceMetrics"][0]["resource"]["attributes"]
+    until(lambda: collector.posted)
+    assert collector.posted[0][0]["authorization"] == "Bearer abc"
+    attributes = requests(collector)[0]["resourceMetrics"][0]["resource"]["attributes"]
     assert {"key": "service.name", "value": {"stringValue": "bartizan"}} in attributes
-    metrics = collector.named()
+    metrics = named(collector)
     assert all(name.startswith("bartizan_") for name in metrics)
     assert metrics["bartizan_ready"]["gauge"]["dataPoints"][0]["asDouble"] == 1
     assert metrics["bartizan_connects_accepted"]["sum"]["isMonotonic"]
@@ -91,9 +64,9 @@ def test_a_collector_gets_the_figures_and_the_last_ones(up, collector, tmp_path)
     assert int(synced["count"]) == sum(map(int, synced["bucketCounts"])) >= 1
     assert len(synced["bucketCounts"]) == len(synced["explicitBounds"]) + 1
     assert int(synced["startTimeUnixNano"]) < int(synced["timeUnixNano"])
-    before = len(collector.requests)
+    before = len(collector.posted)
     assert running.stop() == 0
-    assert len(collector.requests) > before
+    assert len(collector.posted) > before
 
 
 def test_a_collector_that_fails_is_told_of_once_and_when_it_is_over(up, collector):
@@ -115,16 +88,16 @@ def test_what_an_operator_asks_for_is_a_span_in_its_trace(up, collector):
         assert client.post("/v1/reload?secret=word", headers=place).status_code == 200
         for strangers in ("/metrics", "/health/live", "/v1/nothing"):
             client.get(strangers)
-    until(lambda: collector.requests)
+    until(lambda: collector.posted)
     assert running.stop() == 0
-    [resource] = collector.requests[0]["resourceSpans"]
+    [resource] = requests(collector)[0]["resourceSpans"]
     spans = {span["name"]: span for each in resource["scopeSpans"] for span in each["spans"]}
     assert spans.keys() == {"POST /v1/reload"}
     span = spans["POST /v1/reload"]
     assert (span["traceId"], span["parentSpanId"], span["kind"]) == ("a" * 32, "b" * 16, 2)
     assert int(span["startTimeUnixNano"]) < int(span["endTimeUnixNano"])
     assert {"key": "http.response.status_code", "value": {"intValue": "200"}} in span["attributes"]
-    assert "secret" not in json.dumps(collector.requests)
+    assert "secret" not in json.dumps(requests(collector))
 
 
 @pytest.mark.parametrize(

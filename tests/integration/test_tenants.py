@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import port_of, run, started
+from tests.integration.conftest import place_of, run, started
 from tests.integration.crew import AiomqttClient, Berth, Client, Got, PahoClient
-from tests.integration.recorder import Place, Proof, Will
+from tests.integration.recorder import Proof, Will
 
 POLICY = """
 [tenants.acme]
@@ -40,10 +40,7 @@ def test_two_tenants_and_an_operator(tmp_path, version):
     with started() as start:
         up = start(tmp_path)
         of = proofs(up.data)
-        place = Place(
-            {one["name"]: port_of(one) for one in up.summary["places"]}["mqtts"],
-            ca_file=str(up.data / "pki" / "ca.crt"),
-        )
+        place = place_of(up)
         made: list[Client] = []
 
         def client(

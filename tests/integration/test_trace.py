@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import COMMAND, Up, port_of, run
-from tests.integration.recorder import Place, Proof, Recorder, RefusedError, Will
+from tests.integration.conftest import COMMAND, Up, place_of, run
+from tests.integration.recorder import Proof, Recorder, RefusedError, Will
 from tests.pcapng import Pcapng, read
 
 POLICY = """
@@ -54,10 +54,7 @@ class Plant:
 
     def __init__(self, up: Up) -> None:
         self.up = up
-        self.place = Place(
-            port_of(next(one for one in up.summary["places"] if one["name"] == "mqtts")),
-            ca_file=str(up.data / "pki" / "ca.crt"),
-        )
+        self.place = place_of(up)
         done = self.verb("enrol", "lathe-01", "--role", "crew", "--password", "--out", up.data.parent / "p", "--json")
         assert done.returncode == 0, done.stderr
         self.password = json.loads(done.stdout)["password"]

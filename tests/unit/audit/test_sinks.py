@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from bartizan.config.load import load_settings
 from bartizan.errors import ConfigurationError
 from bartizan.model.actor import Actor
 from tests.authority import Issuer
+from tests.posts import Posts, taking_posts
 
 SECRET = "s" * 32
 
@@ -252,38 +252,13 @@ def test_no_record_breaks_out_of_its_message():
 # ---- HTTPS --------------------------------------------------------------------------------------
 
 
-@dataclass
-class Service:
-    """A service that keeps what is posted to it."""
-
-    url: str
-    posted: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    status: int = 200
-
-
 @pytest.fixture
-def service() -> Iterator[Service]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            if found.status == 200:
-                found.posted.append(({key.lower(): value for key, value in self.headers.items()}, body))
-            self.send_response(found.status)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        # pyrefly: ignore[missing-override-decorator]
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  as the base class has it
-            """Says nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        found = Service(f"http://127.0.0.1:{server.server_address[1]}/audit")
+def service() -> Iterator[Posts]:
+    with taking_posts("/audit") as found:
         yield found
-        server.shutdown()
 
 
-def webhook(trail: Trail, tmp_path: Path, service: Service, secret: str = SECRET) -> Carrier:
+def webhook(trail: Trail, tmp_path: Path, service: Posts, secret: str = SECRET) -> Carrier:
     file = tmp_path / "secret"
     file.write_text(secret + "\n")
     file.chmod(0o600)
