@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bartizan.cli.denials import looking, new_ones
 from tests.integration.api import Api, serving
 from tests.integration.recorder import Place, Proof, Recorder
 from tests.integration.test_remote import Desk
@@ -89,6 +91,26 @@ def looked_at(ask: Callable[..., str], api: Api, name: str) -> None:
         assert "1 Retained Messages that data/# matches were removed" in ask("retained", "clear", "data/#", "--yes")
         assert "disconnected" in ask("session", "discard", name)
     ask("trace", name, "--for", "1s")
+
+
+def test_what_the_policy_refused_is_listed_and_followed_here_and_elsewhere(api, desk):
+    operator, maker = api.with_codes("viewer")
+    desk.login(operator, maker)
+    with closing(press(api, "press-c1")) as client:
+        assert client.publish("data/chicago/hall/press-c2/temperature", "1") == 0x87
+        ways: tuple[Callable[..., str], ...] = (partial(here, api, desk), desk.there)
+        told = [json.loads(ask("denials", "--since", "1h", "--identity", "press-c1", "--json")) for ask in ways]
+        assert told[0] == told[1]
+        assert [(one["topic"], one["count"]) for one in told[0]] == [("data/chicago/hall/press-c2/temperature", 1)]
+        assert "no_permit" in desk.there("denials")
+        assert desk.there("denials", "--identity", "nobody", "--json") == "[]\n"
+        with looking(desk.home, desk.server, "press-c1") as look:
+            found = new_ones(look, timedelta(hours=1))
+            assert next(found).topic == "data/chicago/hall/press-c2/temperature"
+            client.publish("data/chicago/hall/press-c2/temperature", "1")
+            assert next(found).count == 2
+            client.publish("elsewhere", "1")
+            assert next(found).topic == "elsewhere"
 
 
 def test_what_messages_say_is_not_shown_to_whoever_may_only_look(api, desk):

@@ -2,11 +2,11 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -18,6 +18,7 @@ from bartizan.cli.observed import ANONYMOUS, beside, hand_out, observations_of, 
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.policy.files import Named
 from bartizan.cli.policy.reading import in_force, one_stored
+from bartizan.cli.remote import Server, remote
 from bartizan.errors import EngineUnavailable, NotFound
 from bartizan.model.observation import Observation, Watched
 from bartizan.policy.compiled import Asked, Decision
@@ -28,7 +29,10 @@ from bartizan.policy.subject import Ask, Subject
 app = App(name="denials", help="Show what the policy refused, and propose the smallest grant for it.")
 
 FOLLOW_S = 1.0
+OVERLAP = timedelta(minutes=1)
 SHOWN_MAX = 200
+
+Look = Callable[[datetime | None], Sequence[Observation]]
 
 _COLUMNS = {
     "number": "no.",
@@ -56,6 +60,7 @@ def denials(
     since_: Annotated[str | None, Parameter(name="--since", help="Not longer ago than this: 15m, 24h, 7d.")] = None,
     identity: Annotated[Text, Parameter(help="Of this identity alone.")] = None,
     data: Data = DEFAULT_DATA,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """List what the policy refused: by identity, action, topic and rule, with how often and what to do about it.
@@ -67,10 +72,11 @@ def denials(
         bartizan denials --follow --identity press-01
     """
     span = None if since_ is None else parse_duration(since_)
-    if follow:
-        _follow(data, identity or "", span, as_json=json_output)
-        return 0
-    found = observations_of(data).observations(Watched.DENIED, since=since(span), identity=identity or "")
+    with looking(data, server, identity or "") as look:
+        if follow:
+            _follow(look, span, as_json=json_output)
+            return 0
+        found = look(since(span))
     if json_output:
         print(json.dumps([record(each) | {"hint": hint(each)} for each in found]))
         return 0
@@ -175,8 +181,29 @@ def _row(seen: Observation) -> dict[str, object]:
     }
 
 
-def _follow(data: Path, identity: str, span: timedelta | None, *, as_json: bool) -> None:
-    for seen in _new(data, identity, span):
+@contextmanager
+def looking(data: Path, server: str | None, identity: str) -> Iterator[Look]:
+    """What tells the denials since a time, the last at the end: of a data directory, or of a broker elsewhere."""
+    if server is None:
+        yield lambda from_: observations_of(data).observations(Watched.DENIED, since=from_, identity=identity)
+        return
+    with remote(server) as there:
+        yield lambda from_: [
+            _seen(row)
+            for row in there.every(
+                "/denials", identity=identity, since=None if from_ is None else from_.isoformat(), sort="last_at"
+            )
+        ]
+
+
+def _seen(row: Mapping[str, Any]) -> Observation:
+    """One as a broker elsewhere tells it."""
+    told: dict[str, Any] = {name: datetime.fromisoformat(row[name]) for name in ("first_at", "last_at")}
+    return Observation(**{**row, **told}, watched=Watched.DENIED, staged_rule="", staged_why="")
+
+
+def _follow(look: Look, span: timedelta | None, *, as_json: bool) -> None:
+    for seen in new_ones(look, span):
         if as_json:
             print(json.dumps(record(seen) | {"hint": hint(seen)}), flush=True)
         else:
@@ -189,16 +216,17 @@ def _follow(data: Path, identity: str, span: timedelta | None, *, as_json: bool)
             )
 
 
-def _new(data: Path, identity: str, span: timedelta | None) -> Iterator[Observation]:
+def new_ones(look: Look, span: timedelta | None) -> Iterator[Observation]:
     """Those of the span, then those that are new or come again, as they come."""
     from_ = since(span) or datetime.now(UTC)
     known: dict[int, int] = {}
     while True:
-        found: Sequence[Observation] = observations_of(data).observations(
-            Watched.DENIED, since=from_, identity=identity
-        )
+        found = look(from_)
         for seen in found:
             if known.get(seen.number) != seen.count:
                 known[seen.number] = seen.count
                 yield seen
+        if found:
+            # What one shard has noted may be written after what another one noted later.
+            from_ = max(from_, found[-1].last_at - OVERLAP)
         time.sleep(FOLLOW_S)
