@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from bartizan.pki.client import new_request
 from tests.integration.api import Api, serving
 from tests.integration.recorder import Place, Proof, Recorder, Will
 
@@ -285,3 +286,26 @@ def test_a_key_is_of_one_query_too(api):
     again = security.delete("/retained", params={"filter": "plant/none"}, headers=key)
     assert again.headers["idempotency-replayed"] == "true"
     assert security.delete("/retained", params={"filter": "plant/other"}, headers=key).status_code == 422
+
+
+# ---- certificates -----------------------------------------------------------------------------------
+
+
+def test_a_certificate_is_made_for_ones_own_identities_and_is_on_record(api):
+    for name, attributes in (("tool-1", {"tenant": "acme"}), ("tool-2", {})):
+        body = {"identity": name, "roles": ["crew"], "attributes": attributes}
+        assert api.at_socket().post("/identities", json=body).status_code == 201
+    own = api.as_("security", tenant="acme")
+    asked = {"csr": new_request("anybody")[1], "note": "INC-4"}
+    made = own.post("/identities/tool-1/certificates", json=asked)
+    assert made.status_code == 201
+    assert "PRIVATE" not in made.text
+    shown = own.get("/identities/tool-1").json()["credentials"]
+    assert [(one["id"], one["note"]) for one in shown] == [(made.json()["id"], "INC-4")]
+    assert own.post("/identities/tool-2/certificates", json=asked).status_code == 404
+    assert api.as_("operator", "admin").post("/identities/tool-2/certificates", json=asked).status_code == 403
+    wrong = api.as_("security").post("/identities/tool-2/certificates", json={"csr": made.json()["certificate"]})
+    assert (wrong.status_code, wrong.json()["type"]) == (422, "urn:bartizan:problem:certificate-unusable")
+    assert api.as_("security").get("/identities/tool-2").json()["credentials"] == []
+    changed = [one for one in on_record(api, "credential.add") if one.get("target") == "identity/tool-1"]
+    assert [list(one["after"]["credentials"]) for one in changed] == [[made.json()["id"]]]

@@ -3,6 +3,7 @@
 import json
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from bartizan.cli.app import run
 from bartizan.model.operator import Operator
 from tests.integration.api import PASSWORD, Api, serving
+from tests.integration.recorder import Place, Proof, Recorder, RefusedError
 from tests.integration.test_api_actions import found, waits
 from tests.integration.test_api_policy import READER
 
@@ -247,6 +249,56 @@ def test_identities_groups_and_roles_there_are_changed_as_here(api, desk):
     desk.there("identity", "remove", "far-1", "far-2")
     assert "there is no identity" in desk.fails("identity", "show", "far-1", "--server", desk.server)
     assert json.loads(desk.there("identity", "list", "far-*", "--json")) == []
+
+
+def test_credentials_there_are_made_listed_and_ended_as_here(api, desk):
+    desk.login(*api.with_codes("security", "operator"))
+    bundle = desk.home / "far-7"
+    words = ("--role", "press", "--attr", "site=chicago", "--out", str(bundle), "--port", str(api.broker.port))
+    told = json.loads(desk.there("enrol", "far-7", *words, "--json"))
+    assert (told["identity"], told["roles"], told["host"]) == ("far-7", ["press"], "127.0.0.1")
+    assert stat.S_IMODE((bundle / "far-7.key").stat().st_mode) == 0o600
+    proof = Proof(certificate_file=bundle / "far-7.crt", key_file=bundle / "far-7.key")
+    place = Place(api.broker.port, ca_file=str(bundle / "ca.crt"))
+    with closing(Recorder(place, "far-7", proof=proof).open()) as client:
+        assert client.publish("data/chicago/hall/far-7/temperature", "71.5") == 0x10
+    assert "exists already" in desk.fails("enrol", "far-8", "--out", str(bundle), "--server", desk.server)
+    assert "there is no identity" in desk.fails("identity", "show", "far-8", "--server", desk.server)
+    (first,) = json.loads(desk.there("credential", "list", "far-7", "--json"))
+    assert (first["kind"], first["stale"]) == ("certificate", False)
+    new = desk.home / "far-7-new"
+    made = json.loads(desk.there("credential", "rotate", "far-7", "--overlap", "1d", "--out", str(new), "--json"))
+    assert made["bundle"] == str(new)
+    listed = {one["id"]: one for one in json.loads(desk.there("credential", "list", "--ends-within", "2d", "--json"))}
+    assert listed[first["id"]]["successor"] not in {None, first["id"]}
+    assert first["id"] in desk.there("credential", "list", "--stale")
+    assert first["id"] not in desk.there("credential", "list", "--expiring")
+    assert "revoked" in desk.there("credential", "revoke", "far-7", first["id"])
+    with pytest.raises((RefusedError, OSError)):
+        Recorder(place, "far-7", proof=proof).open()
+    proof = Proof(certificate_file=new / "far-7.crt", key_file=new / "far-7.key")
+    Recorder(place, "far-7", proof=proof).open().close()
+    secret = json.loads(desk.there("credential", "rotate", "far-7", "--kind", "password", "--json"))["password"]
+    Recorder(place, "far-7", proof=Proof("far-7", secret)).open().close()
+    assert "revoked" in desk.there("credential", "revoke", "far-7", "--all")
+    with pytest.raises(RefusedError):
+        Recorder(place, "far-7", proof=Proof("far-7", secret)).open()
+
+
+def test_an_identity_there_is_enrolled_with_a_password(api, desk):
+    desk.login(*api.with_codes("security", "operator"))
+    bundle = desk.home / "far-9"
+    told = json.loads(desk.there("enrol", "far-9", "--password", "--out", str(bundle), "--json"))
+    assert told["port"] == api.broker.port
+    place = Place(told["port"], ca_file=str(bundle / "ca.crt"))
+    Recorder(place, "far-9", proof=Proof("far-9", told["password"])).open().close()
+
+
+def test_who_may_not_prove_identities_makes_no_certificate(api, desk):
+    desk.login(*api.with_codes("operator"))
+    told = desk.fails("enrol", "far-10", "--out", str(desk.home / "far-10"), "--server", desk.server)
+    assert "(prove); far-10 is added there, and nothing proves it yet" in told
+    assert not (desk.home / "far-10").exists()
 
 
 def test_a_broker_there_is_watched(api, desk):

@@ -228,6 +228,7 @@ class Certificate(_Told):
     fingerprint_sha256: str
     not_before: datetime
     not_after: datetime
+    pem: str
 
 
 class ClientCertificate(_Told):
@@ -242,6 +243,19 @@ class ClientCertificate(_Told):
     not_after: datetime | None
     revoked_at: datetime | None
     live: bool
+
+
+class IssuedCertificate(_Told):
+    """A certificate that was made for an identity. Its key has not left who asked."""
+
+    identity: str
+    id: str
+    serial_hex: str
+    fingerprint_sha256: str
+    not_after: datetime
+    earlier_end_at: datetime | None
+    certificate: str = Field(description="PEM.")
+    ca: str = Field(description="PEM of the CA.")
 
 
 class AuditRecord(_Told):

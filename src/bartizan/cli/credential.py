@@ -10,10 +10,12 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from bartizan.cli.credential_pin import NOTHING_KNOWN, Known, pinned
+from bartizan.cli.credentials_there import list_there, revoke_there, rotate_there
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.enrol import address_of
 from bartizan.cli.listing import Config, Data, Flag, Json, Listing, Text, ends_at, minute, plain, print_json
 from bartizan.cli.opening import DEFAULT_DATA, age_limits, existing, identities, register_of, settings_of
+from bartizan.cli.remote import Server
 from bartizan.errors import InvalidValue
 from bartizan.identity.ages import AgeLimits, endings
 from bartizan.identity.records import credential_record, time_text
@@ -52,6 +54,7 @@ def list_(
     ends_within: Text = None,
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """List live credentials: when each ends and was last used.
@@ -79,7 +82,10 @@ def list_(
     """
     until = None if ends_within is None else datetime.now(UTC) + parse_duration(ends_within)
     listing = Listing(_COLUMNS, "credentials", as_json=json_output)
-    asyncio.run(_gather(data, config, name, _Wanted(until, stale=stale, expiring=expiring), listing))
+    if server is None:
+        asyncio.run(_gather(data, config, name, _Wanted(until, stale=stale, expiring=expiring), listing))
+    else:
+        list_there(server, name, listing, stale=stale, expiring=expiring, until=until)
     listing.end()
     return 0
 
@@ -97,6 +103,7 @@ def rotate(
     note: Annotated[str, Parameter(show_default=False)] = "",
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """Give an identity a new credential. The old ones of its kind still work for the overlap, then no more.
@@ -121,7 +128,7 @@ def rotate(
     out
         Directory of the bundle, made here. Default: the name and the day, such as press-01-2026-11-21.
     host
-        Name or address in the bundle under which the client reaches the broker. Default: localhost.
+        Name or address in the bundle under which the client reaches the broker. Default: localhost, or --server's.
     port
         Port in the bundle. Default: that of the first MQTT-over-TLS listener.
     note
@@ -129,16 +136,16 @@ def rotate(
     """
     at = datetime.now(UTC)
     wanted = _Rotation(at, parse_duration(overlap), parse_remark(note), out or Path(f"{name}-{at:%Y-%m-%d}"), kind)
-    made = asyncio.run(_rotate(data, config, name, wanted, (host, port)))
+    if server is None:
+        made = asyncio.run(_rotate(data, config, name, wanted, (host, port)))
+    else:
+        made = rotate_there(
+            server, name, kind, overlap=wanted.overlap, note=wanted.note, out=wanted.out, place=(host, port)
+        )
     if json_output:
         print_json(made)
-        return 0
-    ends = made["earlier_end_at"]
-    print(f"{name} has a new {made['kind']}" + (f"; earlier ones end on {minute(ends)} UTC" if ends else ""))
-    if "password" in made:
-        print(f"  password  {made['password']}   (shown this once)")
     else:
-        print(f"  bundle    {made['bundle']}")
+        _tell(name, made)
     return 0
 
 
@@ -151,6 +158,7 @@ def revoke(
     all_: Annotated[bool, Parameter(name="--all", negative=(), show_default=False)] = False,
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """End credentials of an identity now. A revoked certificate ends its live connections too.
@@ -172,7 +180,10 @@ def revoke(
     """
     if bool(credentials) == all_:
         raise InvalidValue("name credentials by their ids, or say --all")
-    asyncio.run(_revoke(data, config, name, None if all_ else credentials))
+    if server is None:
+        asyncio.run(_revoke(data, config, name, None if all_ else credentials))
+    else:
+        revoke_there(server, name, None if all_ else credentials)
     if json_output:
         print_json({"identity": name, "revoked": "all" if all_ else credentials})
     else:
@@ -220,6 +231,15 @@ def pin(
         by = credential.fingerprint_sha256 or f"{credential.serial_hex} of {credential.issuer}"
         print(f"{name}: certificate {plain(by)} is on record ({credential.id})")
     return 0
+
+
+def _tell(name: str, made: Mapping[str, Any]) -> None:
+    ends = made["earlier_end_at"]
+    print(f"{name} has a new {made['kind']}" + (f"; earlier ones end on {minute(ends)} UTC" if ends else ""))
+    if "password" in made:
+        print(f"  password  {made['password']}   (shown this once)")
+    else:
+        print(f"  bundle    {made['bundle']}")
 
 
 async def _pin(

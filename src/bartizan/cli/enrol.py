@@ -11,7 +11,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from bartizan.cli.console import plain_console
+from bartizan.cli.credentials_there import enrol_there
+from bartizan.cli.listing import Config, Data, Json
 from bartizan.cli.opening import DEFAULT_DATA, existing, identities, settings_of
+from bartizan.cli.remote import Server
 from bartizan.config.layout import DataDirectory
 from bartizan.config.listener import is_local
 from bartizan.config.schema import Settings
@@ -44,9 +47,10 @@ def enrol(
     note: Annotated[str, Parameter(show_default=False)] = "",
     host: str | None = None,
     port: int | None = None,
-    data: Path = DEFAULT_DATA,
-    config: Path | None = None,
-    json_output: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False,
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    server: Server = None,
+    json_output: Json = False,
 ) -> int:
     """Make an identity and the bundle it connects with. A running broker knows it at once.
 
@@ -73,23 +77,21 @@ def enrol(
     note
         A remark kept with the identity.
     host
-        Name or address under which the client reaches the broker. Default: localhost.
+        Name or address under which the client reaches the broker. Default: localhost, or --server's.
     port
         Port. Default: that of the first MQTT-over-TLS listener.
-    data
-        The broker's data directory.
-    config
-        The broker's configuration file. Default: bartizan.toml of the data directory.
-    json_output
-        Print one JSON object.
     """
-    directory = existing(data)
-    settings = settings_of(directory, config)
-    address = address_of(settings, host, port)
     at = datetime.now(UTC)
     attributes = {str(key): value for key, value in map(parse_attribute, attr)}
     identity = new_identity(name, at=at, roles=role, groups=group, attributes=attributes, note=note)
-    enrolled = asyncio.run(_enrol(directory, settings, identity, out or Path(name), address, at, by_password=password))
+    bundle = out or Path(name)
+    if server is not None:
+        enrolled, address = enrol_there(server, identity, bundle, (host, port), by_password=password)
+    else:
+        directory = existing(data)
+        settings = settings_of(directory, config)
+        address = address_of(settings, host, port)
+        enrolled = asyncio.run(_enrol(directory, settings, identity, bundle, address, at, by_password=password))
     _report(enrolled, address, json_output=json_output)
     return 0
 

@@ -28,7 +28,7 @@ def show_there(server: str, name: str) -> dict[str, Any]:
     """One, with its credentials and their ends."""
     with remote(server) as there:
         record = there.get(_path(name))
-    return record | {"credentials": [each | {"ends_at": _end_of(each)} for each in record["credentials"]]}
+    return record | {"credentials": [each | {"ends_at": end_of(each)} for each in record["credentials"]]}
 
 
 def add_there(server: str, made: Identity) -> dict[str, Any]:
@@ -76,7 +76,8 @@ def _path(name: str) -> str:
     return f"/identities/{quote(name, safe='')}"
 
 
-def _end_of(credential: Mapping[str, Any]) -> str:
+def end_of(credential: Mapping[str, Any]) -> str:
+    """When a credential ends or ended, and by what; empty if it does not end."""
     if credential["revoked_at"] is not None:
         return f"revoked {minute(credential['revoked_at'])}"
     ends = [credential[field] for field in ("expires_at", "not_after") if credential.get(field) is not None]

@@ -1,5 +1,6 @@
 """The CA and its certificates: verified by OpenSSL, rights of files, renewal, what a crash leaves."""
 
+import base64
 import ssl
 import stat
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
@@ -16,7 +19,7 @@ from bartizan.errors import AlreadyExists, CertificateUnusable
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.ids import IdentityName
 from bartizan.pki.ca import Authority, load_certificate
-from bartizan.pki.client import issue_client_certificate
+from bartizan.pki.client import certify, issue_client_certificate, new_request, requested_key
 from bartizan.pki.crl import build_crl, ensure_crl, load_crl
 from bartizan.pki.files import write_durably
 from bartizan.pki.server import ensure_server_certificate, own_names
@@ -180,3 +183,43 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
         write_durably(file, b"new", 0o600)
     assert file.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_of_a_request_the_key_alone_counts(authority):
+    key = ec.generate_private_key(ec.SECP384R1())
+    asked = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "somebody-else")]))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("broker.example")]), critical=False)
+        .sign(key, hashes.SHA256())
+        .public_bytes(Encoding.PEM)
+        .decode()
+    )
+    made = certify(authority, IdentityName("press-01"), requested_key(asked), at=NOW)
+    assert made.public_key() == key.public_key()
+    assert [name.value for name in made.subject] == ["press-01"]
+    assert made.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
+    (name,) = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert name.value == "urn:bartizan:identity:press-01"
+    verify_client(authority, made.public_bytes(Encoding.PEM))
+
+
+def test_a_request_that_is_none_or_has_another_key_is_refused():
+    key_pem, asked = new_request("press-01")
+    assert b"PRIVATE KEY" in key_pem
+    assert "PRIVATE" not in asked
+    requested_key(asked)
+    octets = bytearray(x509.load_pem_x509_csr(asked.encode()).public_bytes(Encoding.DER))
+    octets[-1] ^= 1
+    body = base64.b64encode(octets).decode()
+    forged = f"-----BEGIN CERTIFICATE REQUEST-----\n{body}\n-----END CERTIFICATE REQUEST-----\n"
+    weak = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "press-01")])
+    of_rsa = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(weak, hashes.SHA256())
+    odd = ec.generate_private_key(ec.SECP256K1())
+    of_odd = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(odd, hashes.SHA256())
+    others = [one.public_bytes(Encoding.PEM).decode() for one in (of_rsa, of_odd)]
+    for refused in ("", "x", "\u4e00", key_pem.decode(), forged, *others):
+        with pytest.raises(CertificateUnusable):
+            requested_key(refused)

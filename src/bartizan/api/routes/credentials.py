@@ -1,6 +1,7 @@
 """What proves identities, of all of them: what ends soon, and who still uses the old one."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
@@ -11,6 +12,7 @@ from bartizan.api.house import Calling, Housed
 from bartizan.api.paging import LOOKED_AT_MAX, Page, Parted, cursor_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routing import Routes
+from bartizan.identity.ages import AgeLimits, endings
 from bartizan.identity.records import credential_record
 from bartizan.identity.rotation import Held, held
 from bartizan.model.credential import CertificateCredential
@@ -28,15 +30,20 @@ async def list_credentials(  # noqa: PLR0913  one for each filter
     caller: Calling,
     part: Parted,
     *,
+    of: Annotated[str | None, Query(alias="identity", max_length=128, description="Of this identity alone.")] = None,
     kind: Kind | None = None,
     live: Annotated[bool | None, Query(description="Those that prove somebody now, or those that do not.")] = None,
     stale: Annotated[
         bool | None, Query(description="Those with a successor that their holder does not use yet.")
     ] = None,
     ends_before: Annotated[AwareDatetime | None, Query(description="Those that end before then.")] = None,
+    expiring: Annotated[
+        bool | None, Query(description="Those that end within 30 days, or are too old, and have no successor.")
+    ] = None,
 ) -> Mapping[str, Any]:
     """List credentials, in order of identity. No secret is shown. A page may be short, or empty, and have a next one."""
     at, cursor = house.now(), part.cursor()
+    limits = AgeLimits(house.broker.settings.credentials.days_max, house.broker.in_force.policy.credential_days_max)
 
     def fits(one: Held) -> bool:
         not_after = one.credential.not_after if isinstance(one.credential, CertificateCredential) else None
@@ -45,6 +52,8 @@ async def list_credentials(  # noqa: PLR0913  one for each filter
             kind in {None, one.credential.kind}
             and live in {None, one.credential.is_live(at)}
             and stale in {None, one.is_stale}
+            and expiring
+            in {None, any(each.credential is one.credential for each in endings(one.identity, limits, at=at))}
             and (ends_before is None or any(end < ends_before for end in ends))
         )
 
@@ -54,7 +63,8 @@ async def list_credentials(  # noqa: PLR0913  one for each filter
         used.setdefault(str(use.name), []).append(use)
     found = list[Identity]()
     count, looked_at, behind, more = 0, 0, "" if cursor is None else str(cursor[0]), False
-    async for identity in house.register.everyone(behind):
+    everyone = house.register.everyone(behind) if of is None else _one(await house.identity(caller, of))
+    async for identity in everyone:
         if more := count >= part.limit or looked_at == LOOKED_AT_MAX:
             break
         looked_at, behind = looked_at + 1, str(identity.name)
@@ -63,16 +73,20 @@ async def list_credentials(  # noqa: PLR0913  one for each filter
             count += own
             found += [identity] if own else []
     uses = await house.register.store.usage([one.name for one in found])
-    items = [
-        {
-            **credential_record(one.credential),
-            "identity": str(one.identity.name),
-            "live": one.credential.is_live(at),
-            "last_used_at": one.last_used_at,
-            "successor": None if one.successor is None else one.successor.id,
-            "stale": one.is_stale,
-        }
-        for one in held(found, uses, at=at)
-        if fits(one)
-    ]
+    items = [_told(one, at) for one in held(found, uses, at=at) if fits(one)]
     return {"items": items, "next": cursor_of(behind) if more else None}
+
+
+def _told(one: Held, at: datetime) -> dict[str, Any]:
+    return {
+        **credential_record(one.credential),
+        "identity": str(one.identity.name),
+        "live": one.credential.is_live(at),
+        "last_used_at": one.last_used_at,
+        "successor": None if one.successor is None else one.successor.id,
+        "stale": one.is_stale,
+    }
+
+
+async def _one(identity: Identity) -> AsyncIterator[Identity]:
+    yield identity
