@@ -18,7 +18,7 @@ from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.policy.reading import counted
 from bartizan.cli.policy.there import files_of
 from bartizan.cli.remote import Server, remote
-from bartizan.model.observation import Observation, Watched
+from bartizan.model.observation import Watched
 
 SHOWN_MAX = 100
 
@@ -91,49 +91,41 @@ def staged(*, data: Data = DEFAULT_DATA, server: Server = None, json_output: Jso
 
         bartizan policy staged --json
     """
-    policy, found, lost = _watched(data) if server is None else _watched_there(server)
+    told = _watched(data) if server is None else _watched_there(server)
     if json_output:
-        about = policy and {"digest": policy.digest, "since": policy.since, "until": policy.until}
-        print(json.dumps({"staged": about, "differences": [record(each) for each in found], "not_kept": lost}))
+        print(json.dumps(told))
     else:
-        print("\n".join(_lines(policy, found, lost)))
-    return 1 if found or lost else 0
+        print("\n".join(_lines(told["staged"], told["differences"], told["not_kept"])))
+    return 1 if told["differences"] or told["not_kept"] else 0
 
 
-def _watched(data: Path) -> tuple[Staged | None, Sequence[Observation], int]:
+def _watched(data: Path) -> dict[str, Any]:
     store = observations_of(data)
     policy = Staged.kept(store.fact("staged"))
-    return policy, store.observations(Watched.DIFFERS), store.lost(Watched.DIFFERS)
+    about = policy and {"digest": policy.digest, "since": policy.since, "until": policy.until}
+    found = [record(each) for each in store.observations(Watched.DIFFERS)]
+    return {"staged": about, "differences": found, "not_kept": store.lost(Watched.DIFFERS)}
 
 
-def _watched_there(server: str) -> tuple[Staged | None, Sequence[Observation], int]:
+def _watched_there(server: str) -> dict[str, Any]:
     with remote(server) as there:
-        told = there.get("/policy/staged")
-    about = told["staged"]
-    policy = None if about is None else Staged((), about["digest"], about["since"], about["until"])
-    return policy, [_observed(row) for row in told["differences"]], told["not_kept"]
+        return there.get("/policy/staged")
 
 
-def _observed(row: Mapping[str, Any]) -> Observation:
-    """As the API tells it."""
-    times = {name: datetime.fromisoformat(row[name]) for name in ("first_at", "last_at")}
-    fields: dict[str, Any] = {**row, **times, "watched": Watched.DIFFERS}
-    return Observation(**fields)
-
-
-def _lines(policy: Staged | None, found: Sequence[Observation], lost: int) -> Iterator[str]:
+def _lines(policy: Mapping[str, Any] | None, found: Sequence[Mapping[str, Any]], lost: int) -> Iterator[str]:
     if policy is None:
         yield "no policy is staged" + ("; what the last one would have done:" if found else "")
     else:
-        end = f", until {policy.until[:19]}" if policy.until else ""
-        yield f"policy {policy.digest[:12]}, staged since {policy.since[:19]}{end}:"
+        end = f", until {policy['until'][:19]}" if policy["until"] else ""
+        yield f"policy {policy['digest'][:12]}, staged since {policy['since'][:19]}{end}:"
     for refused, words in ((True, "would be refused"), (False, "would be allowed")):
-        rows = [each for each in found if (each.why == "permitted") is refused]
+        rows = [each for each in found if (each["why"] == "permitted") is refused]
         if rows:
             yield f"\n{counted(len(rows), 'request', 'kinds of requests')} {words}:"
         for each in rows[:SHOWN_MAX]:
-            yield f"  {'-' if refused else '+'} {escaped(each.identity)} {each.action} {escaped(each.topic)}  {_times(each)}"
-            yield f"      now {_by(each.why, each.rule)}; staged {_by(each.staged_why, each.staged_rule)}"
+            what = f"{escaped(each['identity'])} {each['action']} {escaped(each['topic'])}"
+            yield f"  {'-' if refused else '+'} {what}  {_times(each)}"
+            yield f"      now {_by(each['why'], each['rule'])}; staged {_by(each['staged_why'], each['staged_rule'])}"
         if len(rows) > SHOWN_MAX:
             yield f"  {len(rows) - SHOWN_MAX} more (--json tells all)"
     if lost:
@@ -142,8 +134,9 @@ def _lines(policy: Staged | None, found: Sequence[Observation], lost: int) -> It
         yield "it decided everything as the one in force"
 
 
-def _times(each: Observation) -> str:
-    return f"({counted(each.count, 'time', 'times')}, last {second(each.last_at)}, client {escaped(each.client_id)})"
+def _times(each: Mapping[str, Any]) -> str:
+    count, last = counted(each["count"], "time", "times"), second(each["last_at"])
+    return f"({count}, last {last}, client {escaped(each['client_id'])})"
 
 
 def _by(why: str, rule: str) -> str:
