@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -18,6 +18,7 @@ from rich.table import Table
 from bartizan.broker.log import escaped
 from bartizan.cli.console import plain_console
 from bartizan.cli.control import asking
+from bartizan.cli.duration import ago
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.model.version import version_text
 
@@ -198,17 +199,9 @@ def _table(look: Sequence[Client], *, wide: bool) -> Table:
             figures += [client.bytes_in_per_s, client.bytes_out_per_s, client.queued]
         table.add_row(
             *(escape(escaped(text)) for text in chosen),
-            _ago(datetime.now(UTC) - datetime.fromisoformat(client.connected_at)),
+            ago(client.connected_at),
             *(f"{figure:g}" for figure in figures),
         )
     more = f", {len(look) - SHOWN_MAX} not shown (--json shows all)" if len(look) > SHOWN_MAX else ""
     table.caption = f"{len(look)} connected{more}"
     return table
-
-
-def _ago(time_since: timedelta) -> str:
-    seconds = max(0, int(time_since.total_seconds()))
-    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"

@@ -73,9 +73,8 @@ def list_(
     """
     began = since(None if since_ is None else parse_duration(since_))
     if server is None:
-        least = list(Severity).index(severity)
         kept = _store(data).findings(tuple(State) if all_ else (State.OPEN,), began)
-        found = [each.as_dict() for each in kept if list(Severity).index(each.finding.severity) >= least]
+        found = [each.as_dict() for each in kept if each.finding.severity.rank >= severity.rank]
     else:
         state = "any" if all_ else "open"
         text = None if began is None else began.isoformat()

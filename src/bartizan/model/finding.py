@@ -27,6 +27,11 @@ class Severity(StrEnum):
     HIGH = "high"
     CRITICAL = "critical"
 
+    @property
+    def rank(self) -> int:
+        """The worse, the higher."""
+        return tuple(Severity).index(self)
+
     @classmethod
     def of(cls, score: int) -> "Severity":
         """The severity of a score, 0 to 100."""

@@ -18,7 +18,6 @@ from bartizan.model.response import Outcome, Response
 
 HOUR_S = 3_600.0
 
-_SEVERITIES = tuple(Severity)
 _OUTCOMES = {"observe": Outcome.OBSERVED, "confirm": Outcome.WAITING, "auto": Outcome.DONE}
 
 
@@ -69,7 +68,7 @@ def _concerns(playbook: Playbook, about: About | None, kept: Kept) -> bool:
     finding = kept.finding
     if playbook.detectors and finding.detector not in playbook.detectors:
         return False
-    if _SEVERITIES.index(finding.severity) < _SEVERITIES.index(Severity(playbook.severity)):
+    if finding.severity.rank < Severity(playbook.severity).rank:
         return False
     return about is None or finding.about is about
 

@@ -71,9 +71,8 @@ async def list_findings(
 ) -> Mapping[str, Any]:
     """List findings that nobody has seen to, those in another state, or any."""
     states = tuple(State) if state == "any" else (State(state),)
-    least = list(Severity).index(severity)
     kept = await asyncio.to_thread(_store(house).findings, states, since)
-    found = [each.as_dict() for each in kept if list(Severity).index(each.finding.severity) >= least]
+    found = [each.as_dict() for each in kept if each.finding.severity.rank >= severity.rank]
     return page_of(found, part, "number", sort)
 
 

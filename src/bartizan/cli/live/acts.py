@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bartizan.cli.duration import parse_duration
+from bartizan.cli.duration import ago, parse_duration
 from bartizan.cli.live.look import Row
-from bartizan.cli.live.rows import List, ago, counted, spelt
+from bartizan.cli.live.rows import List, counted, spelt
 from bartizan.cli.live.source import Source
 from bartizan.errors import InvalidValue
 

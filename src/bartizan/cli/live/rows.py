@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from bartizan.broker.log import escaped
+from bartizan.cli.duration import ago, span
 from bartizan.cli.live.look import Row, Snapshot, key_of
 
 SHOWN_MAX: Final = 200
@@ -199,19 +200,6 @@ def amount(value: float) -> str:
 def counted(count: int, what: str) -> str:
     """So many of it."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def span(seconds: float) -> str:
-    """A time in its largest unit."""
-    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length:.0f} {unit}"
-    return f"{max(0, seconds):.0f} s"
-
-
-def ago(at: str) -> str:
-    """How long ago that was."""
-    return span((datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds())
 
 
 def clock(at: str) -> str:

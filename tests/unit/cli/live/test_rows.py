@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from bartizan.cli.duration import ago
 from bartizan.cli.live.look import Look, Snapshot
-from bartizan.cli.live.rows import List, above, ago, amount, bars, clock, cut, fits, in_full, key, plain, title
+from bartizan.cli.live.rows import List, above, amount, bars, clock, cut, fits, in_full, key, plain, title
 
 SMALL = 80
 
