@@ -35,6 +35,7 @@ ALICE = Operator(
         Passkey(b"a", b"cose", 0, AT - timedelta(1)),
     ),
     recovery_codes=(RecoveryCode("b" * 64), RecoveryCode("a" * 64, AT)),
+    subject="https://id.example/realms/plant 4f1c",
 )
 
 

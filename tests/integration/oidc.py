@@ -26,6 +26,8 @@ class OpenIdProvider:
     directory: Path
     lifetime_s: int
     clients: tuple[str, ...]
+    redirect_uris: tuple[str, ...] = ()
+    """Of the client `console`, at which people log in by browser; empty: there is none."""
     issuer: str = ""
     secret: str = ""
 
@@ -43,7 +45,8 @@ class OpenIdProvider:
         certificate.private_key_pem.write_to_path(self.directory / "provider.key")
         (self.directory / "provider.crt").write_bytes(b"".join(pem.bytes() for pem in certificate.cert_chain_pems))
         files = (self.directory / "provider.key", self.directory / "provider.crt")
-        words = [node, DRIVER, *files, self.lifetime_s, *self.clients]
+        redirects = [f"--redirect={uri}" for uri in self.redirect_uris]
+        words = [node, DRIVER, *files, self.lifetime_s, *self.clients, *redirects]
         self._process = subprocess.Popen(
             [str(word) for word in words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             text=True, cwd=DRIVER.parent,
@@ -55,6 +58,10 @@ class OpenIdProvider:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """It is gone."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
@@ -92,13 +99,17 @@ class OpenIdProvider:
         """Signs with a new key from now on; the one before stays published."""
         self._do("rotate")
 
+    def before_the_browser(self, account: str | None, **more: Any) -> None:
+        """Who logs in there from now on: with `claims`, `amr`, `acr`, `ts`; None: who refuses."""
+        self._do("person", person=None if account is None else {"account": account, **more})
+
     def seen(self, path: str) -> int:
         """How many requests of this path came."""
         return self._do("seen").get(path, 0)
 
-    def _do(self, what: str) -> dict[str, Any]:
+    def _do(self, what: str, **more: Any) -> dict[str, Any]:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": what}) + "\n")
+        self._process.stdin.write(json.dumps({"do": what, **more}) + "\n")
         self._process.stdin.flush()
         return self._line()
 

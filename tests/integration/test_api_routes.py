@@ -18,6 +18,9 @@ ANYONE = {
     ("post", "/session"),
     ("post", "/session/passkey"),
     ("post", "/session/passkey/options"),
+    ("get", "/session/oidc"),
+    ("get", "/session/oidc/callback"),
+    ("post", "/session/oidc/token"),
     ("get", "/health"),
 }
 """All that is answered without a login."""

@@ -1,7 +1,7 @@
 """Attacks on the API, by the list of OWASP API Security Top 10 (2023): each item that applies, with a test.
 
 What each role may do is walked route by route in tests/integration/test_api_routes.py, tenants in
-tests/integration/test_api_resources.py, and attacks on passkeys in tests/integration/test_api_passkeys.py.
+tests/integration/test_api_resources.py, attacks on passkeys in tests/integration/test_api_passkeys.py, on logins by OpenID Connect in test_api_oidc.py beside it.
 """
 
 import ssl

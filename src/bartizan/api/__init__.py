@@ -18,6 +18,7 @@ rest         the app, and its OpenAPI
 routing      how a route is written down; guard, what stands before every one of them
 permissions  what may be done, and by which roles
 caller       who calls, by which door; sessions, the logins that are under way; once, what waits for one answer
+oidc         logins at an OpenID Provider, until they come back
 problems     errors as problem+json; doorkeeping, rate and headers
 paging       lists by cursor; repeats, changes that are sent twice
 house        what the routes work on, serving its caller

@@ -210,6 +210,7 @@ def _kept_caller(caller: Caller) -> dict[str, Any]:
             "factors": sorted(factor.value for factor in session.factors),
             "mark": session.mark,
             "passkey": session.passkey.hex(),
+            "subject": session.subject,
         },
     }
 
@@ -227,6 +228,7 @@ def _caller_of(told: Mapping[str, Any], at: datetime) -> Caller:
             proved_at=at,
             mark=login["mark"],
             passkey=bytes.fromhex(login["passkey"]),
+            subject=login["subject"],
         )
     return Caller(
         Actor(told["name"], told["address"], Way(told["way"])),

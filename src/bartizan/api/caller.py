@@ -20,7 +20,7 @@ from bartizan.config.api import ApiSettings
 from bartizan.identity.tokens import PREFIX as TOKEN
 from bartizan.identity.tokens import hash_of
 from bartizan.model.actor import Actor, Way
-from bartizan.model.operator import Operator, OperatorRole
+from bartizan.model.operator import Operator, OperatorFactor, OperatorRole
 from bartizan.store.ports import OperatorStore
 
 COOKIE: Final = "__Host-bartizan"
@@ -174,7 +174,8 @@ def logged_in(operator: Operator, session: Session, address: str, settings: ApiS
         operator.tenant,
         session,
         withheld,
-        operator.must_change,
+        # Who came without the password need not choose another one.
+        operator.must_change and OperatorFactor.PASSWORD in session.factors,
     )
 
 

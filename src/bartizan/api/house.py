@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from bartizan.api.approvals import Approvals
 from bartizan.api.caller import Caller
+from bartizan.api.oidc import OidcLogins
 from bartizan.api.once import Once
 from bartizan.api.sessions import Sessions
 from bartizan.api.stream import Readers
@@ -47,6 +48,7 @@ class House:
         self.asked_at_door: Once[Ceremony] = Once(now, ENDS_AFTER)
         """Questions to passkeys of whoever wants to log in. Apart: whatever comes there, those inside get answered."""
         self.asked_inside: Once[Ceremony] = Once(now, ENDS_AFTER)
+        self.oidc = OidcLogins(broker, now)
         self.approvals = Approvals(self.settings, now, self.store)
         self.readers = Readers(broker.journal)
         self.verifying = asyncio.Lock()

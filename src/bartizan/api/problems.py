@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from bartizan.authn.base import ProviderUnavailable
 from bartizan.authn.operators import LoginRefused
 from bartizan.errors import (
     AlreadyExists,
@@ -44,6 +45,7 @@ STATUS: Mapping[type[BartizanError], HTTPStatus] = {
     StartRefused: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     EngineUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    ProviderUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """One status for each error of `errors`; a test keeps it complete."""
 

@@ -26,6 +26,7 @@ from bartizan.api.routes import (
     findings,
     groups,
     identities,
+    oidc,
     operators,
     passkeys,
     policy,
@@ -46,6 +47,7 @@ VERSION: Final = "1.0"
 RESOURCES: Final = (
     session,
     passkeys,
+    oidc,
     broker,
     events,
     clients,

@@ -163,6 +163,7 @@ class Operator(_Told):
     totp: str
     recovery_codes_left: int
     passkeys: list[OperatorPasskey]
+    subject: str = Field(description="Issuer and subject at the OpenID Provider that it came by; empty: none.")
 
 
 class ShownOperator(Operator):

@@ -24,6 +24,8 @@ from bartizan.api.spans import Spans
 from bartizan.api.tls import Certificate
 from bartizan.broker.addresses import bound_socket
 from bartizan.broker.app import Broker
+from bartizan.config.api import ApiSettings
+from bartizan.config.files import read_secret_octets
 from bartizan.config.schema import Settings
 from bartizan.errors import CertificateUnusable, ConfigurationError
 
@@ -64,6 +66,7 @@ class ControlServer:
             if self._doors.monitoring is not None:
                 await stack.enter_async_context(_Serving(monitoring(self._broker), self._doors.monitoring))
             if self._doors.api is not None:
+                _check_files(self._broker.settings.api)
                 certificate = Certificate(self._broker.settings.api, self._broker.data)
                 on_port = self._traced(Below(Lazy(self._for_tls)))
                 await stack.enter_async_context(_Serving(on_port, self._doors.api, certificate.context))
@@ -78,6 +81,8 @@ class ControlServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+        if self._house is not None:
+            await self._house.oidc.aclose()
 
     def _traced(self, app: ASGIApp) -> ASGIApp:
         return app if self._spans is None else self._spans.around(app)
@@ -203,3 +208,12 @@ def address_of(listening: socket.socket) -> str:
     """Where a socket listens, with the port the system chose."""
     host, port = listening.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _check_files(settings: ApiSettings) -> None:
+    """What is wrong with the files of the provider is told at the start, not at the first login."""
+    if settings.oidc is not None:
+        from bartizan.authn.fetch import trust  # noqa: PLC0415  loads an HTTP client
+
+        read_secret_octets(settings.oidc.client_secret_file, "the client secret of [api.oidc]")
+        trust(settings.oidc.ca_file)

@@ -40,11 +40,14 @@ class Session:
     """Of the password that the operator had: with another one the login is over."""
     passkey: bytes = b""
     """The id of the passkey that it rests on, if it does: without that one the login is over."""
+    subject: str = ""
+    """Who the operator was to the OpenID Provider that it rests on: as somebody else the login is over."""
 
     def holds_for(self, operator: Operator) -> bool:
         """Whether what it rests on is still the operator's, and that one may log in."""
         has_key = not self.passkey or any(key.id == self.passkey for key in operator.passkeys)
-        return operator.is_enabled and password_mark(operator) == self.mark and has_key
+        is_same = password_mark(operator) == self.mark and self.subject in {"", operator.subject}
+        return operator.is_enabled and is_same and has_key
 
     @property
     def is_mfa(self) -> bool:
@@ -84,6 +87,7 @@ class Sessions:
             proved_at=proof.at,
             mark=password_mark(operator),
             passkey=proof.passkey,
+            subject=proof.subject,
         )
         self._by_hash[_digest(secret)] = session
         return secret, session
@@ -112,7 +116,9 @@ class Sessions:
         key = next((key for key, one in self._by_hash.items() if one.id == session.id), None)
         if key is None or proof.operator != session.operator:
             raise NotFound("there is no such login any more")
-        renewed = replace(session, proved_at=proof.at, factors=proof.factors, passkey=proof.passkey)
+        renewed = replace(
+            session, proved_at=proof.at, factors=proof.factors, passkey=proof.passkey, subject=proof.subject
+        )
         self._by_hash[key] = renewed
         return renewed
 

@@ -103,6 +103,7 @@ def operator(one: Operator) -> Shown:
         totp=_kept(created_at=_time(totp.created_at), confirmed_at=_time(totp.confirmed_at)) if totp else None,
         passkeys={key.id.hex(): _kept(label=key.label, created_at=_time(key.created_at)) for key in one.passkeys},
         recovery_codes_left=sum(code.used_at is None for code in one.recovery_codes) or None,
+        subject=one.subject,
     )
 
 

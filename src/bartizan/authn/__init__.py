@@ -15,7 +15,7 @@ ldap         a directory judges the password; ldap_connection, ldap_wire: how it
 sql          hashes of passwords in a database of the operator's own; rows, where they come from
 vouching     what somebody outside says of an account -> a proof
 verification  passwords against stored hashes, at the same cost for everyone
-operators    people log in: password and a code, or a passkey
+operators    people log in: password and a code, a passkey, or an OpenID Provider; oidc, how that one is asked
 outside      one gate for each authenticator that asks somebody outside
 backoff      how guessing at passwords is slowed down
 binding      which Client Identifiers an identity may use

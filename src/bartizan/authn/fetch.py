@@ -24,6 +24,10 @@ class NotReached(ProviderUnavailable):
     """No connection came about, or the answer was 5xx: nobody has judged, so to ask again is no second opinion."""
 
 
+class Declined(ProviderUnavailable):
+    """The answer was 4xx: whoever was asked does not take what was sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What was answered, whole."""
@@ -106,6 +110,8 @@ class Fetcher:
     async def _content(self, response: httpx2.Response) -> bytes:
         if response.is_server_error:
             raise NotReached(f"{self._name} answered {response.status_code}")
+        if response.is_client_error:
+            raise Declined(f"{self._name} answered {response.status_code}")
         if response.status_code != httpx2.codes.OK:
             raise ProviderUnavailable(f"{self._name} answered {response.status_code}")
         if response.headers.get("content-encoding", "identity") != "identity":

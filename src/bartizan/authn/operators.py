@@ -1,4 +1,4 @@
-"""Operators log in: password and a code, or a passkey. What is wrong is told to nobody but the log.
+"""Operators log in: password and a code, a passkey, or an OpenID Provider. What is wrong is told to nobody but the log.
 
 Guessing is slowed down by place as for clients (`backoff`). A code can be guessed only by who has the password, from
 however many places: so wrong codes behind a right password are counted for the operator as well, and it waits
@@ -14,10 +14,11 @@ from time import monotonic
 from typing import Final
 
 from bartizan.authn.backoff import Attempt, Backoff, TooSoon
+from bartizan.authn.oidc import Answer, NotVouched, OpenIdClient, Question
 from bartizan.config.authenticators import PasswordSettings
-from bartizan.errors import BartizanError, Conflict, NotFound
+from bartizan.errors import AlreadyExists, BartizanError, Conflict, NotFound
 from bartizan.identity import hashes
-from bartizan.identity.operators import after_code, after_recovery
+from bartizan.identity.operators import after_code, after_recovery, by_provider
 from bartizan.identity.passkeys import Ceremony, RelyingParty, after_login, begin_login, begin_proof, claimed_operator
 from bartizan.identity.passwords import PASSWORD_BYTES_MAX
 from bartizan.model.operator import Operator, OperatorFactor, OperatorProof
@@ -32,6 +33,9 @@ WAITING_MAX: Final = 64
 CODES: Final = PasswordSettings(free_failures=5, wait_max_s=900.0, forgiven_every_s=3_600.0)
 """Wrong codes behind a right password: five in an hour are free, then up to a quarter of an hour each."""
 
+LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
+"""When a person proved itself to a provider that does not say when: it is no recent proof."""
+
 _CODES_PLACE = "codes"
 
 
@@ -40,6 +44,9 @@ class _Judged:
     operator: Operator
     factors: frozenset[OperatorFactor]
     passkey: bytes = b""
+    subject: str = ""
+    proved_at: datetime | None = None
+    """None: now."""
 
 
 class LoginRefused(BartizanError):  # noqa: N818  as in errors.py
@@ -89,6 +96,15 @@ class OperatorLogin:
         name = ceremony.operator or claimed_operator(answer)
         return await self._counted(address, name, lambda: self._judged_key(name, ceremony, answer, party))
 
+    async def by_provider(
+        self, client: OpenIdClient, question: Question, answer: Answer, *, adds: bool, address: str
+    ) -> OperatorProof:
+        """A proof by an OpenID Provider, or `LoginRefused`; `ProviderUnavailable` where it was no help.
+
+        `adds`: an operator is added at its first login, and has the roles that the provider gives it.
+        """
+        return await self._counted(address, "", lambda: self._judged_there(client, question, answer, adds=adds))
+
     async def _counted(self, address: str, name: str, judge: Callable[[], Awaitable[_Judged]]) -> OperatorProof:
         attempt = self._begin(self._places, address, name)
         try:
@@ -106,9 +122,10 @@ class OperatorLogin:
             operator.roles,
             operator.tenant,
             judged.factors,
-            self._now(),
+            judged.proved_at or self._now(),
             operator.must_change,
             judged.passkey,
+            judged.subject,
         )
 
     async def _judged_key(self, name: str, ceremony: Ceremony, answer: str, party: RelyingParty) -> _Judged:
@@ -121,6 +138,25 @@ class OperatorLogin:
             raise LoginRefused("the operator is disabled")
         await self._keep(after)
         return _Judged(after, frozenset({OperatorFactor.PASSKEY}), key.id)
+
+    async def _judged_there(self, client: OpenIdClient, question: Question, answer: Answer, *, adds: bool) -> _Judged:
+        try:
+            vouched = await client.judge(question, answer)
+        except NotVouched as told:
+            raise LoginRefused(str(told)) from None
+        before = await self._store.operator(vouched.operator)
+        after = by_provider(before, vouched.operator, vouched.subject, vouched.roles if adds else None, at=self._now())
+        if after is None:
+            why = "is no operator" if before is None else "is somebody else's name here"
+            raise LoginRefused(f"the provider vouches for {vouched.operator!r}, which {why}")
+        if not after.is_enabled:
+            raise LoginRefused("the operator is disabled")
+        if before is None:
+            await self._add(after)
+        elif after != before:
+            await self._keep(after)
+        factors = {OperatorFactor.OIDC} | ({OperatorFactor.OIDC_MFA} if vouched.is_mfa else set())
+        return _Judged(after, frozenset(factors), subject=vouched.subject, proved_at=vouched.proved_at or LONG_AGO)
 
     async def _judged(self, name: str, password: str, code: str | None) -> _Judged:
         operator = await self._store.operator(name)
@@ -158,6 +194,12 @@ class OperatorLogin:
             await self._store.replace_operator(after)
         except (Conflict, NotFound):
             raise LoginRefused("the operator was changed meanwhile, or the code was used") from None
+
+    async def _add(self, operator: Operator) -> None:
+        try:
+            await self._store.add_operator(operator)
+        except AlreadyExists:
+            raise LoginRefused("the operator was added meanwhile") from None
 
     async def _verify(self, stored: str, password: str) -> bool:
         octets = password.encode(errors="replace")

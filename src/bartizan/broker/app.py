@@ -136,7 +136,7 @@ class Broker:
                 self._authenticators,
                 self.hashes,
                 PolicyNames(self),
-                self._tell_provider,
+                self.tell_provider,
                 revoked=revoked,
                 is_banned=self.directory.is_banned,
             )
@@ -311,7 +311,8 @@ class Broker:
         self.usage.events(events)
         self.places.events(events)
 
-    def _tell_provider(self, authenticator: str, wrong: str | None) -> None:
+    def tell_provider(self, authenticator: str, wrong: str | None) -> None:
+        """Tells what is wrong with whom an authenticator asks outside; None: that is over."""
         if wrong is None:
             self.journal.note("provider_available", authenticator=authenticator)
         else:

@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from bartizan.cli.listing import Json, Text, print_json
+from bartizan.cli.listing import Flag, Json, Text, print_json
+from bartizan.cli.login_browser import log_in_by_browser
 from bartizan.cli.remote import Login, address_of, client_of, keep, log_in, logins, proof_at_terminal
 from bartizan.config.files import read_file, read_secret
 from bartizan.errors import BartizanError, InvalidValue
@@ -20,16 +21,21 @@ def login(
     ca_file: Annotated[Path | None, Parameter(show_default=False)] = None,
     password_file: Annotated[Path | None, Parameter(show_default=False)] = None,
     code: Text = None,
+    oidc: Flag = False,
+    no_browser: Flag = False,
     json_output: Json = False,
 ) -> int:
     """Log in at a broker elsewhere: verbs with --server act there as this operator until the login ends.
 
-    Password and one-time code are asked for. What is kept is the token of the login, in a file that nobody else may
-    read; it ends by itself, and with `bartizan logout`.
+    Password and one-time code are asked for, or the broker's OpenID Provider is, in a browser on this machine. What
+    is kept is the token of the login, in a file that nobody else may read; it ends by itself, and with
+    `bartizan logout`.
 
     For example:
 
         bartizan login https://mqtt.example.com:8444 --operator alice --ca-file plant-ca.crt
+
+        bartizan login https://mqtt.example.com:8444 --oidc
 
     Parameters
     ----------
@@ -43,26 +49,27 @@ def login(
         Read the password from the first line of this private file.
     code
         A one-time code, where nobody can be asked for it.
+    oidc
+        Log in by browser, at the OpenID Provider of the broker.
+    no_browser
+        With --oidc: open none, but show the address alone.
     """
-    address, kept = address_of(server), logins()
-    before = kept.get(address)
-    name = operator or (before.operator if before else "")
-    if not name:
-        raise InvalidValue("--operator: who logs in there?")
-    pem = before.ca_pem if before else ""
+    if oidc and (operator or password_file or code):
+        raise InvalidValue("--oidc: the provider says who it is, so neither --operator, --password-file nor --code")
+    if no_browser and not oidc:
+        raise InvalidValue("--no-browser goes with --oidc")
+    address = address_of(server)
+    before = logins().get(address)
+    name, pem = (before.operator, before.ca_pem) if before else ("", "")
     if ca_file is not None:
         pem = read_file(ca_file, "the CA certificate").decode("ascii", "replace")
-    made, me = log_in(Login(address, name, "", pem), _shown(password_file, code))
-    file = keep(kept | {address: made})
-    if json_output:
-        print_json({"server": address, **me})
-        return 0
-    print(f"logged in at {address} as {name}: {', '.join(me['roles']) or 'no role'}")
-    if me["withheld_roles"]:
-        print(f"without {', '.join(me['withheld_roles'])}: that takes a one-time code")
-    if me["must_change_password"]:
-        print("the password was made for you: choose one of your own first (PUT /session/password)")
-    print(f"the login is kept in {file}")
+    if oidc:
+        made, me = log_in_by_browser(Login(address, "", "", pem, oidc=True), opens=not no_browser)
+    elif operator or name:
+        made, me = log_in(Login(address, operator or name, "", pem), _shown(password_file, code))
+    else:
+        raise InvalidValue("--operator: who logs in there?")
+    _tell(made, me, keep(logins() | {address: made}), as_json=json_output)  # read again: the browser took its time
     return 0
 
 
@@ -92,6 +99,18 @@ def logout(server: str, /) -> int:
         return 1
     print(f"logged out at {address}")
     return 0
+
+
+def _tell(made: Login, me: dict[str, Any], file: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"server": made.server, **me})
+        return
+    print(f"logged in at {made.server} as {made.operator}: {', '.join(me['roles']) or 'no role'}")
+    if me["withheld_roles"]:
+        print(f"without {', '.join(me['withheld_roles'])}: that takes a login with two factors")
+    if me["must_change_password"]:
+        print("the password was made for you: choose one of your own first (PUT /session/password)")
+    print(f"the login is kept in {file}")
 
 
 def _shown(password_file: Path | None, code: str | None) -> dict[str, str]:

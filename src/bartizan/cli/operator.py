@@ -48,7 +48,12 @@ _LIST = {
     "second_factor": "second factor",
     "created_at": "created",
 }
-_SHOW = _LIST | {"totp": "one-time codes", "recovery_codes_left": "recovery codes", "note": "note"}
+_SHOW = _LIST | {
+    "totp": "one-time codes",
+    "recovery_codes_left": "recovery codes",
+    "subject": "OpenID Provider",
+    "note": "note",
+}
 _PASSKEYS = {"id": "passkey", "label": "label", "created_at": "created", "last_used_at": "last used"}
 
 
@@ -142,6 +147,7 @@ def set_(
     note: Text = None,
     enable: Flag = False,
     disable: Flag = False,
+    unlink: Flag = False,
     data: Data = DEFAULT_DATA,
     config: Config = None,
     json_output: Json = False,
@@ -168,6 +174,8 @@ def set_(
         It may log in.
     disable
         It may not log in.
+    unlink
+        Forget who it is to the OpenID Provider: its logins by that end, and the next to come under its name is it.
     """
     if enable and disable:
         raise InvalidValue("--enable or --disable, not both")
@@ -179,6 +187,7 @@ def set_(
             tenant=operator.tenant if tenant is None else parse_remark(tenant),
             note=operator.note if note is None else parse_remark(note),
             is_enabled=enable or (operator.is_enabled and not disable),
+            subject="" if unlink else operator.subject,
         )
 
     _tell(asyncio.run(_change(data, config, name, change)), f"{name} is changed", {}, as_json=json_output)

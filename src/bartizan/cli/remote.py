@@ -75,6 +75,13 @@ class Login:
     token: str = field(repr=False)
     ca_pem: str = ""
     """The CA that its certificate has to be of; empty: those that the system trusts."""
+    oidc: bool = False
+    """By browser, at the OpenID Provider of the server: nobody is asked for a password here."""
+
+    @property
+    def again(self) -> str:
+        """What to say to log in anew."""
+        return f"bartizan login {self.server}" + (" --oidc" if self.oidc else "")
 
 
 class Remote:
@@ -95,7 +102,7 @@ class Remote:
         """What is there and is no JSON."""
         answer = self._client.get(path)
         if answer.is_error:
-            raise _error_of(answer, self._login.server)
+            raise _error_of(answer, self._login)
         return answer.text
 
     def lines(self, path: str, body: Mapping[str, object]) -> Iterator[dict[str, Any]]:
@@ -104,7 +111,7 @@ class Remote:
         with self._client.stream("POST", path, json=body, timeout=LINES_TIMEOUT_S) as answer:
             if answer.is_error:
                 answer.read()
-                raise _error_of(answer, self._login.server)
+                raise _error_of(answer, self._login)
             for line in answer.iter_lines():
                 if line:
                     yield json.loads(line)
@@ -153,7 +160,7 @@ class Remote:
             )
         if answer.is_success:
             return answer.json() if answer.content else None
-        raise _error_of(answer, self._login.server)
+        raise _error_of(answer, self._login)
 
 
 def _said(params: Mapping[str, object]) -> dict[str, str]:
@@ -177,7 +184,7 @@ def remote(server: str, *, asks: bool = True) -> Iterator[Remote]:
     if login is None:
         raise ConfigurationError("nobody has logged in there", address, f"bartizan login {address} --operator NAME")
     with client_of(login) as client:
-        yield Remote(login, client, proof_at_terminal if asks and sys.stdin.isatty() else None)
+        yield Remote(login, client, proof_at_terminal if asks and not login.oidc and sys.stdin.isatty() else None)
 
 
 @contextmanager
@@ -213,11 +220,16 @@ def log_in(login: Login, shown: Mapping[str, str]) -> tuple[Login, dict[str, Any
     """The login with its token, and what it may do; `RefusedThere` for a wrong password or code."""
     words = {"operator": login.operator, "keep": "token", **shown}
     with client_of(replace(login, token="")) as client:
-        answer = client.post("/session", json=words)
-        if not answer.is_success:
-            raise _error_of(answer, login.server)
-    me = answer.json()
+        me = logged_in(client.post("/session", json=words), login)
     return replace(login, token=me.pop("token")), me
+
+
+def logged_in(answer: "httpx2.Response", login: Login) -> dict[str, Any]:
+    """What a new login may do, and its token; raises what the server says where there is none."""
+    if not answer.is_success:
+        raise _error_of(answer, login)
+    me: dict[str, Any] = answer.json()
+    return me
 
 
 def logins() -> dict[str, Login]:
@@ -228,7 +240,10 @@ def logins() -> dict[str, Login]:
         if mode & OTHERS:
             raise ConfigurationError("others may read the logins that are kept", str(file), f"chmod 600 {file}")
         told = json.loads(file.read_bytes())
-        return {name: Login(name, one["operator"], one["token"], one["ca_pem"]) for name, one in told.items()}
+        return {
+            name: Login(name, one["operator"], one["token"], one["ca_pem"], one.get("oidc", False))
+            for name, one in told.items()
+        }
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -249,7 +264,8 @@ def _place() -> Path:
     return (Path(named) if named.startswith("/") else Path.home() / ".config") / "bartizan"
 
 
-def _error_of(answer: "httpx2.Response", server: str) -> BartizanError:
+def _error_of(answer: "httpx2.Response", login: Login) -> BartizanError:
+    server = login.server
     try:
         told = answer.json()
         kind, detail = str(told["type"]).rpartition(":")[2], str(told.get("detail") or told["title"])
@@ -257,7 +273,8 @@ def _error_of(answer: "httpx2.Response", server: str) -> BartizanError:
     except (ValueError, KeyError, TypeError, AttributeError):
         return RefusedThere(f"{server} is no Bartizan, or not its API: it answers {answer.status_code}")
     if kind == "login-needed":
-        return ConfigurationError("the login there is over", server, f"bartizan login {server}")
+        return ConfigurationError("the login there is over", server, login.again)
     if PROOF in detail:
-        detail = "this asks for password and code again: do it at a terminal"
+        by_hand = "this asks for password and code again: do it at a terminal"
+        detail = f"this asks for a recent proof: {login.again}" if login.oidc else by_hand
     return KINDS.get(kind, RefusedThere)(f"{detail}: {wrong}" if wrong else detail)

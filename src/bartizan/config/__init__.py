@@ -6,7 +6,7 @@ authenticators  further ways to prove an identity, one model a kind; accounts, t
 outside    what all have that ask somebody; proofs, what a listener may not ask for
 ldap_names  Distinguished Names and filters with variables
 limits     every bound with its default and what happens when it is met
-api        the REST API for operators; passkeys, where they log in by one
+api        the REST API for operators; passkeys, oidc: how they log in without a password
 metrics    under which names figures are told
 layout     where things lie in the data directory
 load       TOML file and `--set` -> Settings

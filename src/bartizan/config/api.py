@@ -7,7 +7,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from bartizan.config.listener import is_local, parse_bind
-from bartizan.config.passkeys import PasskeySettings, Place
+from bartizan.config.oidc import OidcSettings
+from bartizan.config.passkeys import PasskeySettings, Place, origin_of
 from bartizan.model.operator import OperatorRole
 
 OFF = "off"
@@ -84,6 +85,7 @@ class ApiSettings(BaseModel):
     )
 
     passkeys: PasskeySettings = Field(default_factory=PasskeySettings, description="Where operators log in by passkey.")
+    oidc: OidcSettings | None = Field(None, description="An OpenID Provider at which operators log in.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -93,6 +95,10 @@ class ApiSettings(BaseModel):
             raise ValueError("idle_s is longer than session_s: it would never be met")
         if self.address is None and self.passkeys != PasskeySettings():
             raise ValueError('passkeys without a door: bind is "off", so nobody logs in')
+        if self.address is None and self.oidc is not None:
+            raise ValueError('oidc without a door: bind is "off", so nobody logs in')
+        if self.oidc is not None and self.oidc_origin is None:
+            raise ValueError("oidc.origin is missing: where does the provider send browsers back to?")
         _ = self.passkey_place  # what cannot work is told at the start
         return self
 
@@ -101,7 +107,19 @@ class ApiSettings(BaseModel):
         """Where passkeys are good; None: nowhere."""
         if self.address is None:
             return None
-        return self.passkeys.at(int(self.bind.rpartition(":")[2]), is_local=is_local(self.bind))
+        return self.passkeys.at(self._port, is_local=is_local(self.bind))
+
+    @property
+    def oidc_origin(self) -> str | None:
+        """The API as browsers reach it for a login at the provider; None: not known, or no provider."""
+        if self.oidc is None or self.address is None:
+            return None
+        is_known = is_local(self.bind) and self._port != 0
+        return self.oidc.origin or (origin_of("localhost", self._port) if is_known else None)
+
+    @property
+    def _port(self) -> int:
+        return int(self.bind.rpartition(":")[2])
 
     @property
     def address(self) -> str | None:

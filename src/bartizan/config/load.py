@@ -18,6 +18,7 @@ from bartizan.config.explain import explain
 from bartizan.config.files import read_file
 from bartizan.config.locate import line_of
 from bartizan.config.metrics import OtlpMetrics, OtlpTraces
+from bartizan.config.oidc import OidcSettings
 from bartizan.config.schema import DEFAULT_LISTENERS, Settings
 from bartizan.errors import ConfigurationError
 
@@ -144,6 +145,8 @@ def _resolve(raw: dict[str, Any], base: Path) -> None:
         tables.append((table, getattr(kind, "PATHS", ())))
     metrics = raw["metrics"] if isinstance(raw.get("metrics"), dict) else {}
     tables += [(metrics.get("otlp"), OtlpMetrics.PATHS), (raw.get("traces"), OtlpTraces.PATHS)]
+    api = raw["api"] if isinstance(raw.get("api"), dict) else {}
+    tables.append((api.get("oidc"), OidcSettings.PATHS))
     for table, keys in tables:
         for key in keys if isinstance(table, dict) else ():
             value = table.get(key)

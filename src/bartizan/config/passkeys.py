@@ -25,7 +25,8 @@ def _parse_host(text: str) -> str:
     return text
 
 
-def _parse_origin(text: str) -> str:
+def parse_origin(text: str) -> str:
+    """`https://broker.example:8444`, as browsers write it; `ValueError` for anything else."""
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -37,6 +38,9 @@ def _parse_origin(text: str) -> str:
             "write an origin as browsers do: https://, a host in lower case, and the port unless it is 443"
         )
     return text
+
+
+Origin = Annotated[str, AfterValidator(parse_origin)]
 
 
 def origin_of(host: str, port: int) -> str:
@@ -64,7 +68,7 @@ class PasskeySettings(BaseModel):
             "longer. Default: localhost where `bind` is on loopback, else none, and no passkeys."
         ),
     )
-    origins: tuple[Annotated[str, AfterValidator(_parse_origin)], ...] = Field(
+    origins: tuple[Origin, ...] = Field(
         (),
         max_length=16,
         description=(

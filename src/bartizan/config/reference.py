@@ -19,6 +19,7 @@ from bartizan.config.dynsec import DynsecSettings
 from bartizan.config.limits import Limits
 from bartizan.config.listener import Listener
 from bartizan.config.metrics import MetricsSettings, OtlpMetrics, OtlpTraces
+from bartizan.config.oidc import OidcSettings
 from bartizan.config.passkeys import PasskeySettings
 from bartizan.config.respond import Playbook
 from bartizan.config.runbooks import Runbook, Step
@@ -60,6 +61,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[[runbooks.NAME.steps]]", Step),
     ("[api]", ApiSettings),
     ("[api.passkeys]", PasskeySettings),
+    ("[api.oidc]", OidcSettings),
     ("[audit]", AuditSettings),
     *((f'[audit.sinks.NAME] kind = "{kind}"', model) for kind, model in SINK_KINDS.items()),
     ("[http]", HttpSettings),

@@ -60,6 +60,21 @@ def with_password(operator: Operator, password: str, *, must_change: bool = Fals
     return replace(operator, password_hash=hash_password(password), must_change=must_change)
 
 
+def by_provider(
+    operator: Operator | None, name: OperatorName, subject: str, roles: tuple[OperatorRole, ...] | None, *, at: datetime
+) -> Operator | None:
+    """The operator after an OpenID Provider has vouched for this subject under this name; None: it is not let in.
+
+    `roles` None: it has to be there, with roles of its own. Else it has these, is made where it is not there, and
+    one that was added by hand is not taken over. Whoever came first under a name keeps it.
+    """
+    if operator is None:
+        return None if roles is None else Operator(name, at, roles, subject=subject)
+    if operator.subject not in ({"", subject} if roles is None else {subject}):
+        return None
+    return replace(operator, subject=subject, roles=operator.roles if roles is None else roles)
+
+
 # ---- one-time codes -------------------------------------------------------------------------------
 
 

@@ -106,6 +106,7 @@ def operator_record(operator: Operator) -> dict[str, Any]:
         "totp": "on" if operator.has_totp else "not confirmed" if operator.totp else "off",
         "recovery_codes_left": sum(code.used_at is None for code in operator.recovery_codes),
         "passkeys": passkey_records(operator),
+        "subject": operator.subject,
     }
 
 

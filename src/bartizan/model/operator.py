@@ -46,6 +46,10 @@ class OperatorFactor(StrEnum):
     TOTP = "totp"
     PASSKEY = "passkey"
     RECOVERY = "recovery"
+    OIDC = "oidc"
+    """An OpenID Provider vouches for it."""
+    OIDC_MFA = "oidc-mfa"
+    """And says that it was shown two factors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,8 @@ class Operator:
     totp: Totp | None = None
     passkeys: tuple[Passkey, ...] = ()
     recovery_codes: tuple[RecoveryCode, ...] = field(default=(), repr=False)
+    subject: str = ""
+    """Who it is to an OpenID Provider: issuer, a space, subject. Empty: it never came by one."""
     revision: int = 0
     """Raised by every write; 0 before the first one."""
 
@@ -144,6 +150,8 @@ class OperatorProof:
     must_change: bool = False
     passkey: bytes = b""
     """The id of the passkey that was shown, if one was."""
+    subject: str = ""
+    """Who it is to the OpenID Provider that vouched for it, if one did: as of the operator."""
 
     @property
     def is_mfa(self) -> bool:

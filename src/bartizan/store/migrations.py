@@ -298,6 +298,11 @@ def _ninth(connection: Connection) -> None:
     then.create_all(connection)
 
 
+def _tenth(connection: Connection) -> None:
+    """Who an operator is to an OpenID Provider."""
+    _add(connection, (("operator", "subject", "TEXT NOT NULL DEFAULT ''"),))
+
+
 def _add(connection: Connection, columns: Sequence[tuple[str, str, str]]) -> None:
     big = "BIGINT" if connection.dialect.name == "postgresql" else "INTEGER"
     for table, column, form in columns:
@@ -306,7 +311,7 @@ def _add(connection: Connection, columns: Sequence[tuple[str, str, str]]) -> Non
 
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     *(_first, _second, _third, _fourth),
-    *(_fifth, _sixth, _seventh, _eighth, _ninth),
+    *(_fifth, _sixth, _seventh, _eighth, _ninth, _tenth),
 )
 """Migration n brings version n-1 to n. Never change one that was released: add another."""
 

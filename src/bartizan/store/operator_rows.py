@@ -27,6 +27,7 @@ def operator_row(operator: Operator) -> dict[str, Any]:
         "totp_created_at": _text(totp.created_at) if totp else None,
         "totp_confirmed_at": _text(totp.confirmed_at) if totp else None,
         "totp_last_step": totp.last_step if totp else None,
+        "subject": operator.subject,
         "revision": operator.revision,
     }
 
@@ -119,6 +120,7 @@ def operator_of(row: Row, passkeys: Sequence[Row], codes: Sequence[Row]) -> Oper
         totp=_totp(row),
         passkeys=tuple(map(_passkey, passkeys)),
         recovery_codes=tuple(RecoveryCode(code["hash"], _time(code["used_at"])) for code in codes),
+        subject=row["subject"],
         revision=row["revision"],
     )
 

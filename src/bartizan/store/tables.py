@@ -166,6 +166,7 @@ OPERATOR = Table(
     Column("totp_created_at", Text),
     Column("totp_confirmed_at", Text),
     Column("totp_last_step", BIG),
+    Column("subject", Text, nullable=False),
     Column("revision", BIG, nullable=False),
 )
 """The people who run the broker: nothing here belongs to an identity."""

@@ -172,6 +172,7 @@ async def test_it_waits_over_a_restart_as_it_was_asked():
     store = MemoryIdentityStore()
     alice = new_operator("alice", at=BEGUN, roles=["security"])
     proof = OperatorProof(alice.name, alice.roles, "", frozenset({OperatorFactor.PASSKEY}), BEGUN, passkey=b"\x01\xff")
+    proof = replace(proof, subject="https://id.example 4f1c")
     secret, session = Sessions(ApiSettings(), Clock()).open(proof, alice, "192.0.2.7")
     request = asking(b"\x00\xff{}")
     request.state.caller = replace(ALICE, tenant="acme", session=session, scopes=frozenset({Permission.REVOKE}))
@@ -192,9 +193,10 @@ async def test_it_waits_over_a_restart_as_it_was_asked():
         before.scopes,
     )
     assert again.session is not None
-    assert (again.session.mark, again.session.passkey, again.session.factors) == (
+    assert (again.session.mark, again.session.passkey, again.session.subject, again.session.factors) == (
         session.mark,
         b"\x01\xff",
+        "https://id.example 4f1c",
         session.factors,
     )
 

@@ -2,6 +2,7 @@
 
 session       log in and out, prove again, one's own password and one-time codes
 passkeys      log in and prove again by passkey; one's own, registered and removed
+oidc          log in at an OpenID Provider
 broker        status, listeners, risks, settings, metrics, health, reload
 events        events as they happen
 clients       who is connected

@@ -49,6 +49,7 @@ class OperatorChange(BaseModel):
     tenant: Annotated[str, Field(max_length=128)] | None = None
     note: Text | None = None
     enabled: bool | None = None
+    unlink: bool = Field(default=False, description="Forget who it is to the OpenID Provider: its logins by that end.")
 
     def apply(self, before: Operator) -> Operator:
         """The operator after it."""
@@ -58,6 +59,7 @@ class OperatorChange(BaseModel):
             tenant=before.tenant if self.tenant is None else parse_remark(self.tenant),
             note=before.note if self.note is None else parse_remark(self.note),
             is_enabled=before.is_enabled if self.enabled is None else self.enabled,
+            subject="" if self.unlink else before.subject,
         )
 
 

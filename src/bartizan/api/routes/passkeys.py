@@ -106,7 +106,7 @@ async def list_own_passkeys(house: Housed, caller: Calling) -> Sequence[dict[str
 @ROUTES.on("POST", "/session/passkeys/options", Permission.SELF, response_model=schemas.Ceremony)
 async def begin_passkey(house: Housed, caller: Calling, request: Request) -> dict[str, Any]:
     """Begin to register a passkey. It takes a recent proof."""
-    operator = await _oneself(house, caller)
+    operator = await _registrant(house, caller)
     ceremony = begin_registration(operator, house.relying_party, at=house.now())
     return _asked(house.asked_inside, ceremony, request)
 
@@ -120,7 +120,7 @@ async def begin_passkey(house: Housed, caller: Calling, request: Request) -> dic
 )
 async def add_own_passkey(house: Housed, caller: Calling, body: NewPasskey) -> dict[str, Any]:
     """Register the passkey. With the first second factor come recovery codes, shown this once."""
-    operator = await _oneself(house, caller)
+    operator = await _registrant(house, caller)
     ceremony = house.asked_inside.take(body.ceremony)
     if ceremony is None:
         raise InvalidValue("there is no such registration any more: begin again")
@@ -171,6 +171,15 @@ async def _proved(house: House, request: Request, pool: Once[Ceremony], shown: A
         if ceremony is None:
             raise LoginRefused("there is no such question, or it was answered")
         return await house.login.by_passkey(ceremony, answer, party, address=address)
+
+
+async def _registrant(house: House, caller: Caller) -> Operator:
+    """The operator who calls, and may register a passkey."""
+    operator = await _oneself(house, caller)
+    if operator.subject and house.oidc.adds:
+        # Else it would be in still when the provider knows it no longer.
+        raise forbidden("the OpenID Provider has brought you, and it alone proves you")
+    return operator
 
 
 async def _oneself(house: House, caller: Caller) -> Operator:
