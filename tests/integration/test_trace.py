@@ -1,16 +1,23 @@
 """`bartizan trace`: what a real client sends and is sent, over its connections, without its secrets, on record."""
 
+import asyncio
 import json
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import paho.mqtt.client as mqtt
 import pytest
 
+from bartizan.authn import ConnectRequest, Denied
+from bartizan.authn import Proof as Proved
+from bartizan.model.reason import ReasonCode
+from bartizan.testing import Broker
 from tests.integration.conftest import COMMAND, Up, place_of, run
 from tests.integration.recorder import Proof, Recorder, RefusedError, Will
 from tests.pcapng import Pcapng, read
@@ -227,3 +234,39 @@ def test_traces_are_few_and_short(plant):
     assert plant.verb("trace", "lathe-01", "--for", "2h").returncode == 2
     assert plant.verb("trace", "", "--for", "1s").returncode == 2
     assert plant.on_record(0) == []
+
+
+def test_a_trace_that_begins_while_a_connect_is_judged_shows_the_answer():
+    asked, judged = threading.Event(), threading.Event()
+
+    class Slow:
+        name = "slow"
+        method = None
+
+        async def authenticate(self, request: ConnectRequest) -> Proved | None:
+            asked.set()
+            await asyncio.to_thread(judged.wait, WITHIN_S)
+            raise Denied(ReasonCode.NOT_AUTHORIZED, "a test")
+
+    settings = ["listeners.mqtt.authentication=['slow']"]
+    with Broker(settings=settings, authenticators=[Slow()]) as broker:
+        engine = broker._running.broker.engine
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "lathe-01", protocol=mqtt.MQTTv5)
+        client.tls_set(broker.ca_file)
+        client.username_pw_set("lathe-01", "secret")
+        client.connect(broker.host, broker.port)
+        client.loop_start()
+        try:
+            assert asked.wait(WITHIN_S)
+            number = engine.trace("lathe-01", for_s=60, payloads=False)
+            judged.set()
+            found: list[dict[str, Any]] = []
+            ends = time.monotonic() + WITHIN_S
+            while not any(closed(line) for line in found):
+                assert time.monotonic() < ends, found
+                taken = engine.take_trace(number, 100, octets=False) or b""
+                found += [json.loads(line) for line in taken.splitlines()]
+        finally:
+            client.loop_stop()
+    assert found[0]["type"] == "CONNACK"
+    assert found[0]["reason"]["code"] == 0x87

@@ -74,6 +74,8 @@ pub struct Driver {
     pub is_ended: bool,
     /// It stands in the list of those to be looked at.
     pub is_ready: bool,
+    /// What the kernel still holds for it is not to arrive.
+    pub is_cut: bool,
     /// Octets thrown away while lingering.
     pub discarded: u32,
 }
@@ -94,6 +96,7 @@ impl Driver {
             is_half_closed: false,
             is_ended: false,
             is_ready: false,
+            is_cut: false,
             discarded: 0,
         }
     }

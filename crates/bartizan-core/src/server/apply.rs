@@ -4,7 +4,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::close::WillFate;
 use super::roster::Roster;
 use super::{Effects, Server, Timer};
 use crate::event::{Event, Subject, What};
@@ -45,7 +44,7 @@ impl Server {
         let met: Vec<ConnectionKey> =
             self.connections.iter().filter(|(_, connection)| is_revoked(connection)).map(|(key, _)| key).collect();
         for key in met {
-            self.close_with(key, ReasonCode::NotAuthorized, REVOKED, WillFate::Discard, now, fx);
+            self.cut_off(key, ReasonCode::NotAuthorized, REVOKED, now, fx);
         }
     }
 
@@ -149,7 +148,7 @@ impl Server {
             _ => old,
         };
         if let Some(connection) = connection.filter(|connection| self.is_revoked(*connection, revoked)) {
-            self.close_with(connection, ReasonCode::NotAuthorized, REVOKED, WillFate::Discard, now, fx);
+            self.cut_off(connection, ReasonCode::NotAuthorized, REVOKED, now, fx);
             if !self.sessions.contains_key(key) {
                 return;
             }

@@ -122,9 +122,7 @@ impl Server {
             address: connection.peer.address.text(),
             why,
         };
-        // What is still to be written to it is not.
-        connection.out.clear();
-        self.close_with(key, ReasonCode::AdministrativeAction, why, WillFate::Discard, now, fx);
+        self.cut_off(key, ReasonCode::AdministrativeAction, why, now, fx);
         Some(cut)
     }
 

@@ -62,6 +62,17 @@ impl Server {
         self.end_open(key, (reason.name(), "server", why), WillFate::Publish, now, fx);
     }
 
+    /// Closes a connection with all that is still to be written to it; a Will is published no more.
+    pub(super) fn cut_off(&mut self, key: ConnectionKey, reason: ReasonCode, why: &str, now: Time, fx: &mut Effects) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.out.clear();
+        }
+        self.close_with(key, reason, why, WillFate::Discard, now, fx);
+        if let Some(closed) = fx.closed.last_mut().filter(|closed| closed.connection == key) {
+            closed.is_cut = true;
+        }
+    }
+
     /// DISCONNECT, to whom it can be sent.
     fn say_goodbye(&mut self, key: ConnectionKey, reason: ReasonCode, why: &str, fx: &mut Effects) {
         let Some(connection) = self.connections.get_mut(key) else { return };
@@ -135,7 +146,7 @@ impl Server {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Phase::Open(open) = std::mem::replace(&mut connection.phase, Phase::Closed) else { return };
         let listener = connection.peer.listener;
-        fx.closed.push(Closed { connection: key, by_client: by == "client" });
+        fx.closed.push(Closed { connection: key, by_client: by == "client", is_cut: false });
         let what = What::Disconnected { reason, by, why: why.to_owned() };
         fx.events.push(crate::event::Event::new(now, subject, what));
         self.common.release_connection(&open.principal.id);

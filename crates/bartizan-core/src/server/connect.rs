@@ -376,7 +376,7 @@ impl Server {
         connection.phase = Phase::Closed;
         self.counters().connects_refused.add(1);
         self.tell(key, now, What::Refused { reason, why: why.to_owned() }, fx);
-        fx.closed.push(Closed { connection: key, by_client: false });
+        fx.closed.push(Closed { connection: key, by_client: false, is_cut: false });
     }
 
     /// The QoS of a Will, for its decision.

@@ -50,6 +50,8 @@ pub struct Closed {
     /// The client has said DISCONNECT, behind which it sends nothing [MQTT-3.14.4-2]: there is no
     /// last word of ours that it could miss.
     pub by_client: bool,
+    /// Whoever it was must not get what was sent before, as far as that can still be kept from him.
+    pub is_cut: bool,
 }
 
 /// What waits for a batch to be durable.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Server;
 use crate::policy::{Strength, scope};
 use crate::session::connection::Traffic;
-use crate::session::{Connection, ConnectionKey, Open};
+use crate::session::{Connection, ConnectionKey, Open, Phase};
 use crate::wire::Version;
 
 /// One connected client.
@@ -126,6 +126,18 @@ impl Server {
     pub fn connection_of(&self, client_id: &str) -> Option<(ConnectionKey, Version)> {
         let key = self.sessions.get(*self.by_client_id.get(client_id)?)?.connection?;
         Some((key, self.connections.get(key)?.open()?.version))
+    }
+
+    /// Connections whose CONNECT with this Client Identifier has come and is not answered yet, and what they speak.
+    #[must_use]
+    pub fn connecting(&self, client_id: &str) -> Vec<(ConnectionKey, Version)> {
+        let connect = |connection: &'_ Connection| match &connection.phase {
+            Phase::Authenticating(exchange) if exchange.connect.client_id == client_id => {
+                Some(exchange.connect.version)
+            }
+            _ => None,
+        };
+        self.connections.iter().filter_map(|(key, connection)| Some((key, connect(connection)?))).collect()
     }
 
     /// The octets that wait to be written to a connection.

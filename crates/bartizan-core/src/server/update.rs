@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::close::WillFate;
 use super::roster::Roster;
 use super::{Effects, Server};
 use crate::durable::Mutation;
@@ -108,10 +107,7 @@ impl Server {
             had_will: session.pending_will.is_some() || open.is_some_and(|open| open.will.is_some()),
         };
         if let Some(connection) = connection {
-            if let Some(connection) = self.connections.get_mut(connection) {
-                connection.out.clear();
-            }
-            self.close_with(connection, ending.reason, &ending.why, WillFate::Discard, now, fx);
+            self.cut_off(connection, ending.reason, &ending.why, now, fx);
         }
         if let Some(session) = self.sessions.get_mut(key) {
             session.pending_will = None;

@@ -2,10 +2,12 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+use socket2::SockRef;
 
 /// A non-blocking byte stream that another layer can be stacked on.
 pub trait ByteStream: Read + Write {
@@ -31,6 +33,16 @@ pub enum Socket {
     Tcp(TcpStream),
     /// A Unix socket connection.
     Unix(UnixStream),
+}
+
+impl Socket {
+    /// Closing it is a reset from now on, and what was not sent yet is thrown away.
+    pub fn abort(&self) {
+        // Of a Unix socket, the peer can read what was written, whatever becomes of this end.
+        if let Self::Tcp(stream) = self {
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
 }
 
 impl Read for Socket {

@@ -205,6 +205,13 @@ impl Transport {
         }
     }
 
+    /// Has what the kernel still holds for the peer thrown away once this is dropped: the connection is reset.
+    pub fn abort(&mut self) {
+        if let Ok(socket) = self.socket() {
+            socket.abort();
+        }
+    }
+
     /// The verified client certificate, if one was presented; known on resumed sessions too.
     #[must_use]
     pub fn peer_identity(&self) -> Option<&PeerIdentity> {

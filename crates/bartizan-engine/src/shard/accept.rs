@@ -206,9 +206,11 @@ impl Shard {
     /// Closes the socket.
     pub(super) fn drop_driver(&mut self, key: DriverKey) {
         // Nobody else holds the descriptor, so closing it takes it out of the poll too.
-        if let Some(driver) = self.drivers.remove(key)
-            && let Stage::Open(connection) = driver.stage
-        {
+        let Some(mut driver) = self.drivers.remove(key) else { return };
+        if driver.is_cut {
+            driver.transport.abort();
+        }
+        if let Stage::Open(connection) = driver.stage {
             self.by_connection.remove(connection);
             self.server.forget(connection);
             if self.taps.are_set() {

@@ -13,6 +13,8 @@ use crate::driver::{DriverKey, Stage};
 /// How long a closed connection is read on, so that what it still sends does not make the kernel
 /// throw away our last word (a reset overtakes data in flight).
 const LINGER_MS: u64 = 2_000;
+/// The same for one that was cut: whatever it has not taken by then is thrown away, its last word too.
+const CUT_LINGER_MS: u64 = 50;
 /// Octets of one read from which on it is worth looking for more before anything is written.
 const READ_AGAIN_BYTES: usize = 8192;
 /// Octets thrown away while lingering.
@@ -192,16 +194,22 @@ impl Shard {
         let last_words = self.server.out(connection).map(std::mem::take).unwrap_or_default();
         self.server.forget(connection);
         let Some(driver) = self.drivers.get_mut(key) else { return };
+        driver.is_cut = closed.is_cut;
         let is_over = driver.is_ended || (closed.by_client && driver.transport.has_said_all());
         if is_over && last_words.is_empty() && !driver.transport.wants_write() {
             driver.transport.farewell();
             self.drop_driver(key);
             return;
         }
+        if driver.is_cut && driver.is_blocked {
+            // Behind what the kernel holds for it, a last word would come too late.
+            self.drop_driver(key);
+            return;
+        }
         driver.stage = Stage::Closing;
         driver.pending = last_words;
         driver.is_readable = true;
-        let deadline = now.plus_ms(LINGER_MS);
+        let deadline = now.plus_ms(if closed.is_cut { CUT_LINGER_MS } else { LINGER_MS });
         driver.deadline = Some(deadline);
         self.deadlines.push(Reverse((deadline, key)));
         self.say_last_words(key);

@@ -140,8 +140,23 @@ impl Shard {
                 (None, None) => {}
             }
         }
+        for (connection, version) in self.server.connecting(trace.connect_client_id()) {
+            self.tap_connecting(connection, version, &trace);
+        }
         self.taps.traces.push(trace);
         let _ = done.try_send(());
+    }
+
+    /// A connection whose CONNECT has passed, and whose answer is awaited.
+    fn tap_connecting(&mut self, connection: ConnectionKey, version: Version, trace: &Arc<Trace>) {
+        if let Some(tap) = self.taps.by_connection.get_mut(connection) {
+            tap.traces.push(Arc::clone(trace));
+            return;
+        }
+        let Some(driver) = self.by_connection.get(connection).and_then(|key| self.drivers.get(*key)) else { return };
+        let mut tap = Tap::new(vec![Arc::clone(trace)], driver.transport.peer_addr(), Some(version), false);
+        tap.told = self.server.unwritten(connection).len();
+        self.taps.put(connection, tap);
     }
 
     pub(super) fn end_trace(&mut self, number: u64) {

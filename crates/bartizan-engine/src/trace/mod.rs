@@ -73,10 +73,16 @@ impl Trace {
         self.client_id == client_id
     }
 
+    /// The Client Identifier as its client sends it.
+    #[must_use]
+    pub fn connect_client_id(&self) -> &str {
+        scope::parts(&self.client_id).1
+    }
+
     /// True where a CONNECT with this Client Identifier may turn out to be of its client.
     #[must_use]
     pub fn may_be_of(&self, client_id: &str) -> bool {
-        scope::parts(&self.client_id).1 == client_id
+        self.connect_client_id() == client_id
     }
 
     /// True where it is of a tenant's client: whose CONNECT it is, is not known before its identity is.
