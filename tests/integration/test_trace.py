@@ -241,7 +241,10 @@ def test_a_trace_that_begins_while_a_connect_is_judged_shows_the_answer():
 
     class Slow:
         name = "slow"
-        method = None
+
+        @property
+        def method(self) -> None:
+            """It looks at a plain CONNECT."""
 
         async def authenticate(self, request: ConnectRequest) -> Proved | None:
             asked.set()
