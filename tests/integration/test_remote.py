@@ -301,6 +301,49 @@ def test_who_may_not_prove_identities_makes_no_certificate(api, desk):
     assert not (desk.home / "far-10").exists()
 
 
+def test_operators_there_are_added_changed_and_removed_as_here(api, desk):
+    desk.login(*api.with_codes("admin"))
+    added = json.loads(desk.there("operator", "add", "zoe", "--role", "viewer", "--note", "nights", "--json"))
+    assert (added["operator"], added["roles"], added["must_change_password"]) == ("zoe", ["viewer"], True)
+    assert "zoe" in desk.there("operator", "list")
+    changed = json.loads(desk.there("operator", "set", "zoe", "--role", "operator", "--disable", "--json"))
+    assert (changed["roles"], changed["enabled"], changed["note"]) == (["operator"], False, "nights")
+    assert "is changed" in desk.there("operator", "set", "zoe", "--enable")
+    again = json.loads(desk.there("operator", "passwd", "zoe", "--generate", "--json"))["password"]
+    words = {"operator": "zoe", "password": again, "keep": "token"}
+    assert api.open().post("/session", json=words).status_code == 201
+    words["password"] = added["password"]
+    assert api.open().post("/session", json=words).status_code == 401
+    assert json.loads(desk.there("operator", "show", "zoe", "--json"))["enabled"] is True
+    made = json.loads(desk.there("operator", "token", "create", "zoe", "--scope", "look", "--for", "1d", "--json"))
+    assert made["scopes"] == ["look"]
+    (listed,) = json.loads(desk.there("operator", "token", "list", "zoe", "--json"))
+    assert "token" not in listed
+    assert made["token"] not in desk.there("operator", "token", "list", "zoe")
+    assert "is revoked" in desk.there("operator", "token", "revoke", "zoe", made["id"])
+    coded, _ = api.with_codes("viewer")
+    assert "no one-time codes" in desk.there("operator", "totp", "reset", coded.name)
+    assert "0 passkeys" in desk.fails("operator", "passkey-remove", "zoe", "ab", "--server", desk.server)
+    assert desk.there("operator", "remove", "zoe") == "zoe: removed\n"
+    assert "there is no operator" in desk.fails("operator", "show", "zoe", "--server", desk.server)
+
+
+def test_what_an_operator_does_itself_is_not_done_for_it_there(api, desk):
+    desk.login(*api.with_codes("admin"))
+    secret = desk.home / "secret"
+    secret.write_text("four words that nobody guesses\n", encoding="utf-8")
+    for words in (
+        ("add", "zed", "--password-file", str(secret)),
+        ("passwd", "zed", "--password-file", str(secret)),
+        ("totp", "enrol", "zed"),
+        ("totp", "confirm", "zed", "123456"),
+    ):
+        assert desk.fails("operator", *words, "--server", desk.server, code=2)
+    desk.login(*api.with_codes("security"))
+    assert "(operators)" in desk.fails("operator", "add", "zed", "--server", desk.server)
+    assert "operator" in desk.there("operator", "list")
+
+
 def test_a_broker_there_is_watched(api, desk):
     desk.login(*api.with_codes("viewer"))
     told = json.loads(desk.there("watch", "--once", "--json"))

@@ -1,8 +1,8 @@
-"""`bartizan operator`: the people who run the broker, and what proves them. Needs the data directory."""
+"""`bartizan operator`: the people who run the broker, and what proves them; of this broker or of one elsewhere."""
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,18 @@ from cyclopts import App, Parameter
 from bartizan.cli.listing import Config, Data, Flag, Json, Listing, Text, Words, print_json, show_record, show_table
 from bartizan.cli.opening import DEFAULT_DATA, operators_of
 from bartizan.cli.operator_token import token
+from bartizan.cli.operators_there import (
+    add_operator_there,
+    change_operator_there,
+    new_password_there,
+    operator_there,
+    operators_there,
+    remove_operators_there,
+    remove_passkey_there,
+    reset_totp_there,
+)
 from bartizan.cli.passwd import chosen_password
+from bartizan.cli.remote import Server
 from bartizan.errors import InvalidValue, NotFound
 from bartizan.identity.operators import (
     new_operator,
@@ -58,7 +69,7 @@ _PASSKEYS = {"id": "passkey", "label": "label", "created_at": "created", "last_u
 
 
 @app.command(name="list")
-def list_(*, data: Data = DEFAULT_DATA, config: Config = None, json_output: Json = False) -> int:
+def list_(*, data: Data = DEFAULT_DATA, config: Config = None, server: Server = None, json_output: Json = False) -> int:
     """List operators, in order of name.
 
     For example:
@@ -66,14 +77,16 @@ def list_(*, data: Data = DEFAULT_DATA, config: Config = None, json_output: Json
         bartizan operator list
     """
     listing = Listing(_LIST, "operators", as_json=json_output)
-    for operator in asyncio.run(_everyone(data, config)):
-        listing.add(operator_record(operator))
+    for record in asyncio.run(_everyone(data, config)) if server is None else operators_there(server):
+        listing.add(record)
     listing.end()
     return 0
 
 
 @app.command
-def show(name: str, /, *, data: Data = DEFAULT_DATA, config: Config = None, json_output: Json = False) -> int:
+def show(
+    name: str, /, *, data: Data = DEFAULT_DATA, config: Config = None, server: Server = None, json_output: Json = False
+) -> int:
     """Show an operator and its second factors. No secret is shown.
 
     For example:
@@ -85,7 +98,7 @@ def show(name: str, /, *, data: Data = DEFAULT_DATA, config: Config = None, json
     name
         The operator.
     """
-    record = operator_record(asyncio.run(_one(data, config, name)))
+    record = asyncio.run(_one(data, config, name)) if server is None else operator_there(server, name)
     if json_output:
         print_json(record)
         return 0
@@ -108,6 +121,7 @@ def add(
     password_file: Path | None = None,
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """Add an operator. Without a file of one, a password is made and shown once.
@@ -129,11 +143,17 @@ def add(
     password_file
         Read the password from the first line of this file.
     """
+    if server is not None:
+        if password_file is not None:
+            raise InvalidValue("a broker elsewhere makes the password: --password-file does not go with --server")
+        told = add_operator_there(server, name, role, tenant, note)
+        _tell(told, f"{name} is added", {}, as_json=json_output)
+        return 0
     made = new_operator(name, at=datetime.now(UTC), roles=role, tenant=tenant, note=note)
     password, shown = _password(password_file)
     made = with_password(made, password, must_change=bool(shown))
     asyncio.run(_add(data, config, made))
-    _tell(made, f"{name} is added", shown, as_json=json_output)
+    _tell(operator_record(made), f"{name} is added", shown, as_json=json_output)
     return 0
 
 
@@ -150,6 +170,7 @@ def set_(
     unlink: Flag = False,
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """Change an operator. What is not named stays.
@@ -177,8 +198,7 @@ def set_(
     unlink
         Forget who it is to the OpenID Provider: its logins by that end, and the next to come under its name is it.
     """
-    if enable and disable:
-        raise InvalidValue("--enable or --disable, not both")
+    enabled = _enabled(enable=enable, disable=disable)
 
     def change(operator: Operator) -> Operator:
         return replace(
@@ -186,11 +206,16 @@ def set_(
             roles=parse_roles(role) or operator.roles,
             tenant=operator.tenant if tenant is None else parse_remark(tenant),
             note=operator.note if note is None else parse_remark(note),
-            is_enabled=enable or (operator.is_enabled and not disable),
+            is_enabled=operator.is_enabled if enabled is None else enabled,
             subject="" if unlink else operator.subject,
         )
 
-    _tell(asyncio.run(_change(data, config, name, change)), f"{name} is changed", {}, as_json=json_output)
+    if server is None:
+        told = asyncio.run(_change(data, config, name, change))
+    else:
+        words = {"roles": list(role) or None, "tenant": tenant, "note": note, "enabled": enabled, "unlink": unlink}
+        told = change_operator_there(server, name, words)
+    _tell(told, f"{name} is changed", {}, as_json=json_output)
     return 0
 
 
@@ -201,9 +226,10 @@ def remove(
     *,
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
-    """Remove operators.
+    """Remove operators; with --server one after the other, up to the first that cannot be removed.
 
     For example:
 
@@ -214,7 +240,11 @@ def remove(
     names
         The operators.
     """
-    asyncio.run(_remove(data, config, list(dict.fromkeys(names))))
+    every = list(dict.fromkeys(names))
+    if server is None:
+        asyncio.run(_remove(data, config, every))
+    else:
+        remove_operators_there(server, every)
     if json_output:
         print_json({"removed": names})
     else:
@@ -231,9 +261,10 @@ def passwd(
     generate: Flag = False,
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
-    """Give an operator a new password. Second factors stay.
+    """Give an operator a new password. Second factors stay. With --server it is made there, and shown once.
 
     For example:
 
@@ -248,6 +279,11 @@ def passwd(
     generate
         Make a password and show it once.
     """
+    if server is not None:
+        if not generate:
+            raise InvalidValue("a broker elsewhere makes the password: say --generate")
+        _tell(new_password_there(server, name), f"{name} has a new password", {}, as_json=json_output)
+        return 0
     password, shown = _password(None) if generate else (chosen_password(password_file), {})
     changed = asyncio.run(
         _change(data, config, name, lambda one: with_password(one, password, must_change=bool(shown)))
@@ -265,12 +301,13 @@ def totp(
     *,
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """Enrol, confirm or reset the one-time codes (TOTP) of an operator.
 
     `enrol` shows a secret once, for an authenticator app; it counts once `confirm` has seen a code of it, which also
-    makes recovery codes. `reset` takes both away.
+    makes recovery codes. `reset` takes both away; with --server it is all there is: operators enrol their own.
 
     For example:
 
@@ -289,16 +326,23 @@ def totp(
     """
     if (action == "confirm") != (code is not None):
         raise InvalidValue("a code goes with confirm, and with nothing else")
+    if server is not None and action != "reset":
+        raise InvalidValue(
+            "at a broker elsewhere operators enrol their codes themselves (POST /session/totp): only reset"
+        )
     at = datetime.now(UTC)
     if action == "enrol":
-        enrolled = asyncio.run(_change(data, config, name, lambda one: with_new_totp(one, at=at)))
-        _show_uri(name, totp_uri(enrolled, ISSUER), as_json=json_output)
+        uris: list[str] = []
+        asyncio.run(_change(data, config, name, lambda one: _enrolled(one, at, uris)))
+        _show_uri(name, uris[0], as_json=json_output)
     elif action == "confirm":
         codes: list[str] = []
         changed = asyncio.run(_change(data, config, name, lambda one: _confirmed(one, code or "", at, codes)))
         _tell(changed, f"{name} is asked for one-time codes from now on", _once(codes), as_json=json_output)
     else:
-        changed = asyncio.run(_change(data, config, name, without_totp))
+        changed = (
+            asyncio.run(_change(data, config, name, without_totp)) if server is None else reset_totp_there(server, name)
+        )
         _tell(changed, f"{name} has no one-time codes", {}, as_json=json_output)
     return 0
 
@@ -324,7 +368,14 @@ def recovery(name: str, /, *, data: Data = DEFAULT_DATA, config: Config = None, 
 
 @app.command(name="passkey-remove")
 def passkey_remove(
-    name: str, passkey: str, /, *, data: Data = DEFAULT_DATA, config: Config = None, json_output: Json = False
+    name: str,
+    passkey: str,
+    /,
+    *,
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    server: Server = None,
+    json_output: Json = False,
 ) -> int:
     """Take a passkey from an operator. Passkeys are added in the browser.
 
@@ -339,9 +390,25 @@ def passkey_remove(
     passkey
         Its id, or the beginning of it, as `bartizan operator show` shows it.
     """
-    changed = asyncio.run(_change(data, config, name, lambda one: _without(one, passkey)))
+    if server is None:
+        changed = asyncio.run(_change(data, config, name, lambda one: _without(one, passkey)))
+    else:
+        changed = remove_passkey_there(server, name, passkey)
     _tell(changed, f"{name}: passkey removed", {}, as_json=json_output)
     return 0
+
+
+def _enabled(*, enable: bool, disable: bool) -> bool | None:
+    """None: as it is."""
+    if enable and disable:
+        raise InvalidValue("--enable or --disable, not both")
+    return enable if enable or disable else None
+
+
+def _enrolled(operator: Operator, at: datetime, uris: list[str]) -> Operator:
+    pending = with_new_totp(operator, at=at)
+    uris[:] = [totp_uri(pending, ISSUER)]
+    return pending
 
 
 def _confirmed(operator: Operator, code: str, at: datetime, codes: list[str]) -> Operator:
@@ -378,12 +445,13 @@ def _once(codes: Sequence[str]) -> dict[str, Any]:
     return {"recovery_codes": list(codes)}
 
 
-def _tell(operator: Operator, what: str, shown: dict[str, Any], *, as_json: bool) -> None:
+def _tell(record: Mapping[str, Any], what: str, shown: dict[str, Any], *, as_json: bool) -> None:
+    shown = {**record, **shown}
     if as_json:
-        print_json(operator_record(operator) | shown)
+        print_json(shown)
         return
     print(what)
-    if "password" in shown:
+    if shown.get("password"):
         print(f"  password  {shown['password']}   (shown this once)")
     if codes := shown.get("recovery_codes"):
         print("  recovery codes, each good once (shown this once):")
@@ -399,17 +467,17 @@ def _show_uri(name: str, uri: str, *, as_json: bool) -> None:
     print(f"{uri}\n(shown this once) then: bartizan operator totp confirm {name} CODE")
 
 
-async def _everyone(data: Path, config: Path | None) -> Sequence[Operator]:
+async def _everyone(data: Path, config: Path | None) -> list[dict[str, Any]]:
     async with operators_of(data, config) as store:
-        return await store.operators()
+        return [operator_record(one) for one in await store.operators()]
 
 
-async def _one(data: Path, config: Path | None, name: str) -> Operator:
+async def _one(data: Path, config: Path | None, name: str) -> dict[str, Any]:
     async with operators_of(data, config) as store:
         found = await store.operator(name)
     if found is None:
         raise NotFound(f"there is no operator {name!r}")
-    return found
+    return operator_record(found)
 
 
 async def _add(data: Path, config: Path | None, operator: Operator) -> None:
@@ -417,12 +485,12 @@ async def _add(data: Path, config: Path | None, operator: Operator) -> None:
         await store.add_operator(operator)
 
 
-async def _change(data: Path, config: Path | None, name: str, change: Callable[[Operator], Operator]) -> Operator:
+async def _change(data: Path, config: Path | None, name: str, change: Callable[[Operator], Operator]) -> dict[str, Any]:
     async with operators_of(data, config) as store:
         found = await store.operator(name)
         if found is None:
             raise NotFound(f"there is no operator {name!r}")
-        return await store.replace_operator(change(found))
+        return operator_record(await store.replace_operator(change(found)))
 
 
 async def _remove(data: Path, config: Path | None, names: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +12,8 @@ from bartizan.api.permissions import ROLES, Permission
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Config, Data, Json, Words, print_json, show_table
 from bartizan.cli.opening import DEFAULT_DATA, operators_of
+from bartizan.cli.operators_there import create_token_there, revoke_token_there, tokens_there
+from bartizan.cli.remote import Server
 from bartizan.errors import InvalidValue, NotFound
 from bartizan.identity.records import token_record
 from bartizan.identity.tokens import new_token
@@ -19,6 +21,8 @@ from bartizan.model.operator import Operator
 from bartizan.store.ports import OperatorStore
 
 Action = Literal["create", "list", "revoke"]
+Place = tuple[Path, Path | None, str | None]
+"""Data directory and configuration of this broker, or another one's server."""
 
 _COLUMNS = {
     "id": "token",
@@ -41,6 +45,7 @@ def token(
     label: Annotated[str, Parameter(show_default=False)] = "",
     data: Data = DEFAULT_DATA,
     config: Config = None,
+    server: Server = None,
     json_output: Json = False,
 ) -> int:
     """Create, list or revoke the tokens by which programs act for an operator at the API.
@@ -74,16 +79,15 @@ def token(
     if (action == "revoke") != (id is not None):
         raise InvalidValue("the id of a token goes with revoke, and with nothing else")
     if action == "create":
-        made = asyncio.run(_create(data, config, name, _scopes(scope), for_, label))
-        _tell(made, as_json=json_output)
+        _tell(_created((data, config, server), name, _scopes(scope), parse_duration(for_), label), as_json=json_output)
     elif action == "list":
-        found = asyncio.run(_list(data, config, name))
+        found = asyncio.run(_list(data, config, name)) if server is None else tokens_there(server, name)
         if json_output:
             print_json(found)
         else:
             show_table(found, _COLUMNS, f"{len(found)} tokens")
     else:
-        asyncio.run(_revoke(data, config, name, id or ""))
+        _revoked((data, config, server), name, id or "")
         if json_output:
             print_json({"operator": name, "revoked": id})
         else:
@@ -98,6 +102,21 @@ def _scopes(words: Sequence[str]) -> list[str]:
     return [permission.value for permission in Permission if permission.value in words]
 
 
+def _created(place: Place, name: str, scopes: Sequence[str], lifetime: timedelta, label: str) -> dict[str, Any]:
+    data, config, server = place
+    if server is not None:
+        return create_token_there(server, name, scopes, int(lifetime.total_seconds()), label)
+    return asyncio.run(_create(data, config, name, scopes, lifetime, label))
+
+
+def _revoked(place: Place, name: str, id_: str) -> None:
+    data, config, server = place
+    if server is not None:
+        revoke_token_there(server, name, id_)
+    else:
+        asyncio.run(_revoke(data, config, name, id_))
+
+
 def _tell(made: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(made)
@@ -107,11 +126,11 @@ def _tell(made: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 async def _create(
-    data: Path, config: Path | None, name: str, scopes: Sequence[str], lifetime: str, label: str
+    data: Path, config: Path | None, name: str, scopes: Sequence[str], lifetime: timedelta, label: str
 ) -> dict[str, Any]:
     async with operators_of(data, config) as store:
         operator = await _operator(store, name)
-        made, secret = new_token(operator, scopes, at=datetime.now(UTC), lifetime=parse_duration(lifetime), label=label)
+        made, secret = new_token(operator, scopes, at=datetime.now(UTC), lifetime=lifetime, label=label)
         await store.add_token(made)
     return token_record(made) | {"token": secret}
 
