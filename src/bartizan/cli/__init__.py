@@ -1,36 +1,46 @@
 """The command line: one file per verb; what a verb needs is imported when it runs.
 
-app         the verbs, exit codes, one-line errors
-verbs       what a verb is, and how the list of them imports none
-up          start the broker
-enrol       an identity and its bundle
-passwd      a new password
+app         the verbs, exit codes, one-line errors; verbs, how the list of them imports none
+
+The broker:
+
+up          starts it (first_run: what is made in an empty data directory; summary: what is printed)
+running     what it says of itself; doctor, what is exposed and what needs care (examine*, finding)
+store       what it keeps on disk: check, export, import, compact
+import_     policy and identities of another broker (import_files, import_report, import_store); dynsec, its commands
+bench       messages per second, of any broker
+
+Who may what:
+
+enrol       an identity and its bundle; passwd, a new password
 identity    who exists (identity_csv: import and export; identity_there, groups_there: at a broker elsewhere)
-group       groups, and who is in them
-role        the policy's roles, and who has them
-credential  what proves identities: rotate, revoke, who still uses the old one
-ban         who may not connect, whatever proves it
-throttle    an identity publishes more slowly for a while
-runbook     steps about one identity or address; session, discards one
+group       groups, and who is in them; role, the policy's roles, and who has them
+credential  what proves identities: rotate, revoke, who still uses the old one (credential_pin: of another CA; credentials_there)
+operator    the people who run the broker (operator_token: programs that act for them)
 policy/     check, fmt, lint, test, explain, who, diff, docs, graph, stage, learn, advise
 denials     what the policy refused, and the smallest grant for it
+
+What happens, and what is done about it:
+
 clients     who is connected, with rates; connected, one of them in full, and out with it
-running     what a broker says of itself
-doctor      what is exposed and what needs care
-publish     `bartizan pub`
-subscribe   `bartizan sub`
-completion  shell completion
-first_run   what `up` makes in an empty data directory (no verb of its own)
-summary     what `up` prints
-client      the connection of pub and sub
-listing     tables and JSON of the verbs that look at identities
-duration    `14d`, `36h`
-new_file    a file that a verb makes
-control     asks the broker that runs
-ask         the API at the control socket, or elsewhere
-login       at a broker elsewhere; remote, asks it by its API; acted_there, acts on identities there
-approval    what takes two operators there
-opening     opens a data directory: settings, CA, identities
+session     what is kept for a client; subscription, who gets what; retained, topic, what is there
+trace       packets of one client (trace_lines, pcapng: how they are written down); watch, live/, all of it live
+revoke      an identity is out for good; quarantine, for a while (acted: how it is done, acted_there: elsewhere)
+ban         who may not connect, whatever proves it; throttle, who publishes more slowly for a while
+findings    what detectors found; response, what playbooks did; runbook, steps about one identity or address
+audit       the record of changes and events (audit_export, audit_filter, audit_lines)
+login       at a broker elsewhere; approval, what takes two operators there
+
+For everybody:
+
+publish     `bartizan pub`; subscribe, `bartizan sub`; client, the connection of both; completion, of a shell
+
+What they share:
+
+control     asks the broker that runs; ask, the API at the control socket or elsewhere; remote, elsewhere
+opening     opens a data directory: settings, CA, identities; observed, what was observed there
+person      who works here
+listing     tables, JSON, times; console, what prints them; duration, `14d`, `36h`; new_file, a file that a verb makes
 """
 
 from bartizan.cli.app import main
