@@ -52,8 +52,10 @@ async def list_credentials(  # noqa: PLR0913  one for each filter
             kind in {None, one.credential.kind}
             and live in {None, one.credential.is_live(at)}
             and stale in {None, one.is_stale}
-            and expiring
-            in {None, any(each.credential is one.credential for each in endings(one.identity, limits, at=at))}
+            and (
+                expiring is None
+                or expiring is any(each.credential is one.credential for each in endings(one.identity, limits, at=at))
+            )
             and (ends_before is None or any(end < ends_before for end in ends))
         )
 
