@@ -165,6 +165,9 @@ def test_an_operator_enrols_and_quarantines_but_gives_no_role(api):
     until_ = "2099-01-01T00:00:00Z"
     words = {"state": "quarantined", "quarantined_until": until_, "quarantine_reason": "odd topics"}
     assert client.patch("/identities/robot-5", json=words).json()["state"] == "quarantined"
+    for more in ({"roles": ["admin"]}, {"groups": ["line"]}, {"attributes": {"site": "x"}}):
+        assert client.post("/identities", json={"identity": "robot-55", **more}).status_code == 403
+    assert client.get("/identities/robot-55").status_code == 404
     for more in ({"add_roles": ["press"]}, {"add_groups": ["line"]}, {"attributes": {"site": "x"}}):
         assert client.patch("/identities/robot-5", json=more).status_code == 403
     assert client.post("/identities/robot-5/credentials", json={}).status_code == 403

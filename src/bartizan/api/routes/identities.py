@@ -131,8 +131,11 @@ async def list_identities(  # noqa: PLR0913  one for each filter
 
 @ROUTES.on("POST", "/identities", Permission.ENROL, status=HTTPStatus.CREATED, response_model=schemas.IdentityInFull)
 async def add_identity(house: Housed, caller: Calling, response: Response, body: NewIdentity) -> dict[str, Any]:
-    """Add an identity that nothing proves yet."""
+    """Add an identity that nothing proves yet. Roles, groups and attributes take the permission `grant` as well."""
     attributes = dict(body.attributes)
+    if body.roles or body.groups or attributes.keys() - ({ATTRIBUTE} if caller.tenant else set()):
+        # A directory or a token may prove it: it would act as whatever it was added with.
+        caller.require(Permission.GRANT, house.settings, house.now())
     if caller.tenant and attributes.setdefault(ATTRIBUTE, caller.tenant) != caller.tenant:
         raise forbidden(f"you add identities of tenant {caller.tenant!r} alone")
     made = new_identity(
