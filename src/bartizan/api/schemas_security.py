@@ -53,6 +53,9 @@ class Acted(_Told):
     credentials_ended: list[str]
     serials_blocked: list[str]
     ended: Ended
+    lacks_role: bool = Field(
+        description="Put into quarantine where the policy has no role `quarantine`: until it is released it may do nothing."
+    )
 
 
 class NotActed(_Told):

@@ -40,6 +40,11 @@ class InForce:
         self.policy = policy
         self.epoch = 0
 
+    @property
+    def role_names(self) -> frozenset[str]:
+        """The roles of the policy in force."""
+        return self.policy.role_names
+
     async def begin(self) -> None:
         """Starts the engine with both. Raises what `EnginePort.start` raises."""
         async with self._turn:

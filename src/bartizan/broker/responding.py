@@ -23,6 +23,7 @@ from bartizan.model.ban import BanOf, new_ban
 from bartizan.model.finding import Kept
 from bartizan.model.response import Outcome, Response
 from bartizan.model.throttle import new_throttle
+from bartizan.respond.actions import outcome
 from bartizan.respond.playbooks import HOUR_S, Playbooks
 from bartizan.respond.runbooks import Occasion, run
 from bartizan.store.responses import ResponseStore
@@ -124,8 +125,7 @@ class Responding:
         else:
             until = None if playbook.quarantine_h is None else at + timedelta(hours=playbook.quarantine_h)
             done = await hands.actions.quarantine(response.name, until=until, reason=why, by=by)
-        ended = f"{len(done.ended.sessions)} sessions and {len(done.credentials_ended)} credentials ended"
-        return f"it was {done.before} and is {done.after}: {ended}"
+        return outcome(done)
 
     async def _run(self, name: str, response: Response, occasion: Occasion, hands: Hands) -> str:
         runbook = self._runbooks.get(name)

@@ -1,6 +1,7 @@
 """Acts on identities: by the broker that runs on the data directory, so that it holds at once; else in its store."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from bartizan.cli.listing import print_json
 from bartizan.cli.opening import existing, register_of
 from bartizan.errors import InvalidValue
 from bartizan.identity.chosen import chosen as those_of
+from bartizan.policy.lint_roles import NO_QUARANTINE, QUARANTINE_LINES
 from bartizan.respond.actions import Actions, Done
 
 SHOWN_MAX = 20
@@ -96,6 +98,9 @@ def tell(done: Sequence[Mapping[str, Any]], what: str, *, as_json: bool) -> int:
         )
         for line in _lines(one):
             print(f"  {line}")
+    # A broker elsewhere may be an older one.
+    if any(one.get("lacks_role") for one in done):
+        print(f"warning: {NO_QUARANTINE}. Add to the policy:\n\n{QUARANTINE_LINES}", file=sys.stderr)
     return 0
 
 

@@ -14,7 +14,15 @@ from bartizan.cli.credentials_there import list_there, revoke_there, rotate_ther
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.enrol import address_of
 from bartizan.cli.listing import Config, Data, Flag, Json, Listing, Text, ends_at, minute, plain, print_json
-from bartizan.cli.opening import DEFAULT_DATA, age_limits, existing, identities, register_of, settings_of
+from bartizan.cli.opening import (
+    DEFAULT_DATA,
+    age_limits,
+    existing,
+    identities,
+    policy_there,
+    register_of,
+    settings_of,
+)
 from bartizan.cli.remote import Server
 from bartizan.errors import InvalidValue
 from bartizan.identity.ages import AgeLimits, endings
@@ -274,7 +282,7 @@ async def _gather(data: Path, config: Path | None, name: str | None, wanted: _Wa
     at = datetime.now(UTC)
     directory = existing(data)
     settings = settings_of(directory, config)
-    limits = age_limits(directory, settings)
+    limits = age_limits(settings, policy_there(directory, settings))
     async with identities(directory, settings) as store:
         register = Register(store)
         used = dict[str, list[Usage]]()

@@ -8,7 +8,7 @@ from pathlib import Path
 from bartizan.cli.examine_audit import audit_log
 from bartizan.cli.examine_crls import crls_by_url
 from bartizan.cli.finding import Finding, Level
-from bartizan.cli.opening import age_limits, identities
+from bartizan.cli.opening import age_limits, identities, policy_there
 from bartizan.config.danger import dangers
 from bartizan.config.layout import DataDirectory
 from bartizan.config.schema import Settings
@@ -16,10 +16,12 @@ from bartizan.errors import CertificateUnusable
 from bartizan.identity.ages import AgeLimits, Ending, endings
 from bartizan.identity.rotation import held
 from bartizan.model.credential import PasswordCredential
-from bartizan.model.principal import Identity
+from bartizan.model.principal import QUARANTINE_ROLE, Identity
 from bartizan.model.usage import Usage
 from bartizan.pki.ca import load_certificate
 from bartizan.pki.crl import load_crl
+from bartizan.policy import CompiledPolicy
+from bartizan.policy.lint_roles import NO_QUARANTINE
 
 NEAR_END = timedelta(days=30)
 CA_NEAR_END = timedelta(days=365)
@@ -36,7 +38,9 @@ async def examine(data: DataDirectory, settings: Settings, *, at: datetime) -> l
     findings += crls_by_url(data, settings, at)
     findings += _rights(data, settings)
     findings += audit_log(data)
-    limits, enforced = age_limits(data, settings), settings.credentials.ages == "enforce"
+    policy = policy_there(data, settings)
+    findings += _quarantine(policy)
+    limits, enforced = age_limits(settings, policy), settings.credentials.ages == "enforce"
     async with identities(data, settings) as store:
         after = ""
         while page := await store.page(after, 1_000):
@@ -47,6 +51,11 @@ async def examine(data: DataDirectory, settings: Settings, *, at: datetime) -> l
             findings += _old_credentials(page, usages, at)
     findings.sort(key=lambda finding: -finding.level)
     return findings or [Finding(Level.GOOD, "nothing to care for")]
+
+
+def _quarantine(policy: CompiledPolicy | None) -> Iterator[Finding]:
+    if policy is not None and QUARANTINE_ROLE not in policy.role_names:
+        yield Finding(Level.WARNING, f"the policy: {NO_QUARANTINE}", "bartizan policy lint has the lines to add")
 
 
 def _certificates(data: DataDirectory, settings: Settings, at: datetime) -> Iterator[Finding]:

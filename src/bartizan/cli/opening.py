@@ -16,6 +16,7 @@ from bartizan.errors import ConfigurationError
 from bartizan.identity.ages import AgeLimits
 from bartizan.identity.register import Register
 from bartizan.model.actor import Actor
+from bartizan.policy import CompiledPolicy
 from bartizan.store.ports import OperatorStore, WholeStore
 
 DEFAULT_DATA = Path("bartizan-data")
@@ -65,13 +66,17 @@ async def unrecorded(directory: DataDirectory, settings: Settings) -> AsyncItera
         await store.close()
 
 
-def age_limits(directory: DataDirectory, settings: Settings) -> AgeLimits:
+def age_limits(settings: Settings, policy: CompiledPolicy | None) -> AgeLimits:
     """How old credentials may become; a policy that cannot be read says nothing about it."""
+    return AgeLimits(settings.credentials.days_max, _nothing if policy is None else policy.credential_days_max)
+
+
+def policy_there(directory: DataDirectory, settings: Settings) -> CompiledPolicy | None:
+    """The policy of a data directory; None for one that cannot be read."""
     try:
-        of_roles = read_policy(settings.policy.file or directory.policy).credential_days_max
+        return read_policy(settings.policy.file or directory.policy)
     except ConfigurationError:
-        of_roles = _nothing
-    return AgeLimits(settings.credentials.days_max, of_roles)
+        return None
 
 
 def _nothing(_roles: Iterable[str]) -> Mapping[str, int]:

@@ -12,7 +12,7 @@ from bartizan.policy.check import CheckResult
 from bartizan.policy.lint_identities import identities_beside_roles, identities_beside_tenants
 from bartizan.policy.lint_messages import misfits_that_nobody_is_told
 from bartizan.policy.lint_reach import Found, rules_beside_rules, rules_beside_topics, topics_beside_topics
-from bartizan.policy.lint_roles import roles_that_reach_too_far
+from bartizan.policy.lint_roles import nothing_for_quarantine, roles_that_reach_too_far
 from bartizan.policy.places import Places
 from bartizan.policy.source import Problem
 
@@ -32,6 +32,7 @@ CODES: Final = (
     "sys-exposed",
     "dollar-topic",
     "dollar-escapes-forbid",
+    "no-quarantine-role",
     "declared-not-enforced",
     "declaration-hidden",
     "role-without-identity",
@@ -57,6 +58,7 @@ def _all(places: Places, identities: Iterable[Identity] | None) -> Iterator[Foun
     yield from topics_beside_topics(places)
     yield from rules_beside_topics(places)
     yield from roles_that_reach_too_far(places)
+    yield from nothing_for_quarantine(places)
     yield from misfits_that_nobody_is_told(places)
     if identities is not None:
         them = list(identities)

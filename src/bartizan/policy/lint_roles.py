@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from bartizan.model.principal import ANONYMOUS_ROLE
+from bartizan.model.principal import ANONYMOUS_ROLE, QUARANTINE_ROLE
 from bartizan.policy.contract import Action, Effect, Literal
 from bartizan.policy.lint_reach import Found
 from bartizan.policy.overlap import Filters
 from bartizan.policy.places import Granted, Places
+from bartizan.policy.source import Position
 
 ACTUATORS: Final = frozenset(
     ("actuators", "actuator", "commands", "command", "cmd", "cmnd", "control", "setpoint", "setpoints", "set", "write")
@@ -18,6 +19,20 @@ READERS: Final = frozenset(
     ("reader", "readers", "readonly", "read-only", "viewer", "observer", "monitor", "auditor", "guest", "historian")
 )
 """A role with one of these names is meant to read."""
+
+NO_QUARANTINE: Final = (
+    f"there is no role {QUARANTINE_ROLE}: who is put into quarantine may do nothing, not even be mended"
+)
+
+QUARANTINE_LINES: Final = """\
+[topics."remediation/{client}/#"]
+publish   = ["quarantine"]
+subscribe = ["quarantine"]
+
+[roles.quarantine]
+binds = { client = "client_id" }
+"""
+"""What a policy says that lets who is in quarantine be mended; as the first policy does."""
 
 _OWN_DOLLAR: Final = frozenset(("$SYS", "$CONTROL"))
 _ODD: Final = frozenset(("$share", "$queue", "$SYS"))
@@ -40,6 +55,14 @@ def roles_that_reach_too_far(places: Places) -> Iterator[Found]:
         for rule in [rule for rule in permits if rule.role.name == role]:
             yield from _sys(places, role, rule, is_device=bool(publishes))
         yield from _dollar(places, [rule for rule in rules if rule.role.name == role])
+
+
+def nothing_for_quarantine(places: Places) -> Iterator[Found]:
+    """A policy that has no role for who is in quarantine; an empty table says that it is meant."""
+    if QUARANTINE_ROLE not in places.by_role:
+        lines = QUARANTINE_LINES.strip().replace("\n", "\n    ")
+        first = Position(line=1, column=1, origin=next(iter(places.texts)))
+        yield Found("no-quarantine-role", places.at(first), NO_QUARANTINE, f"add:\n\n    {lines}\n")
 
 
 class _Moving:

@@ -14,7 +14,7 @@ from bartizan.identity.rotation import revoked
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.ending import Ended
 from bartizan.model.ids import parse_remark
-from bartizan.model.principal import Identity, IdentityState
+from bartizan.model.principal import QUARANTINE_ROLE, Identity, IdentityState
 from bartizan.respond.live import Live
 
 
@@ -31,10 +31,19 @@ class Done:
     serials_blocked: tuple[str, ...] = ()
     """Serial numbers of its certificates, hexadecimal: refused from now on, and on the CRL."""
     ended: Ended = field(default_factory=Ended)
+    lacks_role: bool = False
+    """Put into quarantine where the policy in force has no role for that: until it is released it may do nothing."""
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
         return asdict(self)
+
+
+def outcome(done: Done) -> str:
+    """In a sentence."""
+    ended = f"{len(done.ended.sessions)} sessions and {len(done.credentials_ended)} credentials ended"
+    lacks = f"; the policy has no role {QUARANTINE_ROLE}, so it may do nothing" if done.lacks_role else ""
+    return f"it was {done.before} and is {done.after}, {ended}{lacks}"
 
 
 class Actions:
@@ -73,7 +82,8 @@ class Actions:
                 quarantined_by=parse_remark(by),
             )
 
-        return await self._do(name, change)
+        done = await self._do(name, change)
+        return replace(done, lacks_role=self._live is not None and QUARANTINE_ROLE not in self._live.role_names)
 
     async def release(self, name: str) -> Done:
         """Ends a quarantine: it has its roles again, and connects anew, so that it subscribes as before."""

@@ -9,7 +9,7 @@ from bartizan.errors import BartizanError
 from bartizan.model.ban import BanOf, new_ban
 from bartizan.model.reason import ReasonCode
 from bartizan.model.throttle import Throttle, new_throttle
-from bartizan.respond.actions import Actions, Done
+from bartizan.respond.actions import Actions, outcome
 from bartizan.respond.bans import Bans
 
 
@@ -105,11 +105,11 @@ async def _do(step: Step, runbook: Runbook, subject: str, hands: Hands, occasion
             disconnect = hands.disconnect_identity if runbook.about == "identity" else hands.disconnect_address
             return f"{await disconnect(subject, ReasonCode.ADMINISTRATIVE_ACTION)} connections ended"
         case "quarantine":
-            return _told(await actions.quarantine(subject, until=until, reason=why, by=occasion.by))
+            return outcome(await actions.quarantine(subject, until=until, reason=why, by=occasion.by))
         case "release":
-            return _told(await actions.release(subject))
+            return outcome(await actions.release(subject))
         case "revoke":
-            return _told(await actions.revoke(subject, at=occasion.at, note=why, clears_retained=step.clear_retained))
+            return outcome(await actions.revoke(subject, at=occasion.at, note=why, clears_retained=step.clear_retained))
         case "throttle":
             rate, ends = step.messages_per_s or 1, until or occasion.at + timedelta(hours=1)
             await hands.throttle(new_throttle(subject, messages_per_s=rate, until=ends, reason=why, by=occasion.by))
@@ -118,8 +118,3 @@ async def _do(step: Step, runbook: Runbook, subject: str, hands: Hands, occasion
             of = BanOf.IDENTITY if runbook.about == "identity" else BanOf.ADDRESS
             ban = new_ban(of, subject, at=occasion.at, until=until, reason=why, by=occasion.by)
             return f"banned, {len((await hands.bans.add(ban)).cut)} connections cut"
-
-
-def _told(done: Done) -> str:
-    ended = f"{len(done.ended.sessions)} sessions and {len(done.credentials_ended)} credentials ended"
-    return f"it was {done.before} and is {done.after}, {ended}"

@@ -5,6 +5,7 @@ import inspect
 import json
 import stat
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import import_module
 from operator import attrgetter
@@ -14,9 +15,13 @@ import pytest
 from cyclopts import App
 
 from bartizan.cli import policy
+from bartizan.cli.acted import tell
 from bartizan.cli.app import VERBS, build_app, run
 from bartizan.cli.first_run import prepare
 from bartizan.cli.verbs import Verb
+from bartizan.model.principal import IdentityState
+from bartizan.policy.lint_roles import QUARANTINE_LINES
+from bartizan.respond.actions import Done
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +147,30 @@ def test_doctor_shows_every_danger_with_its_reason_and_strict_fails(data, capsys
     assert "bench 4" in told["findings"][0]["what"]
     assert {one["name"]: one["tls"] for one in told[("listeners")]} == {"lab": False, "mqtts": True, "wss": True}
     assert run([*words, "--strict"]) == 1
+
+
+def test_doctor_sees_a_policy_that_leaves_nothing_to_who_is_in_quarantine(data, tmp_path, capsys):
+    (tmp_path / "policy.toml").write_text("[roles.press]\n")
+    words = ["doctor", "--data", data, "--json"]
+
+    def about() -> list[str]:
+        told = json.loads(capsys.readouterr().out)["findings"]
+        return [each["fix"] for each in told if "no role quarantine" in each["what"]]
+
+    assert run(words) == 0
+    assert about() == []
+    assert run([*words, "--set", f"policy.file={tmp_path / 'policy.toml'}"]) == 0
+    assert about() == ["bartizan policy lint has the lines to add"]
+
+
+def test_who_quarantines_where_the_policy_has_no_role_for_it_is_told_the_lines_to_add(capsys):
+    done = Done("press-01", IdentityState.ENABLED, IdentityState.QUARANTINED, is_in_force=True)
+    assert tell([done.as_dict()], "in quarantine", as_json=False) == 0
+    assert capsys.readouterr().err == ""
+    tell([replace(done, lacks_role=True).as_dict()], "in quarantine", as_json=False)
+    told = capsys.readouterr()
+    assert told.out == "press-01: in quarantine\n"
+    assert ("may do nothing" in told.err, told.err.endswith(QUARANTINE_LINES + "\n")) == (True, True)
 
 
 def test_doctor_sees_open_files_and_lost_certificates(data, capsys):

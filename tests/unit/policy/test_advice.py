@@ -1,5 +1,6 @@
 """What `lint` finds: each code where it should be, and nowhere else."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from bartizan.model.ids import AttributeName, IdentityName, RoleName
 from bartizan.model.principal import Identity
 from bartizan.policy import default_policy_text
 from bartizan.policy.advice import CODES, advise
+from bartizan.policy.compiled import Asked, Request
 from bartizan.policy.lint import WARNINGS
 from tests.unit.policy.plant import good
 
@@ -17,6 +19,8 @@ ROLES = '[roles.press]\nbinds = { asset = "client_id" }\n[roles.dash]\n'
 
 
 def found(text: str, identities: list[Identity] | None = None) -> list[tuple[str, int]]:
+    if "quarantine" not in text:
+        text += "\n[roles.quarantine]\n"  # empty: it is meant
     return [(each.code, each.line) for each in advise(good(text), identities)]
 
 
@@ -173,6 +177,19 @@ def test_only_what_is_named_is_allowed(mark):
     assert [code for code, _ in found(text.replace("permit", f"{mark}\npermit"))] == (
         [] if is_named else ["wider-than-topics"]
     )
+
+
+def test_a_policy_without_a_role_for_quarantine_is_told_the_lines_that_let_somebody_be_mended():
+    (finding,) = [each for each in advise(good(TOPIC + ROLES)) if each.code == "no-quarantine-role"]
+    assert (finding.line, "may do nothing" in finding.message) == (1, True)
+    pasted = "\n".join(line.strip() for line in finding.hint.splitlines()[1:])
+    result = good(TOPIC + ROLES + pasted)
+    assert advise(result) == ()
+    assert result.compiled is not None
+    asked = Request(Asked.PUBLISH, "remediation/press-01/log", "press-01", "press-01", ("quarantine",))
+    assert result.compiled.decide(asked).allow
+    assert not result.compiled.decide(replace(asked, topic="remediation/press-02/log")).allow
+    assert found(TOPIC + ROLES + "[roles.quarantine]\n") == [], "an empty table says that it is meant"
 
 
 def test_every_code_is_documented(root: Path):

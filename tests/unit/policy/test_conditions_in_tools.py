@@ -165,6 +165,7 @@ permit = [
 forbid = [{ action = "publish", filter = "a/#", when = { address = "192.0.2.0/24" } }]
 [roles.y]
 includes = ["x"]
+[roles.quarantine]
 """
     assert [(each.code, each.line) for each in advise(good(text))] == [("shadowed-permit", 5)]
 

@@ -9,7 +9,7 @@ from bartizan.errors import Conflict, NotFound
 from bartizan.identity.register import Register, certificate_credential, new_identity, password_credential
 from bartizan.model.ending import Ended, EndedSession
 from bartizan.model.principal import IdentityState
-from bartizan.respond.actions import Actions
+from bartizan.respond.actions import Actions, outcome
 from bartizan.respond.live import Live
 from bartizan.store.memory import MemoryIdentityStore
 
@@ -20,8 +20,13 @@ SESSION = EndedSession("press-01", "press-01", None, True, 1, 2, 3, True)
 class Broker(Live):
     """Writes, and says that one Session ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, *roles: str) -> None:
         self.cleared: list[list[str]] = []
+        self._roles = roles
+
+    @property
+    def role_names(self) -> Collection[str]:
+        return self._roles
 
     async def change(self, write: Callable[[], Awaitable[object]], *, clears_retained: Collection[str] = ()) -> Ended:
         await write()
@@ -92,3 +97,10 @@ async def test_what_cannot_be_done_changes_nothing(register):
     with pytest.raises(Conflict, match="may not connect at all"):
         await actions.quarantine("press-01", until=None, reason="")
     assert (await register.get("press-01")).state is IdentityState.REVOKED
+
+
+@pytest.mark.parametrize(("roles", "lacks"), [(("press",), True), (("press", "quarantine"), False)])
+async def test_who_is_put_into_quarantine_without_a_role_for_that_is_told_to_may_do_nothing(register, roles, lacks):
+    done = await Actions(register, Broker(*roles)).quarantine("press-01", until=None, reason="")
+    assert (done.lacks_role, "may do nothing" in outcome(done)) == (lacks, lacks)
+    assert not (await Actions(register, Broker(*roles)).release("press-01")).lacks_role

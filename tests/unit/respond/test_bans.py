@@ -20,6 +20,10 @@ BAN = new_ban(BanOf.ADDRESS, "192.0.2.0/24", at=AT, until=AT + timedelta(hours=1
 class Broker(Live):
     """Writes, and says that one connection was cut."""
 
+    @property
+    def role_names(self) -> Collection[str]:
+        return ()
+
     async def change(self, write: Callable[[], Awaitable[object]], *, clears_retained: Collection[str] = ()) -> Ended:
         del clears_retained
         await write()
