@@ -1,6 +1,7 @@
 """`bartizan client` and `bartizan broker`: at the control socket without a login, and elsewhere, by one API."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -111,6 +112,30 @@ def test_what_the_policy_refused_is_listed_and_followed_here_and_elsewhere(api, 
             assert next(found).count == 2
             client.publish("elsewhere", "1")
             assert next(found).topic == "elsewhere"
+
+
+def test_what_happens_is_shown_as_it_happens_here_and_elsewhere(api, desk):
+    operator, maker = api.with_codes("security")
+    desk.login(operator, maker)
+    ways: tuple[Callable[..., str], ...] = (partial(here, api, desk), desk.there)
+    for number, ask in enumerate(ways):
+        done = threading.Event()
+
+        def act(name: str, until: threading.Event) -> None:
+            # It begins before somebody reads.
+            while not until.wait(0.1):
+                api.at_socket().post("/identities", json={"identity": name})
+
+        acting = threading.Thread(target=act, args=(f"seen-{number}", done))
+        acting.start()
+        try:
+            line = ask("events", "--kind", "operator_*", "--count", "1", "--json")
+            assert json.loads(line)["event"] == "operator_acted"
+            assert "POST /api/v1/identities" in ask("events", "--kind", "operator_acted", "--count", "2")
+        finally:
+            done.set()
+            acting.join()
+    assert desk.fails("events", "--count", "0", "--server", desk.server, code=2)
 
 
 def test_what_messages_say_is_not_shown_to_whoever_may_only_look(api, desk):

@@ -127,6 +127,18 @@ def _human(at: str, level: Level, kind: str, fields: Mapping[str, Any], colour: 
     return " ".join(words)
 
 
+def line_of(event: Mapping[str, Any], *, as_json: bool, colours: Mapping[str, str] = NO_COLOURS) -> str:
+    """An event as a line of the log."""
+    kind = str(event.get("event", "unknown"))
+    level = LEVELS.get(kind, "info")
+    at = _time(event.get("at_ms", 0))
+    fields = {key: value for key, value in event.items() if key not in {"event", "at_ms"} and value is not None}
+    if as_json:
+        # ASCII only: no terminal and no collector reads anything into it.
+        return _JSON.encode({"at": at, "level": level, "event": kind, **fields})
+    return _human(at, level, kind, fields, colours)
+
+
 class Journal:
     """The broker's log. `level` may be changed while it runs.
 
@@ -181,17 +193,9 @@ class Journal:
         self._thread.join(CLOSE_TIMEOUT_S)
 
     def _render(self, event: Mapping[str, Any]) -> str | None:
-        kind = str(event.get("event", "unknown"))
-        level = LEVELS.get(kind, "info")
-        if RANK[level] < RANK[self.level]:
+        if RANK[LEVELS.get(str(event.get("event", "unknown")), "info")] < RANK[self.level]:
             return None
-        at = _time(event.get("at_ms", 0))
-        fields = {key: value for key, value in event.items() if key not in {"event", "at_ms"} and value is not None}
-        if self._json:
-            # ASCII only: no terminal and no collector reads anything into it.
-            line = {"at": at, "level": level, "event": kind, **fields}
-            return _JSON.encode(line) + "\n"
-        return _human(at, level, kind, fields, self._colours) + "\n"
+        return line_of(event, as_json=self._json, colours=self._colours) + "\n"
 
     def _put(self, text: str) -> None:
         try:

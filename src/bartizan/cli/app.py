@@ -82,6 +82,11 @@ VERBS: tuple[Verb | Family, ...] = (
         "Carry out commands of Mosquitto's dynamic security: what was written for its plugin works on this broker.",
     ),
     Verb("denials", "bartizan.cli.denials:app", "Show what the policy refused, and propose the smallest grant for it."),
+    Verb(
+        "events",
+        "bartizan.cli.events:events",
+        "Show events as they happen, whatever the level of the log is, until Ctrl-C or the end of the login.",
+    ),
     Verb("findings", "bartizan.cli.findings:app", "Show what detectors found; acknowledge it, or mute it for a while."),
     Verb("response", "bartizan.cli.response:app", "Show what playbooks did or would do; confirm what waits."),
     Verb(

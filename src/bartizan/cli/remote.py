@@ -43,6 +43,7 @@ TIMEOUT_S: Final = 120.0
 """A revocation of many, or a policy of ten thousand roles, takes its time."""
 
 LINES_TIMEOUT_S: Final = 10.0
+EVENTS_TIMEOUT_S: Final = 45.0
 
 OTHERS: Final = 0o077
 PROOF: Final = "recent proof"
@@ -109,12 +110,25 @@ class Remote:
         """What goes on to be told, an object a line, for as long as it goes on."""
         # Empty lines come every few seconds: a broker that says nothing for longer is gone.
         with self._client.stream("POST", path, json=body, timeout=LINES_TIMEOUT_S) as answer:
-            if answer.is_error:
-                answer.read()
-                raise _error_of(answer, self._login)
-            for line in answer.iter_lines():
-                if line:
-                    yield json.loads(line)
+            yield from (json.loads(line) for line in self._told_lines(answer) if line)
+
+    def events(self, path: str, **params: object) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Server-sent events with their names, `message` where one has none, for as long as they come."""
+        name = "message"
+        with self._client.stream("GET", path, params=_said(params), timeout=EVENTS_TIMEOUT_S) as answer:
+            for line in self._told_lines(answer):
+                field, _, value = line.partition(": ")
+                if field == "event":
+                    name = value
+                elif field == "data":
+                    yield name, json.loads(value)
+                    name = "message"
+
+    def _told_lines(self, answer: "httpx2.Response") -> Iterator[str]:
+        if answer.is_error:
+            answer.read()
+            raise _error_of(answer, self._login)
+        yield from answer.iter_lines()
 
     def every(self, path: str, **params: object) -> list[dict[str, Any]]:
         """All items of a list."""
