@@ -33,14 +33,20 @@ GENEROUS = ("api.requests_per_s=10000", "passwords.free_failures=100", "password
 GROUPS = ("roles_claim=groups", 'roles={ admin = ["mqtt-admins"], viewer = ["staff", "guests"] }')
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-PORTS = [free_port() for _ in range(3)]
+PORTS: list[int] = []
 """Of brokers that run at once: the provider knows beforehand where it sends people back to."""
+
+
+def free_port() -> int:
+    """One that nobody has, nor gets by chance: below those that systems give to outgoing connections."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as found:
+            try:
+                found.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 def callback(port: int) -> str:
@@ -49,6 +55,7 @@ def callback(port: int) -> str:
 
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenIdProvider]:
+    PORTS.extend(free_port() for _ in range(3))
     with OpenIdProvider(tmp_path_factory.mktemp("provider"), 60, (), tuple(map(callback, PORTS))) as running:
         yield running
 

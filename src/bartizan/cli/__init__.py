@@ -29,7 +29,7 @@ revoke      an identity is out for good; quarantine, for a while (acted: how it 
 ban         who may not connect, whatever proves it; throttle, who publishes more slowly for a while
 findings    what detectors found; response, what playbooks did; runbook, steps about one identity or address
 audit       the record of changes and events (audit_export, audit_filter, audit_lines)
-login       at a broker elsewhere; approval, what takes two operators there
+login       at a broker elsewhere; login_browser, at its OpenID Provider; approval, what takes two operators there
 
 For everybody:
 
