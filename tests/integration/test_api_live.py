@@ -87,6 +87,31 @@ def test_an_operator_of_a_tenant_sees_its_sessions_and_no_others(api):
         assert own.delete("/sessions/robot-1").json()["was_connected"] is True
 
 
+def test_clients_are_paged_in_their_order_also_where_tenants_have_one_name(api):
+    names = [("page-1", {}), ("page-2", {"tenant": "acme"}), ("page-2", {}), ("page-3", {})]
+    opened = []
+    try:
+        for client_id, more in names:
+            opened.append(client(api, "page" if more else client_id, client_id=client_id, **more))
+        for asked in ({}, {"sort": "-client_id"}, {"match": "page-*", "identity": "page*"}):
+            seen: list[tuple[str, str | None]] = []
+            after = ""
+            while after is not None:
+                wanted = {"match": "page-*", "limit": 1, "after": after, **asked}
+                page = api.as_("viewer").get("/clients", params=wanted).json()
+                seen += [(one["client_id"], one["tenant"]) for one in page["items"]]
+                after = page["next"]
+            expected = [(name, more.get("tenant")) for name, more in names]
+            assert sorted(seen, key=str) == sorted(expected, key=str)
+        found = api.as_("viewer").get("/clients", params={"identity": "page-2"}).json()["items"]
+        assert [(one["client_id"], one["tenant"]) for one in found] == [("page-2", None)]
+        found = api.as_("viewer").get("/clients", params={"identity": "page-[12]"}).json()["items"]
+        assert [one["client_id"] for one in found] == ["page-1", "page-2"]
+    finally:
+        for each in opened:
+            each.close()
+
+
 # ---- Subscriptions ----------------------------------------------------------------------------------
 
 

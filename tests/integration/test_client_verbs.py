@@ -55,6 +55,9 @@ def test_who_is_connected_is_listed_shown_and_disconnected_here_and_elsewhere(ap
             listed = json.loads(ask("client", "list", "--match", "press-a*", "--sort", "-client_id", "--json"))
             assert [each["client_id"] for each in listed] == ["press-a2", "press-a1"]
             assert "2 connected" in ask("client", "list", "--role", "press")
+            rates = {each["client_id"]: each for each in json.loads(ask("clients", "--json"))}
+            assert (rates["press-a1"]["messages_in_per_s"], rates["press-a1"]["version"]) == (0.0, "5.0")
+            assert "2 connected" in ask("clients")
             assert "0 connected" in ask("client", "list", "--address", "192.0.2.1")
             shown: dict[str, Any] = json.loads(ask("client", "show", "press-a1", "--json"))
             assert (shown["identity"], shown["roles"], shown["method"]) == ("press-a1", ["press"], "certificate")

@@ -41,10 +41,9 @@ def _may_rest_on(client: Mapping[str, Any], proof: str | None, ended: Ended) -> 
 
 
 def every_client(
-    engine: EnginePort, *, identity: str | None = None, client_id: str | None = None
+    engine: EnginePort, *, identity: str | None = None, client_id: str | None = None, after: str = ""
 ) -> Iterator[Mapping[str, Any]]:
-    """Every client that is connected, page by page; of one identity, or of one Client Identifier, alone."""
-    after = ""
+    """Every client that is connected, behind a Client Identifier, in their order; of one identity, or name, alone."""
     while True:
         page = json.loads(engine.clients(after, CLIENTS_PER_LOOK, identity=identity, client_id=client_id))
         yield from page

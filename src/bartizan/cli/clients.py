@@ -5,22 +5,22 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-import httpx2
-from cyclopts import Parameter
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
 from bartizan.broker.log import escaped
+from bartizan.cli.ask import api_of
 from bartizan.cli.console import plain_console
 from bartizan.cli.control import asking
 from bartizan.cli.duration import ago
-from bartizan.cli.opening import DEFAULT_DATA, existing
-from bartizan.model.version import version_text
+from bartizan.cli.listing import Data, Flag, Json
+from bartizan.cli.opening import DEFAULT_DATA
+from bartizan.cli.remote import Remote, Server
 
 PAGE = 1_000
 SAMPLE_S = 1.0
@@ -61,7 +61,7 @@ class Client:
     @classmethod
     def between(cls, before: Mapping[str, Any] | None, now: Mapping[str, Any], elapsed_s: float) -> Self:
         """From two looks at it; rates are 0 for one that was not there at the first."""
-        same = before is not None and before["connected_at_ms"] == now["connected_at_ms"]
+        same = before is not None and before["connected_at"] == now["connected_at"]
 
         def rate(key: str) -> float:
             return round((now[key] - before[key]) / elapsed_s, 2) if same and before is not None else 0.0
@@ -71,8 +71,7 @@ class Client:
             **plain,
             roles=tuple(now["roles"]),
             tenant=now.get("tenant"),
-            version=version_text(now["version"]),
-            connected_at=datetime.fromtimestamp(now["connected_at_ms"] / 1000, UTC).isoformat(timespec="seconds"),
+            connected_at=datetime.fromisoformat(now["connected_at"]).isoformat(timespec="seconds"),
             messages_in_per_s=rate("messages_in"),
             messages_out_per_s=rate("messages_out"),
             bytes_in_per_s=rate("bytes_in"),
@@ -87,6 +86,7 @@ _PLAIN = (
     "listener",
     "address",
     "port",
+    "version",
     "subscriptions",
     "queued",
     "inflight",
@@ -97,9 +97,10 @@ _PLAIN = (
 
 def clients(
     *,
-    data: Path = DEFAULT_DATA,
-    watch: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    json_output: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False,
+    data: Data = DEFAULT_DATA,
+    watch: Flag = False,
+    server: Server = None,
+    json_output: Json = False,
 ) -> int:
     """Show who is connected, with rates over one second.
 
@@ -113,16 +114,11 @@ def clients(
 
     Parameters
     ----------
-    data
-        The data directory of a running broker.
     watch
         Look again and again, until Ctrl-C. With --json: one JSON array a line.
-    json_output
-        Print a JSON array.
     """
-    directory = existing(Path.cwd() / data)
-    with asking(directory.root) as broker:
-        looks = _looks(broker)
+    with api_of(data, server) as there:
+        looks = _looks(there)
         if watch:
             _watch(looks, json_output=json_output)
         elif json_output:
@@ -134,32 +130,30 @@ def clients(
 
 
 def running_clients(root: Path) -> list[Mapping[str, Any]]:
-    """Who is connected to the broker of this data directory, as it tells it."""
+    """Who is connected to the broker of this data directory, as its engine tells it."""
+    found: list[Mapping[str, Any]] = []
+    after = ""
     with asking(root) as broker:
-        return list(_all(broker).values())
+        while True:
+            page = broker.get("/v1/clients", params={"after": after, "limit": PAGE}).raise_for_status().json()
+            found += page
+            if len(page) < PAGE:
+                return found
+            after = page[-1]["client_id"]
 
 
-def _looks(broker: httpx2.Client) -> Iterator[list[Client]]:
+def _looks(there: Remote) -> Iterator[list[Client]]:
     """A list a second, from the second look on."""
-    before, looked_at = _all(broker), time.monotonic()
+    before, looked_at = _all(there), time.monotonic()
     while True:
         time.sleep(SAMPLE_S)
-        now, now_at = _all(broker), time.monotonic()
+        now, now_at = _all(there), time.monotonic()
         yield [Client.between(before.get(key), now[key], now_at - looked_at) for key in now]
         before, looked_at = now, now_at
 
 
-def _all(broker: httpx2.Client) -> dict[str, Mapping[str, Any]]:
-    found: dict[str, Mapping[str, Any]] = {}
-    after = ""
-    while True:
-        answer = broker.get("/v1/clients", params={"after": after, "limit": PAGE})
-        answer.raise_for_status()
-        page = answer.json()
-        found.update((f"{client.get('tenant', '')}\0{client['client_id']}", client) for client in page)
-        if len(page) < PAGE:
-            return found
-        after = page[-1]["client_id"]
+def _all(there: Remote) -> dict[tuple[str, str | None], Mapping[str, Any]]:
+    return {(each["client_id"], each["tenant"]): each for page in there.pages("/clients") for each in page}
 
 
 def _watch(looks: Iterator[list[Client]], *, json_output: bool) -> None:

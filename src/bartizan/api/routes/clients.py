@@ -1,11 +1,12 @@
 """Who is connected."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from http import HTTPStatus
+from itertools import islice
 from time import monotonic
 from typing import Annotated, Any, Literal
 
@@ -14,12 +15,12 @@ from fastapi import Query
 from bartizan.api import schemas, schemas_live
 from bartizan.api.caller import Caller
 from bartizan.api.house import Calling, House, Housed
-from bartizan.api.paging import Page, Parted, page_of
+from bartizan.api.paging import Page, Part, Parted, page_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routes.sessions import ClientId, Tenant, session_of
 from bartizan.api.routing import Routes
 from bartizan.broker.ended import every_client
-from bartizan.broker.ports import ADMINISTRATIVE_ACTION, ORDERED_REASONS
+from bartizan.broker.ports import ADMINISTRATIVE_ACTION, ORDERED_REASONS, EnginePort
 from bartizan.errors import InvalidValue, NotFound
 from bartizan.model.actor import WHY_CHARS_MAX
 from bartizan.model.version import version_text
@@ -29,6 +30,9 @@ ROUTES = Routes("clients")
 Pattern = Annotated[str, Query(max_length=256, description="A pattern; `*` and `?` stand for any characters.")]
 Order = Literal["client_id", "-client_id", "connected_at", "-connected_at", "messages_in", "-messages_in",
                 "messages_out", "-messages_out", "queued", "-queued"]  # fmt: skip
+
+WILD = frozenset("*?[")
+"""What makes a pattern of a name."""
 
 RATES = ("messages_in", "messages_out", "bytes_in", "bytes_out")
 LOOKS_APART_S_MAX = 10.0
@@ -59,9 +63,23 @@ async def list_clients(  # noqa: PLR0913  one for each filter
             and fnmatchcase(client["identity"] or "", identity)
         )
 
-    found = await asyncio.to_thread(lambda: [_told(one) for one in every_client(house.broker.engine) if fits(one)])
+    one_identity = None if WILD & set(identity) else identity
+    found = await asyncio.to_thread(_fitting, house.broker.engine, fits, part, sort, one_identity)
     # Those of two tenants may have one Client Identifier.
-    return page_of(found, part, "client_id", sort, "tenant")
+    return page_of(list(map(_told, found)), part, "client_id", sort, "tenant")
+
+
+def _fitting(
+    engine: EnginePort, fits: Callable[[Mapping[str, Any]], bool], part: Part, sort: str, identity: str | None
+) -> list[Mapping[str, Any]]:
+    """Those that fit: in the engine's own order no more than a page takes, and those that are called like its cursor."""
+    if sort != "client_id":
+        return [one for one in every_client(engine, identity=identity) if fits(one)]
+    cursor = part.cursor()
+    after = str(cursor[0]) if cursor else ""
+    alike = [one for one in every_client(engine, client_id=after) if fits(one)] if after else []
+    behind = (one for one in every_client(engine, identity=identity, after=after) if fits(one))
+    return [*alike, *islice(behind, part.limit + 1)]
 
 
 @ROUTES.on("GET", "/clients/{client_id:path}", Permission.LOOK, response_model=schemas_live.ClientInFull)
