@@ -273,6 +273,9 @@ def test_credentials_there_are_made_listed_and_ended_as_here(api, desk):
     assert listed[first["id"]]["successor"] not in {None, first["id"]}
     assert first["id"] in desk.there("credential", "list", "--stale")
     assert first["id"] not in desk.there("credential", "list", "--expiring")
+    desk.fails("credential", "revoke", "far-7", "..", "--server", desk.server)
+    desk.fails("credential", "revoke", "far-7", ".", "--server", desk.server)
+    assert all(one["live"] for one in json.loads(desk.there("credential", "list", "far-7", "--json")))
     assert "revoked" in desk.there("credential", "revoke", "far-7", first["id"])
     with pytest.raises((RefusedError, OSError)):
         Recorder(place, "far-7", proof=proof).open()

@@ -37,7 +37,7 @@ publish     `bartizan pub`; subscribe, `bartizan sub`; client, the connection of
 
 What they share:
 
-control     asks the broker that runs; ask, the API at the control socket or elsewhere; remote, elsewhere
+control     asks the broker that runs; ask, the API at the control socket or elsewhere; remote, elsewhere; paths
 opening     opens a data directory: settings, CA, identities; observed, what was observed there
 person      who works here
 listing     tables, JSON, times; console, what prints them; duration, `14d`, `36h`; new_file, a file that a verb makes

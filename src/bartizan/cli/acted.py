@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from bartizan.broker.log import escaped
 from bartizan.cli.control import RunningBroker, told_to
 from bartizan.cli.listing import print_json
 from bartizan.cli.opening import existing, register_of
+from bartizan.cli.paths import path_of
 from bartizan.errors import InvalidValue
 from bartizan.identity.chosen import chosen as those_of
 from bartizan.policy.lint_roles import NO_QUARANTINE, QUARANTINE_LINES
@@ -77,7 +77,7 @@ def act(
     """Acts on each, in order; what was done. `path` and `body` are for a broker that runs, `alone` is without one."""
     root = existing(Path.cwd() / data).root
     if RunningBroker.on(root) is not None:
-        return [told_to(root, f"/v1/identities/{quote(name, safe='')}/{path}", body) for name in names]
+        return [told_to(root, path_of("v1", "identities", name, path), body) for name in names]
 
     async def each() -> list[dict[str, Any]]:
         async with register_of(data, config) as register:

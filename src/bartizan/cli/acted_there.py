@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from typing import Any, Final, Literal
-from urllib.parse import quote
 
 from bartizan.cli.acted import Whom, preview, tell
+from bartizan.cli.paths import path_of
 from bartizan.cli.remote import remote
 from bartizan.errors import NotFound
 
@@ -33,9 +33,7 @@ def act_there(
     one, many, would_be = WAYS[action]
     with remote(server) as there:
         if len(names) == 1:
-            return tell(
-                [there.post(f"/identities/{quote(names[0], safe='')}/{one}", body or None)], done, as_json=as_json
-            )
+            return tell([there.post(path_of("identities", names[0], one), body or None)], done, as_json=as_json)
         # Several are one request, so that a second operator has to agree once.
         meant: dict[str, object] = {"identities": list(names)}
         if not names:

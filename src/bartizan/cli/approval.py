@@ -2,12 +2,12 @@
 
 import json
 from typing import Annotated
-from urllib.parse import quote
 
 from cyclopts import App, Parameter
 
 from bartizan.broker.log import escaped
 from bartizan.cli.listing import Json, print_json, show_table
+from bartizan.cli.paths import path_of
 from bartizan.cli.remote import remote
 
 app = App(name="approval", help="What takes two operators and waits for the second one: at a broker elsewhere.")
@@ -48,7 +48,7 @@ def show(id: str, /, *, server: At) -> int:  # noqa: A002
         As `bartizan approval list` shows it.
     """
     with remote(server) as there:
-        print(json.dumps(there.get(f"/approvals/{quote(id, safe='')}"), indent=2))
+        print(json.dumps(there.get(path_of("approvals", id)), indent=2))
     return 0
 
 
@@ -66,8 +66,8 @@ def approve(id: str, /, *, server: At, json_output: Json = False) -> int:  # noq
         As `bartizan approval list` shows it.
     """
     with remote(server) as there:
-        waiting = there.get(f"/approvals/{quote(id, safe='')}")
-        done = there.post(f"/approvals/{quote(id, safe='')}/approval")
+        waiting = there.get(path_of("approvals", id))
+        done = there.post(path_of("approvals", id, "approval"))
     if json_output:
         print_json(done)
     else:
@@ -89,6 +89,6 @@ def refuse(id: str, /, *, server: At) -> int:  # noqa: A002
         As `bartizan approval list` shows it.
     """
     with remote(server) as there:
-        there.delete(f"/approvals/{quote(id, safe='')}")
+        there.delete(path_of("approvals", id))
     print(f"{id}: waits no more")
     return 0

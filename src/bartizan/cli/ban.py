@@ -6,7 +6,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from cyclopts import App, Parameter
 
@@ -16,6 +15,7 @@ from bartizan.cli.control import RunningBroker, told_to
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Config, Data, Flag, Json, Text, minute, print_json, show_table
 from bartizan.cli.opening import DEFAULT_DATA, existing, register_of
+from bartizan.cli.paths import path_of
 from bartizan.cli.person import operator
 from bartizan.cli.remote import Server, remote
 from bartizan.errors import EngineUnavailable, InvalidValue
@@ -147,12 +147,12 @@ def remove(
         raise InvalidValue("name the ban by its id, or by what is banned: one of the two")
     if server is not None:
         with remote(server) as there:
-            there.delete(f"/bans/{quote(ban_id, safe='')}")
+            there.delete(path_of("bans", ban_id))
         print(f"ban {ban_id} is removed")
         return 0
     root = existing(Path.cwd() / data).root
     if RunningBroker.on(root) is not None:
-        removed = told_to(root, f"/v1/bans/{quote(ban_id, safe='')}/remove")
+        removed = told_to(root, path_of("v1", "bans", ban_id, "remove"))
     else:
         removed = asyncio.run(_removed(data, config, ban_id))
     print(f"{removed['of']} {escaped(removed['what'])} is banned no more")

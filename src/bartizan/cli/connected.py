@@ -1,7 +1,6 @@
 """`bartizan client`: who is connected, one of them in full, and out with it; of this broker or of one elsewhere."""
 
 from typing import Annotated
-from urllib.parse import quote
 
 from cyclopts import App, Parameter
 
@@ -9,6 +8,7 @@ from bartizan.broker.log import escaped
 from bartizan.cli.ask import api_of
 from bartizan.cli.listing import Data, Json, Listing, Text, print_json, show_record
 from bartizan.cli.opening import DEFAULT_DATA
+from bartizan.cli.paths import path_of
 from bartizan.cli.remote import Server
 from bartizan.cli.session import SESSION, show_session
 
@@ -119,7 +119,7 @@ def show(
         Its Client Identifier.
     """
     with api_of(data, server) as there:
-        found = there.get(f"/clients/{quote(client_id, safe='')}", tenant=tenant, over_s=RATES_OVER_S)
+        found = there.get(path_of("clients", client_id), tenant=tenant, over_s=RATES_OVER_S)
     if json_output:
         print_json(found)
         return 0
@@ -153,6 +153,6 @@ def disconnect(
         The Reason Code of the DISCONNECT, such as 0x8B (Server shutting down). Default: 0x98, Administrative action.
     """
     with api_of(data, server) as there:
-        there.delete(f"/clients/{quote(client_id, safe='')}", tenant=tenant, reason=reason)
+        there.delete(path_of("clients", client_id), tenant=tenant, reason=reason)
     print(f"{escaped(client_id)}: disconnected")
     return 0

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from bartizan.cli.identity_there import add_there, end_of
 from bartizan.cli.listing import Listing
+from bartizan.cli.paths import path_of
 from bartizan.cli.remote import RefusedThere, Remote, remote
 from bartizan.config.listener import is_local
 from bartizan.errors import AlreadyExists, NotFound
@@ -45,7 +46,7 @@ def rotate_there(
         kind = kind or _newest(there, name)
         words = {"overlap_s": int(overlap.total_seconds()), "note": note}
         if kind != "certificate":
-            return there.post(_path(name, "credentials"), {"kind": kind, **words})
+            return there.post(path_of("identities", name, "credentials"), {"kind": kind, **words})
         made = _certificate(there, name, out, _address(there, server, place), words)
         told = {"identity": name, "kind": kind, "earlier_end_at": made["earlier_end_at"]}
         return told | {"bundle": str(out.absolute())}
@@ -54,8 +55,8 @@ def rotate_there(
 def revoke_there(server: str, name: str, ids: list[str] | None) -> None:
     """Ends credentials, or all of them (None), one after the other."""
     with remote(server) as there:
-        for path in [""] if ids is None else [f"/{quote(id_, safe='')}" for id_ in ids]:
-            there.delete(f"{_path(name, 'credentials')}{path}")
+        for which in [()] if ids is None else [(id_,) for id_ in ids]:
+            there.delete(path_of("identities", name, "credentials", *which))
 
 
 def enrol_there(
@@ -82,7 +83,7 @@ def _proved(there: Remote, name: str, out: Path, address: Address, *, by_passwor
     ca = next((one["pem"] for one in there.get("/certificates") if one["of"] == "ca"), None)
     if ca is None:
         raise NotFound("the broker there has no CA that can be read")
-    made = there.post(_path(name, "credentials"), {"kind": "password", "overlap_s": 0})
+    made = there.post(path_of("identities", name, "credentials"), {"kind": "password", "overlap_s": 0})
     write_bundle(out, Bundle(name, address.host, address.port), ca.encode("ascii"), None)
     return made["password"]
 
@@ -93,7 +94,7 @@ def _certificate(
     """A key that is made here, and its certificate, in a bundle."""
     _refuse_existing(out)
     key_pem, csr = new_request(name)
-    made = there.post(_path(name, "certificates"), {"csr": csr, **words})
+    made = there.post(path_of("identities", name, "certificates"), {"csr": csr, **words})
     issued = IssuedCertificate(
         certificate_pem=made["certificate"].encode("ascii"),
         key_pem=key_pem,
@@ -113,7 +114,7 @@ def _refuse_existing(out: Path) -> None:
 
 def _newest(there: Remote, name: str) -> str:
     """The kind of its newest live credential, else a password."""
-    live = [each for each in there.get(_path(name))["credentials"] if each["live"]]
+    live = [each for each in there.get(path_of("identities", name))["credentials"] if each["live"]]
     newest = max(live, key=lambda each: datetime.fromisoformat(each["created_at"]), default=None)
     return "password" if newest is None else newest["kind"]
 
@@ -126,7 +127,3 @@ def _address(there: Remote, server: str, place: Place) -> Address:
         chosen = next((one for one in found if not is_local(one)), found[0] if found else ":8883")
         port = int(chosen.rpartition(":")[2])
     return Address(host or urlsplit(server).hostname or "localhost", port)
-
-
-def _path(name: str, more: str = "") -> str:
-    return f"/identities/{quote(name, safe='')}{f'/{more}' if more else ''}"

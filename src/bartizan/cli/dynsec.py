@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from cyclopts import Parameter
 
@@ -16,6 +15,7 @@ from bartizan.cli.clients import running_clients
 from bartizan.cli.control import asking
 from bartizan.cli.import_files import read
 from bartizan.cli.opening import DEFAULT_DATA, existing, identities, settings_of
+from bartizan.cli.paths import path_of
 from bartizan.cli.policy.preflight import Site
 from bartizan.errors import InvalidValue
 from bartizan.identity.register import Register
@@ -114,6 +114,4 @@ class _Connections(Connections):
     def disconnect(self, client_id: str, tenant: str | None) -> None:
         """See `Connections`."""
         with asking(self._root) as broker:
-            broker.post(
-                f"/v1/clients/{quote(client_id, safe='')}/disconnect", params={"tenant": tenant} if tenant else {}
-            )
+            broker.post(path_of("v1", "clients", client_id, "disconnect"), params={"tenant": tenant} if tenant else {})

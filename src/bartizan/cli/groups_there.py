@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
+from bartizan.cli.paths import path_of
 from bartizan.cli.remote import remote
 from bartizan.identity.edit import Names
 from bartizan.model.group import Group
@@ -19,7 +19,7 @@ def groups_there(server: str) -> list[dict[str, Any]]:
 def group_there(server: str, name: str) -> dict[str, Any]:
     """One, with its members."""
     with remote(server) as there:
-        return there.get(_path("groups", name))
+        return there.get(path_of("groups", name))
 
 
 def add_group_there(server: str, made: Group) -> dict[str, Any]:
@@ -40,15 +40,15 @@ def change_group_there(
         "note": note,
     }
     with remote(server) as there:
-        return there.patch(_path("groups", name), body)
+        return there.patch(path_of("groups", name), body)
 
 
 def remove_group_there(server: str, name: str, *, with_members: bool) -> int:
     """Removes it; how many were in it."""
-    path = _path("groups", name)
+    place = path_of("groups", name)
     with remote(server) as there:
-        members = len(there.get(path)["members"])
-        there.delete(path, with_members=str(with_members).lower())
+        members = len(there.get(place)["members"])
+        there.delete(place, with_members=str(with_members).lower())
     return members
 
 
@@ -61,15 +61,11 @@ def roles_there(server: str) -> list[dict[str, Any]]:
 def role_there(server: str, name: str) -> dict[str, Any]:
     """Who has one."""
     with remote(server) as there:
-        return there.get(_path("roles", name))
+        return there.get(path_of("roles", name))
 
 
 def hold_there(server: str, name: str, identities: Sequence[str], groups: Sequence[str], *, gains: bool) -> None:
     """Gives or takes a role: all of them or none."""
     what = "grants" if gains else "revocations"
     with remote(server) as there:
-        there.post(f"{_path('roles', name)}/{what}", {"identities": list(identities), "groups": list(groups)})
-
-
-def _path(kind: str, name: str) -> str:
-    return f"/{kind}/{quote(name, safe='')}"
+        there.post(path_of("roles", name, what), {"identities": list(identities), "groups": list(groups)})

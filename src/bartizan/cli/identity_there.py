@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from bartizan.cli.listing import Listing, minute
+from bartizan.cli.paths import path_of
 from bartizan.cli.remote import remote
 from bartizan.identity.edit import Edit
 from bartizan.identity.listing import Wanted
@@ -27,7 +27,7 @@ def list_there(server: str, wanted: Wanted, listing: Listing) -> None:
 def show_there(server: str, name: str) -> dict[str, Any]:
     """One, with its credentials and their ends."""
     with remote(server) as there:
-        record = there.get(_path(name))
+        record = there.get(path_of("identities", name))
     return record | {"credentials": [each | {"ends_at": end_of(each)} for each in record["credentials"]]}
 
 
@@ -62,18 +62,14 @@ def change_there(server: str, name: str, edit: Edit) -> dict[str, Any]:
         "quarantine_reason": edit.quarantine_reason,
     }
     with remote(server) as there:
-        return there.patch(_path(name), body)
+        return there.patch(path_of("identities", name), body)
 
 
 def remove_there(server: str, names: Sequence[str]) -> None:
     """Removes them there, one after the other, up to the first that cannot be removed."""
     with remote(server) as there:
         for name in names:
-            there.delete(_path(name))
-
-
-def _path(name: str) -> str:
-    return f"/identities/{quote(name, safe='')}"
+            there.delete(path_of("identities", name))
 
 
 def end_of(credential: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from cyclopts import App, Parameter
 
@@ -12,6 +11,7 @@ from bartizan.cli.acted import connections
 from bartizan.cli.control import told_to
 from bartizan.cli.listing import Config, Data, Flag, Json, print_json, show_table
 from bartizan.cli.opening import DEFAULT_DATA, existing, settings_of
+from bartizan.cli.paths import path_of
 from bartizan.cli.remote import Server, remote
 from bartizan.errors import NotFound
 
@@ -99,14 +99,13 @@ def run(
     if server is None:
         root = existing(Path.cwd() / data).root
         verb = "preview" if dry_run else "run"
-        told = told_to(root, f"/v1/runbooks/{quote(name, safe='')}/{verb}", {"for": for_, "reason": reason})
+        told = told_to(root, path_of("v1", "runbooks", name, verb), {"for": for_, "reason": reason})
     else:
         with remote(server) as there:
-            place = f"/runbooks/{quote(name, safe='')}"
             if dry_run:
-                told = there.get(f"{place}/preview", **{"for": for_})
+                told = there.get(path_of("runbooks", name, "preview"), **{"for": for_})
             else:
-                told = there.post(f"{place}/runs", {"for": for_, "reason": reason})
+                told = there.post(path_of("runbooks", name, "runs"), {"for": for_, "reason": reason})
     if json_output:
         print_json(told)
     elif dry_run:

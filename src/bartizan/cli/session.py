@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from cyclopts import App, Parameter
 
@@ -11,6 +10,7 @@ from bartizan.cli.acted import session_words
 from bartizan.cli.ask import api_of
 from bartizan.cli.listing import Data, Json, Text, print_json, second, show_record, show_table
 from bartizan.cli.opening import DEFAULT_DATA
+from bartizan.cli.paths import path_of
 from bartizan.cli.remote import Server
 
 app = App(name="session", help="Show Sessions, and discard them: Subscriptions, queue, Will, denials of their client.")
@@ -69,7 +69,7 @@ def show(
         The tenant whose client it is.
     """
     with api_of(data, server) as there:
-        found = there.get(f"/sessions/{quote(client, safe='')}", tenant=tenant)
+        found = there.get(path_of("sessions", client), tenant=tenant)
     if json_output:
         print_json(found)
         return 0
@@ -101,7 +101,7 @@ def discard(
         The Client Identifier.
     """
     with api_of(data, server) as there:
-        ended = there.delete(f"/sessions/{quote(client_id, safe='')}", tenant=tenant)
+        ended = there.delete(path_of("sessions", client_id), tenant=tenant)
     if json_output:
         print_json(ended)
     else:

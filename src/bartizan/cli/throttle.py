@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from cyclopts import App, Parameter
 
@@ -12,6 +11,7 @@ from bartizan.cli.control import asked_of, told_to
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Data, Json, minute, print_json, show_table
 from bartizan.cli.opening import DEFAULT_DATA, existing
+from bartizan.cli.paths import path_of
 from bartizan.cli.remote import Server, remote
 
 app = App(name="throttle", help="Have an identity publish more slowly for a while than its roles let it.")
@@ -62,10 +62,10 @@ def add(
     body = {"messages_per_s": messages_per_s, "bytes_per_s": bytes_per_s, "until": until, "reason": reason}
     told: dict[str, Any]
     if server is None:
-        told = told_to(existing(Path.cwd() / data).root, f"/v1/throttles/{quote(name, safe='')}/put", body)
+        told = told_to(existing(Path.cwd() / data).root, path_of("v1", "throttles", name, "put"), body)
     else:
         with remote(server) as there:
-            told = there.put(f"/identities/{quote(name, safe='')}/throttle", body)
+            told = there.put(path_of("identities", name, "throttle"), body)
     if json_output:
         print_json(told)
     else:
@@ -108,9 +108,9 @@ def remove(name: str, /, *, data: Data = DEFAULT_DATA, server: Server = None) ->
         The identity.
     """
     if server is None:
-        told_to(existing(Path.cwd() / data).root, f"/v1/throttles/{quote(name, safe='')}/remove")
+        told_to(existing(Path.cwd() / data).root, path_of("v1", "throttles", name, "remove"))
     else:
         with remote(server) as there:
-            there.delete(f"/identities/{quote(name, safe='')}/throttle")
+            there.delete(path_of("identities", name, "throttle"))
     print(f"{escaped(name)} is throttled no more")
     return 0

@@ -9,12 +9,12 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 from bartizan.cli.ask import api_of
 from bartizan.cli.control import listens
 from bartizan.cli.live.look import Look, Row, key_of
 from bartizan.cli.opening import existing
+from bartizan.cli.paths import path_of
 from bartizan.cli.remote import RefusedThere, Remote, remote
 from bartizan.errors import EngineUnavailable
 
@@ -88,27 +88,27 @@ class Source:
     def identity(self, name: str) -> tuple[Row, list[Row]]:
         """An identity as it is on record, and its clients that are connected: who is hit by what is done to it."""
         with self._open() as broker:
-            found = broker.get(f"/identities/{quote(name, safe='')}")
+            found = broker.get(path_of("identities", name))
             clients = broker.get("/clients", identity=literally(name), limit=CLIENTS_MAX)["items"]
         return found, clients
 
     def disconnect(self, client_id: str, tenant: str | None, why: str) -> None:
         """Ends a connection."""
         with self._open() as broker:
-            broker.delete(f"/clients/{quote(client_id, safe='')}", why=why, tenant=tenant)
+            broker.delete(path_of("clients", client_id), why=why, tenant=tenant)
 
     def revoke(self, name: str, why: str) -> Row:
         """Ends an identity for ever; what that ended."""
-        return self._post(f"/identities/{quote(name, safe='')}/revocation", {"note": why})
+        return self._post(path_of("identities", name, "revocation"), {"note": why})
 
     def quarantine(self, name: str, why: str, span: timedelta | None) -> Row:
         """Leaves it the role `quarantine` alone; what that ended."""
         until = None if span is None else (datetime.now(UTC) + span).isoformat()
-        return self._post(f"/identities/{quote(name, safe='')}/quarantine", {"reason": why, "until": until})
+        return self._post(path_of("identities", name, "quarantine"), {"reason": why, "until": until})
 
     def release(self, name: str) -> Row:
         """Ends its quarantine."""
-        return self._post(f"/identities/{quote(name, safe='')}/release", None)
+        return self._post(path_of("identities", name, "release"), None)
 
     def acknowledge(self, number: int, why: str) -> None:
         """Somebody has seen to a finding."""
