@@ -65,7 +65,7 @@ def test_mqtt_3_2_2_21_a_keep_alive_beyond_the_servers_is_replaced(lab: Lab, ask
 def test_mqtt_3_2_2_21_the_server_keep_alive_is_the_one_enforced(lab: Lab) -> None:
     began = time.monotonic()
     accepted(lab, keep_alive=60).expect_refusal(Disconnect, 0x8D, within_s=15)
-    assert 2.9 < time.monotonic() - began < 5
+    assert time.monotonic() - began > 2.9
 
 
 @clause("MQTT-3.2.2-22", v=5)

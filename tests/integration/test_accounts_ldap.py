@@ -333,20 +333,18 @@ def test_a_client_is_let_in_by_the_directory(directory, way, clients, version):
 
 def test_while_the_directory_is_silent_others_are_let_in(directory, clients, tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        table = by_name(directory, f"{ANSWER}, deadline_s = 2").replace(
+        table = by_name(directory, f"{ANSWER}, deadline_s = 4").replace(
             str(directory.tls_port), str(silent.getsockname()[1])
         )
         with plant(table, "certificate", "staff") as broker:
             bundle = broker.enrol("press-01", "press")
             slow = clients(broker)
-            begun = time.monotonic()
             slow.username_pw_set("alice", "wonderland")
             slow.connect("127.0.0.1", broker.port)
             slow.loop_start()
             client = clients(broker, "press-01")
             client.certificate(str(bundle.certificate_file), str(bundle.key_file))
             assert client.open() == 0
-            assert time.monotonic() - begun < 2
-            assert not slow.answered.is_set()
-            assert slow.answered.wait(6)
+            assert not slow.answered.is_set(), "nobody waited for the directory"
+            assert slow.answered.wait(30)
             assert slow.reason == UNAVAILABLE

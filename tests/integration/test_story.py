@@ -18,6 +18,8 @@ from tests.integration.conftest import Up, port_of, run
 from tests.integration.recorder import Place, Proof, Recorder
 
 FOUND_WITHIN_S = 5.0
+"""What is promised (S6.9 of the specification); it takes two, on a machine that does nothing else."""
+
 NOT_AUTHORIZED = 0x87
 PAYLOAD_FORMAT_INVALID = 0x99
 TEMPERATURE = "data/chicago/hall-2/press-01/temperature"
@@ -97,10 +99,8 @@ def test_an_erratic_device_is_found_held_mended_and_released_and_the_record_show
     with closing(device(plant, "press-01").open()) as press:
         assert press.publish(TEMPERATURE, "21.5") in (0, 0x10)
         assert press.publish(TEMPERATURE, "warm") == PAYLOAD_FORMAT_INVALID
-        began = time.monotonic()
         turns_erratic(press)
         plant.wait_for("finding", FOUND_WITHIN_S, about="identity", name="press-01")
-        assert time.monotonic() - began < FOUND_WITHIN_S
         held = plant.wait_for("response", action="quarantine", name="press-01", outcome="done")
         assert held["playbook"] == "hold"
     with closing(device(plant, "press-01").open()) as press:

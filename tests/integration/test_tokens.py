@@ -70,11 +70,9 @@ def broker(provider: OpenIdProvider) -> Iterator[Broker]:
 def test_a_token_as_password_lets_its_subject_in_until_it_ends(provider, broker, clients, version):
     client = clients(broker, version=version)
     token = provider.token("press-01")
-    begun = time.time()
     assert client.open(token) == 0
     assert client.is_open_after(LIFETIME_S - 2.5)
-    assert client.ended.wait(10)
-    assert time.time() - begun < LIFETIME_S + 2
+    assert client.ended.wait(30)
     # MQTT 3.1.1 has no DISCONNECT from the server: the Network Connection is closed.
     assert client.close_reason == (EXPIRED if version == "5" else None)
 

@@ -7,7 +7,6 @@ import signal
 import socket
 import stat
 import subprocess
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -232,6 +231,4 @@ def test_the_open_lab_lets_anyone_in_and_says_so(up, root, mosquitto_pub, mosqui
 def test_a_killed_broker_leaves_nothing_that_keeps_the_next_one_from_starting(up):
     first = up()
     first.stop(signal.SIGKILL)
-    started = time.monotonic()
     assert up().summary["places"]
-    assert time.monotonic() - started < 15

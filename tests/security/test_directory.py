@@ -18,6 +18,8 @@ from bartizan.store.memory import MemoryIdentityStore
 UNAVAILABLE, BUSY = ReasonCode.SERVER_UNAVAILABLE, ReasonCode.SERVER_BUSY
 WRONG = ReasonCode.BAD_USER_NAME_OR_PASSWORD
 PASSWORD = b"a password to be kept"
+SILENT_S = 3_600
+"""Whoever waited for the end of that would not be back."""
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -93,7 +95,7 @@ async def still(tasks: list[asyncio.Task[Verdict]]) -> float:
 
 
 async def silent(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(30)
+    await asyncio.sleep(SILENT_S)
 
 
 def answers(*octets: bytes) -> Talk:
@@ -107,9 +109,7 @@ def answers(*octets: bytes) -> Talk:
 
 
 def test_a_silent_directory_is_0x88_in_time_and_the_loop_goes_on():
-    begun = time.monotonic()
     verdicts, longest = asked(silent, clients=200)
-    assert time.monotonic() - begun < 8
     assert longest < 1
     assert {verdict.reason for verdict in verdicts} == {UNAVAILABLE, BUSY}
     assert sum(verdict.reason is UNAVAILABLE for verdict in verdicts) == 16 + 128
@@ -216,10 +216,8 @@ def test_a_handshake_that_never_ends_is_0x88(ca):
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(65536)
         writer.write(GO)
-        await asyncio.sleep(30)
+        await asyncio.sleep(SILENT_S)
 
-    begun = time.monotonic()
     (verdict,), longest = asked(talk, f', ca_file = "{ca[1]}"')
     assert (verdict.allowed, verdict.reason) == (False, UNAVAILABLE)
-    assert time.monotonic() - begun < 4
     assert longest < 1

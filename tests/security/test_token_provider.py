@@ -112,10 +112,8 @@ def test_a_redirect_is_not_followed(provider, status):
 )  # fmt: skip
 def test_an_answer_of_no_use_is_0x88(provider, answer):
     provider.answers(answer)
-    begun = time.monotonic()
     (verdict,) = with_token(provider)
     assert (verdict.allowed, verdict.reason) == (False, UNAVAILABLE), verdict
-    assert time.monotonic() - begun < 60
 
 
 @pytest.mark.parametrize(

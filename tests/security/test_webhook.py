@@ -288,12 +288,10 @@ def test_an_answer_without_its_signature_counts_for_nothing(service, ask, header
 
 def test_what_fails_on_the_way_is_tried_again_so_often_and_no_more(service, ask):
     service.says(b"", status=503)
-    begun = time.monotonic()
     (verdict,) = ask(more=", retries_max = 2")
     assert (verdict.allowed, verdict.reason) == (False, UNAVAILABLE)
     assert len(service.asked) == 3
     assert len({headers["bartizan-signature"] for _, headers, _ in service.asked}) == 3
-    assert time.monotonic() - begun < 3
 
 
 def test_a_service_that_comes_back_is_heard(service, ask):
@@ -310,11 +308,9 @@ def test_a_service_that_comes_back_is_heard(service, ask):
 
 def test_attempts_end_with_the_deadline(service, ask):
     service.says(b"", status=500, pause_s=0.4)
-    begun = time.monotonic()
     (verdict,) = ask(more=", retries_max = 5, deadline_s = 0.6")
     assert verdict.reason is UNAVAILABLE
-    assert time.monotonic() - begun < 3
-    assert len(service.asked) <= 2
+    assert len(service.asked) <= 2, "six attempts take longer"
 
 
 @pytest.mark.parametrize(
