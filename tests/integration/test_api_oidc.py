@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,7 +27,9 @@ from bartizan.cli.app import run
 from bartizan.config.authenticators import PasswordSettings
 from bartizan.model.operator import Operator
 from tests.integration.api import PASSWORD, Api, serving
+from tests.integration.lying_provider import Liar
 from tests.integration.oidc import OpenIdProvider
+from tests.unit.authn.issuer import ec, signed, unsigned
 
 GENEROUS = ("api.requests_per_s=10000", "passwords.free_failures=100", "passwords.free_failures_per_network=1000")
 GROUPS = ("roles_claim=groups", 'roles={ admin = ["mqtt-admins"], viewer = ["staff", "guests"] }')
@@ -526,6 +528,41 @@ def test_nothing_secret_is_told(stored, provider, victim):
     assert words_of(place)["state"] not in told
     shown = stored.as_("security").get("/config").text
     assert provider.secret not in shown
+
+
+# ---- a provider that lies ---------------------------------------------------------------------------
+
+
+LIES: dict[str, Callable[[Liar, dict[str, Any]], bytes]] = {
+    "alg none": lambda _, said: unsigned({"alg": "none"}, said),
+    "no signature": lambda liar, said: signed(liar.key, "ES256", said).rpartition(b".")[0] + b".",
+    "a key that is not published": lambda _, said: signed(ec(), "ES256", said),
+    "another issuer": lambda liar, said: signed(liar.key, "ES256", said | {"iss": "https://id.example"}),
+    "another audience": lambda liar, said: signed(liar.key, "ES256", said | {"aud": "another"}),
+    "another nonce": lambda liar, said: signed(liar.key, "ES256", said | {"nonce": "another"}),
+    "over": lambda liar, said: signed(liar.key, "ES256", said | {"exp": int(time.time()) - 60}),
+}
+
+
+def test_a_provider_that_lies_lets_nobody_in(provider, tmp_path):
+    liar = Liar(tmp_path)
+    named = (f"issuer={liar.issuer}", f"ca_file={liar.ca_file}", f"client_secret_file={liar.secret_file}")
+    try:
+        with door(provider, *named) as api:
+            operator = api.operator("admin")
+
+            def came(make: Callable[[Liar, dict[str, Any]], bytes]) -> httpx2.Response:
+                browser = Browser(api, provider)
+                asked = words_of(browser.begin())
+                said = {"iss": liar.issuer, "aud": "console", "sub": "x", "nonce": asked["nonce"]}
+                liar.token = make(liar, said | {"exp": int(time.time()) + 60, "preferred_username": operator.name})
+                return browser.back(f"{asked['redirect_uri']}?{urlencode({'code': 'x', 'state': asked['state']})}")
+
+            for make in LIES.values():
+                refused(came(make))
+            assert came(lambda liar, said: signed(liar.key, "ES256", said)).status_code == 200, "the truth"
+    finally:
+        liar.close()
 
 
 # ---- the command line -------------------------------------------------------------------------------
