@@ -1,6 +1,7 @@
 """`bartizan login` and `logout`: at a broker elsewhere, for verbs with --server."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,9 +9,9 @@ from cyclopts import Parameter
 
 from bartizan.cli.listing import Flag, Json, Text, print_json
 from bartizan.cli.login_browser import log_in_by_browser
-from bartizan.cli.remote import Login, address_of, client_of, keep, log_in, logins, proof_at_terminal
+from bartizan.cli.remote import Login, Remote, address_of, client_of, keep, log_in, logins, proof_at_terminal
 from bartizan.config.files import read_file, read_secret
-from bartizan.errors import BartizanError, InvalidValue
+from bartizan.errors import BartizanError, ConfigurationError, InvalidValue
 
 
 def login(
@@ -92,8 +93,8 @@ def logout(server: str, /) -> int:
         return 0
     keep(kept)
     try:
-        with client_of(login_) as client:
-            client.delete("/session")
+        with client_of(login_) as client, suppress(ConfigurationError):  # it was over already
+            Remote(login_, client).delete("/session")
     except BartizanError as error:
         print(f"forgotten here; there it ends by itself: {error}", file=sys.stderr)
         return 1
