@@ -12,10 +12,11 @@ from bartizan.config.files import read_secret
 from bartizan.config.layout import DataDirectory
 from bartizan.config.load import load_settings
 from bartizan.config.schema import Settings
-from bartizan.errors import ConfigurationError
+from bartizan.errors import ConfigurationError, NotFound
 from bartizan.identity.ages import AgeLimits
 from bartizan.identity.register import Register
 from bartizan.model.actor import Actor
+from bartizan.model.operator import Operator
 from bartizan.policy import CompiledPolicy
 from bartizan.store.ports import OperatorStore, WholeStore
 
@@ -92,6 +93,14 @@ async def operators_of(data: Path, config: Path | None) -> AsyncIterator[Operato
         yield store
     finally:
         await store.close()
+
+
+async def operator_named(store: OperatorStore, name: str) -> Operator:
+    """The operator of this name, or `NotFound`."""
+    found = await store.operator(name)
+    if found is None:
+        raise NotFound(f"there is no operator {name!r}")
+    return found
 
 
 @asynccontextmanager

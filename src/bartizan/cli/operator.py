@@ -12,7 +12,7 @@ import segno
 from cyclopts import App, Parameter
 
 from bartizan.cli.listing import Config, Data, Flag, Json, Listing, Text, Words, print_json, show_record, show_table
-from bartizan.cli.opening import DEFAULT_DATA, operators_of
+from bartizan.cli.opening import DEFAULT_DATA, operator_named, operators_of
 from bartizan.cli.operator_token import token
 from bartizan.cli.operators_there import (
     add_operator_there,
@@ -474,10 +474,7 @@ async def _everyone(data: Path, config: Path | None) -> list[dict[str, Any]]:
 
 async def _one(data: Path, config: Path | None, name: str) -> dict[str, Any]:
     async with operators_of(data, config) as store:
-        found = await store.operator(name)
-    if found is None:
-        raise NotFound(f"there is no operator {name!r}")
-    return operator_record(found)
+        return operator_record(await operator_named(store, name))
 
 
 async def _add(data: Path, config: Path | None, operator: Operator) -> None:
@@ -487,10 +484,7 @@ async def _add(data: Path, config: Path | None, operator: Operator) -> None:
 
 async def _change(data: Path, config: Path | None, name: str, change: Callable[[Operator], Operator]) -> dict[str, Any]:
     async with operators_of(data, config) as store:
-        found = await store.operator(name)
-        if found is None:
-            raise NotFound(f"there is no operator {name!r}")
-        return operator_record(await store.replace_operator(change(found)))
+        return operator_record(await store.replace_operator(change(await operator_named(store, name))))
 
 
 async def _remove(data: Path, config: Path | None, names: Sequence[str]) -> None:

@@ -11,14 +11,12 @@ from cyclopts import Parameter
 from bartizan.api.permissions import ROLES, Permission
 from bartizan.cli.duration import parse_duration
 from bartizan.cli.listing import Config, Data, Json, Words, print_json, show_table
-from bartizan.cli.opening import DEFAULT_DATA, operators_of
+from bartizan.cli.opening import DEFAULT_DATA, operator_named, operators_of
 from bartizan.cli.operators_there import create_token_there, revoke_token_there, tokens_there
 from bartizan.cli.remote import Server
-from bartizan.errors import InvalidValue, NotFound
+from bartizan.errors import InvalidValue
 from bartizan.identity.records import token_record
 from bartizan.identity.tokens import new_token
-from bartizan.model.operator import Operator
-from bartizan.store.ports import OperatorStore
 
 Action = Literal["create", "list", "revoke"]
 Place = tuple[Path, Path | None, str | None]
@@ -129,7 +127,7 @@ async def _create(
     data: Path, config: Path | None, name: str, scopes: Sequence[str], lifetime: timedelta, label: str
 ) -> dict[str, Any]:
     async with operators_of(data, config) as store:
-        operator = await _operator(store, name)
+        operator = await operator_named(store, name)
         made, secret = new_token(operator, scopes, at=datetime.now(UTC), lifetime=lifetime, label=label)
         await store.add_token(made)
     return token_record(made) | {"token": secret}
@@ -137,17 +135,10 @@ async def _create(
 
 async def _list(data: Path, config: Path | None, name: str) -> list[dict[str, Any]]:
     async with operators_of(data, config) as store:
-        await _operator(store, name)
+        await operator_named(store, name)
         return [token_record(one) for one in await store.tokens(name)]
 
 
 async def _revoke(data: Path, config: Path | None, name: str, id_: str) -> None:
     async with operators_of(data, config) as store:
         await store.remove_token(name, id_)
-
-
-async def _operator(store: OperatorStore, name: str) -> Operator:
-    found = await store.operator(name)
-    if found is None:
-        raise NotFound(f"there is no operator {name!r}")
-    return found
