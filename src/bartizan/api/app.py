@@ -48,6 +48,13 @@ def control(broker: Broker) -> Starlette:
     return Starlette(routes=[route for group in groups for route in group(broker)])
 
 
+def readiness(broker: Broker) -> Response:
+    """Whether clients are accepted: 200, or 503 and why not."""
+    state = "store failed" if broker.store_failed else broker.state.value
+    well = state == State.READY.value
+    return PlainTextResponse(f"{state}\n", HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
 def _monitoring(broker: Broker) -> list[Route]:
     async def metrics(request: Request) -> Response:
         text, content_type = exposition(broker, request.headers.get("accept", ""))
@@ -57,9 +64,7 @@ def _monitoring(broker: Broker) -> list[Route]:
         return PlainTextResponse("live\n")
 
     async def ready(_request: Request) -> Response:
-        state = "store failed" if broker.store_failed else broker.state.value
-        well = state == State.READY.value
-        return PlainTextResponse(f"{state}\n", HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
+        return readiness(broker)
 
     return [Route("/metrics", metrics), Route("/health/live", live), Route("/health/ready", ready)]
 

@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from bartizan.api import schemas
+from bartizan.api.app import readiness
 from bartizan.api.house import Calling, Housed
 from bartizan.api.metrics import exposition
 from bartizan.api.permissions import Permission
 from bartizan.api.routing import Routes
-from bartizan.broker.app import State
 from bartizan.broker.chores import installed_version
 from bartizan.config.danger import dangers
 
@@ -30,11 +30,9 @@ async def read_openapi(request: Request) -> JSONResponse:
 
 
 @ROUTES.on("GET", "/health", Permission.ANYONE, response_class=PlainTextResponse)
-async def read_health(house: Housed) -> PlainTextResponse:
+async def read_health(house: Housed) -> Response:
     """Ask whether clients are accepted: 200, or 503 and why not."""
-    state = "store failed" if house.broker.store_failed else house.broker.state.value
-    well = state == State.READY.value
-    return PlainTextResponse(f"{state}\n", HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
+    return readiness(house.broker)
 
 
 @ROUTES.on("GET", "/status", Permission.LOOK_ALL, response_model=schemas.Status)
