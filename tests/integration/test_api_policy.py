@@ -182,3 +182,15 @@ def test_a_policy_that_was_staged_meanwhile_is_not_what_was_agreed_to():
         refused = second.post(f"/approvals/{waiting.json()['id']}/approval")
         assert (refused.status_code, "another policy" in refused.json()["detail"]) == (409, True)
         assert "dashboard" in roles(first)
+
+
+def test_what_was_changed_by_hand_since_is_told(api, security):
+    assert security.put("/policy", json=files(READER)).status_code == 200
+    assert security.get("/policy").json()["changed_by_hand"] == []
+    file = api.broker._running.data.policy
+    file.write_text(OTHER, encoding="utf-8")
+    assert security.get("/policy").json()["changed_by_hand"] == ["policy.toml"]
+    file.unlink()
+    told = security.get("/policy")
+    assert (told.status_code, told.json()["changed_by_hand"]) == (200, ["policy.toml"])
+    assert "reader" in told.json()["roles"]

@@ -141,6 +141,21 @@ def test_what_happens_is_shown_as_it_happens_here_and_elsewhere(api, desk):
     assert desk.fails("events", "--count", "0", "--server", desk.server, code=2)
 
 
+def test_traces_under_way_are_listed_and_ended_here_and_elsewhere(api, desk):
+    operator, maker = api.with_codes("operator")
+    desk.login(operator, maker)
+    ways: tuple[Callable[..., str], ...] = (partial(here, api, desk), desk.there)
+    for ask in ways:
+        with api.at_socket().stream("POST", "/traces", json={"client_id": "press-d1"}) as answer:
+            lines = answer.iter_lines()
+            number = json.loads(next(lines))["trace"]
+            assert [each["client_id"] for each in json.loads(ask("broker", "traces", "--json"))] == ["press-d1"]
+            assert "press-d1" in ask("broker", "traces")
+            assert "ended" in ask("broker", "traces", "--end", str(number))
+            assert [json.loads(line) for line in lines if line] == [{"ended": "stopped"}]
+    assert "no trace" in desk.fails("broker", "traces", "--end", "99", "--server", desk.server)
+
+
 def test_what_messages_say_is_not_shown_to_whoever_may_only_look(api, desk):
     operator, maker = api.with_codes("operator")
     desk.login(operator, maker)

@@ -183,6 +183,10 @@ def test_a_policy_is_compared_staged_put_in_force_and_brought_back_there(api, de
     assert (done["version"]["note"], done["version"]["state"]) == ("hall 3", "in-force")
     assert "reader" in api.at_socket().get("/policy").json()["roles"]
     assert "already" in desk.there("policy", "apply", str(new), "--yes")
+    told = json.loads(desk.there("policy", "history", "--json"))
+    assert (told["current"], told["changed_by_hand"]) == (done["version"]["number"], [])
+    assert told["versions"][0]["note"] == "hall 3"
+    assert "hall 3" in desk.there("policy", "history")
     assert "is in force" in desk.there("policy", "rollback", "--yes")
     assert "reader" not in api.at_socket().get("/policy").json()["roles"]
 

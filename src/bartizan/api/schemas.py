@@ -296,6 +296,7 @@ class PolicyInForce(_Told):
     digest: str
     epoch: int
     files: list[str]
+    changed_by_hand: list[str] = Field(description="Files that are not as the history has them.")
     roles: list[str]
     tenants: list[str]
 

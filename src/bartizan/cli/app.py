@@ -113,7 +113,7 @@ VERBS: tuple[Verb | Family, ...] = (
     Verb(
         "broker",
         "bartizan.cli.running:app",
-        "What a running broker says of itself: status, listeners, settings, metrics.",
+        "What a running broker says of itself: status, listeners, traces, settings, metrics.",
     ),
     Verb(
         "session",

@@ -1,15 +1,16 @@
 """`bartizan broker`: what a broker that runs says of itself; of this data directory or elsewhere."""
 
 import json
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from bartizan.cli.ask import api_of
 from bartizan.cli.listing import Data, Json, print_json, show_record, show_table
 from bartizan.cli.opening import DEFAULT_DATA
 from bartizan.cli.remote import Server
 
-app = App(name="broker", help="What a running broker says of itself: status, listeners, settings, metrics.")
+app = App(name="broker", help="What a running broker says of itself: status, listeners, traces, settings, metrics.")
 
 _STATUS = {
     "state": "state",
@@ -19,6 +20,15 @@ _STATUS = {
     "identities": "identities",
     "policy": "policy",
     "epoch": "epoch",
+}
+_TRACES = {
+    "trace": "trace",
+    "client_id": "client id",
+    "tenant": "tenant",
+    "payloads": "payloads",
+    "by": "by",
+    "began_at": "since",
+    "until": "until",
 }
 _LISTENERS = {
     "name": "listener",
@@ -62,6 +72,40 @@ def listeners(*, data: Data = DEFAULT_DATA, server: Server = None, json_output: 
         print_json(found)
     else:
         show_table(found, _LISTENERS, f"{len(found)} listeners")
+    return 0
+
+
+@app.command
+def traces(
+    *,
+    end: Annotated[int | None, Parameter(show_default=False)] = None,
+    data: Data = DEFAULT_DATA,
+    server: Server = None,
+    json_output: Json = False,
+) -> int:
+    """List the traces under way: of which client, and who looks; or end one.
+
+    For example:
+
+        bartizan broker traces
+
+        bartizan broker traces --end 3
+
+    Parameters
+    ----------
+    end
+        The number of a trace: whoever reads it is told that it was stopped.
+    """
+    with api_of(data, server) as there:
+        if end is not None:
+            there.delete(f"/traces/{end}")
+            print(f"trace {end}: ended")
+            return 0
+        found = there.get("/traces")
+    if json_output:
+        print_json(found)
+    else:
+        show_table(found, _TRACES, f"{len(found)} traces")
     return 0
 
 

@@ -1,8 +1,9 @@
 """The policy: what decides now, what decided before, whether texts are one, what was refused."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query, Response
@@ -13,8 +14,10 @@ from bartizan.api.house import House, Housed
 from bartizan.api.paging import Page, Parted, page_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routing import Routes
+from bartizan.broker.change import by_hand
 from bartizan.broker.history import History
-from bartizan.errors import InvalidValue
+from bartizan.broker.place import Place
+from bartizan.errors import ConfigurationError, InvalidValue
 from bartizan.model.observation import Watched
 from bartizan.policy import check_all
 from bartizan.policy.payload import is_schema
@@ -41,11 +44,13 @@ class Texts(BaseModel):
 async def show_policy(house: Housed, response: Response) -> dict[str, Any]:
     """Show the policy that decides now."""
     in_force = house.broker.in_force
+    named = await asyncio.to_thread(house.broker.policy_to_read)
     response.headers["etag"] = digest_etag(in_force.policy.digest)
     return {
         "digest": in_force.policy.digest,
         "epoch": in_force.epoch,
-        "files": [str(file) for file in await asyncio.to_thread(house.broker.policy_to_read)],
+        "files": [str(file) for file in named],
+        "changed_by_hand": await asyncio.to_thread(_changed_by_hand, named, _history(house)),
         "roles": sorted(in_force.policy.role_names),
         "tenants": sorted(in_force.policy.tenants),
     }
@@ -105,6 +110,14 @@ def require_names(files: Mapping[str, str]) -> None:
 def digest_etag(digest: str) -> str:
     """The ETag of a policy in force."""
     return f'"{digest}"'
+
+
+def _changed_by_hand(named: Sequence[FilePath], history: History) -> Sequence[str]:
+    try:
+        return by_hand(Place(tuple(named)), history)
+    except ConfigurationError:
+        # What is not there, or cannot be read, is not as it was written.
+        return [file.name for file in named]
 
 
 def _history(house: House) -> History:

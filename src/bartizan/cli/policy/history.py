@@ -9,12 +9,15 @@ from bartizan.broker.history import State, Version
 from bartizan.cli.opening import DEFAULT_DATA
 from bartizan.cli.policy.files import Json
 from bartizan.cli.policy.preflight import Site
+from bartizan.cli.remote import Server, remote
 
 DIGEST_CHARS = 12
 """Of a digest, as many as tell policies apart; `--json` has all."""
 
 
-def history(*, data: Path = DEFAULT_DATA, config: Path | None = None, json_output: Json = False) -> int:
+def history(
+    *, data: Path = DEFAULT_DATA, config: Path | None = None, server: Server = None, json_output: Json = False
+) -> int:
     """List the versions of the policy, the newest first; `*` is the one in force.
 
     For example:
@@ -32,9 +35,8 @@ def history(*, data: Path = DEFAULT_DATA, config: Path | None = None, json_outpu
     json_output
         Print one JSON object.
     """
-    site = Site.of(data, config)
-    versions, current = site.ground.history.versions()[::-1], site.ground.history.current()
-    changed = by_hand(site.ground.place, site.ground.history)
+    versions, changed = _here(data, config) if server is None else _there(server)
+    current = next((version for version in versions if version.stood), None)
     if json_output:
         told = [version.as_dict() for version in versions]
         number = None if current is None else current.number
@@ -42,6 +44,19 @@ def history(*, data: Path = DEFAULT_DATA, config: Path | None = None, json_outpu
     else:
         print("\n".join(_lines(versions, current, changed)))
     return 0
+
+
+def _here(data: Path, config: Path | None) -> tuple[Sequence[Version], Sequence[str]]:
+    """The versions, the newest first, and what was changed by hand since."""
+    ground = Site.of(data, config).ground
+    return ground.history.versions()[::-1], by_hand(ground.place, ground.history)
+
+
+def _there(server: str) -> tuple[Sequence[Version], Sequence[str]]:
+    with remote(server) as there:
+        return [Version.from_dict(row) for row in there.every("/policy/versions")], there.get("/policy")[
+            "changed_by_hand"
+        ]
 
 
 def _lines(versions: Sequence[Version], current: Version | None, changed: Sequence[str]) -> Iterator[str]:
