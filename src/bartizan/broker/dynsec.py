@@ -13,6 +13,7 @@ from bartizan.audit.trail import Trail
 from bartizan.broker.change import Change, Running, by_hand, put_in_force, take_over, undo_interrupted
 from bartizan.broker.history import History
 from bartizan.broker.place import Place, is_expectations, texts_of
+from bartizan.broker.preflight import outcomes_of
 from bartizan.errors import AlreadyExists, BartizanError, Conflict, InvalidValue
 from bartizan.identity.passwords import PASSWORD_BYTES_MAX
 from bartizan.identity.register import Register, credential_id, new_identity, password_credential
@@ -25,9 +26,7 @@ from bartizan.policy.dynsec.memory import FILE, joined, remembered, written
 from bartizan.policy.dynsec.plugin_file import PluginFile
 from bartizan.policy.dynsec.state import Client, State, first_state
 from bartizan.policy.dynsec.translation import CLIENT_ID, PREFIX, Translation, refusals, why_not
-from bartizan.policy.expectations import read_expectations
 from bartizan.policy.explain import Explainer
-from bartizan.policy.testing import run_expectations
 from bartizan.store.ports import Change as StoreChange
 from bartizan.store.ports import Create, Remove, Replace
 
@@ -236,18 +235,13 @@ def _digest(contents: Mapping[str, bytes]) -> str:
 
 
 def _failed(result: CheckResult, contents: Mapping[str, bytes]) -> str | None:
-    explainer = Explainer(result)
-    roles = {role.name for role in explainer.places.policy.roles}
-    windows = [window.name for window in explainer.places.policy.windows]
-    for name, content in contents.items():
-        if is_expectations(name):
-            read = read_expectations(content, name, roles, windows)
-            if read.problems:
-                raise InvalidValue(f"Not possible here: {read.problems[0]}")
-            outcome = next((each for each in run_expectations(explainer, read.expected) if not each.passed), None)
-            if outcome is not None:
-                return outcome.expected.test
-    return None
+    """A test of the policy that expects otherwise."""
+    tests = {name: content for name, content in contents.items() if is_expectations(name)}
+    try:
+        outcomes = outcomes_of(Explainer(result), tests)
+    except InvalidValue as error:
+        raise InvalidValue(f"Not possible here: {error}") from None
+    return next((each.expected.test for each in outcomes if not each.passed), None)
 
 
 def _changes(asked: Wanted, policy: Translation, identities: Mapping[str, Identity]) -> list[StoreChange]:

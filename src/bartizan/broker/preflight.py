@@ -110,7 +110,7 @@ def offered(ground: Ground, files: Mapping[str, bytes]) -> Preflight:
         raise InvalidValue(str(result.errors[0]))
     tests = {name: content for name, content in files.items() if is_expectations(name)}
     beside = tests or {name: content for name, content in ground.place.read().items() if is_expectations(name)}
-    outcomes = _outcomes(Explainer(result), beside)
+    outcomes = outcomes_of(Explainer(result), beside)
     return looked_at(ground, result, [*texts, *beside.items()], outcomes)
 
 
@@ -171,7 +171,8 @@ def _earlier(ground: Ground, number: int | None) -> Version:
     return current if by_hand(ground.place, ground.history) else ground.history.before(current)
 
 
-def _outcomes(explainer: Explainer, tests: Mapping[str, bytes]) -> list[Outcome]:
+def outcomes_of(explainer: Explainer, tests: Mapping[str, bytes]) -> list[Outcome]:
+    """What a policy decides of what is expected of it, in these files; `InvalidValue` if one of them is wrong."""
     roles = {role.name for role in explainer.places.policy.roles}
     windows = [window.name for window in explainer.places.policy.windows]
     read = [read_expectations(content, name, roles, windows) for name, content in sorted(tests.items())]
