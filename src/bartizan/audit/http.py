@@ -1,9 +1,8 @@
 """Sinks by HTTPS: a signed webhook, and OpenTelemetry logs (OTLP as JSON). No redirect, no proxy of the environment."""
 
-import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from time import time
 from typing import Any, Final
 
@@ -12,10 +11,8 @@ from bartizan.audit.severity import severity_of
 from bartizan.config.audit_sinks import OtlpSink, WebhookSink
 from bartizan.config.files import read_secret_octets
 from bartizan.errors import ConfigurationError
+from bartizan.model.signing import SECRET_BYTES_MIN, signed
 
-TIMESTAMP: Final = "bartizan-timestamp"
-SIGNATURE: Final = "bartizan-signature"
-SECRET_BYTES_MIN: Final = 32
 _SEVERITIES: Final = {"info": (9, "INFO"), "warning": (13, "WARN"), "error": (17, "ERROR")}
 
 Record = Mapping[str, Any]
@@ -38,9 +35,7 @@ class Webhook:
     def deliver(self, records: Sequence[Record]) -> None:
         """See `AuditSink`: the records as an array."""
         body = json.dumps({"records": list(records)}).encode()
-        timestamp = str(int(self._clock()))
-        mark = hmac.digest(self._secret, timestamp.encode() + b"." + body, "sha256").hex()
-        self._client.post(body, {TIMESTAMP: timestamp, SIGNATURE: f"v1={mark}"})
+        self._client.post(body, signed(body, self._secret, datetime.fromtimestamp(self._clock(), UTC)))
 
     def close(self) -> None:
         """See `AuditSink`."""

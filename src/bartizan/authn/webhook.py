@@ -11,6 +11,7 @@ import json
 import random
 import secrets
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from time import time
 from typing import Annotated, Any
 
@@ -26,11 +27,9 @@ from bartizan.config.files import read_secret_octets
 from bartizan.errors import ConfigurationError, InvalidValue
 from bartizan.model.ids import NAME_CHARS_MAX
 from bartizan.model.reason import ReasonCode
+from bartizan.model.signing import SECRET_BYTES_MIN, SIGNATURE, mark, signed
 from bartizan.store.ports import IdentityDirectory
 
-TIMESTAMP = "bartizan-timestamp"
-SIGNATURE = "bartizan-signature"
-SECRET_BYTES_MIN = 32
 ANSWER_BYTES_MAX = 65_536
 REQUEST_BYTES = 16
 """Of a question's name: as good as never the same twice."""
@@ -102,12 +101,11 @@ class WebhookAuthenticator:
 
     async def _once(self, question: dict[str, Any]) -> Account | None:
         body = json.dumps({"request": secrets.token_hex(REQUEST_BYTES), **question}).encode()
-        timestamp = str(int(self._clock()))
-        mark = self._sign(timestamp.encode(), body)
-        headers = {"content-type": "application/json", TIMESTAMP: timestamp, SIGNATURE: mark}
+        marks = signed(body, self._secret, datetime.fromtimestamp(self._clock(), UTC))
+        headers = {"content-type": "application/json", **marks}
         reply = await self._fetcher.send(self._settings.webhook_url, body, headers)
         if self._settings.signed_answers:
-            expected = self._sign(b"answer", mark.encode(), reply.content)
+            expected = mark(self._secret, b"answer", marks[SIGNATURE].encode(), reply.content)
             if not hmac.compare_digest(expected.encode(), reply.headers.get(SIGNATURE, "").encode(errors="replace")):
                 raise ProviderUnavailable(f"{self.name} gave an answer without the signature of this question")
         return self._read(reply, question["user_name"])
@@ -131,9 +129,6 @@ class WebhookAuthenticator:
             return Account(name, lasts_s=answer.expires_in_s)
         roles = given_roles(self._settings.roles_allowed, answer.roles)
         return Account(name, roles, given_attributes(answer.attributes), answer.expires_in_s)
-
-    def _sign(self, *pieces: bytes) -> str:
-        return f"v1={hmac.digest(self._secret, b'.'.join(pieces), 'sha256').hex()}"
 
 
 def webhook_authenticators(

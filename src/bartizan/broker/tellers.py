@@ -1,7 +1,6 @@
 """How somebody is told of a finding: by a POST, by mail, by syslog, by a message of the broker's own."""
 
 import asyncio
-import json
 import smtplib
 import ssl
 from datetime import UTC, datetime
@@ -17,7 +16,8 @@ from bartizan.config.audit_sinks import SyslogSink
 from bartizan.config.files import read_secret, read_secret_octets
 from bartizan.errors import ConfigurationError
 from bartizan.model.finding import Kept
-from bartizan.respond.alerts import SECRET_BYTES_MIN, alertmanager, mail, record, signed, webhook
+from bartizan.model.signing import SECRET_BYTES_MIN, signed
+from bartizan.respond.alerts import alertmanager, mail, record, webhook
 
 ANSWER_BYTES_MAX = 65_536
 TOPICS = "$SYS/broker/alerts"
@@ -155,7 +155,7 @@ class _Mqtt:
         self._engine = engine
 
     async def tell(self, kept: Kept) -> None:
-        self._engine.publish_status({self._topic: json.dumps(json.loads(webhook(kept, self._broker)))})
+        self._engine.publish_status({self._topic: webhook(kept, self._broker).decode()})
 
     async def aclose(self) -> None:
         pass

@@ -1,18 +1,13 @@
-"""A finding as those who are told read it: JSON with a signature, an alert of Prometheus Alertmanager, mail, syslog."""
+"""A finding as those who are told read it: JSON, an alert of Prometheus Alertmanager, mail, syslog."""
 
-import hmac
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from typing import Any
 
 from bartizan.model.finding import Kept, Severity
-
-TIMESTAMP = "bartizan-timestamp"
-SIGNATURE = "bartizan-signature"
-SECRET_BYTES_MIN = 32
 
 ENDS_AFTER = timedelta(hours=1)
 """An alert of Alertmanager is over so long after the finding was found last."""
@@ -27,26 +22,8 @@ _SEVERITIES: Mapping[Severity, str] = {
 
 
 def webhook(kept: Kept, broker: str) -> bytes:
-    """The body of a webhook's POST."""
-    finding = kept.finding
-    return _json(
-        {
-            "broker": broker,
-            "finding": {
-                "number": kept.number,
-                "detector": finding.detector,
-                "about": str(finding.about),
-                "name": finding.name,
-                "severity": str(finding.severity),
-                "score": finding.score,
-                "technique": finding.technique,
-                "text": finding.text,
-                "count": kept.count,
-                "first_at": kept.first_at.isoformat(),
-                "last_at": kept.last_at.isoformat(),
-            },
-        }
-    )
+    """The body of a webhook's POST, and of a message of the broker's own."""
+    return _json(_told(kept, broker))
 
 
 def alertmanager(kept: Kept, broker: str) -> bytes:
@@ -104,15 +81,28 @@ def record(kept: Kept, broker: str) -> dict[str, Any]:
     """As sinks of the record take it."""
     finding = kept.finding
     bad = finding.severity in {Severity.HIGH, Severity.CRITICAL}
-    detail = {**json.loads(webhook(kept, broker)), "severity": "error" if bad else "warning"}
+    detail = {**_told(kept, broker), "severity": "error" if bad else "warning"}
     return {"at": kept.last_at.isoformat(), "kind": "event", "what": "finding", "detail": detail}
 
 
-def signed(body: bytes, secret: bytes, at: datetime) -> dict[str, str]:
-    """The headers by which whoever is told knows who tells it, and when: the signature covers time and body."""
-    timestamp = str(int(at.astimezone(UTC).timestamp()))
-    mark = hmac.digest(secret, timestamp.encode() + b"." + body, "sha256").hex()
-    return {TIMESTAMP: timestamp, SIGNATURE: f"v1={mark}"}
+def _told(kept: Kept, broker: str) -> dict[str, Any]:
+    finding = kept.finding
+    return {
+        "broker": broker,
+        "finding": {
+            "number": kept.number,
+            "detector": finding.detector,
+            "about": str(finding.about),
+            "name": finding.name,
+            "severity": str(finding.severity),
+            "score": finding.score,
+            "technique": finding.technique,
+            "text": finding.text,
+            "count": kept.count,
+            "first_at": kept.first_at.isoformat(),
+            "last_at": kept.last_at.isoformat(),
+        },
+    }
 
 
 def _json(value: object) -> bytes:

@@ -4,7 +4,8 @@ import hmac
 import json
 from datetime import UTC, datetime
 
-from bartizan.respond.alerts import alertmanager, signed, webhook
+from bartizan.model.signing import signed
+from bartizan.respond.alerts import alertmanager, webhook
 from tests.unit.respond.test_playbooks import NOW, kept
 
 
