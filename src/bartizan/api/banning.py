@@ -25,8 +25,7 @@ def banning_routes(broker: Broker) -> list[Route]:
 
     async def preview(request: Request) -> Response:
         met = await hit_by(broker, _ban_of(await body_of(request), actor_of(request)))
-        shown = ("client_id", "identity", "address")
-        return JSONResponse({"clients": [{name: client[name] for name in shown} for client in met]})
+        return JSONResponse({"clients": met})
 
     async def remove(request: Request) -> Response:
         removed = await hands_of(broker, actor_of(request)).bans.remove(request.path_params["name"], datetime.now(UTC))

@@ -55,8 +55,7 @@ async def hit_by_run(broker: "Broker", name: str, subject: str) -> Hit:
     runbook = runbook_of(broker, name)
     ban = _ban(runbook.about, subject)
     identity = await broker.directory.get(ban.what) if runbook.about == "identity" else None
-    shown = ("client_id", "identity", "address")
-    clients = [{field: str(client[field]) for field in shown} for client in await hit_by(broker, ban)]
+    clients = await hit_by(broker, ban)
     state = None if identity is None else identity.state_at(datetime.now(UTC)).value
     return Hit(name, runbook.about, ban.what, state, tuple(clients), tuple(step.action for step in runbook.steps))
 
