@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import httpx2
@@ -295,6 +295,18 @@ def test_an_operator_of_a_tenant_traces_its_clients_and_no_others(api):
         *attempt, last = other
         assert {one["type"] for one in attempt} <= {"CONNECT"}
         assert last == {"ended": "stopped"}
+
+
+def test_so_many_traces_run_at_once_and_no_more(api):
+    asking = api.as_("operator")
+    with ExitStack() as open_ones:
+        traces = [open_ones.enter_context(tracing(asking, client_id=f"lathe-{number}")) for number in range(8)]
+        refused = asking.post("/traces", json={"client_id": "lathe-9"})
+        assert (refused.status_code, refused.json()["type"]) == (409, "urn:bartizan:problem:change-refused")
+        for each in asking.get("/traces").json():
+            assert asking.delete(f"/traces/{each['trace']}").status_code == 204
+        assert [list(lines) for lines in traces] == [[{"ended": "stopped"}]] * 8
+    assert asking.post("/traces", json={"client_id": "lathe-9", "for_s": 0.1}).status_code == 200
 
 
 def test_a_key_begins_one_trace_not_two(api):
