@@ -111,6 +111,15 @@ class Pace:
         """Whether it is not over yet."""
         return time.monotonic() - self.began < self.seconds
 
+    def turns(self, many: int) -> Iterator[None]:
+        """Whenever so many are due, until it is over; they are done then."""
+        while self.goes_on():
+            if self.due() < many:
+                time.sleep(0.001)
+            else:
+                yield
+                self.done += many
+
     def end(self, *_: object) -> None:
         """It is over now: whoever started it has seen what was to be seen."""
         self.seconds = 0.0
@@ -199,24 +208,16 @@ def admitted(port: int, user: str, password: str, name: str) -> socket.socket:
 def deny_qos0(one: socket.socket, pace: Pace, answers: Counter[str]) -> None:
     """PUBLISHes without an answer."""
     batch = b"".join(publish(f"forbidden/{number % TOPICS}") for number in range(BATCH))
-    while pace.goes_on():
-        if pace.due() < BATCH:
-            time.sleep(0.001)
-            continue
+    for _ in pace.turns(BATCH):
         one.sendall(batch)
-        pace.done += BATCH
     answers["sent"] += pace.done
 
 
 def deny_qos1(one: socket.socket, pace: Pace, answers: Counter[str]) -> None:
     """PUBLISHes, each with its PUBACK."""
     batch = b"".join(publish(f"forbidden/{pid % TOPICS}", pid) for pid in range(1, WINDOW + 1))
-    while pace.goes_on():
-        if pace.due() < WINDOW:
-            time.sleep(0.001)
-            continue
+    for _ in pace.turns(WINDOW):
         one.sendall(batch)
-        pace.done += WINDOW
         for reason in pubacks(one, WINDOW):
             answers[f"PUBACK {reason:#04x}"] += 1
 
