@@ -88,15 +88,19 @@ class Inspecting:
     async def subscriptions(self, sought: Mapping[str, str]) -> list[Mapping[str, Any]]:
         """Subscriptions of Sessions, connected or away: of an `identity`, a `client_id`, or that match a `topic`.
 
-        `SUBSCRIPTIONS_MAX` at most; in no order.
+        In no order. `InvalidValue` where more than `SUBSCRIPTIONS_MAX` fit: a part of them would look like all.
         """
         found: list[Mapping[str, Any]] = []
         after: tuple[int, int] | None = None
         while True:
             page = await asyncio.to_thread(self._engine.subscriptions, sought, after, PAGE)
             found += page["subscriptions"]
-            if page["next"] is None or len(found) >= SUBSCRIPTIONS_MAX:
-                return found[:SUBSCRIPTIONS_MAX]
+            if len(found) > SUBSCRIPTIONS_MAX:
+                raise InvalidValue(
+                    f"more than {SUBSCRIPTIONS_MAX:,} Subscriptions fit: name an identity, a client or a topic"
+                )
+            if page["next"] is None:
+                return found
             shard, place = page["next"]
             after = (shard, place)
 

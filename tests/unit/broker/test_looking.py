@@ -221,3 +221,9 @@ async def test_what_topics_carry_is_told_a_second_and_only_where_it_is_asked_for
 async def test_subscriptions_are_gathered_over_all_pages(tmp_path):
     found = await inspecting(tmp_path, Inspected()).subscriptions({})
     assert [one["behind"] for one in found] == [None, (0, 1), (1, 0)]
+
+
+async def test_more_subscriptions_than_are_gathered_are_an_error_and_no_part_of_them(tmp_path, monkeypatch):
+    monkeypatch.setattr("bartizan.broker.inspecting.SUBSCRIPTIONS_MAX", 2)
+    with pytest.raises(InvalidValue, match="more than 2"):
+        await inspecting(tmp_path, Inspected()).subscriptions({})

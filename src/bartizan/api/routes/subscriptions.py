@@ -34,7 +34,7 @@ async def list_subscriptions(  # noqa: PLR0913  one for each filter
     ] = None,
     sort: Order = "client_id",
 ) -> Mapping[str, Any]:
-    """List Subscriptions of Sessions, connected or away. It goes over 100,000 that fit, at most."""
+    """List Subscriptions of Sessions, connected or away. More than 100,000 that fit are refused: name less."""
     asked = {"identity": identity, "client_id": client_id, "topic": topic}
     found = await house.broker.inspecting.subscriptions({key: one for key, one in asked.items() if one is not None})
     return page_of([one for one in found if caller.sees(one["tenant"])], part, "client_id", sort, "tenant", "filter")
