@@ -6,6 +6,7 @@ Counts and bounds alone; how fast it is, `bench.flood` measures.
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -111,8 +112,9 @@ def answers_of(*flooders: "subprocess.Popen[str]") -> Counter[str]:
     return answers
 
 
-def served(plant: Plant, flooders: "list[subprocess.Popen[str]]") -> int:
-    """How many messages of somebody who comes now, and behaves, are acknowledged until the flood is over."""
+def served(plant: Plant, flooders: "list[subprocess.Popen[str]]", begun: threading.Event) -> int:
+    """How many messages of somebody who comes now, and behaves, are acknowledged until the flood is over; `begun` with
+    the first."""
     count = 0
     with admitted(plant.port, "bench", plant.password, "bench-good") as good:
         while any(one.poll() is None for one in flooders):
@@ -120,6 +122,7 @@ def served(plant: Plant, flooders: "list[subprocess.Popen[str]]") -> int:
             (reason,) = pubacks(good, 1)
             assert reason < 0x80
             count += 1
+            begun.set()
             time.sleep(0.01)
     return count
 
@@ -127,10 +130,12 @@ def served(plant: Plant, flooders: "list[subprocess.Popen[str]]") -> int:
 def beside(plant: Plant, flooders: "list[subprocess.Popen[str]]") -> Counter[str]:
     """Somebody is served and an operator makes changes while the flood lasts; what the flood was answered."""
     with ThreadPoolExecutor(1) as pool:
-        count = pool.submit(served, plant, flooders)
+        begun = threading.Event()
+        count = pool.submit(served, plant, flooders, begun)
         plant.verb("identity", "add", "pump-1")
         plant.verb("revoke", "pump-1", "--note", "flood")
         assert all(one.poll() is None for one in flooders), "the flood was over before the changes were made"
+        begun.wait(SECONDS)
         for one in flooders:
             one.terminate()
         assert count.result(SECONDS + 60) > 0

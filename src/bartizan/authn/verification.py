@@ -5,8 +5,6 @@ passwords, or one from another broker, is not told apart by time from who does n
 """
 
 import asyncio
-import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -23,8 +21,6 @@ T = TypeVar("T")
 VERIFICATIONS_MAX = 2
 """Hashes computed at once: each takes 19 MiB and one processor for tens of milliseconds."""
 
-HASHING_NICENESS = 10
-
 WAITING_MAX = 256
 """CONNECTs waiting for their turn; further ones get 0x89 Server busy and may come again."""
 
@@ -39,9 +35,7 @@ class Verification:
     """Finds which of several hashes a password has. Threads are those of `executor` (None: its own)."""
 
     def __init__(self, executor: Executor | None = None) -> None:
-        self._executor = executor or ThreadPoolExecutor(
-            VERIFICATIONS_MAX, thread_name_prefix="bartizan-hash", initializer=_step_aside
-        )
+        self._executor = executor or ThreadPoolExecutor(VERIFICATIONS_MAX, thread_name_prefix="bartizan-hash")
         self._turn = asyncio.Semaphore(VERIFICATIONS_MAX)
         self._waiting = 0
         # Without any name a refusal costs one of our own.
@@ -78,14 +72,6 @@ class Verification:
 
     async def _verify(self, verify: Callable[[], bool], password: bytes) -> bool:
         return len(password) <= PASSWORD_BYTES_MAX and await self.work(verify)
-
-
-def _step_aside() -> None:
-    """Has this thread wait for those that carry messages and answer operators: guesses come in floods, and hashes take
-    all of a processor."""
-    if sys.platform == "linux":
-        # There, and only there, a priority is a thread's own.
-        os.nice(HASHING_NICENESS)
 
 
 def _verify_decoy(shape: str, password: bytes) -> bool:

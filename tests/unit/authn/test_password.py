@@ -1,7 +1,5 @@
 """What a refusal costs, and passwords whose hashes other brokers made."""
 
-import os
-import sys
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -9,7 +7,6 @@ import pytest
 from argon2 import PasswordHasher
 
 from bartizan.authn import ConnectRequest, Denied, PasswordAuthenticator
-from bartizan.authn.verification import HASHING_NICENESS, Verification
 from bartizan.broker.hashes import HashWriter
 from bartizan.identity import hashes
 from bartizan.identity.register import Register, new_identity, password_credential
@@ -163,10 +160,3 @@ async def test_a_one_time_secret_is_no_password_still(store):
     await register.add_credential("admin", password_credential("once", at=AT, must_change=True))
     with pytest.raises(Denied, match="bartizan passwd admin"):
         await PasswordAuthenticator(store).authenticate(request("admin", b"once"))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="a priority is not a thread's own there")
-async def test_hashing_steps_aside_for_whoever_carries_messages():
-    here = os.nice(0)
-    assert await Verification().work(lambda: os.nice(0)) == min(here + HASHING_NICENESS, 19)
-    assert os.nice(0) == here
