@@ -30,6 +30,7 @@ from bartizan.store.ports import (
     CreateGroup,
     Delta,
     IdentityStore,
+    Order,
     PutBan,
     PutThrottle,
     Remove,
@@ -212,6 +213,21 @@ async def test_pages_are_in_order_and_miss_nothing(store):
     while page := await store.page(seen[-1] if seen else "", 10):
         seen += [one.name for one in page]
     assert seen == names
+
+
+@pytest.mark.parametrize("order", Order)
+async def test_pages_in_every_order_miss_nothing_and_repeat_nothing(store, order):
+    # Many of one time, so that the name decides; more than a query asks for at once.
+    made = [
+        replace(identity(f"n{number * 7 % 601:03}"), created_at=datetime(2026, 1, 1 + number % 5, tzinfo=UTC))
+        for number in range(601)
+    ]
+    await store.commit([Create(one) for one in made])
+    seen: list[Identity] = []
+    while page := await store.in_order(order, order.place(seen[-1]) if seen else None, 250):
+        seen += page
+    expected = sorted(made, key=order.place, reverse=order.is_down)
+    assert [one.name for one in seen] == [one.name for one in expected]
 
 
 async def test_known_of_nothing_is_nothing(store):

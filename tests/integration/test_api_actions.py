@@ -262,11 +262,16 @@ def test_the_record_is_read_page_by_page_searched_exported_and_verified(api):
     assert client.get(f"/audit/records/{reference}").json() == first["items"][0]
     assert client.get("/audit/records/c999999").status_code == 404
     assert client.get("/audit/records", params={"after": "WyJ4Il0="}).status_code == 422, "a cursor of another list"
+    newest = client.get("/audit/records", params=words | {"limit": 2, "sort": "-at"}).json()
+    made(client, "seen-74")
+    oldest = client.get("/audit/records", params=words | {"sort": "-at", "after": newest["next"]}).json()
+    assert [one["content"]["target"] for one in (*newest["items"], *oldest["items"])] == targets[::-1]
+    targets.append("identity/seen-74")
     lines = client.get("/audit/export", params=words).text.splitlines()
     assert [json.loads(line)["target"] for line in lines] == targets
     table = client.get("/audit/export", params=words | {"format": "csv"})
     assert table.headers["content-type"].startswith("text/csv")
-    assert len(table.text.splitlines()) == 4
+    assert len(table.text.splitlines()) == 1 + len(targets)
     told = client.post("/audit/verification").json()
     assert told["whole"]
     assert told["logs"]["changes"]["problems"] == []

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import paho.mqtt.client as mqtt
 import pytest
 
@@ -174,18 +175,38 @@ def test_an_operator_enrols_and_quarantines_but_gives_no_role(api):
     assert client.delete("/identities/robot-5").status_code == 403
 
 
-def test_identities_come_page_by_page(security):
-    for number in range(5):
-        assert security.post("/identities", json={"identity": f"page-{number}"}).status_code == 201
-    names: list[str] = []
-    after = ""
+def walked(client: httpx.Client, path: str, **words: object) -> list[Any]:
+    """All items, by pages of two."""
+    items, after = [], ""
     while after is not None:
-        page = security.get("/identities", params={"match": "page-*", "limit": 2, "after": after}).json()
-        assert len(page["items"]) <= 2
-        names += [one["identity"] for one in page["items"]]
+        page = client.get(path, params=words | {"limit": 2, "after": after}).json()
+        items += page["items"]
         after = page["next"]
-    assert names == [f"page-{number}" for number in range(5)]
+    return items
+
+
+def test_identities_come_page_by_page_in_the_order_that_is_asked_for(security):
+    # Not in the order of their names, each with a credential.
+    made = [f"page-{number}" for number in (3, 0, 4, 1, 2)]
+    for name in made:
+        assert security.post("/identities", json={"identity": name}).status_code == 201
+        assert security.post(f"/identities/{name}/credentials", json={}).status_code == 201
+    expected = {"name": sorted(made), "-name": sorted(made)[::-1], "created_at": made, "-created_at": made[::-1]}
+    for sort, names in expected.items():
+        found = walked(security, "/identities", match="page-*", sort=sort)
+        assert [one["identity"] for one in found] == names
+        everyone = [one["identity"] for one in walked(security, "/identities", sort=sort)]
+        assert [name for name in everyone if name in made] == names
+        assert len(everyone) == len(set(everyone)) > len(made)
+    for sort, names in {"identity": sorted(made), "-identity": sorted(made)[::-1]}.items():
+        held = [one["identity"] for one in walked(security, "/credentials", kind="password", sort=sort)]
+        assert [name for name in held if name in made] == names
+        certified = [one["identity"] for one in walked(security, "/certificates/clients", sort=sort)]
+        assert certified == sorted(certified, reverse=sort.startswith("-"))
     assert security.get("/identities", params={"after": "no cursor"}).status_code == 422
+    by_name = security.get("/identities", params={"limit": 1}).json()["next"]
+    assert security.get("/identities", params={"sort": "created_at", "after": by_name}).status_code == 422
+    assert security.get("/identities", params={"sort": "owner"}).status_code == 422
 
 
 def test_groups_and_roles_as_the_command_line_has_them(security):

@@ -6,17 +6,23 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from fastapi import Depends, Query
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+
+from bartizan.store.ports import Order, Place
 
 LIMIT_MAX: Final = 1_000
 CURSOR_CHARS_MAX: Final = 16_384
 """A name that a client chose, and a topic, have room in one: nobody ends a list before its end by a long one."""
 LOOKED_AT_MAX: Final = 20_000
 """Identities that one page looks at, where few of them may fit; the next page goes on behind them."""
+
+ByIdentity = Literal["identity", "-identity"]
+ORDERS: Final[Mapping[ByIdentity, Order]] = {"identity": Order.NAME, "-identity": Order.NAME_DOWN}
+"""How lists of what identities have are sorted."""
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -64,6 +70,17 @@ def cursor_of(*values: str | float) -> str:
     return base64.urlsafe_b64encode(json.dumps(values, ensure_ascii=False).encode()).decode()
 
 
+def place_of(part: Part, order: Order) -> Place | None:
+    """The place behind which a page of identities begins; None for the beginning; 422 for the cursor of another list."""
+    cursor = part.cursor()
+    if cursor is None:
+        return None
+    place = tuple(str(each) for each in cursor)
+    if place != cursor or len(place) != (1 if order.is_by_name else 2):
+        raise _other_list()
+    return place
+
+
 def page_of(rows: Sequence[Row], part: Part, name: str, sort: str, *also: str) -> dict[str, Any]:
     """The part of these rows, in order of field `sort`, backwards with `-` before it; `name`, with `also`, tells rows apart."""
     field, down = sort.removeprefix("-"), sort.startswith("-")
@@ -88,4 +105,8 @@ def _behind(
     try:
         return [row for row in ordered if (place(row) < cursor if down else place(row) > cursor)]
     except TypeError:
-        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "this cursor belongs to another list or order") from None
+        raise _other_list() from None
+
+
+def _other_list() -> HTTPException:
+    return HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "this cursor belongs to another list or order")

@@ -1,7 +1,7 @@
 """The records that somebody asks for, in order."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bartizan.audit.record import parsed
-from bartizan.audit.segments import lines_of, segments
+from bartizan.audit.segments import lines_backwards, lines_of, segments
 
 Record = Mapping[str, Any]
 
@@ -44,19 +44,30 @@ class Wanted:
 
 def records(directory: Path, wanted: Wanted | None = None, after: int = 0) -> Iterator[dict[str, Any]]:
     """The records of a log behind this number, that are as they were written. Whether all are, `verify` tells."""
-    needle = None if wanted is None or wanted.text is None else re.compile(re.escape(wanted.text), re.IGNORECASE)
-    for segment in _holding(directory, after):
-        for line in lines_of(segment):
-            if needle is not None and not needle.search(line.decode(errors="replace")):
-                continue
-            fields = parsed(line)
-            if fields is not None and fields["seq"] > after and (wanted is None or wanted.fits(fields)):
-                yield fields
+    lines = (line for segment in _holding(directory, after) for line in lines_of(segment))
+    return (each for each in _fitting(lines, wanted) if each["seq"] > after)
+
+
+def latest(directory: Path, wanted: Wanted | None = None, before: int | None = None) -> Iterator[dict[str, Any]]:
+    """As `records`, the newest first: all of them, or those before this number."""
+    holding = [each for each in segments(directory) if before is None or int(each.stem) < before]
+    lines = (line for segment in reversed(holding) for line in lines_backwards(segment))
+    return (each for each in _fitting(lines, wanted) if before is None or each["seq"] < before)
 
 
 def record(directory: Path, seq: int) -> dict[str, Any] | None:
     """The record of this number."""
     return next((each for each in records(directory, None, seq - 1) if each["seq"] == seq), None)
+
+
+def _fitting(lines: Iterable[bytes], wanted: Wanted | None) -> Iterator[dict[str, Any]]:
+    needle = None if wanted is None or wanted.text is None else re.compile(re.escape(wanted.text), re.IGNORECASE)
+    for line in lines:
+        if needle is not None and not needle.search(line.decode(errors="replace")):
+            continue
+        fields = parsed(line)
+        if fields is not None and (wanted is None or wanted.fits(fields)):
+            yield fields
 
 
 def _holding(directory: Path, after: int) -> list[Path]:

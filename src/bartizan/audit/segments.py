@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +23,7 @@ HEAD = "head"
 PRIVATE = 0o600
 DIRECTORY = 0o700
 _DIGITS = 12
+_BLOCK_BYTES = 64 * 1024
 HEAD_BYTES_MAX = 4_096
 
 
@@ -105,6 +107,20 @@ def lines_of(segment: Path, offset: int = 0) -> Iterator[bytes]:
         file.seek(offset)
         while line := file.readline(LINE_BYTES_MAX + 1):
             yield line
+
+
+def lines_backwards(segment: Path) -> Iterator[bytes]:
+    """Its lines, the last one first; what is longer than any line comes in pieces."""
+    with segment.open("rb") as file:
+        at, rest = file.seek(0, os.SEEK_END), b""
+        while at:
+            begin = max(0, at - _BLOCK_BYTES)
+            file.seek(begin)
+            lines = BytesIO(file.read(at - begin) + rest).readlines()
+            at = begin
+            # The first one may begin before the block.
+            rest = lines.pop(0) if at and len(lines[0]) <= LINE_BYTES_MAX else b""
+            yield from reversed(lines)
 
 
 def last_line(segment: Path) -> bytes:

@@ -23,6 +23,8 @@ from bartizan.store.ports import (
     Create,
     CreateGroup,
     Delta,
+    Order,
+    Place,
     PutBan,
     PutThrottle,
     Remove,
@@ -147,6 +149,10 @@ class RecordedStore(RecordedOperators):
     async def page(self, after: str = "", limit: int = 100) -> Sequence[Identity]:
         """See `IdentityStore`."""
         return await self._store.page(after, limit)
+
+    async def in_order(self, order: Order, behind: Place | None = None, limit: int = 100) -> Sequence[Identity]:
+        """See `IdentityStore`."""
+        return await self._store.in_order(order, behind, limit)
 
     async def get_many(self, names: Collection[str]) -> Sequence[Identity]:
         """See `IdentityStore`."""

@@ -11,6 +11,7 @@ from bartizan.identity.register import Register
 from bartizan.model.group import Group, acting_roles
 from bartizan.model.principal import Identity, IdentityState
 from bartizan.model.usage import Usage
+from bartizan.store.ports import Order, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +53,23 @@ async def page_of(  # noqa: PLR0913  which part of which list
     is_seen: Callable[[Identity], bool],
     *,
     at: datetime,
-    after: str,
+    order: Order,
+    behind: Place | None,
     limit: int,
     looked_at_max: int,
-) -> tuple[list[dict[str, Any]], str | None]:
-    """At most so many of these identities behind a name, and the name behind which the next page begins.
+) -> tuple[list[dict[str, Any]], Place | None]:
+    """At most so many of these identities behind a place, and the place behind which the next page begins.
 
     It looks at a bounded number of identities: a page may be short, or empty, and have a next one.
     """
     groups = await groups_by_name(register)
     seen = dict[str, Usage]() if wanted.not_since is None else last_seen(await register.store.usage())
     found: list[Identity] = []
-    looked_at, behind = 0, after
-    more = False
-    async for identity in register.everyone(after):
+    looked_at, more = 0, False
+    async for identity in register.in_order(order, behind):
         if more := len(found) == limit or looked_at == looked_at_max:
             break
-        looked_at, behind = looked_at + 1, str(identity.name)
+        looked_at, behind = looked_at + 1, order.place(identity)
         roles = acting_roles(identity, groups, at)
         if is_seen(identity) and wanted.fits(identity, roles, seen.get(identity.name), at):
             found.append(identity)

@@ -24,6 +24,8 @@ from bartizan.store.ports import (
     Create,
     CreateGroup,
     IdentityStore,
+    Order,
+    Place,
     Remove,
     RemoveGroup,
     Replace,
@@ -222,6 +224,13 @@ class Register:
             for identity in page:
                 yield identity
             after = page[-1].name
+
+    async def in_order(self, order: Order, behind: Place | None = None) -> AsyncIterator[Identity]:
+        """Every identity, or those behind a place, in this order."""
+        while page := await self._store.in_order(order, behind, PAGE):
+            for identity in page:
+                yield identity
+            behind = order.place(page[-1])
 
     async def write(self, identity: Identity) -> Identity:
         """Writes the identity, changed or not; `Conflict` if someone else wrote it meanwhile."""

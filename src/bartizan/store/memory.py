@@ -18,6 +18,8 @@ from bartizan.store.ports import (
     Create,
     CreateGroup,
     Delta,
+    Order,
+    Place,
     PutBan,
     PutThrottle,
     Remove,
@@ -184,6 +186,15 @@ class MemoryIdentityStore(MemoryOperators):
         """Identities in order of name, beginning behind `after`."""
         identities = self._state.identities
         return [identities[name] for name in sorted(name for name in identities if name > after)[:limit]]
+
+    async def in_order(self, order: Order, behind: Place | None = None, limit: int = 100) -> Sequence[Identity]:
+        """Identities in this order, beginning behind a place in it, or with the first."""
+        everyone = sorted(self._state.identities.values(), key=order.place, reverse=order.is_down)
+        if behind is not None:
+            everyone = [
+                one for one in everyone if (order.place(one) < behind if order.is_down else order.place(one) > behind)
+            ]
+        return everyone[:limit]
 
     async def get_many(self, names: Collection[str]) -> Sequence[Identity]:
         """The identities of these names, as far as there are any."""

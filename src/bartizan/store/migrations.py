@@ -303,6 +303,11 @@ def _tenth(connection: Connection) -> None:
     _add(connection, (("operator", "subject", "TEXT NOT NULL DEFAULT ''"),))
 
 
+def _eleventh(connection: Connection) -> None:
+    """Lists of identities by the time they were made."""
+    connection.execute(text("CREATE INDEX identity_created_at ON identity (created_at, name)"))
+
+
 def _add(connection: Connection, columns: Sequence[tuple[str, str, str]]) -> None:
     big = "BIGINT" if connection.dialect.name == "postgresql" else "INTEGER"
     for table, column, form in columns:
@@ -311,7 +316,7 @@ def _add(connection: Connection, columns: Sequence[tuple[str, str, str]]) -> Non
 
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     *(_first, _second, _third, _fourth),
-    *(_fifth, _sixth, _seventh, _eighth, _ninth, _tenth),
+    *(_fifth, _sixth, _seventh, _eighth, _ninth, _tenth, _eleventh),
 )
 """Migration n brings version n-1 to n. Never change one that was released: add another."""
 

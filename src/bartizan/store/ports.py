@@ -5,7 +5,8 @@ Authenticators get the narrow `IdentityDirectory`: they can look, not write.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Protocol
 
 from bartizan.model.approval import KeptRequest
@@ -206,11 +207,43 @@ class OperatorStore(Protocol):
         ...
 
 
+Place = tuple[str, ...]
+"""Where an identity stands in a list: what the list is sorted by, then the name."""
+
+
+class Order(StrEnum):
+    """What a list of identities is sorted by; `-` is backwards."""
+
+    NAME = "name"
+    NAME_DOWN = "-name"
+    CREATED_AT = "created_at"
+    CREATED_AT_DOWN = "-created_at"
+
+    @property
+    def is_down(self) -> bool:
+        """Whether what is greatest comes first."""
+        return self in {Order.NAME_DOWN, Order.CREATED_AT_DOWN}
+
+    @property
+    def is_by_name(self) -> bool:
+        """Whether the name alone decides."""
+        return self in {Order.NAME, Order.NAME_DOWN}
+
+    def place(self, identity: Identity) -> Place:
+        """Where it stands."""
+        name = str(identity.name)
+        return (name,) if self.is_by_name else (identity.created_at.astimezone(UTC).isoformat(), name)
+
+
 class IdentityStore(IdentityDirectory, Protocol):
     """Looks up, lists and writes."""
 
     async def page(self, after: str = "", limit: int = 100) -> Sequence[Identity]:
         """Identities in order of name, beginning behind `after`."""
+        ...
+
+    async def in_order(self, order: Order, behind: Place | None = None, limit: int = 100) -> Sequence[Identity]:
+        """Identities in this order, beginning behind a place in it, or with the first."""
         ...
 
     async def get_many(self, names: Collection[str]) -> Sequence[Identity]:

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from sqlalchemy import select, text
+from sqlalchemy import select, text, tuple_
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -17,7 +17,7 @@ from bartizan.model.throttle import Throttle
 from bartizan.model.usage import Usage
 from bartizan.store import queries, rows
 from bartizan.store.operators import SqlOperators
-from bartizan.store.ports import Change, Delta, Told
+from bartizan.store.ports import Change, Delta, Order, Place, Told
 from bartizan.store.tables import BAN, CREDENTIAL, IDENTITY, REMOVED, REVISION, THROTTLE, USAGE
 from bartizan.store.writer import Writer
 
@@ -98,6 +98,21 @@ class SqlIdentityStore(SqlOperators):
             if not names:
                 return []
             return await queries.identities(connection, lambda name: (name > after) & (name <= names[-1]))
+
+    async def in_order(self, order: Order, behind: Place | None = None, limit: int = 100) -> Sequence[Identity]:
+        """Identities in this order, beginning behind a place in it, or with the first."""
+        columns = (IDENTITY.c.name,) if order.is_by_name else (IDENTITY.c.created_at, IDENTITY.c.name)
+        asked = select(IDENTITY.c.name).order_by(*(each.desc() if order.is_down else each for each in columns))
+        if behind is not None:
+            here, there = tuple_(*columns), tuple_(*behind)
+            asked = asked.where(here < there if order.is_down else here > there)
+        async with self.reading() as connection:
+            names = (await connection.execute(asked.limit(limit))).scalars().all()
+            found: dict[str, Identity] = {}
+            for part in queries.parts(names):
+                page = await queries.identities(connection, lambda name, part=part: name.in_(part))
+                found.update((str(one.name), one) for one in page)
+            return [found[name] for name in names]
 
     async def revoked_certificates(self) -> Sequence[CertificateCredential]:
         """Every certificate on record that was revoked."""

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
-from bartizan.api.paging import CURSOR_CHARS_MAX, Part, cursor_of, page_of
+from bartizan.api.paging import CURSOR_CHARS_MAX, Part, cursor_of, page_of, place_of
+from bartizan.store.ports import Order
 
 ROWS = st.lists(
     st.fixed_dictionaries({"name": st.text("abc", min_size=1, max_size=4), "size": st.integers(0, 3)}),
@@ -65,3 +66,14 @@ def test_a_cursor_that_is_none_is_told(cursor):
     with pytest.raises(HTTPException) as told:
         page_of(rows, Part(cursor, 1), "name", "name")
     assert told.value.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("order", "place"), [(Order.NAME, ["a", "b"]), (Order.NAME_DOWN, [1]), (Order.CREATED_AT, ["a"]), (Order.NAME, [])]
+)
+def test_a_place_in_another_list_is_refused(order, place):
+    with pytest.raises(HTTPException) as refused:
+        place_of(Part(cursor_of(*place), 5), order)
+    assert refused.value.status_code == 422
+    assert place_of(Part("", 5), order) is None
+    assert place_of(Part(cursor_of("2026-01-01", "a"), 5), Order.CREATED_AT_DOWN) == ("2026-01-01", "a")

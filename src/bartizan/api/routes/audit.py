@@ -20,7 +20,7 @@ from bartizan.api.routing import Routes
 from bartizan.audit.events import EVENTS
 from bartizan.audit.export import FORMATS
 from bartizan.audit.keys import public_key
-from bartizan.audit.search import Wanted, record, records
+from bartizan.audit.search import Wanted, latest, record, records
 from bartizan.audit.trail import CHANGES
 from bartizan.audit.verify import Verified, verify
 from bartizan.errors import Conflict, InvalidValue, NotFound
@@ -76,9 +76,11 @@ class Lines(StreamingResponse):
 
 
 @ROUTES.on("GET", "/audit/records", Permission.AUDIT, response_model=Page[schemas.AuditRecord])
-async def list_audit_records(house: Housed, part: Parted, asked: Filtered) -> Mapping[str, Any]:
-    """List records of both logs, in order of time."""
-    return await asyncio.to_thread(_page, _directory(house), asked, part)
+async def list_audit_records(
+    house: Housed, part: Parted, asked: Filtered, sort: Literal["at", "-at"] = "at"
+) -> Mapping[str, Any]:
+    """List records of both logs, in order of time, or the newest first."""
+    return await asyncio.to_thread(_page, _directory(house), asked, part, is_down=sort == "-at")
 
 
 @ROUTES.on("GET", "/audit/records/{id}", Permission.AUDIT, response_model=schemas.AuditRecord)
@@ -134,15 +136,24 @@ async def show_audit_key(house: Housed) -> dict[str, str]:
     return {"name": found.name, "pem": found.pem}
 
 
-def _page(directory: File, asked: Asked, part: Part) -> dict[str, Any]:
+def _page(directory: File, asked: Asked, part: Part, *, is_down: bool) -> dict[str, Any]:
     cursor = part.cursor()
-    reached = dict.fromkeys(LOGS, 0) if cursor is None else _reached(cursor)
-    page = list(islice(_found(directory, asked, reached), part.limit + 1))
+    reached = _begin(directory, is_down=is_down) if cursor is None else _reached(cursor)
+    found = _found(directory, asked, reached, is_down=is_down)
+    page = list(islice(found, part.limit + 1))
     shown, more = page[: part.limit], len(page) > part.limit
     for name, content in shown:
         reached[name] = content["seq"]
     items = [{"record": f"{SIGNS[name]}{content['seq']}", "content": content} for name, content in shown]
     return {"items": items, "next": cursor_of(*(reached[name] for name in LOGS)) if more else None}
+
+
+def _begin(directory: File, *, is_down: bool) -> dict[str, int]:
+    """What stands before the first page. What is recorded while somebody pages backwards is in no page."""
+    if not is_down:
+        return dict.fromkeys(LOGS, 0)
+    newest = {name: next(latest(directory / name), None) for name in LOGS}
+    return {name: 1 if one is None else one["seq"] + 1 for name, one in newest.items()}
 
 
 def _reached(cursor: tuple[Any, ...]) -> dict[str, int]:
@@ -151,15 +162,20 @@ def _reached(cursor: tuple[Any, ...]) -> dict[str, int]:
     return dict(zip(LOGS, cursor, strict=True))
 
 
-def _found(directory: File, asked: Asked, reached: Mapping[str, int]) -> Iterator[tuple[str, Record]]:
+def _found(
+    directory: File, asked: Asked, reached: Mapping[str, int], *, is_down: bool = False
+) -> Iterator[tuple[str, Record]]:
     """Records behind what was reached, of both logs in order of time."""
+    read = latest if is_down else records
     return heapq.merge(
-        *(_of_log(directory, name, asked.wanted, reached[name]) for name in asked.logs), key=lambda one: one[1]["at"]
+        *(_of_log(name, read(directory / name, asked.wanted, reached[name])) for name in asked.logs),
+        key=lambda one: one[1]["at"],
+        reverse=is_down,
     )
 
 
-def _of_log(directory: File, name: str, wanted: Wanted, after: int) -> Iterator[tuple[str, Record]]:
-    return ((name, content) for content in records(directory / name, wanted, after))
+def _of_log(name: str, found: Iterator[Record]) -> Iterator[tuple[str, Record]]:
+    return ((name, content) for content in found)
 
 
 def _verified(directory: File) -> dict[str, Verified]:

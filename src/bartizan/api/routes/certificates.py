@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from bartizan.api import schemas_security as schemas
 from bartizan.api.house import Calling, House, Housed
-from bartizan.api.paging import LOOKED_AT_MAX, Page, Parted, cursor_of
+from bartizan.api.paging import LOOKED_AT_MAX, ORDERS, ByIdentity, Page, Parted, cursor_of, place_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routes.identities import OVERLAP_DAYS_MAX, Name, Text
 from bartizan.api.routing import Routes
@@ -55,7 +55,7 @@ async def list_certificates(house: Housed) -> Sequence[dict[str, Any]]:
 
 
 @ROUTES.on("GET", "/certificates/clients", Permission.LOOK, response_model=Page[schemas.ClientCertificate])
-async def list_client_certificates(
+async def list_client_certificates(  # noqa: PLR0913  one for each filter
     house: Housed,
     caller: Calling,
     part: Parted,
@@ -63,15 +63,17 @@ async def list_client_certificates(
     ends_before: Annotated[AwareDatetime | None, Query(description="Those that end before then.")] = None,
     live: Annotated[bool | None, Query(description="Those that prove somebody now, or those that do not.")] = None,
     serial: Annotated[str | None, Query(alias="serial_hex", max_length=64)] = None,
+    sort: ByIdentity = "identity",
 ) -> Mapping[str, Any]:
-    """List certificates that prove identities, in order of identity. A page may be short, or empty, and have a next one."""
-    at, cursor = house.now(), part.cursor()
+    """List certificates that prove identities. A page may be short, or empty, and have a next one."""
+    at, order = house.now(), ORDERS[sort]
+    behind = place_of(part, order)
     found: list[dict[str, Any]] = []
-    looked_at, behind, more = 0, "" if cursor is None else str(cursor[0]), False
-    async for identity in house.register.everyone(behind):
+    looked_at, more = 0, False
+    async for identity in house.register.in_order(order, behind):
         if more := len(found) >= part.limit or looked_at == LOOKED_AT_MAX:
             break
-        looked_at, behind = looked_at + 1, str(identity.name)
+        looked_at, behind = looked_at + 1, order.place(identity)
         if caller.sees(house.tenant_of(identity)):
             found += [
                 _row(str(identity.name), item, at)
@@ -81,7 +83,7 @@ async def list_client_certificates(
                 and live in {None, item.is_live(at)}
                 and (serial is None or item.serial_hex == serial.lower())
             ]
-    return {"items": found, "next": cursor_of(behind) if more else None}
+    return {"items": found, "next": cursor_of(*behind) if behind is not None and more else None}
 
 
 @ROUTES.on(

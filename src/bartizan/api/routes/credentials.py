@@ -9,7 +9,7 @@ from pydantic import AwareDatetime
 
 from bartizan.api import schemas
 from bartizan.api.house import Calling, Housed
-from bartizan.api.paging import LOOKED_AT_MAX, Page, Parted, cursor_of
+from bartizan.api.paging import LOOKED_AT_MAX, ORDERS, ByIdentity, Page, Parted, cursor_of, place_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routing import Routes
 from bartizan.identity.ages import AgeLimits, endings
@@ -40,9 +40,11 @@ async def list_credentials(  # noqa: PLR0913  one for each filter
     expiring: Annotated[
         bool | None, Query(description="Those that end within 30 days, or are too old, and have no successor.")
     ] = None,
+    sort: ByIdentity = "identity",
 ) -> Mapping[str, Any]:
-    """List credentials, in order of identity. No secret is shown. A page may be short, or empty, and have a next one."""
-    at, cursor = house.now(), part.cursor()
+    """List credentials. No secret is shown. A page may be short, or empty, and have a next one."""
+    at, order = house.now(), ORDERS[sort]
+    behind = place_of(part, order)
     limits = AgeLimits(house.broker.settings.credentials.days_max, house.broker.in_force.policy.credential_days_max)
 
     def fits(one: Held) -> bool:
@@ -64,19 +66,19 @@ async def list_credentials(  # noqa: PLR0913  one for each filter
     for use in [] if stale is None else await house.register.store.usage():
         used.setdefault(str(use.name), []).append(use)
     found = list[Identity]()
-    count, looked_at, behind, more = 0, 0, "" if cursor is None else str(cursor[0]), False
-    everyone = house.register.everyone(behind) if of is None else _one(await house.identity(caller, of))
+    count, looked_at, more = 0, 0, False
+    everyone = house.register.in_order(order, behind) if of is None else _one(await house.identity(caller, of))
     async for identity in everyone:
         if more := count >= part.limit or looked_at == LOOKED_AT_MAX:
             break
-        looked_at, behind = looked_at + 1, str(identity.name)
+        looked_at, behind = looked_at + 1, order.place(identity)
         if caller.sees(house.tenant_of(identity)):
             own = sum(fits(one) for one in held([identity], used.get(str(identity.name), []), at=at))
             count += own
             found += [identity] if own else []
     uses = await house.register.store.usage([one.name for one in found])
     items = [_told(one, at) for one in held(found, uses, at=at) if fits(one)]
-    return {"items": items, "next": cursor_of(behind) if more else None}
+    return {"items": items, "next": cursor_of(*behind) if behind is not None and more else None}
 
 
 def _told(one: Held, at: datetime) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from bartizan.api import schemas
 from bartizan.api.caller import Caller, forbidden
 from bartizan.api.house import Calling, House, Housed
-from bartizan.api.paging import LOOKED_AT_MAX, Page, Parted, cursor_of
+from bartizan.api.paging import LOOKED_AT_MAX, Page, Parted, cursor_of, place_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routing import Routes
 from bartizan.errors import InvalidValue
@@ -24,6 +24,7 @@ from bartizan.identity.renewal import SecretKind, earlier_end, renew_secret
 from bartizan.model.ids import AttributeName, GroupName, RoleName, parse_attribute_value
 from bartizan.model.principal import Identity, IdentityState
 from bartizan.policy.tenants import ATTRIBUTE
+from bartizan.store.ports import Order
 
 ROUTES = Routes("identities")
 
@@ -114,19 +115,20 @@ async def list_identities(  # noqa: PLR0913  one for each filter
     group: Filter = None,
     state: IdentityState | None = None,
     not_since: Annotated[AwareDatetime | None, Query(description="Not seen since then.")] = None,
+    sort: Order = Order.NAME,
 ) -> Mapping[str, Any]:
-    """List identities, in order of name. A page may be short, or empty, and have a next one."""
-    cursor = part.cursor()
+    """List identities. A page may be short, or empty, and have a next one."""
     items, behind = await page_of(
         house.register,
         Wanted(match, role, group, state, not_since),
         lambda identity: caller.sees(house.tenant_of(identity)),
         at=house.now(),
-        after="" if cursor is None else str(cursor[0]),
+        order=sort,
+        behind=place_of(part, sort),
         limit=part.limit,
         looked_at_max=LOOKED_AT_MAX,
     )
-    return {"items": items, "next": None if behind is None else cursor_of(behind)}
+    return {"items": items, "next": None if behind is None else cursor_of(*behind)}
 
 
 @ROUTES.on("POST", "/identities", Permission.ENROL, status=HTTPStatus.CREATED, response_model=schemas.IdentityInFull)
