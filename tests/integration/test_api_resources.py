@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import paho.mqtt.client as mqtt
 import pytest
 
@@ -175,7 +175,7 @@ def test_an_operator_enrols_and_quarantines_but_gives_no_role(api):
     assert client.delete("/identities/robot-5").status_code == 403
 
 
-def walked(client: httpx.Client, path: str, **words: object) -> list[Any]:
+def walked(client: httpx2.Client, path: str, **words: object) -> list[Any]:
     """All items, by pages of two."""
     items, after = [], ""
     while after is not None:
