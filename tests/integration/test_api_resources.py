@@ -175,9 +175,10 @@ def test_an_operator_enrols_and_quarantines_but_gives_no_role(api):
     assert client.delete("/identities/robot-5").status_code == 403
 
 
-def walked(client: httpx2.Client, path: str, **words: object) -> list[Any]:
+def walked(client: httpx2.Client, path: str, **words: str) -> list[Any]:
     """All items, by pages of two."""
-    items, after = [], ""
+    items: list[Any] = []
+    after = ""
     while after is not None:
         page = client.get(path, params=words | {"limit": 2, "after": after}).json()
         items += page["items"]
