@@ -158,6 +158,19 @@ def test_the_built_in_rule_takes_no_wildcard_either(tmp_path: Path):
         assert connects(plant, bundle(plant, tmp_path, root.issue("*"), "*"), "x")[1] == NOT_AUTHORIZED
 
 
+def test_a_name_by_the_whole_subject_is_of_that_place_alone(tmp_path: Path):
+    root = Issuer.root()
+    rule = 'authenticators.fleet.rules=[{ from = "subject", pattern = "CN={identity},OU=Presses" }]'
+    with fleet(tmp_path, root, *FLEET, rule) as plant:
+        for units, reason in (
+            (("Presses",), 0),
+            (("Guests",), NOT_AUTHORIZED),
+            (("Presses", "Guests"), NOT_AUTHORIZED),
+        ):
+            shown = bundle(plant, tmp_path, root.issue("press-01", *units), "press-01")
+            assert connects(plant, shown)[1] == reason, units
+
+
 def test_a_certificate_alone_acts_with_the_roles_of_its_units(tmp_path: Path):
     root = Issuer.root()
     alone = ("authenticators.fleet.identities=certificate", 'authenticators.fleet.roles_by_ou={ Presses = ["press"] }')

@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from bartizan.authn.base import Authenticator, Certificate, ConnectRequest, Denied, Proof
 from bartizan.authn.binding import Names, OwnNames, named, possible_owners
-from bartizan.authn.certificate_names import Naming, by_convention, by_rules
+from bartizan.authn.certificate_names import Naming, by_convention, by_rules, subject_of
 from bartizan.config.certificate import CertificateRules
 from bartizan.identity.register import RESERVED
 from bartizan.model.credential import CertificateCredential
@@ -125,14 +125,10 @@ class SelfNamedAuthenticator:
 
 def organizational_units(certificate: Certificate) -> tuple[str, ...]:
     """The OUs of its subject, in their order; none where the listener was not asked to hand it over whole."""
-    if not certificate.chain:
+    subject = subject_of(certificate)
+    if subject is None:
         return ()
-    try:
-        subject = x509.load_der_x509_certificate(certificate.chain[0]).subject
-        units = subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
-    except ValueError:
-        raise _refuse("the certificate's subject cannot be read") from None
-    return tuple(str(unit.value) for unit in units)
+    return tuple(str(unit.value) for unit in subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME))
 
 
 def certificate_authenticators(

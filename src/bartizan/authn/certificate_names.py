@@ -4,11 +4,13 @@ Whatever could be read in two ways names nobody: two names, a wildcard, a name t
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import unquote
 
+from cryptography import x509
+
 from bartizan.authn.base import Certificate, Denied
-from bartizan.config.certificate import CertificateRule
+from bartizan.config.certificate import CertificateRule, Source
 from bartizan.errors import InvalidValue
 from bartizan.model.ids import IdentityName
 from bartizan.model.reason import ReasonCode
@@ -18,12 +20,14 @@ IDENTITY_URI = "urn:bartizan:identity:"
 Naming = Callable[[Certificate], str]
 """The name of an identity, or `Denied`."""
 
-_PART = {
+_PART: Mapping[Source, str] = {
     # One label, one segment: a name never reaches into the next part.
     "san_dns": "[^.]+",
     "san_uri": "[^/?#]+",
     "san_email": "[^@]+",
     "cn": ".+",
+    # One value without anything that is escaped: two ways to write a name are not one name.
+    "subject": r'[^,+="\\<>;#]+',
     "serial": "[0-9a-f]+",
     "fingerprint": "[0-9a-f]+",
 }
@@ -79,25 +83,35 @@ def _compiled(rule: CertificateRule) -> re.Pattern[str]:
 
 
 def _named(rule: CertificateRule, pattern: re.Pattern[str], certificate: Certificate) -> set[IdentityName]:
-    found = (pattern.fullmatch(value) for value in _values(rule, certificate))
+    found = (pattern.fullmatch(value) for value in _VALUES[rule.source](certificate))
     return {_parsed(rule, match[1]) for match in found if match is not None}
 
 
-def _values(rule: CertificateRule, certificate: Certificate) -> Sequence[str]:
-    match rule.source:
-        case "cn":
-            return [certificate.common_name] if certificate.common_name else []
-        case "san_dns":
-            # DNS knows no case (RFC 4343).
-            return [name.lower() for name in certificate.san_dns]
-        case "san_uri":
-            return certificate.san_uris
-        case "san_email":
-            return certificate.san_emails
-        case "serial":
-            return [certificate.serial_hex]
-        case "fingerprint":
-            return [certificate.fingerprint_sha256]
+def subject_of(certificate: Certificate) -> x509.Name | None:
+    """The whole subject; None where the listener was not asked to hand the certificate over whole."""
+    if not certificate.chain:
+        return None
+    try:
+        return x509.load_der_x509_certificate(certificate.chain[0]).subject
+    except ValueError:
+        raise _refuse("the certificate's subject cannot be read") from None
+
+
+def _subject(certificate: Certificate) -> Sequence[str]:
+    subject = subject_of(certificate)
+    return [] if subject is None else [subject.rfc4514_string()]
+
+
+_VALUES: Mapping[Source, Callable[[Certificate], Sequence[str]]] = {
+    "cn": lambda certificate: [certificate.common_name] if certificate.common_name else [],
+    # DNS knows no case (RFC 4343).
+    "san_dns": lambda certificate: [name.lower() for name in certificate.san_dns],
+    "san_uri": lambda certificate: certificate.san_uris,
+    "san_email": lambda certificate: certificate.san_emails,
+    "subject": _subject,
+    "serial": lambda certificate: [certificate.serial_hex],
+    "fingerprint": lambda certificate: [certificate.fingerprint_sha256],
+}
 
 
 def _parsed(rule: CertificateRule, text: str) -> IdentityName:

@@ -7,9 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bartizan.config.outside import Role
 
-Source = Literal["cn", "san_dns", "san_uri", "san_email", "serial", "fingerprint"]
+Source = Literal["cn", "san_dns", "san_uri", "san_email", "subject", "serial", "fingerprint"]
 
-SEPARATORS = {"san_dns": ".", "san_uri": "/"}
+SEPARATORS = {
+    "san_dns": re.compile(r"\."),
+    "san_uri": re.compile("/"),
+    # A value of a distinguished name lies between its type and the next one (RFC 4514): what is in it is escaped.
+    "subject": re.compile(r"(?<!\\)[,+]?[A-Za-z][A-Za-z0-9-]*=|(?<!\\)[,+]?[0-9.]+="),
+}
 """What parts names of this source into pieces, of which `{any}` stands for one."""
 
 _PLACE = re.compile(r"(\{[a-z]*\})")
@@ -41,10 +46,10 @@ class CertificateRule(BaseModel):
             )
         separator = SEPARATORS.get(self.source)
         if "{any}" in pieces and separator is None:
-            raise ValueError(f"{{any}} is one part of a DNS name or a URI: a {self.source} has no parts")
+            raise ValueError(f"{{any}} is one part of a DNS name, a URI or a subject: a {self.source} has no parts")
         # Else there would be several ways to read one name.
-        if separator is not None and any("{any}" in part and part != "{any}" for part in self.pattern.split(separator)):
-            raise ValueError(f"the pattern {self.pattern!r}: {{any}} is a whole part, between {separator!r}")
+        if separator is not None and any("{any}" in part and part != "{any}" for part in separator.split(self.pattern)):
+            raise ValueError(f"the pattern {self.pattern!r}: {{any}} is a whole part of a {self.source}")
         return self
 
 
@@ -63,9 +68,10 @@ class CertificateRules(BaseModel):
         max_length=16,
         description=(
             'Where the name stands, such as `[{ from = "san_uri", pattern = "spiffe://plant/{identity}" }]`. `from` is '
-            '"cn", "san_dns", "san_uri", "san_email", "serial" or "fingerprint"; the pattern has to fit from end to '
-            "end; `{identity}` is the name, or, in a DNS name or URI, one part of it (`{any}`: a part that does not "
-            "matter); `prefix` is put before it. Default: the URI of `bartizan enrol`, or else the CN."
+            '"cn", "san_dns", "san_uri", "san_email", "subject" (the whole one, as RFC 4514 writes it), "serial" or '
+            '"fingerprint"; the pattern has to fit from end to end; `{identity}` is the name, or, in a DNS name, URI '
+            "or subject, one part of it (`{any}`: a part that does not matter); `prefix` is put before it. Default: the "
+            "URI of `bartizan enrol`, or else the CN."
         ),
     )
     identities: Literal["stored", "certificate"] = Field(
@@ -94,6 +100,11 @@ class CertificateRules(BaseModel):
     )
 
     PATHS: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def reads_subject(self) -> bool:
+        """Whether a rule is about the whole subject."""
+        return any(rule.source == "subject" for rule in self.rules)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

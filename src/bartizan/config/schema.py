@@ -269,7 +269,8 @@ class Settings(BaseModel):
         at = self.listeners[listener]
         named = [self.authenticators.get(name) for entry in at.proofs or () for name in entry]
         return at.ocsp != "off" or any(
-            isinstance(kind, CertificateRules) and (kind.roles_by_ou or kind.pinned) for kind in named
+            isinstance(kind, CertificateRules) and (kind.roles_by_ou or kind.pinned or kind.reads_subject)
+            for kind in named
         )
 
     def limits_of(self, listener: str) -> Limits:

@@ -1,5 +1,6 @@
 """Which identity a client certificate names by the rules of a configuration, and which certificates name nobody."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -272,8 +273,13 @@ ALONE = {
 def signed(*units: str) -> Certificate:
     """A certificate with these organizational units, whole."""
     names = [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit) for unit in units]
+    return replace(whole([*names, x509.NameAttribute(NameOID.COMMON_NAME, "lathe-07")]), common_name="lathe-07")
+
+
+def whole(names: Sequence[x509.NameAttribute[str]]) -> Certificate:
+    """A certificate with this subject, handed over whole."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([*names, x509.NameAttribute(NameOID.COMMON_NAME, "lathe-07")])
+    subject = x509.Name(names)
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -284,7 +290,53 @@ def signed(*units: str) -> Certificate:
         .not_valid_after(AT + timedelta(days=1))
         .sign(key, hashes.SHA256())
     )
-    return certificate(common_name="lathe-07", chain=(made.public_bytes(Encoding.DER),))
+    return certificate(chain=(made.public_bytes(Encoding.DER),))
+
+
+DN = {"from": "subject", "pattern": "UID={identity},OU={any},O=Plant"}
+UID, OU, ORG, CN = (
+    NameOID.USER_ID,
+    NameOID.ORGANIZATIONAL_UNIT_NAME,
+    NameOID.ORGANIZATION_NAME,
+    NameOID.COMMON_NAME,
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "subject", "name"),
+    [
+        (DN, ((ORG, "Plant"), (OU, "Hall 2"), (UID, "press-01")), "press-01"),
+        ({**DN, "pattern": "2.5.4.5={identity}"}, ((NameOID.SERIAL_NUMBER, "gear"),), "gear"),
+        ({**DN, "pattern": "CN=device-{identity},O=Plant\\, Ltd"}, ((ORG, "Plant, Ltd"), (CN, "device-gear")), "gear"),
+        # In another order, with more, with less, in letters of another case.
+        (DN, ((UID, "press-01"), (OU, "Hall 2"), (ORG, "Plant")), None),
+        (DN, ((ORG, "Plant"), (OU, "Hall 2"), (OU, "More"), (UID, "press-01")), None),
+        (DN, ((ORG, "Plant"), (UID, "press-01")), None),
+        (DN, ((ORG, "plant"), (OU, "Hall 2"), (UID, "press-01")), None),
+        # A value that looks like the end of another one.
+        (DN, ((OU, "x,O=Plant"), (UID, "press-01")), None),
+        (DN, ((ORG, "Plant"), (UID, "press-01,OU=x")), None),
+        (DN, ((ORG, "Plant"), (OU, "y"), (UID, "press-01+CN=x")), None),
+        (DN, ((ORG, "Plant"), (OU, "y"), (UID, "press-01 ")), None),
+        (DN, ((ORG, "Plant"), (OU, "y"), (UID, "#press-01")), None),
+        (DN, ((ORG, "Plant"), (OU, "y"), (UID, "*")), None),
+        (DN, (), None),
+    ],
+)
+async def test_a_rule_about_the_subject_takes_one_whole_value(register, rule, subject, name):
+    shown = whole([x509.NameAttribute(kind, value) for kind, value in subject])
+    if name is None:
+        with pytest.raises(Denied, match=r"names no identity|wildcard|contains"):
+            await proved(register, shown, {"rules": [rule]})
+        return
+    proof = await proved(register, shown, {"rules": [rule]})
+    assert proof is not None
+    assert proof.principal.identity == name
+
+
+async def test_without_the_whole_certificate_a_subject_names_nobody(register):
+    with pytest.raises(Denied, match="names no identity"):
+        await proved(register, certificate(common_name="press-01"), {"rules": [{**DN, "pattern": "CN={identity}"}]})
 
 
 @pytest.mark.parametrize(
@@ -320,6 +372,8 @@ async def test_a_certificate_alone_is_nobody_of_ours(register, name, why):
         ({"rules": [{"from": "cn", "pattern": "{identity}{identity}"}]}, "exactly once"),
         ({"rules": [{"from": "cn", "pattern": "{any} {identity}"}]}, "has no parts"),
         ({"rules": [{"from": "san_dns", "pattern": "{any}-{identity}.example"}]}, "whole part"),
+        ({"rules": [{"from": "subject", "pattern": "UID={identity},OU={any}-x"}]}, "whole part"),
+        ({"rules": [{"from": "subject", "pattern": "UID=a{any},CN={identity}"}]}, "whole part"),
         ({"rules": [{"from": "san_dns", "pattern": "*.{identity}"}]}, "places are"),
         ({"rules": [{"from": "san_dns", "pattern": "{identity}.{site}"}]}, "places are"),
         ({"rules": [{"from": "ou"}]}, "from"),
