@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bartizan.audit.head import Head
 from bartizan.audit.record import LINE_BYTES_MAX, parsed
-from bartizan.audit.segments import Head, segments
+from bartizan.audit.segments import segments
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,10 @@ from bartizan.audit.canonical import canonical, plain
 from bartizan.audit.keys import SigningKey
 from bartizan.audit.log import Keep, Log, Synced, untold
 from bartizan.audit.record import Entry, Kind
+from bartizan.audit.segments import EVENTS
 from bartizan.config.audit import AuditSettings
 from bartizan.errors import StoreUnavailable
 from bartizan.model.actor import BROKER, Actor, Way
-
-EVENTS: Final = "events"
-"""The log of events, below the directory of the audit."""
 
 LEFT_OUT: Final = "events.left_out"
 

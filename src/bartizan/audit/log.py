@@ -4,7 +4,6 @@ Several processes append: the broker, and every verb that changes something. Eac
 lock. What cannot be written whole is taken back, and refused: whoever wanted it on record must not go on.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,15 +15,16 @@ from typing import Any, Final
 
 from bartizan.audit.canonical import canonical
 from bartizan.audit.damage import damage
-from bartizan.audit.keys import SigningKey
+from bartizan.audit.founding import found
+from bartizan.audit.head import HEAD, HEAD_BYTES_MAX, Head
+from bartizan.audit.keys import Purpose, SigningKey
 from bartizan.audit.record import Entry, Kind, Line, line_of
 from bartizan.audit.retention import outdated, remove, retired
+from bartizan.audit.search import record
 from bartizan.audit.segments import (
-    HEAD,
-    HEAD_BYTES_MAX,
     End,
-    Head,
     end_of,
+    lock_alone,
     make_directory,
     open_private,
     segment_name,
@@ -35,12 +35,6 @@ from bartizan.config.audit import AuditSettings
 from bartizan.errors import StoreUnavailable
 
 CHECKPOINT: Final = "audit.checkpoint"
-
-LOCK_TIMEOUT_S: Final = 10.0
-"""How long one that appends waits for another."""
-
-LOCK_PAUSE_S: Final = 0.002
-
 
 Synced = Callable[[float], None]
 """Is told how many seconds each sync of a log took."""
@@ -105,6 +99,8 @@ class Log:
         self._settings = settings
         self._now = now
         self._synced = synced
+        self._wrote: Head | None = None
+        """The head that this one wrote last: what it signed itself needs no check."""
 
     def append(self, entries: Sequence[Entry]) -> tuple[int, int]:
         """Writes them, on disk when it returns; the first and the last number. `StoreUnavailable`: none was written."""
@@ -148,10 +144,10 @@ class Log:
         """Holds the log, ready for what comes next."""
         lock = -1
         try:
-            make_directory(self.directory.parent)
+            found(self.directory.parent)
             make_directory(self.directory)
             lock = open_private(self.directory / HEAD, os.O_RDWR)
-            _take(lock)
+            lock_alone(lock)
             opened = self._look(lock)
             self._rotate(opened)
             yield opened
@@ -166,16 +162,37 @@ class Log:
 
     def _look(self, lock: int) -> _Open:
         """Finds the end. What lies behind the last record, or is missing there, is put on record before all else."""
-        told = Head.read(os.pread(lock, HEAD_BYTES_MAX, 0)) or Head()
         end = end_of(self.directory)
-        found = damage(told, end)
+        told, wrong = self._told(os.pread(lock, HEAD_BYTES_MAX, 0), end)
+        damaged = damage(told, end, wrong)
         # Numbers that were given once are not given again, whatever became of their records.
         seq = max(told.seq, end.seq)
         opened = _Open(lock, replace(told, seq=seq, hash=end.hash), end)
-        if found is not None:
-            opened.prefix = found.prefix
-            self._add(opened, found.entry)
+        if damaged is not None:
+            opened.prefix = damaged.prefix
+            self._add(opened, damaged.entry)
         return opened
+
+    def _told(self, content: bytes, end: End) -> tuple[Head, str]:
+        """The head, and what is wrong with it. One that the key did not sign says nothing that counts."""
+        told = Head.read(content)
+        if told is None:
+            return Head(), "damaged" if content else "missing"
+        if told != self._wrote and not self._key.has_signed(
+            told.statement(self.directory.name), told.signature, Purpose.HEAD
+        ):
+            return Head(), "not signed"
+        return told, "" if self._is_there(told, end) else "replaced"
+
+    def _is_there(self, told: Head, end: End) -> bool:
+        """Whether the record that the head names is the one that was written. That more are missing is told apart."""
+        if told.seq == 0 or told.seq > end.seq:
+            return True
+        if told.seq == end.seq:
+            return told.hash == end.hash
+        # A power cut took the last head, not the records.
+        there = record(self.directory, told.seq)
+        return there is not None and there["hash"] == told.hash
 
     def _add(self, opened: _Open, entry: Entry) -> None:
         at = self._now()
@@ -185,21 +202,25 @@ class Log:
         """Why a checkpoint is due; empty if none is."""
         if opened.seq - opened.head.checkpoint_seq >= self._settings.checkpoint_records_max:
             return "records"
+        if opened.head.interval_s != self._settings.checkpoint_interval_s:
+            # From then on it is another interval that `verify` may expect.
+            return "interval"
         age_ms = _ms(self._now()) - opened.head.checkpoint_ms
         # Also if the clock was set back since.
         return "" if 0 <= age_ms < self._settings.checkpoint_interval_s * 1000 else "interval"
 
     def _sign(self, opened: _Open, why: str) -> None:
         """Adds a checkpoint: a signature over its own record, which holds the hash of all before it."""
-        at = self._now()
+        at, interval_s = self._now(), self._settings.checkpoint_interval_s
 
         def signed(seq: int, previous: str) -> dict[str, Any]:
-            fields = Entry(Kind.CHECKPOINT, CHECKPOINT, why=why).fields(self.directory.name, seq, at, previous)
+            entry = Entry(Kind.CHECKPOINT, CHECKPOINT, why=why, detail={"interval_s": interval_s})
+            fields = entry.fields(self.directory.name, seq, at, previous)
             name, signature = self._key.sign(canonical(fields))
             return fields | {"key": name, "signature": signature}
 
         line = opened.add(signed)
-        opened.head = replace(opened.head, checkpoint_seq=line.seq, checkpoint_ms=_ms(at))
+        opened.head = replace(opened.head, checkpoint_seq=line.seq, checkpoint_ms=_ms(at), interval_s=interval_s)
 
     def _rotate(self, opened: _Open) -> None:
         """Begins the next segment where this one is full. It ends with a checkpoint, so that it can go by itself."""
@@ -218,14 +239,15 @@ class Log:
         if opened.end.segment is None or not opened.pending:
             return
         content = opened.prefix + b"".join(line.content for line in opened.pending)
-        self._synced(_append(opened.end.segment, content))
         last = opened.pending[-1]
-        opened.head = replace(opened.head, seq=last.seq, hash=last.hash)
+        # Signed first: what cannot be signed is not written.
+        head = replace(opened.head, seq=last.seq, hash=last.hash).signed(self._key, self.directory.name)
+        self._synced(_append(opened.end.segment, content))
+        opened.head = head
         opened.prefix = b""
         opened.pending = []
-        head = opened.head.content()
-        os.pwrite(opened.lock, head, 0)
-        os.ftruncate(opened.lock, len(head))
+        head.write(opened.lock)
+        self._wrote = head
 
 
 def _append(segment: Path, content: bytes) -> float:
@@ -243,19 +265,6 @@ def _append(segment: Path, content: bytes) -> float:
         raise
     finally:
         os.close(descriptor)
-
-
-def _take(lock: int) -> None:
-    ends = time.monotonic() + LOCK_TIMEOUT_S
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > ends:
-                raise
-            time.sleep(LOCK_PAUSE_S)
-        else:
-            return
 
 
 def _ms(at: datetime) -> int:

@@ -1,63 +1,36 @@
-"""The files of a log: segments named by their first record, and the head, which says how far the log goes.
+"""The files of a log: segments named by their first record. Beside them lies the head, which says how far the log goes.
 
 DIRECTORY/
   000000000001.jsonl   records 1 and following, a line each
   000000004711.jsonl   the next segment
-  head                 the last record, for a look at the end; locked by whoever appends
-
-The head is written after the segment is synced: it never promises a record that a power cut could take.
+  head                 the last record, signed; locked by whoever appends
 """
 
-import json
+import fcntl
 import os
+import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Self
+from typing import Final
 
 from bartizan.audit.record import GENESIS, LINE_BYTES_MAX, parsed
 
+CHANGES: Final = "changes"
+EVENTS: Final = "events"
+LOGS: Final = (CHANGES, EVENTS)
+"""The logs, below the directory of the audit."""
+
+LOCK_TIMEOUT_S: Final = 10.0
+"""How long one that appends waits for another."""
+
+LOCK_PAUSE_S: Final = 0.002
 SUFFIX = ".jsonl"
-HEAD = "head"
 PRIVATE = 0o600
 DIRECTORY = 0o700
 _DIGITS = 12
 _BLOCK_BYTES = 64 * 1024
-HEAD_BYTES_MAX = 4_096
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """How far a log goes, and since when nothing is signed."""
-
-    seq: int = 0
-    hash: str = GENESIS
-    checkpoint_seq: int = 0
-    checkpoint_ms: int = 0
-    """When the last checkpoint was made."""
-
-    @classmethod
-    def read(cls, content: bytes) -> Self | None:
-        """From its file; None if that says nothing, as after a power cut."""
-        try:
-            told = json.loads(content)
-            head = cls(**told)
-            return head if all(type(value) is type(getattr(cls(), key)) for key, value in told.items()) else None
-        except (ValueError, TypeError):
-            return None
-
-    @classmethod
-    def of(cls, directory: Path) -> Self | None:
-        """The head of a log, or of a copy of one."""
-        try:
-            return cls.read((directory / HEAD).read_bytes()[:HEAD_BYTES_MAX])
-        except OSError:
-            return None
-
-    def content(self) -> bytes:
-        """For its file."""
-        return json.dumps(asdict(self)).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +168,20 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def lock_alone(descriptor: int) -> None:
+    """Returns once nobody else holds the lock of this file; `BlockingIOError` if that takes too long."""
+    ends = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(LOCK_PAUSE_S)
+        else:
+            return
 
 
 def _end_in(segment: Path) -> End:

@@ -15,7 +15,8 @@ from typing import Any, Final, Protocol
 
 from bartizan.audit.canonical import canonical
 from bartizan.audit.cursor import Cursor, read_on
-from bartizan.audit.segments import Head, make_directory, open_private, replace_private
+from bartizan.audit.head import Head
+from bartizan.audit.segments import make_directory, open_private, replace_private
 
 LOOK_INTERVAL_S: Final = 0.5
 """How often a carrier looks whether there is something new."""

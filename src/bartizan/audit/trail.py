@@ -9,12 +9,10 @@ from typing import Any, Self
 from bartizan.audit.keys import SigningKey
 from bartizan.audit.log import Log, Synced, untold
 from bartizan.audit.record import Entry, Kind, Outcome
+from bartizan.audit.segments import CHANGES
 from bartizan.config.audit import AuditSettings
 from bartizan.errors import StoreUnavailable
 from bartizan.model.actor import Actor
-
-CHANGES = "changes"
-"""The log of changes, below the directory of the audit."""
 
 Span = tuple[int, int]
 """The first and the last record of the changes that belong together."""

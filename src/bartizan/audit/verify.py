@@ -1,26 +1,29 @@
-"""Reads a whole log, of a broker or a copy of it, and names what is not as it was written.
+"""Reads whole logs, of a broker or a copy of them, and names what is not as it was written.
 
 altered     a line whose hash is not its own, or to which the next one is not chained
-removed     numbers that are missing: in the middle, at the beginning, or at the end
+removed     numbers that are missing: in the middle, at the beginning, or at the end; a log, its head, the public key
 reordered   a record that stands behind a later one
-forged      a checkpoint that the key did not sign
+forged      a checkpoint or a head that the key did not sign, and records that were never signed though it was time
 
-The end is known from the head and from the checkpoints. Somebody who writes as the broker can make another log, with
-another key or with the same one: what shows that is a public key, or a record, that was kept somewhere else.
+The end is known from the head. Whoever has the key can make another log, and whoever kept an older copy of all of it
+can put that back: what shows that is a public key, and a record, that were kept somewhere else.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from bartizan.audit.canonical import canonical
 from bartizan.audit.damage import ALTERED, is_named
-from bartizan.audit.keys import PublicKey
+from bartizan.audit.head import HEAD, Head
+from bartizan.audit.keys import PUBLIC_FILE, PublicKey, Purpose, public_key
 from bartizan.audit.log import CHECKPOINT
 from bartizan.audit.record import GENESIS, Kind, parsed
 from bartizan.audit.retention import is_retired
-from bartizan.audit.segments import Head, lines_of, segments
+from bartizan.audit.segments import LOGS, lines_of, segments
+from bartizan.audit.unsigned import Unsigned
 
 PROBLEMS_MAX = 100
 """Problems that are told one by one."""
@@ -28,13 +31,19 @@ PROBLEMS_MAX = 100
 OPEN_MAX = 1_000
 """Changes without an outcome that are told one by one."""
 
+HEAD_READS_MAX: Final = 5
+HEAD_PAUSE_S: Final = 0.02
+"""A head that is being written while it is read is none: it is read again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where in a log something is."""
 
     segment: str
+    """Or another file, or the directory."""
     line: int
+    """0 where it is about the file as such."""
     seq: int | None = None
     """None where it cannot be read."""
 
@@ -48,7 +57,8 @@ class Problem:
 
     def __str__(self) -> str:
         seq = "" if self.place.seq is None else f", record {self.place.seq}"
-        return f"{self.place.segment}, line {self.place.line}{seq}: {self.what}"
+        line = f", line {self.place.line}" if self.place.line else ""
+        return f"{self.place.segment}{line}{seq}: {self.what}"
 
 
 @dataclass(slots=True)
@@ -62,7 +72,7 @@ class Verified:
     last_seq: int = 0
     last_hash: str = GENESIS
     signed_seq: int = 0
-    """The last record that a good checkpoint covers."""
+    """The last record that a good checkpoint, or the head, covers."""
     key: str = ""
     """The name of the key that the checkpoints were held against; empty if there was none."""
     problems: list[Problem] = field(default_factory=list)
@@ -81,6 +91,14 @@ class Verified:
         return {"whole": self.is_whole, **asdict(self), "problems": problems}
 
 
+def verify_all(
+    directory: Path, key: PublicKey | None = None, expected: Mapping[str, dict[int, str]] | None = None
+) -> dict[str, Verified]:
+    """Reads both logs of the record. `key`: one that was kept elsewhere, in place of the one that lies there."""
+    signer = key or public_key(directory)
+    return {name: verify(directory / name, signer, (expected or {}).get(name)) for name in LOGS}
+
+
 def verify(directory: Path, key: PublicKey | None, expected: dict[int, str] | None = None) -> Verified:
     """Reads the log in a directory. `expected`: hashes of records that somebody kept elsewhere, by number."""
     reading = _Reading(directory, key, expected or {})
@@ -90,13 +108,37 @@ def verify(directory: Path, key: PublicKey | None, expected: dict[int, str] | No
     return reading.found
 
 
+def _head(directory: Path, key: PublicKey | None) -> tuple[Head | None, str]:
+    """The head, and what is wrong with it; one that is not signed by the key is none."""
+    wrong = ""
+    for _ in range(HEAD_READS_MAX):
+        head = Head.of(directory)
+        if head is not None and key is None:
+            return head, ""
+        if head is not None and key is not None:
+            if head.key == key.name and key.has_signed(head.statement(directory.name), head.signature, Purpose.HEAD):
+                return head, ""
+            wrong = "is not signed by the key: forged"
+        else:
+            wrong = "is damaged" if (directory / HEAD).exists() else "is missing: removed"
+        time.sleep(HEAD_PAUSE_S)
+    return None, f"{wrong}. Nothing tells what was cut off behind the last checkpoint"
+
+
 class _Reading:
     def __init__(self, directory: Path, key: PublicKey | None, expected: dict[int, str]) -> None:
         self.found = Verified(key=key.name if key else "")
         self._key = key
         self._expected = dict(expected)
         # Before the records: of a log that is being written, what comes meanwhile is not missed.
-        self._head = Head.of(directory)
+        self._head, wrong = _head(directory, key)
+        if not directory.is_dir():
+            self._problem(Place(directory.name, 0), "the log is missing: removed")
+        elif wrong:
+            self._problem(Place(HEAD, 0), wrong)
+        if key is None:
+            self._problem(Place(PUBLIC_FILE, 0), "there is no public key: no signature can be held against anything")
+        self._unsigned = Unsigned()
         self._last: dict[str, Any] | None = None
         self._place = Place("", 0)
         self._first: dict[str, Any] | None = None
@@ -126,19 +168,16 @@ class _Reading:
         for seq in sorted(self._expected):
             self._problem(Place(self._place.segment, self._place.line, seq), "is expected, and is not there")
         if unsigned := self.found.last_seq - self.found.signed_seq:
-            self.found.notes.append(f"{unsigned} records since the last checkpoint are not signed yet")
+            self.found.notes.append(f"the last {unsigned} records are not signed yet")
 
     def _ended_rightly(self) -> None:
         head, last = self._head, self.found.last_seq
         if head is None:
             self._unnamed("is no record: a crash left it, or somebody altered it")
-            self.found.notes.append("there is no head: records cut off behind the last checkpoint would not be missed")
         elif head.seq > last:
             self._unnamed("was altered")
             which = f"record {head.seq} is" if head.seq == last + 1 else f"records {last + 1} to {head.seq} are"
             self._problem(self._place, f"{which} missing behind it: altered, or cut off")
-        elif head.seq == last and head.hash != self.found.last_hash:
-            self._problem(self._place, "is not the record that the head names: replaced")
         elif self._unread:
             place = self._unread_place
             self.found.notes.append(f"{place.segment}, line {place.line}: being written, or what a crash left")
@@ -167,11 +206,7 @@ class _Reading:
     def _named(self, fields: dict[str, Any], place: Place) -> None:
         """What could not be read before this record, unless it says that a crash left it."""
         if fields["what"] == ALTERED and fields["kind"] == Kind.EVENT:
-            detail = fields.get("detail", {})
-            self._problem(
-                place,
-                f"records {detail.get('missing_from')} to {detail.get('missing_to')} were found altered or cut off",
-            )
+            self._problem(place, _found_before(fields.get("detail", {})))
         elif self._unread and is_named(fields, self._unread):
             self.found.notes.append(f"{self._unread_place.segment}: record {place.seq} names a line that a crash left")
             self._unread = b""
@@ -197,15 +232,27 @@ class _Reading:
         found.first_seq = found.first_seq or fields["seq"]
         found.last_seq, found.last_hash = fields["seq"], fields["hash"]
         self._last, self._place = fields, place
+        self._signed_by_head(fields, place)
         if (hash_ := self._expected.pop(fields["seq"], None)) is not None and hash_ != fields["hash"]:
             self._problem(place, "is another one than was expected: this log was made anew")
         if self._first is not None and fields["log"] != self._first["log"]:
             self._problem(place, "is a record of another log")
         if fields["what"] == CHECKPOINT:
             self._checkpoint(fields, place)
+        elif why := self._unsigned.take(fields):
+            self._problem(place, why)
         if self._first is not None and is_retired(fields, self._first):
             self._is_retired = True
         self._outcomes(fields)
+
+    def _signed_by_head(self, fields: dict[str, Any], place: Place) -> None:
+        head = self._head
+        if head is None or fields["seq"] != head.seq:
+            return
+        if fields["hash"] != head.hash:
+            self._problem(place, "is not the record that the head names: replaced")
+        elif self._key is not None:
+            self.found.signed_seq = max(self.found.signed_seq, head.seq)
 
     def _checkpoint(self, fields: dict[str, Any], place: Place) -> None:
         signed = {name: value for name, value in fields.items() if name not in {"hash", "key", "signature"}}
@@ -217,7 +264,8 @@ class _Reading:
             self._problem(place, "its signature is not of this record: forged")
         else:
             self.found.checkpoints += 1
-            self.found.signed_seq = fields["seq"]
+            self.found.signed_seq = max(self.found.signed_seq, fields["seq"])
+            self._unsigned.signed(fields)
 
     def _outcomes(self, fields: dict[str, Any]) -> None:
         if fields["kind"] == Kind.CHANGE and len(self.found.open_changes) < OPEN_MAX:
@@ -235,6 +283,17 @@ class _Reading:
     def _problem(self, place: Place, what: str) -> None:
         if len(self.found.problems) < PROBLEMS_MAX:
             self.found.problems.append(Problem(place, what))
+
+
+def _found_before(detail: Mapping[str, Any]) -> str:
+    """What a broker found when it went on: it is on record since."""
+    head = (
+        f"the head was found {detail['head']}: what was before may be cut off or replaced" if "head" in detail else ""
+    )
+    if head and "missing_from" not in detail:
+        return head
+    gone = f"records {detail.get('missing_from')} to {detail.get('missing_to')} were found altered or cut off"
+    return f"{head}; {gone}" if head else gone
 
 
 def _span(of: object) -> Iterator[int]:

@@ -10,11 +10,10 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from bartizan.audit.cursor import near_end, read_on
-from bartizan.audit.events import EVENTS
 from bartizan.audit.keys import PublicKey, public_key
 from bartizan.audit.search import record
-from bartizan.audit.trail import CHANGES
-from bartizan.audit.verify import Verified, verify
+from bartizan.audit.segments import CHANGES, EVENTS, LOGS
+from bartizan.audit.verify import Verified, verify_all
 from bartizan.cli.audit_export import export
 from bartizan.cli.audit_filter import NO_FILTER, Copy, Filter, directory_of
 from bartizan.cli.audit_lines import line_text, record_text, reference
@@ -29,7 +28,6 @@ app = App(
 )
 app.command(export)
 
-LOGS = (CHANGES, EVENTS)
 FOLLOW_INTERVAL_S = 0.5
 OPEN_SHOWN_MAX = 10
 
@@ -59,13 +57,12 @@ def verify_(
         A record and its hash that somebody kept elsewhere, such as c4711:9c0e...; may be given several times.
     """
     directory = directory_of(from_, data)
-    signer = PublicKey(read_file(key, "the public key")) if key else public_key(directory)
+    signer = PublicKey(read_file(key, "the public key")) if key else None
     expected: dict[str, dict[int, str]] = {name: {} for name in LOGS}
     for text in expect:
         name, seq, digest = _expected(text)
         expected[name][seq] = digest
-    logs = [name for name in LOGS if (directory / name).is_dir() or expected[name]]
-    found = {name: verify(directory / name, signer, expected[name]) for name in logs}
+    found = verify_all(directory, signer, expected)
     is_whole = all(each.is_whole for each in found.values())
     if json_output:
         print_json({"whole": is_whole, "logs": {name: each.as_dict() for name, each in found.items()}})

@@ -83,7 +83,7 @@ def test_nothing_is_made_before_something_is_recorded(make, tmp_path):
 def test_only_its_owner_may_read_it(make, tmp_path):
     make().append([entry()])
     modes = {path.name: path.stat().st_mode & 0o777 for path in [tmp_path / "audit", *(tmp_path / "audit").rglob("*")]}
-    assert modes.pop("audit") == modes.pop("changes") == 0o700
+    assert modes.pop("audit") == modes.pop("changes") == modes.pop("events") == 0o700
     assert set(modes.values()) == {0o600}
 
 

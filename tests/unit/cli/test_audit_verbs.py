@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -175,12 +176,51 @@ def test_verify_names_what_was_altered(data, said):
 def test_a_copy_is_verified_by_the_key_and_the_record_that_were_kept(data, said, tmp_path):
     key = tmp_path / "kept.pub"
     key.write_text(said("audit", "key"))
-    last = said("audit", "verify").splitlines()[-1].removeprefix("last record ")
+    (last,) = re.findall("last record (c.*)", said("audit", "verify"))
     said("identity", "set", "press-01", "--note", "later")
     copy = shutil.copytree(data / "audit", tmp_path / "copy")
     assert "whole" in said("audit", "verify", "--from", copy, "--key", key, "--expect", last)
     wrong = last.replace(last[-4:], "0000")
     assert "another one than was expected" in said("audit", "verify", "--from", copy, "--expect", wrong, code=1)
+
+
+def cut(audit: Path) -> None:
+    """Cuts the last record off, and has the head say so."""
+    [segment] = (audit / "changes").glob("*.jsonl")
+    lines = segment.read_bytes().splitlines(keepends=True)
+    segment.write_bytes(b"".join(lines[:-1]))
+    last = json.loads(lines[-2])
+    told = json.loads((audit / "changes/head").read_text())
+    (audit / "changes/head").write_text(json.dumps(told | {"seq": last["seq"], "hash": last["hash"]}))
+
+
+ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "cut": (cut, "head: is not signed by the key: forged"),
+    "no head": (lambda audit: (audit / "changes/head").unlink(), "head: is missing: removed"),
+    "no key": (lambda audit: (audit / "checkpoint.pub").unlink(), "checkpoint.pub: there is no public key"),
+    "no changes": (lambda audit: shutil.rmtree(audit / "changes"), "changes: the log is missing: removed"),
+    "no events": (lambda audit: shutil.rmtree(audit / "events"), "events: the log is missing: removed"),
+    "nothing": (shutil.rmtree, "changes: the log is missing: removed"),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_record_that_lacks_what_tells_is_not_whole(data, said, attack):
+    do, says = ATTACKS[attack]
+    do(data / "audit")
+    assert says in said("audit", "verify", code=1)
+    found = json.loads(said("doctor", "--json", code=1))["findings"]
+    assert any("bartizan audit verify" in str(each) for each in found if each["level"] == "fault")
+
+
+def test_a_directory_that_was_put_back_is_found_by_the_record_that_was_kept(data, said, tmp_path):
+    older = shutil.copytree(data / "audit", tmp_path / "older")
+    said("identity", "set", "press-01", "--note", "later")
+    (last,) = re.findall("last record (c.*)", said("audit", "verify"))
+    shutil.rmtree(data / "audit")
+    shutil.copytree(older, data / "audit")
+    assert "whole" in said("audit", "verify")
+    assert "is expected, and is not there" in said("audit", "verify", "--expect", last, code=1)
 
 
 def test_tail_shows_the_last_and_show_one_whole(data, said):

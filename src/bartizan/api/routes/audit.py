@@ -17,17 +17,15 @@ from bartizan.api.house import House, Housed
 from bartizan.api.paging import Page, Part, Parted, cursor_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routing import Routes
-from bartizan.audit.events import EVENTS
 from bartizan.audit.export import FORMATS
 from bartizan.audit.keys import public_key
 from bartizan.audit.search import Wanted, latest, record, records
-from bartizan.audit.trail import CHANGES
-from bartizan.audit.verify import Verified, verify
+from bartizan.audit.segments import CHANGES, EVENTS, LOGS
+from bartizan.audit.verify import verify_all
 from bartizan.errors import Conflict, InvalidValue, NotFound
 
 ROUTES = Routes("audit")
 
-LOGS: Final = (CHANGES, EVENTS)
 SIGNS: Final[Mapping[str, str]] = {CHANGES: "c", EVENTS: "e"}
 DIGITS_MAX: Final = 15
 MEDIA_TYPES: Final[Mapping[str, str]] = {
@@ -120,7 +118,7 @@ async def verify_audit(house: Housed) -> dict[str, Any]:
     if house.verifying.locked():
         raise Conflict("the record is being verified already: wait for that")
     async with house.verifying:
-        found = await asyncio.to_thread(_verified, _directory(house))
+        found = await asyncio.to_thread(verify_all, _directory(house))
     return {
         "whole": all(each.is_whole for each in found.values()),
         "logs": {name: each.as_dict() for name, each in found.items()},
@@ -176,11 +174,6 @@ def _found(
 
 def _of_log(name: str, found: Iterator[Record]) -> Iterator[tuple[str, Record]]:
     return ((name, content) for content in found)
-
-
-def _verified(directory: File) -> dict[str, Verified]:
-    key = public_key(directory)
-    return {name: verify(directory / name, key) for name in LOGS if (directory / name).is_dir()}
 
 
 def _directory(house: House) -> File:
