@@ -22,12 +22,17 @@ from starlette.types import Message
 from bartizan.api.caller import Caller, forbidden
 from bartizan.api.permissions import Permission, permitted
 from bartizan.api.sessions import Session
+from bartizan.audit.trail import Trail
 from bartizan.config.api import Act, ApiSettings
 from bartizan.errors import Conflict, NotFound
 from bartizan.model.actor import Actor, Way
 from bartizan.model.approval import KeptRequest
 from bartizan.model.operator import Operator, OperatorFactor, OperatorName, OperatorRole
 from bartizan.store.ports import OperatorStore
+
+ASK: Final = "approval.ask"
+WITHDRAW: Final = "approval.withdraw"
+REFUSE: Final = "approval.refuse"
 
 WAITING_MAX: Final = 100
 """Requests that wait at once; a further one is refused."""
@@ -129,8 +134,8 @@ class Approvals:
         """Whether this takes a second operator. Who owns the data directory could do all of it by hand."""
         return act in self._asks_for and not caller.is_owner
 
-    async def ask(self, request: Request, act: Act, permission: Permission) -> Response:
-        """Has a request wait: 202, and where it is."""
+    async def ask(self, request: Request, act: Act, permission: Permission, trail: Trail) -> Response:
+        """Has a request wait, on record: 202, and where it is."""
         caller: Caller = request.state.caller
         body = await request.body()
         async with self._turn:
@@ -143,7 +148,11 @@ class Approvals:
             scope = {name: request.scope[name] for name in (*_TEXTS, *_OCTETS) if name in request.scope}
             scope["headers"] = [(name, value) for name, value in request.scope["headers"] if name in KEPT_HEADERS]
             made = Waiting(secrets.token_hex(8), act, permission, caller, at, at + self._kept_for, scope, body)
-            await self._store.add_approval(made.kept())
+            # What was sent is in no record: there may be a secret in it.
+            told = {"act": act.value, "request": made.request}
+            span = await trail.begin(ASK, f"approval/{made.id}", after=told)
+            async with trail.settling(span, ASK):
+                await self._store.add_approval(made.kept())
         headers = {"location": f"{request.scope.get('root_path', '')}/approvals/{made.id}"}
         return JSONResponse(made.as_dict(), HTTPStatus.ACCEPTED, headers)
 
@@ -168,6 +177,15 @@ class Approvals:
         """Lets it wait no more; `NotFound` if it does not."""
         if not await self._store.remove_approval(id_):
             raise _gone()
+
+    async def refuse(self, waiting: Waiting, trail: Trail) -> None:
+        """It is not done, on record: withdrawn by whoever asked for it, or refused by another one."""
+        asked_by = waiting.caller.actor.name
+        what = WITHDRAW if asked_by == trail.actor.name else REFUSE
+        told = {"act": waiting.act.value, "request": waiting.request, "asked_by": asked_by}
+        span = await trail.begin(what, f"approval/{waiting.id}", before=told)
+        async with trail.settling(span, what):
+            await self.drop(waiting.id)
 
     async def approve(
         self, waiting: Waiting, request: Request, second: Caller, asker: Operator | None, handle: Handler

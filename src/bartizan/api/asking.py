@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bartizan.api.refusals import Refusals
 from bartizan.model.actor import ACTOR_HEADER, Actor, Way
 
 SOCKET_USER = "uid:"
@@ -26,8 +27,9 @@ SUDO = " (sudo)"
 class OwnersOnly:
     """Answers root and the owner of the broker, whatever the mode of the socket's file has become."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, refusals: Refusals) -> None:
         self._app = app
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -35,8 +37,10 @@ class OwnersOnly:
         if scope["type"] != "http" or (client is not None and is_owner(client[0])):
             await self._app(scope, receive, send)
             return
-        refused = {"error": "the control socket is for root and for the user that the broker runs as"}
-        await JSONResponse(refused, HTTPStatus.FORBIDDEN)(scope, receive, send)
+        why = "the control socket is for root and for the user that the broker runs as"
+        user = "" if client is None else client[0]
+        self._refusals.tell(socket_actor(user), f"{scope['method']} {scope['path']}", HTTPStatus.FORBIDDEN, why)
+        await JSONResponse({"error": why}, HTTPStatus.FORBIDDEN)(scope, receive, send)
 
 
 def is_owner(user: str) -> bool:

@@ -197,6 +197,20 @@ def address_of(request: Request) -> str:
     return "" if host.startswith(SOCKET_USER) else host
 
 
+def shows_something(request: Request) -> bool:
+    """Whether a request comes with something that is to prove who calls."""
+    return bool(request.headers.get("authorization")) or COOKIE in request.cookies
+
+
+def unproved(request: Request) -> Actor:
+    """Who calls, where nothing is proved: no name, and the way that was tried."""
+    address = address_of(request)
+    if not address:
+        return Actor(request.client.host if request.client is not None else "", way=Way.SOCKET)
+    shown = request.headers.get("authorization", "").partition(" ")[2].strip()
+    return Actor("", address, Way.TOKEN if shown.startswith(TOKEN) else Way.SESSION)
+
+
 def forbidden(why: str) -> HTTPException:
     """403, and why."""
     return HTTPException(HTTPStatus.FORBIDDEN, why)

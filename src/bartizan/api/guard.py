@@ -1,4 +1,4 @@
-"""Every route is guarded, by what stands beside it: login, permission, a second operator, and what is told of each change.
+"""Every route is guarded, by what stands beside it: login, permission, a second operator, and what is told.
 
 The permission is the route's own (`x-permission`, seen in the served schema too), never read from the path of a
 request. A route without one cannot be made. `x-two-person` names what `[api] two_person` may name.
@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from bartizan.api.approvals import Waiting
-from bartizan.api.caller import SAFE_METHODS, Caller, Door
+from bartizan.api.caller import SAFE_METHODS, Caller, Door, shows_something, unproved
 from bartizan.api.house import House
 from bartizan.api.permissions import Permission
 from bartizan.api.problems import status_of
@@ -53,8 +53,7 @@ class Guarded(APIRoute):
         """The handler behind the guard."""
         handle, permission, act = super().get_route_handler(), self.permission, self.act
 
-        async def guarded(request: Request) -> Response:
-            house: House = request.app.state.house
+        async def admitted(request: Request, house: House) -> Response:
             if permission is Permission.ANYONE:
                 return await handle(request)
             caller = await _caller(request)
@@ -65,10 +64,18 @@ class Guarded(APIRoute):
             if act is not None and house.approvals.holds(act, caller):
 
                 async def wait(request: Request) -> Response:
-                    return await house.approvals.ask(request, act, permission)
+                    return await house.approvals.ask(request, act, permission, house.serving(caller.actor).trail)
 
                 return await _told(wait, request, house, caller)
             return await _told(handle, request, house, caller)
+
+        async def guarded(request: Request) -> Response:
+            house: House = request.app.state.house
+            try:
+                return await admitted(request, house)
+            except HTTPException as error:
+                _tell_refused(request, house, error)
+                raise
 
         async def later(request: Request) -> Response:
             caller: Caller = request.state.caller
@@ -109,8 +116,18 @@ async def _caller(request: Request) -> Caller:
     return caller
 
 
+def _tell_refused(request: Request, house: House, error: HTTPException) -> None:
+    """Tells what was denied to whom. Who shows nothing has only not logged in yet."""
+    caller: Caller | None = getattr(request.state, "caller", None)
+    is_unproved = error.status_code == HTTPStatus.UNAUTHORIZED and caller is None and shows_something(request)
+    if error.status_code == HTTPStatus.FORBIDDEN or is_unproved:
+        actor = unproved(request) if caller is None else caller.actor
+        asked = f"{request.method} {request.url.path}"
+        house.refusals.tell(actor, asked, error.status_code, str(error.detail))
+
+
 async def _told(handle: Handler, request: Request, house: House, caller: Caller, *, why: str = "") -> Response:
-    """Does it once for each `Idempotency-Key`, and tells what became of it."""
+    """Does it once for each `Idempotency-Key`, and tells what became of it; that it was denied, the guard tells."""
     repeats: Repeats = request.app.state.repeats
     outcome = "failed"
     try:
@@ -125,6 +142,7 @@ async def _told(handle: Handler, request: Request, house: House, caller: Caller,
     else:
         return answer
     finally:
-        # The path names what was changed; no secret is ever in one.
-        said = {"request": f"{request.method} {request.url.path}", "outcome": outcome}
-        house.tell("operator_acted", caller.actor, **said, **({"why": why} if why else {}))
+        if outcome != str(int(HTTPStatus.FORBIDDEN)):
+            # The path names what was changed; no secret is ever in one.
+            said = {"request": f"{request.method} {request.url.path}", "outcome": outcome}
+            house.tell("operator_acted", caller.actor, **said, **({"why": why} if why else {}))

@@ -16,6 +16,7 @@ from bartizan.api.approvals import Approvals
 from bartizan.api.caller import Caller
 from bartizan.api.oidc import OidcLogins
 from bartizan.api.once import Once
+from bartizan.api.refusals import Refusals
 from bartizan.api.sessions import Sessions
 from bartizan.api.stream import Readers
 from bartizan.audit.trail import Trail
@@ -51,6 +52,7 @@ class House:
         self.oidc = OidcLogins(broker, now)
         self.approvals = Approvals(self.settings, now, self.store)
         self.readers = Readers(broker.journal)
+        self.refusals = Refusals(broker.journal)
         self.verifying = asyncio.Lock()
         """The record of changes is read whole by one at a time."""
 

@@ -19,6 +19,7 @@ from bartizan.api.app import control, monitoring
 from bartizan.api.asking import SOCKET_USER, OwnersOnly
 from bartizan.api.lazy import Below, Lazy
 from bartizan.api.metrics_sent import metrics_sent, spans_sent
+from bartizan.api.refusals import Refusals
 from bartizan.api.socket import BACKLOG, FILE, bind_private
 from bartizan.api.spans import Spans
 from bartizan.api.tls import Certificate
@@ -61,7 +62,8 @@ class ControlServer:
         async with AsyncExitStack() as stack:
             listening = bind_private(root)
             stack.callback((root / FILE).unlink, missing_ok=True)
-            on_socket = self._traced(OwnersOnly(Below(Lazy(self._for_socket), control(self._broker))))
+            below = Below(Lazy(self._for_socket), control(self._broker))
+            on_socket = self._traced(OwnersOnly(below, Refusals(self._broker.journal)))
             await stack.enter_async_context(_Serving(on_socket, listening))
             if self._doors.monitoring is not None:
                 await stack.enter_async_context(_Serving(monitoring(self._broker), self._doors.monitoring))

@@ -44,6 +44,9 @@ _LINE_OVERHEAD_BYTES: Final = 300
 _APART = ("event", "address", "tenant", "reason", "why", "limit", "action", "kind", "about", "broken")
 """What makes two events unlike, with who has proved itself. A Client Identifier, a topic or a port is the peer's to choose, as often as it likes."""
 
+_BY_OPERATORS = frozenset({"operator_logged_in", "operator_denied"})
+"""Events whose operator has proved itself."""
+
 _PLACED = frozenset({"event", "at_ms", "identity", "address", "client_id", "why"})
 
 Event = Mapping[str, Any]
@@ -204,7 +207,7 @@ def _entry(group: _Alike, severity: str) -> Entry:
 
 def _who(event: Event) -> str:
     """Who has proved itself: an identity, or an operator. Who was refused has only said a name."""
-    proved = event.get("operator") if event.get("event") == "operator_logged_in" else event.get("identity")
+    proved = event.get("operator") if event.get("event") in _BY_OPERATORS else event.get("identity")
     return str(proved or "")
 
 

@@ -42,6 +42,7 @@ LEVELS: Mapping[str, Level] = {
     "chore_failed": "error",
     "provider_unavailable": "warning",
     "operator_refused": "warning",
+    "operator_denied": "warning",
     "credential_expiring": "warning",
     "crl_unavailable": "warning",
     "certificate_in_two_places": "warning",

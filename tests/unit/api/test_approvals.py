@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from bartizan.api.caller import Caller
 from bartizan.api.permissions import Permission
 from bartizan.api.rest import describe
 from bartizan.api.sessions import Sessions
+from bartizan.audit.trail import Trail
 from bartizan.config.api import Act, ApiSettings
+from bartizan.config.audit import AuditSettings
 from bartizan.errors import Conflict, NotFound
 from bartizan.identity.operators import new_operator
 from bartizan.model.actor import Actor, Way
@@ -66,8 +69,13 @@ def asking(body: bytes = b'{"note": "x"}') -> Request:
     return Request(scope, receive)
 
 
-async def waiting(approvals: Approvals, body: bytes = b'{"note": "x"}') -> Waiting:
-    await approvals.ask(asking(body), Act.REVOKE, Permission.REVOKE)
+@pytest.fixture
+def trail(tmp_path: Path) -> Trail:
+    return Trail.of(tmp_path / "audit", AuditSettings(), ALICE.actor)
+
+
+async def waiting(approvals: Approvals, trail: Trail, body: bytes = b'{"note": "x"}') -> Waiting:
+    await approvals.ask(asking(body), Act.REVOKE, Permission.REVOKE, trail)
     return (await approvals.everything())[-1]
 
 
@@ -76,8 +84,8 @@ def made(*acts: Act, clock: Clock | None = None, store: MemoryIdentityStore | No
 
 
 @pytest.mark.anyio
-async def test_no_login_is_kept_with_it():
-    found = await waiting(made(Act.REVOKE))
+async def test_no_login_is_kept_with_it(trail):
+    found = await waiting(made(Act.REVOKE), trail)
     assert found.scope["headers"] == [(b"content-type", b"application/json"), (b"if-match", b'"7"')]
     assert "secret" not in repr(found)
     assert found.in_full()["body"] == {"note": "x"}
@@ -85,10 +93,10 @@ async def test_no_login_is_kept_with_it():
 
 
 @pytest.mark.anyio
-async def test_it_waits_for_so_long():
+async def test_it_waits_for_so_long(trail):
     clock = Clock()
     approvals = made(Act.REVOKE, clock=clock)
-    found = await waiting(approvals)
+    found = await waiting(approvals, trail)
     clock.at = BEGUN + timedelta(seconds=59)
     assert await approvals.find(found.id) == found
     clock.at = BEGUN + timedelta(seconds=60)
@@ -98,7 +106,7 @@ async def test_it_waits_for_so_long():
 
 
 @pytest.mark.anyio
-async def test_nothing_is_done_by_who_asked_nor_once_it_has_waited_too_long():
+async def test_nothing_is_done_by_who_asked_nor_once_it_has_waited_too_long(trail):
     clock, done = Clock(), list[str]()
     approvals = made(Act.REVOKE, clock=clock)
 
@@ -106,7 +114,7 @@ async def test_nothing_is_done_by_who_asked_nor_once_it_has_waited_too_long():
         done.append(request.state.caller.actor.name)
         return Response()
 
-    await approvals.ask(asking(), Act.REVOKE, Permission.REVOKE)
+    await approvals.ask(asking(), Act.REVOKE, Permission.REVOKE, trail)
     (found,) = await approvals.everything()
     alice = new_operator("alice", at=BEGUN, roles=["security"])
     logins = Sessions(ApiSettings(), clock)
@@ -120,34 +128,34 @@ async def test_nothing_is_done_by_who_asked_nor_once_it_has_waited_too_long():
         await approvals.approve(found, asking(), berta, alice, doing)
     assert done == []
     clock.at = BEGUN + timedelta(seconds=59)
-    await approvals.ask(asking(), Act.REVOKE, Permission.REVOKE)
+    await approvals.ask(asking(), Act.REVOKE, Permission.REVOKE, trail)
     await approvals.approve((await approvals.everything())[-1], asking(), berta, alice, doing)
     assert done == ["alice"]
 
 
 @pytest.mark.anyio
-async def test_what_waits_is_bounded(monkeypatch):
+async def test_what_waits_is_bounded(monkeypatch, trail):
     monkeypatch.setattr(module, "WAITING_BYTES_MAX", 10)
     approvals = made(Act.REVOKE)
-    await waiting(approvals, b"123456")
+    await waiting(approvals, trail, b"123456")
     with pytest.raises(Conflict):
-        await waiting(approvals, b"12345")
-    await waiting(approvals, b"1234")
+        await waiting(approvals, trail, b"12345")
+    await waiting(approvals, trail, b"1234")
     monkeypatch.setattr(module, "WAITING_MAX", 2)
     with pytest.raises(Conflict):
-        await waiting(approvals, b"")
+        await waiting(approvals, trail, b"")
 
 
 @pytest.mark.anyio
-async def test_one_operator_fills_the_line_for_no_other(monkeypatch):
+async def test_one_operator_fills_the_line_for_no_other(monkeypatch, trail):
     monkeypatch.setattr(module, "WAITING_OF_ONE_MAX", 1)
     approvals = made(Act.REVOKE)
-    await waiting(approvals)
+    await waiting(approvals, trail)
     with pytest.raises(Conflict):
-        await waiting(approvals)
+        await waiting(approvals, trail)
     request = asking()
     request.state.caller = replace(ALICE, actor=Actor("berta", "192.0.2.2", Way.SESSION))
-    await approvals.ask(request, Act.REVOKE, Permission.REVOKE)
+    await approvals.ask(request, Act.REVOKE, Permission.REVOKE, trail)
     assert len(await approvals.everything()) == 2
 
 
@@ -168,7 +176,7 @@ def test_what_is_named_takes_two_and_nothing_else(acts, held):
 
 
 @pytest.mark.anyio
-async def test_it_waits_over_a_restart_as_it_was_asked():
+async def test_it_waits_over_a_restart_as_it_was_asked(trail):
     store = MemoryIdentityStore()
     alice = new_operator("alice", at=BEGUN, roles=["security"])
     proof = OperatorProof(alice.name, alice.roles, "", frozenset({OperatorFactor.PASSKEY}), BEGUN, passkey=b"\x01\xff")
@@ -176,7 +184,7 @@ async def test_it_waits_over_a_restart_as_it_was_asked():
     secret, session = Sessions(ApiSettings(), Clock()).open(proof, alice, "192.0.2.7")
     request = asking(b"\x00\xff{}")
     request.state.caller = replace(ALICE, tenant="acme", session=session, scopes=frozenset({Permission.REVOKE}))
-    await made(Act.REVOKE, store=store).ask(request, Act.REVOKE, Permission.REVOKE)
+    await made(Act.REVOKE, store=store).ask(request, Act.REVOKE, Permission.REVOKE, trail)
     (kept,) = await store.approvals()
     assert not any(word in kept.text for word in (secret, session.id, "bzs_", "idempotency"))
     (found,) = await made(Act.REVOKE, store=store).everything()
@@ -202,7 +210,7 @@ async def test_it_waits_over_a_restart_as_it_was_asked():
 
 
 @pytest.mark.anyio
-async def test_of_two_who_agree_at_the_same_time_one_has_it_done():
+async def test_of_two_who_agree_at_the_same_time_one_has_it_done(trail):
     store, done = MemoryIdentityStore(), list[str]()
 
     async def doing(request: Request) -> Response:
@@ -211,7 +219,7 @@ async def test_of_two_who_agree_at_the_same_time_one_has_it_done():
 
     here, there = made(Act.REVOKE, store=store), made(Act.REVOKE, store=store)
     alice = new_operator("alice", at=BEGUN, roles=["security"])
-    found = await waiting(here)
+    found = await waiting(here, trail)
     proof = OperatorProof(alice.name, alice.roles, "", frozenset(), BEGUN)
     session = Sessions(ApiSettings(), Clock()).open(proof, alice, "192.0.2.7")[1]
     berta, carl = (

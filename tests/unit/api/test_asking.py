@@ -1,5 +1,6 @@
 """Who asks at the control socket: as the system says, and of root as it says, marked."""
 
+import io
 import os
 import pwd
 
@@ -9,6 +10,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from bartizan.api.asking import OwnersOnly, actor_of
+from bartizan.api.refusals import Refusals
+from bartizan.broker.log import Journal
+from bartizan.config.schema import LogSettings
 from bartizan.model.actor import ACTOR_HEADER, Actor, Way
 
 OWN = os.geteuid()
@@ -65,5 +69,9 @@ async def answered(scope: Scope) -> int:
     async def receive():
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    await OwnersOnly(app)(scope, receive, send)
+    log = io.StringIO()
+    journal = Journal(log, LogSettings(format="json"))
+    await OwnersOnly(app, Refusals(journal))(scope, receive, send)
+    journal.close()
+    assert ("operator_denied" in log.getvalue()) is (sent[0] == 403), "who is refused is told"
     return sent[0]

@@ -49,4 +49,4 @@ async def refuse_approval(house: Housed, caller: Calling, id: Id) -> None:  # no
     waiting = await house.approvals.find(id)
     if waiting.caller.actor.name != caller.actor.name:
         caller.require(Permission.APPROVE, house.settings, house.now())
-    await house.approvals.drop(id)
+    await house.approvals.refuse(waiting, house.trail)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import Path, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,6 +24,8 @@ from bartizan.model.ids import parse_remark
 from bartizan.model.operator import Operator, OperatorRole
 
 ROUTES = Routes("operators")
+
+END_LOGINS: Final = "operator.end-logins"
 
 Name = Annotated[str, Path(max_length=64)]
 Roles = Annotated[list[OperatorRole], Field(min_length=1, max_length=len(OperatorRole))]
@@ -151,7 +153,9 @@ async def reset_operator_totp(house: Housed, caller: Calling, name: Name) -> dic
 async def end_operator_logins(house: Housed, name: Name) -> None:
     """End all logins of an operator."""
     await house.operator(name)
-    house.sessions.close_all(name)
+    span = await house.trail.begin(END_LOGINS, f"operator/{name}", before={"logins": len(house.sessions.of(name))})
+    async with house.trail.settling(span, END_LOGINS):
+        house.sessions.close_all(name)
 
 
 async def _changed(house: House, name: str, change: Callable[[Operator], Operator], if_match: str | None) -> Operator:
