@@ -87,9 +87,14 @@ class BrokerCollector(Collector):
         lag = GaugeMetricFamily(
             "bartizan_audit_lag_records", "Records that wait for a sink of the audit.", labels=["sink"]
         )
+        missed = CounterMetricFamily(
+            "bartizan_audit_missed_records", "Records that a sink of the audit never got.", labels=["sink"]
+        )
         for carrier in broker.chores.carriers:
             lag.add_metric([carrier.name], carrier.lag())
+            missed.add_metric([carrier.name], carrier.missed)
         yield lag
+        yield missed
         yield from self._lists()
         for (certificate, listener), at in sorted(expiries(broker.settings, broker.data).items()):
             ends.add_metric([certificate, listener], _unix(at))

@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from bartizan.audit.sinks import AuditSink, Carrier, FileLines, Tell
+from bartizan.audit.sinks import AuditSink, Carrier, FileLines, Missed, Tell, unheard
 from bartizan.config.audit_sinks import FileSink, MqttSink, OtlpSink, SinkSettings, SyslogSink, WebhookSink
 
 
-def carriers_of(directory: Path, sinks: Mapping[str, SinkSettings], tell: Tell) -> list[Carrier]:
+def carriers_of(
+    directory: Path, sinks: Mapping[str, SinkSettings], tell: Tell, missed: Missed = unheard
+) -> list[Carrier]:
     """A carrier for each; `ConfigurationError` for a file of theirs that cannot be used."""
     return [
-        Carrier(name, _sink(settings), directory, settings.logs, settings.batch_max, tell)
+        Carrier(name, _sink(settings), directory, settings.logs, settings.batch_max, tell, missed=missed)
         for name, settings in sorted(sinks.items())
     ]
 

@@ -19,7 +19,7 @@ from bartizan.audit.founding import found
 from bartizan.audit.head import HEAD, HEAD_BYTES_MAX, Head
 from bartizan.audit.keys import Purpose, SigningKey
 from bartizan.audit.record import Entry, Kind, Line, line_of
-from bartizan.audit.retention import outdated, remove, retired
+from bartizan.audit.retention import Awaited, outdated, remove, retired
 from bartizan.audit.search import record
 from bartizan.audit.segments import (
     End,
@@ -124,13 +124,13 @@ class Log:
                 self._sign(opened, why)
                 self._write(opened)
 
-    def retire(self) -> tuple[str, ...]:
+    def retire(self, awaited: Awaited | None = None) -> tuple[str, ...]:
         """Removes segments that are older than the settings say: first on record, then gone. Their names."""
         before = self._now() - timedelta(days=self._keep.days)
-        if not outdated(self.directory, before, self._keep.bytes_max):
+        if not outdated(self.directory, before, self._keep.bytes_max, awaited):
             return ()
         with self._opened() as opened:
-            gone = outdated(self.directory, before, self._keep.bytes_max)
+            gone = outdated(self.directory, before, self._keep.bytes_max, awaited)
             if not gone:
                 return ()
             self._add(opened, retired(gone))

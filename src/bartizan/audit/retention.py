@@ -27,11 +27,22 @@ class Gone:
     octets: int
 
 
-def outdated(directory: Path, before: datetime, bytes_max: int | None = None) -> list[Gone]:
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """What a sink has not had yet: it is kept beyond its time, while the log is no larger than this."""
+
+    had_seq: int
+    """The last record that every sink has had."""
+    bytes_max: int
+
+
+def outdated(
+    directory: Path, before: datetime, bytes_max: int | None = None, awaited: Awaited | None = None
+) -> list[Gone]:
     """The segments whose last record is older than this, and the oldest of those that are too much together."""
     found: list[Gone] = []
     every = segments(directory)
-    octets = sum(segment.stat().st_size for segment in every) if bytes_max is not None else 0
+    octets = sum(segment.stat().st_size for segment in every)
     for segment in every[:-1]:
         first, last = parsed(next(lines_of(segment), b"")), parsed(last_line(segment))
         # What is damaged stays: it is evidence.
@@ -39,6 +50,8 @@ def outdated(directory: Path, before: datetime, bytes_max: int | None = None) ->
             break
         is_much = bytes_max is not None and octets > bytes_max
         if not is_much and datetime.fromisoformat(last["at"]) >= before:
+            break
+        if awaited is not None and last["seq"] > awaited.had_seq and octets <= awaited.bytes_max:
             break
         found.append(Gone(segment, first["seq"], last["seq"], last["hash"], segment.stat().st_size))
         octets -= found[-1].octets

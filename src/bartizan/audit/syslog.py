@@ -1,10 +1,15 @@
 """Syslog over TLS (RFC 5425): messages of RFC 5424, each with its length before it, the record as JSON in it.
 
-Nobody acknowledges a message of syslog: what a broken connection had taken is sent once more on the next one.
+Nobody acknowledges a message of syslog. What there is instead: the other system acknowledges octets, and a connection
+stands, or has broken. Who delivers asks for both (`settled`), and sends again what a broken connection had taken.
 """
 
+import fcntl
 import socket
 import ssl
+import struct
+import termios
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -15,6 +20,8 @@ from bartizan.config.audit_sinks import SyslogSink
 
 FACILITY: Final = 13
 """Log audit."""
+
+SETTLE_PAUSE_S: Final = 0.01
 
 _SEVERITIES: Final = {"info": 6, "warning": 4, "error": 3}
 _APP_NAME: Final = "bartizan"
@@ -39,23 +46,28 @@ class Syslog:
             self._context.load_cert_chain(settings.certificate_file, settings.key_file)
         self._hostname = _name(socket.getfqdn(), _HOSTNAME_CHARS_MAX)
         self._stream: ssl.SSLSocket | None = None
-        self._unsure: Sequence[Record] = ()
-        """What the connection took last: it may have been lost with it."""
 
     def deliver(self, records: Sequence[Record]) -> None:
         """See `AuditSink`."""
         try:
-            if self._stream is not None and _is_closed(self._stream, self._deadline_s):
-                self.close()
-            wanted = records
-            if self._stream is None:
-                self._stream = self._connected()
-                wanted = [*self._unsure, *records]
-            self._stream.sendall(b"".join(framed(message(each, self._hostname)) for each in wanted))
+            stream = self._stream = self._stream or self._connected()
+            stream.sendall(b"".join(framed(message(each, self._hostname)) for each in records))
         except (OSError, ssl.SSLError) as error:
             self.close()
             raise NotDelivered(f"{self._place[0]}:{self._place[1]}: {error}") from None
-        self._unsure = records
+
+    def settled(self) -> None:
+        """See `Unacknowledged`."""
+        stream = self._stream
+        if stream is None:
+            raise NotDelivered("there is no connection")
+        ends = time.monotonic() + self._deadline_s
+        while not _is_closed(stream, self._deadline_s) and time.monotonic() < ends:
+            if not _is_on_its_way(stream):
+                return
+            time.sleep(SETTLE_PAUSE_S)
+        self.close()
+        raise NotDelivered(f"{self._place[0]}:{self._place[1]}: the connection is over")
 
     def close(self) -> None:
         """Closes the connection."""
@@ -100,3 +112,12 @@ def _is_closed(stream: ssl.SSLSocket, deadline_s: float) -> bool:
         return True
     finally:
         stream.settimeout(deadline_s)
+
+
+def _is_on_its_way(stream: ssl.SSLSocket) -> bool:
+    """Whether there are octets that the other system has not acknowledged (SIOCOUTQ)."""
+    try:
+        (left,) = struct.unpack("i", fcntl.ioctl(stream.fileno(), termios.TIOCOUTQ, b"\0" * 4))
+    except (OSError, ValueError):
+        return True
+    return left > 0

@@ -16,7 +16,7 @@ from bartizan.broker.detection import MEMORY_INTERVAL_S, TAKE_INTERVAL_S
 from bartizan.broker.directory import POLL_INTERVAL_S
 from bartizan.broker.ended import disconnect_ended
 from bartizan.broker.hashes import HASHES_INTERVAL_S
-from bartizan.broker.recording import carriers_started, events_recorded
+from bartizan.broker.recording import awaited_by, carriers_started, events_recorded
 from bartizan.broker.status import Loads, numbers, status_topics
 from bartizan.broker.usage import WRITE_INTERVAL_S
 from bartizan.broker.watching import WRITE_INTERVAL_S as OBSERVATIONS_INTERVAL_S
@@ -175,7 +175,8 @@ class Chores:
     async def _care_for_audit(self) -> None:
         for log in (self._broker.trail.log, *([self._events.log] if self._events else [])):
             await asyncio.to_thread(log.checkpoint)
-            await asyncio.to_thread(log.retire)
+            awaited = awaited_by(self.carriers, log.directory.name, self._broker.settings)
+            await asyncio.to_thread(log.retire, awaited)
 
     async def _tell_windows(self) -> None:
         if self._broker.in_force.policy.windows:

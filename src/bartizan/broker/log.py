@@ -51,6 +51,7 @@ LEVELS: Mapping[str, Level] = {
     "runbook": "warning",
     "detection_behind": "warning",
     "audit_sink_unavailable": "warning",
+    "audit_sink_missed": "error",
     "metrics_not_sent": "warning",
     "traces_not_sent": "warning",
     "store_failed": "error",

@@ -1,9 +1,10 @@
 """Which events are recorded, and where the record goes: wired to the journal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bartizan.audit.carriers import carriers_of
 from bartizan.audit.events import EVENTS, EventBook
+from bartizan.audit.retention import Awaited
 from bartizan.audit.sinks import Carrier
 from bartizan.broker.figures import Figures
 from bartizan.broker.log import LEVELS, RANK, Journal
@@ -37,7 +38,7 @@ def events_recorded(settings: Settings, data: DataDirectory, journal: Journal, f
 
 
 def carriers_started(settings: Settings, data: DataDirectory, journal: Journal) -> list[Carrier]:
-    """The carriers of all sinks. One that cannot deliver is told once, and told again when it can."""
+    """The carriers of all sinks. One that cannot deliver is told once, and told again when it can; so is what it missed."""
 
     def tell(sink: str, wrong: str | None) -> None:
         if wrong is None:
@@ -45,7 +46,16 @@ def carriers_started(settings: Settings, data: DataDirectory, journal: Journal) 
         else:
             journal.note("audit_sink_unavailable", sink=sink, reason=wrong)
 
-    carriers = carriers_of(data.audit, settings.audit.sinks, tell)
+    def missed(sink: str, log: str, first: int, last: int) -> None:
+        journal.note("audit_sink_missed", sink=sink, log=log, first=first, last=last, count=last - first + 1)
+
+    carriers = carriers_of(data.audit, settings.audit.sinks, tell, missed)
     for carrier in carriers:
         carrier.start()
     return carriers
+
+
+def awaited_by(carriers: Sequence[Carrier], log: str, settings: Settings) -> Awaited | None:
+    """What is kept of a log for the sake of its sinks."""
+    had = [seq for carrier in carriers if (seq := carrier.has_had(log)) is not None]
+    return Awaited(min(had), settings.audit.undelivered_bytes_max) if had else None

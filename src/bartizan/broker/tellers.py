@@ -6,7 +6,7 @@ import ssl
 from datetime import UTC, datetime
 from typing import Protocol
 
-from bartizan.audit.sinks import NotDelivered
+from bartizan.audit.sinks import NotDelivered, Record
 from bartizan.audit.syslog import Syslog
 from bartizan.authn.base import ProviderUnavailable
 from bartizan.authn.fetch import Fetcher, NotReached, trust
@@ -135,15 +135,26 @@ class _Syslog:
             self._sink = Syslog(SyslogSink(logs=("events",), batch_max=1, **alert.model_dump()))
         except OSError as error:
             raise ConfigurationError(f"a file cannot be used: {error}", f"alerts.{name}", "correct the path") from None
+        self._last: list[Record] = []
+        """What was told last: it may have been lost with the connection."""
 
     async def tell(self, kept: Kept) -> None:
         try:
-            await asyncio.to_thread(self._sink.deliver, [record(kept, self._broker)])
+            await asyncio.to_thread(self._send, record(kept, self._broker))
         except NotDelivered as error:
             raise NotReached(str(error)) from None
 
     async def aclose(self) -> None:
         await asyncio.to_thread(self._sink.close)
+
+    def _send(self, told: Record) -> None:
+        wanted = [told]
+        try:
+            self._sink.settled()
+        except NotDelivered:
+            wanted = [*self._last, told]
+        self._sink.deliver(wanted)
+        self._last = [told]
 
 
 class _Mqtt:

@@ -56,6 +56,13 @@ class AuditSettings(BaseModel):
     sinks: dict[SinkName, SinkSettings] = Field(
         default_factory=dict, max_length=16, description="Where the record goes too: `[audit.sinks.NAME]`."
     )
+    undelivered_bytes_max: Annotated[int, Field(strict=True, ge=1_048_576, le=1_099_511_627_776)] = Field(
+        2_147_483_648,
+        description=(
+            "Files that a sink has not had yet are kept beyond their time, and beyond events_bytes_max, while their "
+            "log is no larger than this. Beyond it they are removed all the same, and the sink never gets them: told."
+        ),
+    )
     keep_days: Annotated[int, Field(strict=True, ge=1, le=36_500)] = Field(
         400,
         description=(

@@ -18,10 +18,11 @@ from cryptography import x509
 from bartizan.audit.carriers import carriers_of
 from bartizan.audit.http import otlp
 from bartizan.audit.search import records
-from bartizan.audit.sinks import Carrier, NotDelivered, Record
-from bartizan.audit.syslog import framed, message
+from bartizan.audit.sinks import SETTLE_S, Carrier, NotDelivered, Record
+from bartizan.audit.syslog import Syslog, framed, message
 from bartizan.audit.trail import Trail
 from bartizan.config.audit import AuditSettings
+from bartizan.config.audit_sinks import SyslogSink
 from bartizan.config.load import load_settings
 from bartizan.errors import ConfigurationError
 from bartizan.model.actor import Actor
@@ -229,6 +230,76 @@ def test_what_a_broken_connection_had_taken_is_sent_again(trail, tmp_path):
         carrying.carry()
         until(lambda: len(collector.messages()) == before + len(all_of(trail)))
         carrying.close()
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+def syslog(trail: Trail, collector: Collector, ca: Path, clock: Clock) -> Carrier:
+    settings = SyslogSink(kind="syslog", address=f"localhost:{collector.port}", ca_file=ca)
+    return Carrier("far", Syslog(settings), trail.log.directory.parent, ["changes"], 4, lambda *_: None, clock=clock)
+
+
+def arrived(collector: Collector) -> list[int]:
+    return [json.loads(each[each.index(b"{") :])["seq"] for each in collector.messages()]
+
+
+def test_all_that_a_broken_connection_may_have_lost_is_sent_again_not_its_last_batch_alone(trail, tmp_path):
+    clock = Clock()
+    with collecting(tmp_path) as (collector, ca):
+        carrying = syslog(trail, collector, ca, clock)
+        change(trail, 10)
+        while carrying.carry():
+            pass
+        every = all_of(trail)
+        until(lambda: arrived(collector) == every)
+        assert carrying.lag() == len(every), "nobody has said that it is there"
+        collector.streams[0].shutdown(socket.SHUT_RDWR)
+        collector.streams[0].close()
+        until(lambda: is_over(carrying))
+        while carrying.carry():
+            pass
+        until(lambda: arrived(collector) == every + every)
+        carrying.close()
+
+
+def is_over(carrying: Carrier) -> bool:
+    assert isinstance(carrying._sink, Syslog)
+    try:
+        carrying._sink.settled()
+    except NotDelivered:
+        return True
+    return False
+
+
+def test_a_process_that_ends_sends_what_it_was_not_sure_of_again(trail, tmp_path):
+    clock = Clock()
+    with collecting(tmp_path) as (collector, ca):
+        first = syslog(trail, collector, ca, clock)
+        change(trail, 2)
+        first.carry()
+        clock.at += SETTLE_S
+        first.carry()
+        sure = len(all_of(trail)) - first.lag()
+        assert sure > 0
+        change(trail, 1)
+        while first.carry():
+            pass
+        until(lambda: arrived(collector) == all_of(trail))
+        first.close()
+        second = syslog(trail, collector, ca, clock)
+        while second.carry():
+            pass
+        until(lambda: arrived(collector) == all_of(trail) + all_of(trail)[sure:])
+        clock.at += SETTLE_S
+        second.carry()
+        assert second.lag() == 0
+        second.close()
 
 
 def test_a_collector_whose_certificate_is_for_another_host_gets_nothing(trail, tmp_path):
