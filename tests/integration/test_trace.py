@@ -20,6 +20,7 @@ from bartizan.model.reason import ReasonCode
 from bartizan.testing import Broker
 from tests.integration.conftest import COMMAND, Up, place_of, run
 from tests.integration.recorder import Proof, Recorder, RefusedError, Will
+from tests.left_out import require_program
 from tests.pcapng import Pcapng, read
 
 POLICY = """
@@ -202,17 +203,23 @@ def test_a_client_that_is_refused_and_one_that_is_thrown_out_are_seen(plant):
     assert [line["reason"]["code"] for line in ended if line["type"] == "DISCONNECT"] in ([0x87], [0x98])
 
 
-def test_wireshark_s_file_has_the_packets_and_no_secret(plant, tmp_path):
-    file = tmp_path / "lathe-01.pcapng"
+def captured(plant: Plant, file: Path) -> list[str]:
+    """A file of what one client did, with a message too long for one segment; the lines that were shown meanwhile."""
     with plant.trace("lathe-01", "--for", "60s", "--pcapng", file, "--payloads") as trace:
         client = plant.client().open()
         client.publish("plant/out", b"x" * 40_000)
         client.close()
         assert trace.process.stdout is not None
-        lines = []
+        lines: list[str] = []
         while not lines or " closed" not in lines[-1]:
             lines.append(trace.process.stdout.readline())
         trace.end()
+    return lines
+
+
+def test_wireshark_s_file_has_the_packets_and_no_secret(plant, tmp_path):
+    file = tmp_path / "lathe-01.pcapng"
+    lines = captured(plant, file)
     assert any("-> PUBLISH" in line and "plant/out id=1 qos=1" in line for line in lines), lines
     assert file.stat().st_mode & 0o077 == 0
     found: Pcapng = read(file.read_bytes())
@@ -228,6 +235,25 @@ def test_wireshark_s_file_has_the_packets_and_no_secret(plant, tmp_path):
     assert plant.password.encode() not in file.read_bytes()
     again = plant.verb("trace", "lathe-01", "--pcapng", file)
     assert (again.returncode, "exists already" in again.stderr) == (1, True)
+
+
+def test_wireshark_reads_its_file(plant, tmp_path):
+    tshark = require_program("tshark", "tshark")
+    file = tmp_path / "lathe-01.pcapng"
+    captured(plant, file)
+
+    def fields(shown: str, *names: str) -> list[list[str]]:
+        words = [word for name in names for word in ("-e", name)]
+        command = [tshark, "-r", file, "-Y", shown, "-T", "fields", "-E", "occurrence=a", *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=WITHIN_S * 3, check=True)
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
+    kinds = [kind for (seen,) in fields("mqtt", "mqtt.msgtype") for kind in seen.split(",")]
+    assert kinds == ["1", "2", "3", "4", "14"]
+    assert fields("mqtt.msgtype == 1", "mqtt.clientid", "tcp.dstport") == [["lathe-01", "1883"]]
+    ((topic, message),) = fields("mqtt.msgtype == 3", "mqtt.topic", "mqtt.msg")
+    assert (topic, bytes.fromhex(message.replace(":", ""))) == ("plant/out", b"x" * 40_000)
+    assert fields("_ws.malformed || tcp.analysis.flags || tcp.checksum.status == 0", "frame.number") == []
 
 
 def test_traces_are_few_and_short(plant):
