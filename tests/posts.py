@@ -20,8 +20,8 @@ class Posts:
 
 
 @contextmanager
-def taking_posts(path: str) -> Iterator[Posts]:
-    """Such a service on loopback."""
+def taking_posts(path: str, port: int = 0, posts: Posts | None = None) -> Iterator[Posts]:
+    """Such a service on loopback. `port` and `posts` are those of one that comes back."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -38,8 +38,8 @@ def taking_posts(path: str) -> Iterator[Posts]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  as the base class has it
             """Says nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        found = Posts(f"http://127.0.0.1:{server.server_address[1]}{path}")
+        found = posts or Posts(f"http://127.0.0.1:{server.server_address[1]}{path}")
         yield found
         server.shutdown()
