@@ -20,7 +20,7 @@ from bartizan.audit.head import HEAD, HEAD_BYTES_MAX, Head
 from bartizan.audit.keys import Purpose, SigningKey
 from bartizan.audit.record import Entry, Kind, Line, line_of
 from bartizan.audit.retention import Awaited, outdated, remove, retired
-from bartizan.audit.search import record
+from bartizan.audit.search import record, records
 from bartizan.audit.segments import (
     End,
     end_of,
@@ -31,6 +31,7 @@ from bartizan.audit.segments import (
     sync_directory,
     write_all,
 )
+from bartizan.audit.unsigned import is_late
 from bartizan.config.audit import AuditSettings
 from bartizan.errors import StoreUnavailable
 
@@ -182,7 +183,9 @@ class Log:
             told.statement(self.directory.name), told.signature, Purpose.HEAD
         ):
             return Head(), "not signed"
-        return told, "" if self._is_there(told, end) else "replaced"
+        if not self._is_there(told, end):
+            return told, "replaced"
+        return told, "put back" if told.seq < end.seq and self._is_old(told) else ""
 
     def _is_there(self, told: Head, end: End) -> bool:
         """Whether the record that the head names is the one that was written. That more are missing is told apart."""
@@ -193,6 +196,13 @@ class Log:
         # A power cut took the last head, not the records.
         there = record(self.directory, told.seq)
         return there is not None and there["hash"] == told.hash
+
+    def _is_old(self, told: Head) -> bool:
+        """Whether more is behind the head than a power cut leaves there."""
+        first = last = None
+        for last in records(self.directory, None, told.seq):
+            first = first or last
+        return first is not None and last is not None and is_late(first, last)
 
     def _add(self, opened: _Open, entry: Entry) -> None:
         at = self._now()

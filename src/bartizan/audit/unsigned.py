@@ -12,7 +12,7 @@ from typing import Any, Final
 from bartizan.audit.damage import TORN
 
 SLACK: Final = timedelta(minutes=5)
-"""What is written together is not as old as this."""
+"""What is written together is not as old as this; a system has what was written on disk long before."""
 
 INTERVAL_S_MAX: Final = 86_400
 """Behind segments that were retired, what the checkpoint before said is not known; no setting allows more."""
@@ -55,6 +55,12 @@ class Unsigned:
             return ""
         self._is_told = True
         return f"records from {seq} on were never signed, though it was time: made without the key"
+
+
+def is_late(first: Mapping[str, Any], last: Mapping[str, Any]) -> bool:
+    """Whether one record was written so long after another that whatever was to be written with it is on disk."""
+    begin, end = _time(first), _time(last)
+    return begin is None or end is None or end - begin > SLACK
 
 
 def _time(fields: Mapping[str, Any]) -> datetime | None:

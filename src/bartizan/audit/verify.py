@@ -23,7 +23,7 @@ from bartizan.audit.log import CHECKPOINT
 from bartizan.audit.record import GENESIS, Kind, parsed
 from bartizan.audit.retention import is_retired
 from bartizan.audit.segments import LOGS, lines_of, segments
-from bartizan.audit.unsigned import Unsigned
+from bartizan.audit.unsigned import Unsigned, is_late
 
 PROBLEMS_MAX = 100
 """Problems that are told one by one."""
@@ -131,7 +131,10 @@ class _Reading:
         self._key = key
         self._expected = dict(expected)
         # Before the records: of a log that is being written, what comes meanwhile is not missed.
+        self._directory = directory
         self._head, wrong = _head(directory, key)
+        self._behind: tuple[dict[str, Any], dict[str, Any]] | None = None
+        """The first and the last record behind the head."""
         if not directory.is_dir():
             self._problem(Place(directory.name, 0), "the log is missing: removed")
         elif wrong:
@@ -178,9 +181,16 @@ class _Reading:
             self._unnamed("was altered")
             which = f"record {head.seq} is" if head.seq == last + 1 else f"records {last + 1} to {head.seq} are"
             self._problem(self._place, f"{which} missing behind it: altered, or cut off")
+        elif self._behind is not None and is_late(*self._behind) and not self._goes_on(head):
+            self._problem(Place(HEAD, 0), "is older than the records, by more than a power cut explains: put back")
         elif self._unread:
             place = self._unread_place
             self.found.notes.append(f"{place.segment}, line {place.line}: being written, or what a crash left")
+
+    def _goes_on(self, head: Head) -> bool:
+        """Whether the log was written to meanwhile."""
+        now, _ = _head(self._directory, self._key)
+        return now is not None and now.seq > head.seq
 
     def _follow(self, fields: dict[str, Any], place: Place) -> None:
         """Says what is wrong if a record is not the one that follows the last."""
@@ -247,6 +257,8 @@ class _Reading:
 
     def _signed_by_head(self, fields: dict[str, Any], place: Place) -> None:
         head = self._head
+        if head is not None and fields["seq"] > head.seq:
+            self._behind = (self._behind[0] if self._behind else fields, fields)
         if head is None or fields["seq"] != head.seq:
             return
         if fields["hash"] != head.hash:

@@ -315,6 +315,26 @@ def test_a_head_that_lags_behind_is_what_a_power_cut_leaves(audit):
     assert checked(audit).is_whole
 
 
+def test_an_older_head_lets_nobody_cut_what_came_long_after_it(tmp_path):
+    audit = tmp_path / "audit"
+    at = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    log = Log(audit / "changes", SigningKey(audit), AuditSettings(), now=lambda: at)
+    heads = []
+    for _ in range(4):
+        log.append([Entry(Kind.CHANGE, "identity.set", Actor("anna"))])
+        heads.append((audit / "changes/head").read_bytes())
+        at += timedelta(hours=10)
+    # The last record alone is what a power cut leaves, however long nobody had written before.
+    (audit / "changes/head").write_bytes(heads[2])
+    assert checked(audit).is_whole
+    segment, lines = lines_of(audit)
+    segment.write_bytes(b"".join(lines[:6]))
+    (audit / "changes/head").write_bytes(heads[0])
+    assert "head: is older than the records" in said(checked(audit))
+    log.append([Entry(Kind.CHANGE, "identity.set", Actor("anna"))])
+    assert "the head was found put back" in said(checked(audit))
+
+
 def test_without_the_public_key_nothing_is_whole(audit, tmp_path):
     kept = tmp_path / "kept.pub"
     shutil.move(audit / "checkpoint.pub", kept)
