@@ -278,6 +278,17 @@ def test_the_record_is_read_page_by_page_searched_exported_and_verified(api):
     assert client.get("/audit/key").json()["pem"].startswith("-----BEGIN PUBLIC KEY")
 
 
+def test_a_record_whose_public_key_is_gone_is_not_whole(api):
+    key = api.broker._running.data.audit / "checkpoint.pub"
+    away = key.rename(key.with_name("away"))
+    try:
+        told = api.as_("security").post("/audit/verification").json()
+    finally:
+        away.rename(key)
+    assert not told["whole"]
+    assert [log["problems"][0]["segment"] for log in told["logs"].values()] == ["checkpoint.pub"] * 2
+
+
 def test_who_only_works_reads_no_record(api):
     for path in ("/audit/records", "/audit/export", "/audit/key", "/audit/records/c1"):
         assert api.as_("operator", "viewer").get(path).status_code == 403
