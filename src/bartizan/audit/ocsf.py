@@ -43,7 +43,9 @@ _ACTIVITIES: Final[Mapping[str, tuple[_Class, int]]] = {
     "disconnected": (AUTHENTICATION, 2),
     "denied": (API, OTHER),
     "contract_broken": (API, OTHER),
+    "operator_denied": (API, OTHER),
 }
+_REFUSALS: Final = frozenset({"refused", "denied", "contract_broken", "operator_denied"})
 
 _FAMILIES: Final[Mapping[str, _Class]] = {
     "identity": ACCOUNT,
@@ -99,7 +101,10 @@ def ocsf(record: Mapping[str, Any], product: str) -> dict[str, Any]:
 
 def address_of(record: Mapping[str, Any]) -> str | None:
     """The address without its port, where the record names one."""
-    address = record.get("from", "").rpartition(":")[0] or record.get("from", "")
+    told = record.get("from", "")
+    # An operator's has no port, a client's has one; of IPv6 it stands behind brackets.
+    has_port = told.startswith("[") or told.count(":") == 1
+    address = told.rpartition(":")[0] if has_port else told
     return address.strip("[]") if any(char in address for char in ".:") else None
 
 
@@ -112,7 +117,7 @@ def _class_of(record: Mapping[str, Any]) -> tuple[_Class, int]:
 
 
 def _status(record: Mapping[str, Any]) -> tuple[int, str]:
-    if record.get("outcome") == "failed" or record["what"] in {"refused", "denied", "contract_broken"}:
+    if record.get("outcome") == "failed" or record["what"] in _REFUSALS:
         return _FAILURE
     if record.get("outcome") == "done" or record["what"] in {"connected", "disconnected"}:
         return _SUCCESS

@@ -110,6 +110,22 @@ def test_ocsf_has_what_its_class_requires(record, kind, activity):
     assert told["unmapped"] == record
 
 
+@pytest.mark.parametrize(
+    ("told", "address"),
+    [
+        ("10.0.0.7:5001", "10.0.0.7"),
+        ("10.0.0.7", "10.0.0.7"),
+        ("[2001:db8::7]:5001", "2001:db8::7"),
+        ("2001:db8::7", "2001:db8::7"),
+    ],
+)
+def test_ocsf_tells_who_was_denied_and_from_where_with_a_port_or_without(told, address):
+    denied = Entry(Kind.EVENT, "operator_denied", Actor("olga", told), detail={"severity": "warning", "outcome": "403"})
+    [found] = map(json.loads, lines("ocsf", made(denied, "events")))
+    assert (found["class_uid"], found["status"], found["severity"]) == (API.uid, "Failure", "Medium")
+    assert (found["actor"]["user"]["name"], found["src_endpoint"]["ip"]) == ("olga", address)
+
+
 def test_ocsf_tells_failure_severity_and_count():
     failed = made(Entry(Kind.OUTCOME, "identity.add", Actor("anna"), outcome="failed", of=(1, 1), why="exists"))
     [told] = map(json.loads, lines("ocsf", failed))
