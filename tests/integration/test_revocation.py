@@ -3,13 +3,16 @@
 import json
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.conftest import Up, port_of, run
+from bartizan.audit.search import records
+from tests.integration.conftest import Up, place_of, run
 from tests.integration.recorder import Place, Proof, Recorder, RefusedError, Will
 
 POLICY = """
@@ -36,16 +39,31 @@ STAYS = {"SessionExpiryInterval": 600}
 class Plant:
     """A broker, a thief, somebody else, and who mends."""
 
-    def __init__(self, up: Up) -> None:
-        self.up = up
-        self.place = Place(
-            port_of(next(one for one in up.summary["places"] if one["name"] == "mqtts")),
-            ca_file=str(up.data / "pki" / "ca.crt"),
-        )
+    def __init__(self, start: Callable[[], Up]) -> None:
+        self._start = start
+        self.up = start()
         self.proofs = {
             name: self._enrol(name, role) for name, role in (("thief", "crew"), ("press", "crew"), ("olga", "mender"))
         }
         self._open: list[Recorder] = []
+
+    @property
+    def place(self) -> Place:
+        return place_of(self.up)
+
+    def start_again(self) -> None:
+        """A broker on the same data directory, after the one before has stopped."""
+        self.up = self._start()
+
+    def let_in_again(self, name: str) -> None:
+        """Somebody enables it, with a new password."""
+        self.told("identity", "set", name, "--state", "enabled")
+        password = self.told("credential", "rotate", name, "--kind", "password")["password"]
+        self.proofs[name] = Proof(user_name=name, password=password)
+
+    def records(self, what: str) -> list[dict[str, Any]]:
+        """What is on record under this word."""
+        return [each for each in records(self.up.data / "audit" / "changes") if each["what"] == what]
 
     def _enrol(self, name: str, role: str) -> Proof:
         words = ("--role", role, "--password", "--out", self.up.data.parent / name)
@@ -75,6 +93,20 @@ class Plant:
         self._open.append(client)
         return client
 
+    def bundle(self, directory: str, name: str) -> Proof:
+        """The certificate of a bundle that a verb wrote beside the data directory."""
+        bundle = self.up.data.parent / directory
+        return Proof(certificate_file=bundle / f"{name}.crt", key_file=bundle / f"{name}.key")
+
+    @contextmanager
+    def lathe(self, proof: Proof) -> Iterator[Recorder]:
+        """A client that proves itself by a certificate, not yet connected."""
+        client = Recorder(self.place, "lathe", proof=proof)
+        try:
+            yield client
+        finally:
+            client.close()
+
     def close(self) -> None:
         for client in self._open:
             client.close()
@@ -83,7 +115,7 @@ class Plant:
 @pytest.fixture
 def plant(up, tmp_path) -> Iterator[Plant]:
     (tmp_path / "policy.toml").write_text(POLICY)
-    plant = Plant(up("--set", f"policy.file={tmp_path / 'policy.toml'}"))
+    plant = Plant(partial(up, "--set", f"policy.file={tmp_path / 'policy.toml'}"))
     yield plant
     plant.close()
 
@@ -121,9 +153,7 @@ def test_a_session_that_waits_is_not_resumed_nor_what_waited_in_it(plant, versio
     assert (session["was_connected"], session["queued"] + session["inflight"]) == (False, 1)
     assert is_refused(thief, version)
     # Somebody lets it in again, with a new password: nothing of before is there.
-    plant.told("identity", "set", "thief", "--state", "enabled")
-    password = plant.told("credential", "rotate", "thief", "--kind", "password")["password"]
-    plant.proofs["thief"] = Proof(user_name="thief", password=password)
+    plant.let_in_again("thief")
     again = plant.client("thief", version, stays=True).open()
     assert not again.session_present
     again.subscribe("plant/#")
@@ -165,21 +195,42 @@ def test_what_it_retained_is_not_sent_any_more_and_can_be_cleared(plant, version
     thief.publish("plant/state", b"false", 1, retain=True)
     (done,) = plant.told("revoke", "thief", "--clear-retained")
     assert done["ended"]["retained"] == 1
+    assert plant.told("retained", "list", "plant/state") == []
+    press = plant.client("press", version).open()
+    press.subscribe("plant/#")
+    assert press.received_until(press, "plant/mark") == []
+
+
+@VERSIONS
+def test_what_it_retained_is_kept_unless_it_is_to_be_cleared(plant, version):
+    thief = plant.client("thief", version).open()
+    thief.publish("plant/state", b"false", 1, retain=True)
+    (done,) = plant.told("revoke", "thief")
+    assert done["ended"]["retained"] == 0
+    assert [one["topic"] for one in plant.told("retained", "list", "plant/state")] == ["plant/state"]
+    # Kept for whoever looks into it; nobody is sent what somebody published who is out.
     press = plant.client("press", version).open()
     press.subscribe("plant/#")
     assert press.received_until(press, "plant/mark") == []
 
 
 def test_its_certificate_is_blocked_by_serial_number(plant):
-    up = plant.up
-    made = plant.told("enrol", "lathe", "--role", "crew", "--out", up.data.parent / "lathe")
-    (done,) = plant.told("revoke", "lathe")
-    assert len(done["serials_blocked"]) == 1
-    bundle = up.data.parent / "lathe"
-    proof = Proof(certificate_file=bundle / "lathe.crt", key_file=bundle / "lathe.key")
-    with pytest.raises((RefusedError, OSError, AssertionError)):
-        Recorder(plant.place, "lathe", proof=proof).open()
-    assert made["identity"] == "lathe"
+    plant.told("enrol", "lathe", "--role", "crew", "--out", plant.up.data.parent / "lathe")
+    old = plant.bundle("lathe", "lathe")
+    with plant.lathe(old) as lathe:
+        lathe.open()
+        (done,) = plant.told("revoke", "lathe")
+        assert len(done["serials_blocked"]) == 1
+        lathe.wait_end()
+    # The name is good again by another certificate: the stolen one is not.
+    plant.told("identity", "set", "lathe", "--state", "enabled")
+    words = ("--kind", "certificate", "--out", plant.up.data.parent / "again")
+    plant.told("credential", "rotate", "lathe", *words)
+    with plant.lathe(plant.bundle("again", "lathe")) as lathe:
+        lathe.open()
+    with plant.lathe(old) as lathe, pytest.raises(RefusedError):
+        lathe.open()
+    plant.up.wait_for("refused")
 
 
 @VERSIONS
@@ -223,10 +274,47 @@ def test_who_is_meant_by_a_role_or_a_pattern_is_told_before_anything_happens(pla
         assert run(*words, "--data", plant.up.data).returncode in (1, 2)
 
 
-def test_without_a_broker_it_holds_from_the_next_start_on(plant):
+@VERSIONS
+def test_without_a_broker_it_holds_from_the_next_start_on(plant, version):
+    will = Will("plant/alarm", b"fire", 1, properties={"WillDelayInterval": 300}) if version == "5" else None
+    press = plant.client("press", version).open()
+    thief = plant.client("thief", version, stays=True, acknowledges=False, will=will).open()
+    thief.subscribe("plant/#")
+    press.publish("plant/a", b"in flight", 1)
+    assert [one.payload for one in thief.receive()] == [b"in flight"]
+    thief.drop()
+    plant.up.wait_for("disconnected", identity="thief")
+    press.publish("plant/b", b"waits", 1)
     plant.up.stop()
     (done,) = plant.told("revoke", "thief")
     assert (done["is_in_force"], done["after"]) == (False, "revoked")
+    plant.start_again()
+    assert is_refused(plant.client("thief", version), version)
+    (ended,) = plant.records("session.end")
+    assert (ended["target"], ended["why"]) == ("session/thief", "the identity is revoked")
+    told = ended["detail"]
+    assert (told["identity"], told["subscriptions"]) == ("thief", 1)
+    assert told["queued"] + told["inflight"] == 2
+    assert told["had_will"] is (version == "5")
+    # Let in again, it finds nothing of before.
+    plant.let_in_again("thief")
+    again = plant.client("thief", version, stays=True).open()
+    assert not again.session_present
+    again.subscribe("plant/#")
+    plant.client("press", version).open().publish("plant/c", b"new", 1)
+    assert [one.payload for one in again.receive()] == [b"new"]
+    # What ended once is not there to end at the next start.
+    plant.up.stop()
+    plant.start_again()
+    assert len(plant.records("session.end")) == 1
+
+
+def test_without_a_broker_nobody_can_clear_what_is_retained_and_nothing_is_done(plant):
+    plant.client("thief", "5").open().publish("plant/state", b"false", 1, retain=True)
+    plant.up.stop()
+    refused = run("revoke", "press", "thief", "--clear-retained", "--data", plant.up.data)
+    assert (refused.returncode, "--clear-retained takes a broker that runs" in refused.stderr) == (2, True)
+    assert [plant.told("identity", "show", name)["state"] for name in ("press", "thief")] == ["enabled"] * 2
 
 
 def test_what_the_kernel_still_holds_for_a_slow_reader_never_arrives(plant):

@@ -40,7 +40,7 @@ from bartizan.broker.pump import Pump
 from bartizan.broker.reading import read_policy
 from bartizan.broker.recovery import tell_recovery
 from bartizan.broker.reload import BY_SIGNAL, RELOAD, ReloadReport, needs_restart
-from bartizan.broker.start import record_start, tell_start
+from bartizan.broker.start import end_revoked, record_start, tell_start
 from bartizan.broker.terminal import Terminal
 from bartizan.broker.tracing import Tracing
 from bartizan.broker.usage import UsageBook
@@ -151,6 +151,7 @@ class Broker:
             await asyncio.to_thread(record_start, self, policy)
             await tell_recovery(self.in_force.begin(), self.engine, self.journal)
             stack.push_async_callback(asyncio.to_thread, self.engine.stop, self.settings.broker.drain_timeout_s)
+            await end_revoked(self)
             self.usage, self.places = UsageBook(self.store), Places(self.journal)
             self.watching = Watching(self.engine, ObservationStore(self.data.observations), self.journal, self.trail)
             await self._begin_looks(stack)

@@ -125,8 +125,8 @@ class LiveDirectory(IdentityDirectory):
             self._take(page)
             after = page[-1].name
         self.revision = self.engine_revision = revision
-        # An engine that starts is told all of it.
-        self.take_touched()
+        # An engine that starts is told all of it; then what Sessions end, of those that its store gives back.
+        self._endings = dict(self.take_touched().endings)
 
     def expect_rehashed(self, identity: Identity) -> None:
         """It is about to be written with the same passwords, hashed anew: what they proved stays good."""

@@ -10,6 +10,8 @@ from bartizan.cli.acted_there import act_there
 from bartizan.cli.listing import Config, Data, Flag, Json, Text
 from bartizan.cli.opening import DEFAULT_DATA
 from bartizan.cli.remote import Server
+from bartizan.errors import InvalidValue
+from bartizan.respond.actions import Actions, Done
 
 
 def revoke(
@@ -47,7 +49,7 @@ def revoke(
     matching
         Everybody whose name fits this pattern, such as "press-*".
     clear_retained
-        Remove the Retained Messages that they published, too.
+        Remove the Retained Messages that they published, too. It takes a broker that runs.
     note
         A remark that is kept with the identity, such as why and which ticket.
     yes
@@ -61,12 +63,11 @@ def revoke(
     if not names and not yes:
         return preview(who, "revoked")
     at = datetime.now(UTC)
-    done = act(
-        data,
-        config,
-        who,
-        "revoke",
-        body,
-        lambda actions, name: actions.revoke(name, at=at, note=note),
-    )
-    return tell(done, "revoked", as_json=json_output)
+
+    async def alone(actions: Actions, name: str) -> Done:
+        # It would be forgotten: what is retained is the engine's, and nothing is kept of the wish.
+        if clear_retained:
+            raise InvalidValue(f"--clear-retained takes a broker that runs on {data}, and none does: nothing was done")
+        return await actions.revoke(name, at=at, note=note)
+
+    return tell(act(data, config, who, "revoke", body, alone), "revoked", as_json=json_output)

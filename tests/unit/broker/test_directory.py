@@ -287,6 +287,19 @@ async def test_whose_sessions_end_with_a_change_of_state(before, after, ends):
     assert directory.take_touched().records == {}
 
 
+async def test_an_engine_that_has_started_is_told_to_end_what_it_holds_of_who_is_revoked():
+    store, engine = MemoryIdentityStore(), FakeEngine()
+    await Register(store).add(replace(PRESS, state=IdentityState.REVOKED))
+    await Register(store).add(new_identity("other", at=NOW))
+    in_force = in_force_of(engine, await loaded(store))
+    await in_force.begin()
+    assert [one.identity for one in (await in_force.follow()).sessions] == ["press-01"]
+    (told,) = engine.updated
+    assert (told["gone"], list(told["endings"]), told["identities"]) == (["press-01"], ["press-01"], [])
+    assert (await in_force.follow()).sessions == ()
+    engine.close()
+
+
 async def test_what_did_not_reach_the_engine_is_told_again_and_nothing_that_was_to_end_goes_on():
     store = MemoryIdentityStore()
     await Register(store).add(PRESS)
