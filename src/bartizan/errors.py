@@ -68,5 +68,9 @@ class ChangeRefused(BartizanError):
     """A running broker did not take a change; everything is as before. To do: what the message says."""
 
 
+class NotInForce(BartizanError):
+    """A change is stored, and a running broker does not hold to it yet. To do: look again, and repeat it if need be."""
+
+
 class EngineUnavailable(BartizanError):
     """The native engine is not built or not running. To do: build it (`make build`)."""

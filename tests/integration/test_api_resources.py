@@ -1,5 +1,6 @@
 """What the routes do, on a running broker with real clients: the same as the command line, by the same functions."""
 
+import asyncio
 import os
 import time
 from collections.abc import Iterator
@@ -9,8 +10,11 @@ import httpx2
 import paho.mqtt.client as mqtt
 import pytest
 
+from bartizan.api import house
 from bartizan.audit.search import Wanted, records
 from tests.integration.api import Api, serving
+
+NOT_AUTHORIZED = 0x87
 
 TENANTS = """
 [tenants.plant-a]
@@ -53,6 +57,19 @@ def connected(api: Api, name: str) -> mqtt.Client:
     client.loop_start()
     until(client.is_connected)
     return client
+
+
+def published(client: mqtt.Client, topic: str) -> int:
+    """The Reason Code of the PUBACK."""
+    told: list[int] = []
+
+    def note(*answer: Any) -> None:
+        told.append(answer[3].value)
+
+    client.on_publish = note
+    client.publish(topic, b"x", qos=1)
+    until(lambda: told)
+    return told[0]
 
 
 def test_clients_are_listed_found_shown_and_disconnected(api, security):
@@ -132,6 +149,82 @@ def test_credentials_of_all_are_listed_by_what_they_are_and_who_still_uses_the_o
     first = security.get("/credentials", params={"kind": "password", "limit": 1}).json()
     rest = security.get("/credentials", params={"kind": "password", "after": first["next"]}).json()
     assert not {one["id"] for one in first["items"]} & {one["id"] for one in rest["items"]}
+
+
+ROLE = {"identities": ["press-71"]}
+WAYS: dict[str, tuple[tuple[str, str, Any], tuple[str, str, Any]]] = {
+    "by itself": (
+        ("PATCH", "/identities/press-71", {"remove_roles": ["press"]}),
+        ("PATCH", "/identities/press-71", {"add_roles": ["press"]}),
+    ),
+    "by its role": (("POST", "/roles/press/revocations", ROLE), ("POST", "/roles/press/grants", ROLE)),
+    "by its group": (
+        ("PATCH", "/groups/hall-71", {"remove_members": ["press-71"]}),
+        ("PATCH", "/groups/hall-71", {"add_members": ["press-71"]}),
+    ),
+}
+
+
+@pytest.fixture
+def unattended() -> Iterator[Api]:
+    """A broker that does nothing in the background: it would take a change over in a moment, too."""
+    with serving(None, "api.requests_per_s=10000") as running:
+        running.run(running.broker._running.broker.chores.stop())
+        yield running
+
+
+def test_a_change_holds_for_the_very_next_packet_once_the_answer_is_there(unattended):
+    security, client = unattended.as_("security", "operator"), connected(unattended, "press-71")
+    topic = "data/chicago/hall-7/press-71/status"
+    assert security.post("/groups", json={"group": "hall-71", "roles": ["press"]}).status_code == 201
+    for take, give in WAYS.values():
+        if give[1] == "/groups/hall-71":
+            assert security.request(give[0], give[1], json=give[2]).is_success
+            assert security.patch("/identities/press-71", json={"remove_roles": ["press"]}).is_success
+        assert security.request(take[0], take[1], json=take[2]).is_success
+        assert published(client, topic) == NOT_AUTHORIZED
+        assert security.request(give[0], give[1], json=give[2]).is_success
+        assert published(client, topic) in {0x00, 0x10}
+    # Its connection is ended, too: no PUBLISH is answered any more.
+    assert security.delete("/identities/press-71").status_code == 204
+    assert security.get("/clients", params={"match": "press-71"}).json()["items"] == []
+    client.loop_stop()
+    assert security.delete("/groups/hall-71").status_code == 204
+
+
+def test_a_password_that_has_ended_has_no_connection_once_the_answer_is_there(unattended):
+    security, broker = unattended.as_("security", "operator"), unattended.broker
+    assert security.post("/identities", json={"identity": "press-72", "roles": ["press"]}).status_code == 201
+    secret = security.post("/identities/press-72/credentials", json={}).json()["password"]
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="press-72", reconnect_on_failure=False)
+    client.tls_set(broker.ca_file)
+    client.username_pw_set("press-72", secret)
+    client.connect(broker.host, broker.port)
+    client.loop_start()
+    until(client.is_connected)
+    assert security.delete("/identities/press-72/credentials").status_code == 204
+    assert security.get("/clients", params={"match": "press-72"}).json()["items"] == []
+    client.loop_stop()
+
+
+def test_what_the_engine_does_not_take_over_in_time_is_said_to_be_stored_alone(api, security, monkeypatch):
+    assert security.post("/identities", json={"identity": "robot-73"}).status_code == 201
+    monkeypatch.setattr(house, "IN_FORCE_WITHIN_S", 0.05)
+    turn = api.broker._running.broker.in_force._turn
+    api.run(turn.acquire())
+    try:
+        late = security.patch("/identities/robot-73", json={"note": "stored"})
+    finally:
+        api.run(released(turn))
+    assert (late.status_code, late.json()["type"]) == (503, "urn:bartizan:problem:not-in-force")
+    assert "stored" in late.json()["detail"]
+    monkeypatch.undo()
+    assert security.get("/identities/robot-73").json()["note"] == "stored"
+    assert security.patch("/identities/robot-73", json={"note": "in force"}).status_code == 200
+
+
+async def released(turn: asyncio.Lock) -> None:
+    turn.release()
 
 
 def test_what_somebody_else_changed_meanwhile_is_not_overwritten(security):

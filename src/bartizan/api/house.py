@@ -24,7 +24,7 @@ from bartizan.authn.operators import OperatorLogin
 from bartizan.broker.app import Broker
 from bartizan.broker.hands import Hands, hands_of
 from bartizan.config.api import ApiSettings
-from bartizan.errors import ConfigurationError, NotFound
+from bartizan.errors import BartizanError, ConfigurationError, NotFound, NotInForce
 from bartizan.identity.passkeys import ENDS_AFTER, Ceremony, RelyingParty
 from bartizan.identity.register import Register
 from bartizan.model.actor import BROKER, Actor
@@ -32,6 +32,9 @@ from bartizan.model.operator import Operator
 from bartizan.model.principal import Identity
 from bartizan.policy.tenants import tenant_of
 from bartizan.store.ports import OperatorStore
+
+IN_FORCE_WITHIN_S = 30.0
+"""A group of a million identities takes seconds; whoever waits longer is told that it is stored."""
 
 
 class House:
@@ -103,8 +106,21 @@ class House:
         return hands_of(self.broker, self.actor)
 
     async def changed(self) -> None:
-        """Identities were written: the broker takes them over now, not at its next look."""
+        """Identities were written: returns once the broker holds to that; `NotInForce` if it does not in time."""
+        following = asyncio.ensure_future(self._follow())
+        following.add_done_callback(_passed_over)
+        # Not broken off where it takes longer: half of it would be in force.
+        done, _ = await asyncio.wait({following}, timeout=IN_FORCE_WITHIN_S)
+        if not done:
+            raise _not_in_force(f"the engine took longer than {IN_FORCE_WITHIN_S:g} s")
+        try:
+            await following
+        except BartizanError as error:
+            raise _not_in_force(str(error)) from None
+
+    async def _follow(self) -> None:
         await self.broker.directory.refresh()
+        await self.broker.follow_identities()
 
     def tell(self, what: str, actor: Actor, **fields: object) -> None:
         """An event: who, from where, and what."""
@@ -127,6 +143,16 @@ class House:
         if found is None:
             raise NotFound(f"there is no operator {name!r}")
         return found
+
+
+def _not_in_force(why: str) -> NotInForce:
+    return NotInForce(f"the change is stored and on record, and not in force yet: {why}")
+
+
+def _passed_over(following: asyncio.Future[None]) -> None:
+    """Nobody may wait for it any more; the broker's own turn tells what keeps failing."""
+    if not following.cancelled():
+        following.exception()
 
 
 def _house(request: Request) -> House:

@@ -26,6 +26,7 @@ from bartizan.errors import (
     EngineUnavailable,
     InvalidValue,
     NotFound,
+    NotInForce,
     StartRefused,
     StoreUnavailable,
 )
@@ -45,6 +46,7 @@ STATUS: Mapping[type[BartizanError], HTTPStatus] = {
     StartRefused: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     EngineUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    NotInForce: HTTPStatus.SERVICE_UNAVAILABLE,
     ProviderUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """One status for each error of `errors`; a test keeps it complete."""

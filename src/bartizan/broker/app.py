@@ -26,7 +26,7 @@ from bartizan.broker.control import ControlDesk, control_desk
 from bartizan.broker.crls import RevocationLists
 from bartizan.broker.detection import Detection, begun_detection
 from bartizan.broker.directory import LiveDirectory
-from bartizan.broker.ended import every_client
+from bartizan.broker.ended import disconnect_ended, every_client
 from bartizan.broker.figures import Figures, TimedDesk
 from bartizan.broker.hashes import HashWriter
 from bartizan.broker.inspecting import Inspecting
@@ -118,6 +118,7 @@ class Broker:
         self._detectors = tuple(detectors)
         self._stack = AsyncExitStack()
         self._reloading = asyncio.Lock()
+        self._following = asyncio.Lock()
         self._ended = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -245,6 +246,15 @@ class Broker:
                 needs_restart=later,
                 epoch=epoch,
             )
+
+    async def follow_identities(self) -> None:
+        """Has the engine hold to what the directory knows now, and ends connections of credentials that ended."""
+        # One at a time: whoever finds nothing left to end returns when it has ended, not before.
+        async with self._following:
+            # First, so that the engine remembers no success of a credential that has ended.
+            await self.in_force.follow()
+            ended = self.directory.take_ended()
+            await asyncio.to_thread(disconnect_ended, self.engine, self.usage, ended)
 
     async def care_for_certificates(self) -> None:
         """Renews what is due and gives it to the engine."""

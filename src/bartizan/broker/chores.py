@@ -14,7 +14,6 @@ from bartizan.broker.crls import LOOK_INTERVAL_S as CRL_INTERVAL_S
 from bartizan.broker.detection import LOOK_INTERVAL_S as DETECTION_INTERVAL_S
 from bartizan.broker.detection import MEMORY_INTERVAL_S, TAKE_INTERVAL_S
 from bartizan.broker.directory import POLL_INTERVAL_S
-from bartizan.broker.ended import disconnect_ended
 from bartizan.broker.hashes import HASHES_INTERVAL_S
 from bartizan.broker.recording import awaited_by, carriers_started, events_recorded
 from bartizan.broker.status import Loads, numbers, status_topics
@@ -143,10 +142,7 @@ class Chores:
             await directory.changed.wait()
             directory.changed.clear()
             with self._told():
-                # First, so that the engine remembers no success of a credential that has ended.
-                await self._broker.in_force.follow()
-                ended = directory.take_ended()
-                await asyncio.to_thread(disconnect_ended, self._broker.engine, self._broker.usage, ended)
+                await self._broker.follow_identities()
                 await self._broker.care_for_certificates()
             await asyncio.sleep(APPLY_PAUSE_S)
 

@@ -51,19 +51,23 @@ class NativeEngine(EnginePort):
 
     def apply(self, policy: CompiledPolicy, identities: bytes) -> int:
         """See `EnginePort`."""
-        return self._engine.apply(policy=_native(policy), identities=identities, schedule=_schedule(policy))
+        with _in_time():
+            return self._engine.apply(policy=_native(policy), identities=identities, schedule=_schedule(policy))
 
     def update(self, changed: bytes) -> Mapping[str, Any]:
         """See `EnginePort`."""
-        return json.loads(self._engine.update(changed=changed))
+        with _in_time():
+            return json.loads(self._engine.update(changed=changed))
 
     def ban(self, bans: bytes) -> Sequence[Mapping[str, Any]]:
         """See `EnginePort`."""
-        return json.loads(self._engine.ban(bans=bans))
+        with _in_time():
+            return json.loads(self._engine.ban(bans=bans))
 
     def throttle(self, throttles: bytes) -> None:
         """See `EnginePort`."""
-        self._engine.throttle(throttles=throttles)
+        with _in_time():
+            self._engine.throttle(throttles=throttles)
 
     def discard(self, client_id: str, tenant: str | None = None) -> Mapping[str, Any] | None:
         """See `EnginePort`."""
@@ -179,13 +183,20 @@ class NativeEngine(EnginePort):
 
 
 @contextmanager
-def _answered() -> Iterator[None]:
+def _in_time() -> Iterator[None]:
     try:
         yield
-    except ValueError as error:
-        raise InvalidValue(str(error)) from None
     except RuntimeError as error:
         raise EngineUnavailable(str(error)) from None
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    with _in_time():
+        try:
+            yield
+        except ValueError as error:
+            raise InvalidValue(str(error)) from None
 
 
 def _native(policy: CompiledPolicy) -> _engine.CompiledPolicy:
