@@ -67,6 +67,20 @@ def test_it_is_done_once_another_operator_agrees_and_both_are_on_record(api):
     assert (last["who"], last["why"]) == (first.name, f"INC-7; approved by {second.name}")
 
 
+def test_to_remove_one_takes_two_as_well(api):
+    name = made(api, "dual-15")
+    first, client = one(api, "security")
+    waiting = client.delete(f"/identities/{name}")
+    assert (waiting.status_code, waiting.json()["act"]) == (202, "revoke")
+    assert state(api, name) == "enabled"
+    assert client.post(f"/approvals/{waiting.json()['id']}/approval").status_code == 409
+    assert one(api, "security")[1].post(f"/approvals/{waiting.json()['id']}/approval").status_code == 204
+    assert api.as_("viewer").get(f"/identities/{name}").status_code == 404
+    changes = [each for each in records(api.broker._running.data.audit / "changes") if each["kind"] == "change"]
+    removed = next(each for each in changes if each["what"] == "identity.remove")
+    assert (removed["who"], removed["target"]) == (first.name, f"identity/{name}")
+
+
 def test_nobody_agrees_with_themselves_not_by_another_login_and_not_by_a_token(api):
     name = made(api, "dual-2")
     first, client = one(api, "security")

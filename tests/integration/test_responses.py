@@ -156,3 +156,48 @@ def test_a_device_is_revoked_when_an_operator_confirms_it(up: Any) -> None:
         assert state_of(plant, "press-01") == "enabled"
         assert run("response", "confirm", number, "--data", plant.running.data).returncode == 0
     assert state_of(plant, "press-01") == "revoked"
+
+
+def test_no_playbook_revokes_by_itself_where_that_takes_two(up: Any) -> None:
+    automatic = "playbooks.end={action = 'revoke', mode = 'auto', severity = 'low'}"
+    plant = Plant(up, "--set", automatic, "--set", "api.two_person=['revoke']")
+    with asks_for_everything(plant) as press:
+        waiting = plant.running.wait_for("response", playbook="end")
+        assert (waiting["outcome"], waiting["why"]) == ("waiting", "to revoke takes two operators here")
+        press.send(v5.pingreq())
+        press.expect(Pingresp)
+    assert state_of(plant, "press-01") == "enabled"
+
+
+@pytest.mark.parametrize("clears", [True, False])
+def test_what_it_retained_goes_with_it_where_the_playbook_says_so(up: Any, clears: bool) -> None:
+    more = ", clear_retained = true" if clears else ""
+    plant = Plant(up, "--set", f"playbooks.end={{action = 'revoke', mode = 'auto', severity = 'low'{more}}}")
+    topic = "data/chicago/hall/press-01/temperature"
+    with plant.wire("press-01") as press:
+        press.send(v5.connect("press-01"))
+        press.expect(Connack, reason=0)
+        press.send(v5.publish(topic, b"1", qos=1, pid=1, retain=True))
+        assert press.expect(Puback).reason != NOT_AUTHORIZED
+        press.send(v5.subscribe(1, "#"))
+        press.expect(Suback)
+        plant.running.wait_for("response", outcome="done")
+    assert state_of(plant, "press-01") == "revoked"
+    listed = run("retained", "list", topic, "--json", "--data", plant.running.data)
+    assert [one["topic"] for one in json.loads(listed.stdout)] == ([] if clears else [topic])
+
+
+def test_an_identity_publishes_more_slowly_where_a_playbook_says_so(up: Any) -> None:
+    slow = "playbooks.slow={action = 'throttle', severity = 'low', throttle_per_s = 1, throttle_h = 2}"
+    plant = Plant(up, "--set", slow)
+    topic = "data/chicago/hall/press-01/temperature"
+    with asks_for_everything(plant) as press:
+        done = plant.running.wait_for("response", playbook="slow")
+        assert (done["outcome"], done["why"]) == ("done", "throttled to 1 messages a second for 2 h")
+        press.send(*(v5.publish(topic, b"1", qos=1, pid=number) for number in range(1, 4)))
+        plant.running.wait_for("limit_met", identity="press-01", limit="publish_rate_per_s")
+        # Nothing is lost by it.
+        for number in range(1, 4):
+            assert press.expect(Puback, pid=number, within_s=5).reason != NOT_AUTHORIZED
+    (held,) = json.loads(run("throttle", "list", "--json", "--data", plant.running.data).stdout)
+    assert (held["identity"], held["messages_per_s"], held["by"]) == ("press-01", 1, "playbook slow")

@@ -17,6 +17,7 @@ from bartizan.broker.log import Journal
 from bartizan.broker.ports import ADMINISTRATIVE_ACTION
 from bartizan.broker.runbooks import StoppedError
 from bartizan.broker.tellers import Teller, teller_of
+from bartizan.config.api import Act
 from bartizan.config.schema import Settings
 from bartizan.errors import BartizanError, NotFound
 from bartizan.model.ban import BanOf, new_ban
@@ -47,7 +48,8 @@ class Responding:
 
     def __init__(self, settings: Settings, hands: Hands, store: ResponseStore, journal: Journal) -> None:
         self._hands = hands
-        self._playbooks = Playbooks(settings.playbooks, settings.runbooks)
+        takes_two = Act.REVOKE in settings.api.two_person
+        self._playbooks = Playbooks(settings.playbooks, settings.runbooks, revoking_takes_two=takes_two)
         self._runbooks = settings.runbooks
         self._store = store
         self._journal = journal
@@ -119,7 +121,8 @@ class Responding:
             ban = new_ban(BanOf.ADDRESS, response.name, at=at, until=until, reason=why, by=by)
             return f"banned for {playbook.ban_h or HOURS} h: {len((await hands.bans.add(ban)).cut)} connections cut"
         if response.action == "revoke":
-            done = await hands.actions.revoke(response.name, at=at, note=why)
+            clears = playbook.clear_retained
+            done = await hands.actions.revoke(response.name, at=at, note=why, clears_retained=clears)
         elif response.action != "quarantine":
             raise NotFound(f"{response.action} is nothing that waits to be done")
         else:

@@ -28,7 +28,7 @@ class Act(StrEnum):
     """What `two_person` may name: done once a second operator agrees."""
 
     REVOKE = "revoke"
-    """An identity, for ever."""
+    """An identity, for ever; or removed."""
     REVOKE_ALL = "revoke-all"
     """Everybody with a role, or whose name fits a pattern."""
     QUARANTINE_ALL = "quarantine-all"

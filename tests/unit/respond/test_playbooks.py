@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from bartizan.config.load import load_settings
 from bartizan.config.respond import Playbook
+from bartizan.config.runbooks import Runbook, Step
 from bartizan.errors import ConfigurationError
 from bartizan.model.finding import About, Finding, Kept, State
 from bartizan.model.response import Outcome
@@ -78,6 +79,46 @@ def test_addresses_that_are_never_banned_are_named_by_pattern_or_prefix(
     assert outcomes(playbook, kept(about=About.NETWORK, name=name)) == [outcome]
 
 
+@pytest.mark.parametrize(
+    ("bits", "name", "banned"),
+    [
+        ({"ban_ipv4_bits": 24}, "192.0.2.7", "192.0.2.0/24"),
+        ({"ban_ipv4_bits": 32}, "192.0.2.7", "192.0.2.7"),
+        ({"ban_ipv4_bits": 24}, "2001:db8:1:2::/64", "2001:db8:1:2::/64"),
+        ({"ban_ipv6_bits": 48}, "2001:db8:1:2::/64", "2001:db8:1::/48"),
+        ({"ban_ipv6_bits": 48}, "192.0.2.7", "192.0.2.7"),
+        ({}, "192.0.2.7", "192.0.2.7"),
+    ],
+)
+def test_neighbours_are_banned_as_far_as_the_playbook_says(bits: dict[str, int], name: str, banned: str) -> None:
+    playbook = Playbook.model_validate({"action": "ban", "mode": "auto"} | bits)
+    (answer,) = Playbooks({"one": playbook}).answers(kept(about=About.NETWORK, name=name), NOW_S)
+    assert (answer.name, answer.outcome) == (banned, Outcome.DONE)
+
+
+@pytest.mark.parametrize("never", ["192.0.2.200", "192.0.2.128/25", "192.0.0.0/16"])
+def test_no_prefix_is_banned_that_overlaps_what_is_never_acted_on(never: str) -> None:
+    playbook = Playbook(action="ban", mode="auto", ban_ipv4_bits=24, never=(never,))
+    assert outcomes(playbook, kept(about=About.NETWORK, name="192.0.2.7")) == [Outcome.LEFT_OUT]
+    assert outcomes(playbook, kept(about=About.NETWORK, name="198.51.100.7")) == [Outcome.DONE]
+
+
+@pytest.mark.parametrize("steps", [None, ["revoke"], ["quarantine", "revoke"]])
+def test_what_takes_two_operators_no_playbook_does_by_itself(steps: list[str] | None) -> None:
+    runbooks = {"end": Runbook(steps=tuple(Step.model_validate({"action": one}) for one in steps or ["disconnect"]))}
+    what = {"action": "revoke"} if steps is None else {"action": "runbook", "runbook": "end"}
+    playbook = Playbook.model_validate(what | {"mode": "auto"})
+
+    def outcome(*, takes_two: bool, **of: Playbook) -> Outcome:
+        (answer,) = Playbooks(of, runbooks, revoking_takes_two=takes_two).answers(kept(), NOW_S)
+        return answer.outcome
+
+    assert outcome(takes_two=True, one=playbook) is Outcome.WAITING
+    assert outcome(takes_two=False, one=playbook) is Outcome.DONE
+    assert outcome(takes_two=True, one=Playbook(action="quarantine", mode="auto")) is Outcome.DONE
+    assert outcome(takes_two=True, one=Playbook(action="revoke")) is Outcome.OBSERVED
+
+
 def test_a_playbook_answers_findings_of_its_detectors_and_severity() -> None:
     playbook = Playbook(action="alert", to="soc", detectors=("decoy", "topic_scan"), severity="high")
     assert outcomes(playbook, kept(), kept(detector="decoy", score=60)) == [Outcome.DONE] * 2
@@ -126,6 +167,11 @@ def test_every_playbook_answers_for_itself() -> None:
         (["alerts.soc={kind = 'webhook', alert_url = 'https://a.example/'}"], "needs secret_file"),
         (["alerts.soc={kind = 'webhook', alert_url = 'https://u:p@a.example/', secret_file = 's'}"], "alert_url"),
         (["playbooks.one={action = 'revoke', quarantine_h = 4}"], "quarantine_h"),
+        (["playbooks.one={action = 'quarantine', clear_retained = true}"], "clear_retained"),
+        (["playbooks.one={action = 'revoke', ban_ipv4_bits = 24}"], "ban_ipv4_bits"),
+        (["playbooks.one={action = 'ban', ban_ipv4_bits = 15}"], "16"),
+        (["playbooks.one={action = 'ban', ban_ipv6_bits = 31}"], "32"),
+        (["playbooks.one={action = 'ban', ban_ipv4_bits = 24, never = ['10.20.0.*']}"], "addresses or prefixes"),
         (["playbooks.One={action = 'disconnect'}"], "lower-case letter"),
     ],
 )

@@ -15,6 +15,7 @@ from bartizan.api.house import Calling, House, Housed
 from bartizan.api.paging import LOOKED_AT_MAX, Page, Parted, cursor_of, place_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routing import Routes
+from bartizan.config.api import Act
 from bartizan.errors import InvalidValue
 from bartizan.identity.edit import Edit, Names
 from bartizan.identity.listing import Wanted, page_of, shown
@@ -190,9 +191,12 @@ async def change_identity(
     return await _answer(house, changed, response)
 
 
-@ROUTES.on("DELETE", "/identities/{name}", Permission.GRANT, status=HTTPStatus.NO_CONTENT)
+@ROUTES.on("DELETE", "/identities/{name}", Permission.GRANT, status=HTTPStatus.NO_CONTENT, act=Act.REVOKE)
 async def remove_identity(house: Housed, caller: Calling, name: Name, if_match: IfMatch = None) -> None:
-    """Remove an identity. Its connections end, its credentials prove nothing."""
+    """Remove an identity. Its connections end, its credentials prove nothing.
+
+    Where a revocation takes two operators, this does.
+    """
     require_match(if_match, etag_of((await house.identity(caller, name)).revision))
     await house.register.remove(name)
     await house.changed()
