@@ -254,11 +254,16 @@ def test_a_change_that_is_sent_twice_is_done_once(api, security):
 
 
 def test_an_operator_enrols_and_quarantines_but_gives_no_role(api):
-    client = api.as_("operator")
+    operator = api.operator("operator")
+    client, _ = api.login(operator)
     assert client.post("/identities", json={"identity": "robot-5"}).status_code == 201
     until_ = "2099-01-01T00:00:00Z"
     words = {"state": "quarantined", "quarantined_until": until_, "quarantine_reason": "odd topics"}
-    assert client.patch("/identities/robot-5", json=words).json()["state"] == "quarantined"
+    told = client.patch("/identities/robot-5", json=words | {"quarantine_ticket": "INC-7"}).json()
+    assert (told["state"], told["quarantine_ticket"]) == ("quarantined", "INC-7")
+    assert told["quarantined_by"] == operator.name
+    wrong = client.patch("/identities/robot-5", json={"state": "enabled", "quarantine_ticket": "INC-7"})
+    assert wrong.status_code == 422
     for more in ({"roles": ["admin"]}, {"groups": ["line"]}, {"attributes": {"site": "x"}}):
         assert client.post("/identities", json={"identity": "robot-55", **more}).status_code == 403
     assert client.get("/identities/robot-55").status_code == 404

@@ -24,6 +24,7 @@ from bartizan.cli.listing import (
     show_table,
 )
 from bartizan.cli.opening import DEFAULT_DATA, register_of
+from bartizan.cli.person import operator
 from bartizan.cli.remote import Server
 from bartizan.identity.edit import Edit, Names
 from bartizan.identity.listing import Wanted, listed, shown
@@ -219,6 +220,7 @@ def set_(
     state: IdentityState | None = None,
     for_: Annotated[str | None, Parameter(name="--for", show_default=False)] = None,
     reason: Annotated[str, Parameter(show_default=False)] = "",
+    ticket: Annotated[str, Parameter(show_default=False)] = "",
     data: Data = DEFAULT_DATA,
     config: Config = None,
     server: Server = None,
@@ -250,6 +252,8 @@ def set_(
         How long it stays quarantined, such as 2d. Default: until it is enabled.
     reason
         Why it is quarantined.
+    ticket
+        Where the matter is kept, such as INC-4711.
     """
     edit = Edit(
         roles=Names.parse(RoleName, add_role, remove_role),
@@ -261,6 +265,8 @@ def set_(
         state=state,
         quarantined_until=None if for_ is None else datetime.now(UTC) + parse_duration(for_),
         quarantine_reason=reason,
+        quarantine_ticket=ticket,
+        by=operator(),
     )
     told = change_there(server, name, edit) if server else asyncio.run(_change(data, config, name, edit))
     return _tell(told, f"{name} is changed", as_json=json_output)

@@ -60,6 +60,7 @@ def change_there(server: str, name: str, edit: Edit) -> dict[str, Any]:
         "state": None if edit.state is None else edit.state.value,
         "quarantined_until": None if until is None else until.isoformat(),
         "quarantine_reason": edit.quarantine_reason,
+        "quarantine_ticket": edit.quarantine_ticket,
     }
     with remote(server) as there:
         return there.patch(path_of("identities", name), body)

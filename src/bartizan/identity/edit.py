@@ -54,11 +54,14 @@ class Edit:
     state: IdentityState | None = None
     quarantined_until: datetime | None = None
     quarantine_reason: str = ""
+    quarantine_ticket: str = ""
+    by: str = ""
+    """Who asks for it: kept with a quarantine."""
 
     def __post_init__(self) -> None:
-        of_quarantine = self.quarantined_until is not None or self.quarantine_reason
+        of_quarantine = self.quarantined_until is not None or self.quarantine_reason or self.quarantine_ticket
         if of_quarantine and self.state is not IdentityState.QUARANTINED:
-            raise InvalidValue("a time and a reason belong to --state quarantined")
+            raise InvalidValue("a time, a reason and a ticket belong to --state quarantined")
 
     def apply(self, identity: Identity) -> Identity:
         """The identity after it."""
@@ -81,4 +84,6 @@ class Edit:
             state=self.state,
             quarantined_until=self.quarantined_until,
             quarantine_reason=parse_remark(self.quarantine_reason),
+            quarantine_ticket=parse_remark(self.quarantine_ticket),
+            quarantined_by=parse_remark(self.by) if self.state is IdentityState.QUARANTINED else "",
         )

@@ -12,6 +12,7 @@ import pytest
 
 from bartizan.cli.app import run
 from bartizan.cli.first_run import prepare
+from bartizan.cli.person import operator
 from bartizan.config.layout import DataDirectory
 from bartizan.identity.passwords import verify_password
 from bartizan.model.credential import SCRAM_ITERATIONS, SCRAM_MECHANISMS, PasswordCredential, ScramCredential
@@ -181,8 +182,10 @@ def test_what_cannot_be_done_is_told_in_one_line(refused, tmp_path, monkeypatch,
 
 
 def test_a_quarantine_has_an_end(told, data):
-    shown = told("identity", "set", "press-01", "--state", "quarantined", "--for", "2d", "--reason", "odd")
-    assert (shown["state"], shown["quarantine_reason"]) == ("quarantined", "odd")
+    words = ("--for", "2d", "--reason", "odd", "--ticket", "INC-7")
+    shown = told("identity", "set", "press-01", "--state", "quarantined", *words)
+    assert (shown["state"], shown["quarantine_reason"], shown["quarantine_ticket"]) == ("quarantined", "odd", "INC-7")
+    assert shown["quarantined_by"] == operator()
     ends = datetime.fromisoformat(shown["quarantined_until"]) - datetime.now(UTC)
     assert timedelta(hours=47) < ends <= timedelta(hours=48)
     assert told("identity", "set", "press-01", "--state", "enabled")["quarantined_until"] is None

@@ -50,10 +50,17 @@ def test_attributes_and_remarks_are_set_and_removed():
 
 def test_a_quarantine_has_a_time_and_a_reason_and_another_state_has_neither():
     until = AT + timedelta(2)
-    quarantine = Edit(state=IdentityState.QUARANTINED, quarantined_until=until, quarantine_reason="odd")
+    quarantine = Edit(
+        state=IdentityState.QUARANTINED,
+        quarantined_until=until,
+        quarantine_reason="odd",
+        quarantine_ticket="INC-4711",
+        by="alice",
+    )
     after = quarantine.apply(PRESS)
     assert (after.state_at(AT), after.state_at(until)) == (IdentityState.QUARANTINED, IdentityState.ENABLED)
     assert after.refusal(AT) is None
+    assert (after.quarantine_ticket, after.quarantined_by) == ("INC-4711", "alice")
     assert acting_roles(after, {}, AT) == ("quarantine",)
     assert acting_roles(after, {}, until) == PRESS.roles
     assert after.refusal(until) is None
@@ -61,6 +68,9 @@ def test_a_quarantine_has_a_time_and_a_reason_and_another_state_has_neither():
     assert (released.quarantined_until, released.quarantine_reason) == (None, "")
     with pytest.raises(InvalidValue, match="--state quarantined"):
         Edit(quarantined_until=until)
+    with pytest.raises(InvalidValue, match="--state quarantined"):
+        Edit(state=IdentityState.ENABLED, quarantine_ticket="INC-4711")
+    assert Edit(state=IdentityState.DISABLED, by="alice").apply(after).quarantined_by == ""
 
 
 @pytest.mark.parametrize("state", [IdentityState.DISABLED, IdentityState.REVOKED])

@@ -69,6 +69,7 @@ class IdentityChange(BaseModel):
     state: IdentityState | None = None
     quarantined_until: AwareDatetime | None = None
     quarantine_reason: Text = ""
+    quarantine_ticket: Text = Field("", description="Where the matter is kept, such as INC-4711.")
 
     @property
     def grants(self) -> bool:
@@ -76,8 +77,8 @@ class IdentityChange(BaseModel):
         named = (self.add_roles, self.remove_roles, self.add_groups, self.remove_groups)
         return any(named) or bool(self.attributes or self.remove_attributes)
 
-    def edit(self) -> Edit:
-        """As the register takes it."""
+    def edit(self, by: str) -> Edit:
+        """As the register takes it, asked for by this operator."""
         return Edit(
             roles=Names.parse(RoleName, self.add_roles, self.remove_roles),
             groups=Names.parse(GroupName, self.add_groups, self.remove_groups),
@@ -90,6 +91,8 @@ class IdentityChange(BaseModel):
             state=self.state,
             quarantined_until=self.quarantined_until,
             quarantine_reason=self.quarantine_reason,
+            quarantine_ticket=self.quarantine_ticket,
+            by=by,
         )
 
 
@@ -185,7 +188,7 @@ async def change_identity(
         # Who may not revoke may not undo it either.
         caller.require(Permission.REVOKE, house.settings, house.now())
     require_match(if_match, etag_of(before.revision))
-    edit = body.edit()
+    edit = body.edit(house.actor.name)
     changed = await house.register.change(name, _unmoved(before, edit) if if_match else edit.apply)
     await house.changed()
     return await _answer(house, changed, response)
