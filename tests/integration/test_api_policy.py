@@ -121,6 +121,34 @@ def test_a_staged_policy_is_watched_promoted_or_ended(api, security):
     assert security.post("/policy/staged/promotion", json=this).status_code == 404
 
 
+def test_what_somebody_else_staged_meanwhile_is_not_replaced(api, security):
+    none = security.get("/policy/staged").headers["etag"]
+    staged = security.put("/policy/staged", json=files(READER), headers={"if-match": none})
+    assert (staged.status_code, security.get("/policy/staged").headers["etag"]) == (200, staged.headers["etag"])
+    assert security.put("/policy/staged", json=files(OTHER), headers={"if-match": none}).status_code == 412
+    assert security.delete("/policy/staged", headers={"if-match": none}).status_code == 412
+    # The same once more is another one: what it would have decided is counted anew.
+    again = security.put("/policy/staged", json=files(READER), headers={"if-match": staged.headers["etag"]})
+    assert again.status_code == 200
+    late = {"headers": {"if-match": staged.headers["etag"]}}
+    assert security.put("/policy/staged", json=files(OTHER), **late).status_code == 412
+    assert security.get("/policy/staged").json()["staged"]["digest"] == again.json()["digest"]
+    assert security.delete("/policy/staged", headers={"if-match": again.headers["etag"]}).json() == {"was_staged": True}
+
+
+def test_what_decides_by_now_is_not_overwritten_by_who_read_another_policy(api, security):
+    late = {"headers": {"if-match": security.get("/policy").headers["etag"]}}
+    assert security.put("/policy", json=files(READER), **late).status_code == 200
+    assert security.put("/policy", json=files(OTHER), **late).status_code == 412
+    assert security.post("/policy/rollback", json={}, **late).status_code == 412
+    assert "reader" in roles(security)
+    (applied,) = security.get("/policy/versions", params={"kind": "apply", "limit": 1}).json()["items"]
+    assert security.get("/policy/versions", params={"who": "nobody-*"}).json()["items"] == []
+    by_who = {"who": applied["who"], "since": applied["at"]}
+    assert security.get("/policy/versions", params=by_who).json()["items"][0]["number"] == applied["number"]
+    assert security.get("/policy/versions", params=by_who | {"since": "2099-01-01T00:00:00Z"}).json()["items"] == []
+
+
 def test_what_would_have_decided_otherwise_is_not_promoted_unless_it_is_said(api, security):
     nothing = '[roles.press]\npermit = [{ action = "publish", filter = "nowhere" }]\n'
     this = {"digest": security.put("/policy/staged", json=files(nothing)).json()["digest"]}

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -12,6 +13,8 @@ import pytest
 
 from bartizan.api import house
 from bartizan.audit.search import Wanted, records
+from bartizan.audit.stores import RecordedStore
+from bartizan.identity.register import Register
 from tests.integration.api import Api, serving
 
 NOT_AUTHORIZED = 0x87
@@ -234,6 +237,76 @@ def test_what_somebody_else_changed_meanwhile_is_not_overwritten(security):
     assert (late.status_code, late.json()["type"]) == (412, "urn:bartizan:problem:changed-meanwhile")
     assert security.get("/identities/robot-2").json()["note"] == "one"
     assert security.delete("/identities/robot-2", headers={"if-match": etag}).status_code == 412
+
+
+def test_a_group_that_somebody_else_changed_is_not_overwritten_not_in_between_either(api, security, monkeypatch):
+    etag = security.post("/groups", json={"group": "hall-8", "note": "one"}).headers["etag"]
+    moved = security.patch("/groups/hall-8", json={"note": "two"}, headers={"if-match": etag})
+    assert moved.status_code == 200
+    late = {"headers": {"if-match": etag}}
+    assert security.patch("/groups/hall-8", json={"note": "three"}, **late).status_code == 412
+    assert security.delete("/groups/hall-8", **late).status_code == 412
+    # Who slips in between look and write is noticed by the store.
+    register = Register(api.house.store)
+    commit = RecordedStore.commit
+
+    async def late_commit(store: RecordedStore, changes: Any) -> int:
+        monkeypatch.undo()
+        await register.change_group("hall-8", lambda group: replace(group, note="slipped in"))
+        return await commit(store, changes)
+
+    assert security.post("/identities", json={"identity": "robot-8"}).status_code == 201
+    words = {"json": {"add_members": ["robot-8"]}, "headers": {"if-match": moved.headers["etag"]}}
+    monkeypatch.setattr(RecordedStore, "commit", late_commit)
+    assert security.patch("/groups/hall-8", **words).status_code == 409
+    shown = security.get("/groups/hall-8")
+    assert (shown.json()["note"], shown.json()["members"]) == ("slipped in", [])
+    assert security.delete("/groups/hall-8", headers={"if-match": shown.headers["etag"]}).status_code == 204
+
+
+def test_an_operator_that_somebody_else_changed_is_not_overwritten(api):
+    admin, name = api.as_("admin"), api.operator("viewer").name
+    late = {"headers": {"if-match": admin.get(f"/operators/{name}").headers["etag"]}}
+    assert admin.patch(f"/operators/{name}", json={"note": "one"}, **late).status_code == 200
+    assert admin.patch(f"/operators/{name}", json={"note": "two"}, **late).status_code == 412
+    assert admin.delete(f"/operators/{name}", **late).status_code == 412
+    assert admin.get(f"/operators/{name}").json()["note"] == "one"
+
+
+def test_a_throttle_that_somebody_else_changed_is_not_overwritten(security):
+    assert security.post("/identities", json={"identity": "robot-9"}).status_code == 201
+    path, until_ = "/identities/robot-9/throttle", "2099-01-01T00:00:00Z"
+    assert security.get(path).status_code == 404
+    first = security.put(path, json={"messages_per_s": 5, "until": until_})
+    seen = security.get(path)
+    assert (seen.json()["messages_per_s"], seen.headers["etag"]) == (5, first.headers["etag"])
+    early = {"headers": {"if-match": seen.headers["etag"]}}
+    assert security.put(path, json={"messages_per_s": 6, "until": until_}, **early).status_code == 200
+    assert security.put(path, json={"messages_per_s": 7, "until": until_}, **early).status_code == 412
+    assert security.delete(path, **early).status_code == 412
+    assert security.get(path).json()["messages_per_s"] == 6
+    assert security.delete(path, headers={"if-match": security.get(path).headers["etag"]}).status_code == 204
+    assert security.put(path, json={"messages_per_s": 7, "until": until_}, **early).status_code == 412
+
+
+def test_lists_are_of_those_whose_names_fit(api, security):
+    for name in ("fits-1", "fits-2", "other-1"):
+        assert security.post("/identities", json={"identity": name}).status_code == 201
+        assert security.post("/groups", json={"group": name}).status_code == 201
+        words = {"messages_per_s": 5, "until": "2099-01-01T00:00:00Z"}
+        assert security.put(f"/identities/{name}/throttle", json=words).status_code == 200
+    operator = api.operator("viewer")
+
+    def listed(path: str, name: str, **words: str) -> list[str]:
+        return [one[name] for one in api.as_("admin").get(path, params=words).json()["items"]]
+
+    assert listed("/groups", "group", match="fits-?") == ["fits-1", "fits-2"]
+    assert listed("/throttles", "identity", match="fits-*", sort="-identity") == ["fits-2", "fits-1"]
+    assert listed("/roles", "role", match="dash*") == ["dashboard"]
+    assert listed("/operators", "operator", match=f"{operator.name[:-1]}?") == [operator.name]
+    assert listed("/groups", "group", match="nobody") == []
+    for name in ("fits-1", "fits-2", "other-1"):
+        assert security.delete(f"/groups/{name}").status_code == 204
 
 
 def test_a_change_that_is_sent_twice_is_done_once(api, security):

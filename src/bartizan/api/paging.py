@@ -3,8 +3,9 @@
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
@@ -63,6 +64,14 @@ def _part(
 
 
 Parted = Annotated[Part, Depends(_part)]
+Match = Annotated[
+    str, Query(max_length=256, description="A pattern of names; `*` and `?` stand for any characters. Default: all.")
+]
+
+
+def matching(rows: Iterable[Row], name: str, pattern: str) -> list[Row]:
+    """Those in which this field fits a pattern of names."""
+    return [row for row in rows if fnmatchcase(str(row[name]), pattern)]
 
 
 def cursor_of(*values: str | float) -> str:

@@ -4,7 +4,7 @@ One piece for operators at both doors and for playbooks: an act that is on recor
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -32,6 +32,13 @@ DISCARD = "session.discard"
 
 Client = tuple[str, str | None]
 """Its Client Identifier, and the tenant whose it is."""
+
+Before = Callable[[Throttle | None], None]
+"""Looks at the throttle that holds, in the turn in which another one takes its place."""
+
+
+def anything(_held: Throttle | None) -> None:
+    """Whatever held gives way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +68,35 @@ class Hands:
         """What is done to who may not connect."""
         return Bans(self.store, self.in_force)
 
-    async def throttle(self, throttle: Throttle) -> None:
-        """Has an identity publish more slowly, until the throttle ends."""
-        await self.in_force.change(lambda: self.store.commit([PutThrottle(throttle)]))
-
-    async def unthrottle(self, identity: str) -> Throttle:
-        """Ends that; `NotFound` where it is not throttled."""
+    async def throttle_of(self, identity: str) -> Throttle | None:
+        """The throttle that holds for an identity."""
         at = datetime.now(UTC)
-        held = [each for each in await self.store.throttles() if each.identity == identity and each.holds(at)]
-        if not held:
-            raise NotFound(f"{identity!r} is not throttled")
-        await self.in_force.change(lambda: self.store.commit([RemoveThrottle(identity)]))
-        return held[0]
+        every = await self.store.throttles()
+        return next((each for each in every if each.identity == identity and each.holds(at)), None)
+
+    async def throttle(self, throttle: Throttle, *, before: Before = anything) -> None:
+        """Has an identity publish more slowly, until the throttle ends. `before` raises if what held may not give way."""
+
+        async def write() -> None:
+            before(await self.throttle_of(throttle.identity))
+            await self.store.commit([PutThrottle(throttle)])
+
+        await self.in_force.change(write)
+
+    async def unthrottle(self, identity: str, *, before: Before = anything) -> Throttle:
+        """Ends that; `NotFound` where it is not throttled."""
+        ended = list[Throttle]()
+
+        async def write() -> None:
+            held = await self.throttle_of(identity)
+            before(held)
+            if held is None:
+                raise NotFound(f"{identity!r} is not throttled")
+            await self.store.commit([RemoveThrottle(identity)])
+            ended.append(held)
+
+        await self.in_force.change(write)
+        return ended[0]
 
     async def discard(self, client_id: str, tenant: str | None) -> EndedSession:
         """Ends a Session with all that is in it; `NotFound` where there is none. Its client may come again."""

@@ -6,7 +6,7 @@ directory. What is staged and what is learned from is kept there too: both outli
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -69,6 +69,14 @@ class Lesson:
         return None if fact is None else cls(**fact | {"listeners": tuple(fact["listeners"])})
 
 
+Before = Callable[[Staged | None], None]
+"""Looks at what is staged, in the turn in which something else takes its place."""
+
+
+def _anything(_staged: Staged | None) -> None:
+    """Whatever is staged gives way."""
+
+
 class Watching:
     """Tells the engine what to watch, and writes what it observed."""
 
@@ -114,9 +122,17 @@ class Watching:
             await self._end_what_is_over(now)
 
     async def stage(
-        self, texts: Sequence[tuple[str, str]], until: datetime | None, actor: Actor | None = None
+        self,
+        texts: Sequence[tuple[str, str]],
+        until: datetime | None,
+        actor: Actor | None = None,
+        *,
+        before: Before = _anything,
     ) -> Staged:
-        """Asks this policy beside the one in force from now on; `InvalidValue` if it is none."""
+        """Asks this policy beside the one in force from now on; `InvalidValue` if it is none.
+
+        `before` raises if what is staged may not give way.
+        """
         now = datetime.now(UTC)
         if wrong := [name for name, _ in texts if not _has_room(name)]:
             raise InvalidValue(f"no file of a staged policy can have such a name: {', '.join(wrong)}")
@@ -125,19 +141,22 @@ class Watching:
         staged = Staged(staged.texts, compiled.digest, staged.since, staged.until)
         await self.write()
         after = {"digest": staged.digest, "until": staged.until or ""}
-        async with self._turn, self._changing("policy.stage", actor, after):
-            # What another policy would have done says nothing about this one.
-            await asyncio.to_thread(self._store.forget, Watched.DIFFERS)
-            await self._keep("staged", asdict(staged))
-            self._staged = staged
-            await self._look()
+        async with self._turn:
+            await self._give_way(before)
+            async with self._changing("policy.stage", actor, after):
+                # What another policy would have done says nothing about this one.
+                await asyncio.to_thread(self._store.forget, Watched.DIFFERS)
+                await self._keep("staged", asdict(staged))
+                self._staged = staged
+                await self._look()
         self._journal.note("policy_staged", policy=staged.digest, until=staged.until or "")
         return staged
 
-    async def unstage(self, actor: Actor | None = None) -> bool:
+    async def unstage(self, actor: Actor | None = None, *, before: Before = _anything) -> bool:
         """Asks it no more; False if there was none. What it would have decided is kept until the next one."""
         await self.write()
         async with self._turn:
+            await self._give_way(before)
             was_staged = self._staged is not None
             await self._unstage(actor)
         return was_staged
@@ -171,6 +190,9 @@ class Watching:
         async with self._turn:
             if self._staged is not None:
                 await self._look()
+
+    async def _give_way(self, before: Before) -> None:
+        before(Staged.kept(await asyncio.to_thread(self._store.fact, "staged")))
 
     async def _end_what_is_over(self, now: datetime) -> None:
         if self._staged is not None and _is_past(self._staged.until, now):

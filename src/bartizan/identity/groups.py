@@ -1,6 +1,7 @@
 """Groups as people see and change them: roles, and who is in."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -25,9 +26,18 @@ async def group_with_members(register: Register, group: Group) -> dict[str, Any]
 
 
 async def change_group(
-    register: Register, name: str, roles: Names[RoleName], note: str | None, members: Names[IdentityName]
+    register: Register,
+    name: str,
+    roles: Names[RoleName],
+    note: str | None,
+    members: Names[IdentityName],
+    *,
+    meets: Callable[[Group], None] | None = None,
 ) -> Group:
-    """Changes a group and who is in it, all of that at once or nothing. None leaves the note as it is."""
+    """Changes a group and who is in it, all of that at once or nothing. None leaves the note as it is.
+
+    `meets` raises if it is not the group that was meant.
+    """
     moved = await _moved(register, (await register.group(name)).name, members)
     return await register.change_group(
         name,
@@ -37,6 +47,7 @@ async def change_group(
             note=now.note if note is None else parse_remark(note),
         ),
         moved,
+        meets=meets,
     )
 
 

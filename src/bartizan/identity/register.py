@@ -199,23 +199,42 @@ class Register:
         """Stores a new group; `AlreadyExists` if the name is taken."""
         return replace(group, revision=await self._store.commit([CreateGroup(group)]))
 
-    async def change_group(self, name: str, change: Callable[[Group], Group], members: Sequence[Replace] = ()) -> Group:
-        """Writes what `change` makes of the group, and its members, in one transaction."""
+    async def change_group(
+        self,
+        name: str,
+        change: Callable[[Group], Group],
+        members: Sequence[Replace] = (),
+        *,
+        meets: Callable[[Group], None] | None = None,
+    ) -> Group:
+        """Writes what `change` makes of the group, and its members, in one transaction.
+
+        `meets` raises if it is not the group that was meant; `Conflict` if someone else wrote it since.
+        """
         before = await self.group(name)
+        if meets is not None:
+            meets(before)
         after = change(before)
-        changes = [*([] if after == before else [ReplaceGroup(after)]), *members]
+        # Written also as it was: the store refuses it then if it is another one by now.
+        is_written = after != before or meets is not None
+        changes = [*([ReplaceGroup(after)] if is_written else []), *members]
         return replace(after, revision=await self._store.commit(changes)) if changes else before
 
     async def members(self, name: str) -> list[Identity]:
         """Who is in the group, in order of name."""
         return [identity async for identity in self.everyone() if name in identity.groups]
 
-    async def remove_group(self, name: str, *, with_members: bool = False) -> int:
-        """Removes a group, taking its members out of it if so told; how many there were."""
+    async def remove_group(
+        self, name: str, *, with_members: bool = False, meets: Callable[[Group], None] | None = None
+    ) -> int:
+        """Removes a group, taking its members out of it if so told; how many there were. `meets` as of a change."""
         group = await self.group(name)
+        if meets is not None:
+            meets(group)
         members = await self.members(name) if with_members else []
         taken = [replace(one, groups=tuple(other for other in one.groups if other != name)) for one in members]
-        await self._store.commit([*map(Replace, taken), RemoveGroup(group.name)])
+        unmoved = [] if meets is None else [ReplaceGroup(group)]
+        await self._store.commit([*unmoved, *map(Replace, taken), RemoveGroup(group.name)])
         return len(members)
 
     async def everyone(self, after: str = "") -> AsyncIterator[Identity]:

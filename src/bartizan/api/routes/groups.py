@@ -1,6 +1,6 @@
 """Groups: who is in one has its roles. And roles: who has which, through what."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bartizan.api import schemas
 from bartizan.api.house import House, Housed
-from bartizan.api.paging import Page, Parted, page_of
+from bartizan.api.paging import Match, Page, Parted, matching, page_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routes.identities import IfMatch, Many, Text, etag_of, require_match
 from bartizan.api.routing import Routes
@@ -61,10 +61,13 @@ class Holders(BaseModel):
 
 @ROUTES.on("GET", "/groups", Permission.LOOK_ALL, response_model=Page[schemas.GroupWithSize])
 async def list_groups(
-    house: Housed, part: Parted, sort: Literal["group", "-group", "member_count", "-member_count"] = "group"
+    house: Housed,
+    part: Parted,
+    match: Match = "*",
+    sort: Literal["group", "-group", "member_count", "-member_count"] = "group",
 ) -> Mapping[str, Any]:
     """List groups, with how many are in each."""
-    return page_of(await groups_with_sizes(house.register), part, "group", sort)
+    return page_of(matching(await groups_with_sizes(house.register), "group", match), part, "group", sort)
 
 
 @ROUTES.on("POST", "/groups", Permission.GROUPS, status=HTTPStatus.CREATED, response_model=schemas.GroupInFull)
@@ -87,10 +90,9 @@ async def change_group(
     house: Housed, response: Response, name: Name, body: GroupChange, if_match: IfMatch = None
 ) -> dict[str, Any]:
     """Change a group and who is in it, all of that at once or nothing. What is not named stays."""
-    require_match(if_match, etag_of((await house.register.group(name)).revision))
     roles = Names.parse(RoleName, body.add_roles, body.remove_roles)
     members = Names.parse(IdentityName, body.add_members, body.remove_members)
-    await change(house.register, name, roles, body.note, members)
+    await change(house.register, name, roles, body.note, members, meets=_unmoved(if_match))
     await house.changed()
     return await _answer(house, await house.register.group(name), response)
 
@@ -103,17 +105,20 @@ async def remove_group(
     if_match: IfMatch = None,
 ) -> None:
     """Remove a group. Its members stay, and lose the roles that they had by it."""
-    require_match(if_match, etag_of((await house.register.group(name)).revision))
-    await house.register.remove_group(name, with_members=with_members)
+    await house.register.remove_group(name, with_members=with_members, meets=_unmoved(if_match))
     await house.changed()
 
 
 @ROUTES.on("GET", "/roles", Permission.LOOK_ALL, response_model=Page[schemas.Role])
 async def list_roles(
-    house: Housed, part: Parted, sort: Literal["role", "-role", "identity_count", "-identity_count"] = "role"
+    house: Housed,
+    part: Parted,
+    match: Match = "*",
+    sort: Literal["role", "-role", "identity_count", "-identity_count"] = "role",
 ) -> Mapping[str, Any]:
     """List the roles of the policy, and those that somebody has though the policy lacks them."""
-    return page_of(await roles_with_holders(house.register, _in_policy(house)), part, "role", sort)
+    every = await roles_with_holders(house.register, _in_policy(house))
+    return page_of(matching(every, "role", match), part, "role", sort)
 
 
 @ROUTES.on("GET", "/roles/{name}", Permission.LOOK_ALL, response_model=schemas.RoleInFull)
@@ -140,6 +145,11 @@ async def _held(house: House, what: Names[RoleName], body: Holders) -> None:
         raise InvalidValue("name an identity or a group")
     await change_holders(house.register, what, names, groups)
     await house.changed()
+
+
+def _unmoved(if_match: str | None) -> Callable[[Group], None] | None:
+    """In the transaction that changes it: nobody slips in between."""
+    return None if if_match is None else lambda group: require_match(if_match, etag_of(group.revision))
 
 
 def _in_policy(house: House) -> set[str]:

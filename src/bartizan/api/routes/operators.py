@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bartizan.api import schemas
 from bartizan.api.caller import Caller
 from bartizan.api.house import Calling, House, Housed
-from bartizan.api.paging import Page, Parted, page_of
+from bartizan.api.paging import Match, Page, Parted, matching, page_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routes.identities import IfMatch, Text, etag_of, require_match
 from bartizan.api.routing import Routes
@@ -67,10 +67,14 @@ class OperatorChange(BaseModel):
 
 @ROUTES.on("GET", "/operators", Permission.OPERATORS_LOOK, response_model=Page[schemas.Operator])
 async def list_operators(
-    house: Housed, part: Parted, sort: Literal["operator", "-operator", "created_at", "-created_at"] = "operator"
+    house: Housed,
+    part: Parted,
+    match: Match = "*",
+    sort: Literal["operator", "-operator", "created_at", "-created_at"] = "operator",
 ) -> Mapping[str, Any]:
     """List operators."""
-    return page_of([operator_record(one) for one in await house.operators.operators()], part, "operator", sort)
+    every = [operator_record(one) for one in await house.operators.operators()]
+    return page_of(matching(every, "operator", match), part, "operator", sort)
 
 
 @ROUTES.on(

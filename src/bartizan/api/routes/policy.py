@@ -11,11 +11,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from bartizan.api import schemas
 from bartizan.api.house import House, Housed
-from bartizan.api.paging import Page, Parted, page_of
+from bartizan.api.paging import Match, Page, Parted, matching, page_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routing import Routes
 from bartizan.broker.change import by_hand
-from bartizan.broker.history import History
+from bartizan.broker.history import History, Kind
 from bartizan.broker.place import Place
 from bartizan.errors import ConfigurationError, InvalidValue
 from bartizan.model.observation import Watched
@@ -71,11 +71,17 @@ async def check_policy(body: Texts) -> dict[str, Any]:
 
 @ROUTES.on("GET", "/policy/versions", Permission.LOOK_ALL, response_model=Page[schemas.PolicyVersion])
 async def list_policy_versions(
-    house: Housed, part: Parted, sort: Literal["number", "-number"] = "-number"
+    house: Housed,
+    part: Parted,
+    who: Match = "*",
+    kind: Kind | None = None,
+    since: AwareDatetime | None = None,
+    sort: Literal["number", "-number"] = "-number",
 ) -> Mapping[str, Any]:
     """List the versions of the policy that are on record."""
-    versions = await asyncio.to_thread(_history(house).versions)
-    return page_of([version.as_dict() for version in versions], part, "number", sort)
+    every = await asyncio.to_thread(_history(house).versions)
+    meant = [one for one in every if (kind is None or one.kind is kind) and (since is None or one.at >= since)]
+    return page_of(matching([one.as_dict() for one in meant], "who", who), part, "number", sort)
 
 
 @ROUTES.on("GET", "/policy/versions/{number}/files", Permission.LOOK_ALL, response_model=dict[str, str])

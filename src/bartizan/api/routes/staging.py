@@ -1,19 +1,19 @@
 """Another policy: compared, asked beside the one in force, put in force, and brought back."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import Header
+from fastapi import Header, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from bartizan.api import schemas_security as schemas
 from bartizan.api.house import House, Housed
 from bartizan.api.permissions import Permission
-from bartizan.api.routes.identities import Text
+from bartizan.api.routes.identities import Text, require_match
 from bartizan.api.routes.policy import Texts, digest_etag, require_names
 from bartizan.api.routing import Routes
 from bartizan.broker.change import undo_interrupted
@@ -37,6 +37,11 @@ TAKE_OVER = '"takes_over": true puts that on record and goes on'
 
 IfMatch = Annotated[
     str | None, Header(max_length=128, description="The ETag of `GET /policy`: 412 if another one is in force by now.")
+]
+
+
+IfStaged = Annotated[
+    str | None, Header(max_length=128, description="The ETag of `GET /policy/staged`: 412 if it changed since.")
 ]
 
 
@@ -105,24 +110,28 @@ async def roll_back_policy(house: Housed, body: Rollback, if_match: IfMatch = No
 
 
 @ROUTES.on("GET", "/policy/staged", Permission.LOOK_ALL, response_model=schemas.StagedInFull)
-async def show_staged_policy(house: Housed) -> dict[str, Any]:
+async def show_staged_policy(house: Housed, response: Response) -> dict[str, Any]:
     """Show what is staged, and what it would refuse or newly allow, by identity and topic."""
     await house.broker.watching.write()
-    return await asyncio.to_thread(_staged, _observations(house))
+    policy, told = await asyncio.to_thread(_staged, _observations(house))
+    response.headers["etag"] = _staged_etag(policy)
+    return told
 
 
 @ROUTES.on("PUT", "/policy/staged", Permission.STAGE, response_model=schemas.Staged)
-async def stage_policy(house: Housed, body: NewStaged) -> dict[str, Any]:
+async def stage_policy(house: Housed, response: Response, body: NewStaged, if_match: IfStaged = None) -> dict[str, Any]:
     """Ask a policy beside the one in force, for every real decision. It decides nothing; one staged before gives way."""
     require_names(body.files)
-    staged = await house.broker.watching.stage(sorted(body.files.items()), body.until, house.actor)
+    files = sorted(body.files.items())
+    staged = await house.broker.watching.stage(files, body.until, house.actor, before=_unmoved(if_match))
+    response.headers["etag"] = _staged_etag(staged)
     return {"digest": staged.digest, "since": staged.since, "until": staged.until}
 
 
 @ROUTES.on("DELETE", "/policy/staged", Permission.STAGE, response_model=schemas.Unstaged)
-async def unstage_policy(house: Housed) -> dict[str, Any]:
+async def unstage_policy(house: Housed, if_match: IfStaged = None) -> dict[str, Any]:
     """Ask the staged policy no more. What it would have done can be read until the next one is staged."""
-    return {"was_staged": await house.broker.watching.unstage(house.actor)}
+    return {"was_staged": await house.broker.watching.unstage(house.actor, before=_unmoved(if_match))}
 
 
 @ROUTES.on(
@@ -188,10 +197,10 @@ def _promoted(store: ObservationStore, asked: Promotion) -> dict[str, bytes]:
     return {name: text.encode() for name, text in policy.texts}
 
 
-def _staged(store: ObservationStore) -> dict[str, Any]:
+def _staged(store: ObservationStore) -> tuple[Staged | None, dict[str, Any]]:
     policy = Staged.kept(store.fact("staged"))
     fields = schemas.StagedDifference.model_fields
-    return {
+    return policy, {
         "staged": None if policy is None else {"digest": policy.digest, "since": policy.since, "until": policy.until},
         "differences": [{name: getattr(each, name) for name in fields} for each in store.observations(Watched.DIFFERS)],
         "not_kept": store.lost(Watched.DIFFERS),
@@ -221,6 +230,15 @@ def _files(body: Texts) -> dict[str, bytes]:
 def _require_match(house: House, said: str | None) -> None:
     if said is not None and said.strip() not in {digest_etag(house.broker.in_force.policy.digest), "*"}:
         raise HTTPException(HTTPStatus.PRECONDITION_FAILED, "another policy is in force by now: read it again")
+
+
+def _unmoved(if_match: str | None) -> Callable[[Staged | None], None]:
+    return lambda staged: require_match(if_match, _staged_etag(staged))
+
+
+def _staged_etag(staged: Staged | None) -> str:
+    """The same policy staged anew is another one: what it would have done is counted anew."""
+    return digest_etag("none" if staged is None else f"{staged.digest}.{staged.since}")
 
 
 def _observations(house: House) -> ObservationStore:
