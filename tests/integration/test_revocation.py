@@ -270,6 +270,14 @@ def test_who_is_meant_by_a_role_or_a_pattern_is_told_before_anything_happens(pla
     assert plant.told("identity", "show", "press")["state"] == "enabled"
     done = plant.told("revoke", "--matching", "th*", "--yes")
     assert [one["identity"] for one in done] == ["thief"]
+    held = plant.told("quarantine", "press", "olga")
+    assert [one["after"] for one in held] == ["quarantined"] * 2
+    # By the role that they have outside.
+    preview = run("release", "--all-of-role", "crew", "--data", plant.up.data)
+    assert (preview.returncode, preview.stdout.splitlines()[0]) == (2, "press")
+    assert plant.told("identity", "show", "press")["state"] == "quarantined"
+    assert [one["identity"] for one in plant.told("release", "--all-of-role", "crew", "--yes")] == ["press"]
+    assert [one["identity"] for one in plant.told("release", "--matching", "o*", "--yes")] == ["olga"]
     for words in (["revoke"], ["revoke", "press", "--matching", "*"], ["release", "press"], ["revoke", "nobody"]):
         assert run(*words, "--data", plant.up.data).returncode in (1, 2)
 

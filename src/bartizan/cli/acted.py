@@ -35,16 +35,17 @@ class Whom:
             raise InvalidValue("name identities, or --all-of-role, or --matching: one of the three")
 
 
-def chosen(data: Path, config: Path | None, whom: Whom) -> tuple[str, ...]:
-    """Their names, of the store on this machine."""
+def chosen(data: Path, config: Path | None, whom: Whom, *, in_quarantine: bool = False) -> tuple[str, ...]:
+    """Their names, of the store on this machine. `in_quarantine`: by a role or a pattern those alone who are in it."""
     if whom.names:
         return tuple(dict.fromkeys(whom.names))
-    return asyncio.run(_found(data, config, whom.role, whom.matching))
+    return asyncio.run(_found(data, config, whom, in_quarantine=in_quarantine))
 
 
-async def _found(data: Path, config: Path | None, role: str | None, matching: str | None) -> tuple[str, ...]:
+async def _found(data: Path, config: Path | None, whom: Whom, *, in_quarantine: bool) -> tuple[str, ...]:
+    at = datetime.now(UTC)
     async with register_of(data, config) as register:
-        return await those_of(register, role, matching, at=datetime.now(UTC))
+        return await those_of(register, whom.role, whom.matching, at=at, in_quarantine=in_quarantine)
 
 
 def preview(names: Sequence[str], what: str, count: int | None = None) -> int:

@@ -78,9 +78,12 @@ def quarantine(
 
 
 def release(
-    names: Annotated[list[str], Parameter(consume_multiple=True)],
+    names: Named = None,
     /,
     *,
+    all_of_role: Text = None,
+    matching: Text = None,
+    yes: Flag = False,
     data: Data = DEFAULT_DATA,
     config: Config = None,
     server: Server = None,
@@ -92,12 +95,24 @@ def release(
 
         bartizan release press-01
 
+        bartizan release --matching "press-*" --yes
+
     Parameters
     ----------
     names
         The identities.
+    all_of_role
+        Everybody in quarantine who has this role outside.
+    matching
+        Everybody in quarantine whose name fits this pattern, such as "press-*".
+    yes
+        Do it; without it, --all-of-role and --matching only say who is meant.
     """
+    whom = Whom(names or [], all_of_role, matching)
     if server is not None:
-        return act_there(server, "release", Whom(names), {}, done="released", as_json=json_output)
-    done = act(data, config, names, "release", {}, lambda actions, name: actions.release(name))
+        return act_there(server, "release", whom, {}, yes=yes, done="released", as_json=json_output)
+    who = chosen(data, config, whom, in_quarantine=True)
+    if not names and not yes:
+        return preview(who, "released")
+    done = act(data, config, who, "release", {}, lambda actions, name: actions.release(name))
     return tell(done, "released", as_json=json_output)
