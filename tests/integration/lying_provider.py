@@ -3,6 +3,8 @@
 import json
 import ssl
 import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -11,19 +13,36 @@ import trustme
 from tests.unit.authn.issuer import ec, jwks
 
 
+@dataclass(frozen=True)
+class Said:
+    """An answer that is none of what a provider should give."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+ELSEWHERE = "/elsewhere"
+"""Below it are the answers of an honest provider, for whoever lets itself be sent there."""
+
+
 class Liar:
     """Publishes itself and its keys over TLS, and gives whatever ID token a test makes for whatever code it is shown."""
 
     def __init__(self, directory: Path) -> None:
         authority = trustme.CA()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1").configure_cert(context)
+        authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
         self.ca_file, self.secret_file = directory / "ca.crt", directory / "secret"
         authority.cert_pem.write_to_path(self.ca_file)
         self.secret_file.touch(mode=0o600)
         self.secret_file.write_text("secret\n")
         self.key = ec()
         self.token = b""
+        self.asked: list[str] = []
+        self.instead: dict[str, Said | None] = {}
+        """Of these paths, what is answered instead; None: nothing before the end."""
+        self._is_over = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.issuer = f"https://127.0.0.1:{self._server.server_port}"
@@ -31,9 +50,17 @@ class Liar:
         self._thread.start()
 
     def close(self) -> None:
+        self._is_over.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def said(self, path: str) -> Said:
+        self.asked.append(path)
+        said = self.instead.get(path, Said(body=self.answer(path.removeprefix(ELSEWHERE))))
+        if said is None:
+            self._is_over.wait()
+        return said or Said()
 
     def answer(self, path: str) -> bytes:
         if path == "/jwks":
@@ -45,16 +72,18 @@ class Liar:
         return json.dumps({"issuer": self.issuer} | urls).encode()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
-        answer = self.answer
+        said = self.said
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.rfile.read(int(self.headers.get("content-length", 0)))
-                octets = answer(self.path)
-                self.send_response(200)
-                self.send_header("content-length", str(len(octets)))
-                self.end_headers()
-                self.wfile.write(octets)
+                answer = said(self.path)
+                with suppress(OSError):
+                    self.send_response(answer.status)
+                    for name, value in ({"content-length": str(len(answer.body))} | answer.headers).items():
+                        self.send_header(name, value)
+                    self.end_headers()
+                    self.wfile.write(answer.body)
 
             def do_POST(self) -> None:
                 self.do_GET()

@@ -219,6 +219,25 @@ def test_no_secret_is_in_any_answer_but_the_one_that_shows_it(api):
     assert "bzs_" not in shown
 
 
+def test_a_token_that_is_over_opens_nothing(api):
+    operator = api.operator("operator")
+    made = api.as_("admin").post(f"/operators/{operator.name}/tokens", json={"scopes": ["look"]}).json()
+    program = api.open(headers={"authorization": f"Bearer {made['token']}"})
+    assert program.get("/clients").status_code == 200
+    store = api.house.operators
+    (token,) = api.run(store.tokens(operator.name))
+
+    def ends(at: datetime) -> None:
+        api.run(store.remove_token(operator.name, token.id))
+        api.run(store.add_token(replace(token, expires_at=at)))
+
+    ends(datetime.now(UTC) - timedelta(seconds=1))
+    refused = program.get("/clients")
+    assert (refused.status_code, refused.json()["type"]) == (401, "urn:bartizan:problem:login-needed")
+    ends(datetime.now(UTC) + timedelta(hours=1))
+    assert program.get("/clients").status_code == 200
+
+
 def test_a_token_does_what_it_is_for_and_ends_at_once(api):
     admin = api.as_("admin")
     operator = api.operator("operator", "admin")

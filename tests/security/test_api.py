@@ -4,8 +4,16 @@ What each role may do is walked route by route in tests/integration/test_api_rou
 tests/integration/test_api_resources.py, attacks on passkeys in tests/integration/test_api_passkeys.py, on logins by OpenID Connect in test_api_oidc.py beside it.
 """
 
+import asyncio
+import gzip
+import json
+import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -13,7 +21,12 @@ import pytest
 from bartizan.api.house import House
 from bartizan.api.rest import describe
 from bartizan.api.sessions import PREFIX
+from bartizan.authn.base import ProviderUnavailable
+from bartizan.authn.oidc import DISCOVERY, Answer, NotVouched, OpenIdClient, Vouched
+from bartizan.config.oidc import OidcSettings
 from tests.integration.api import Api, serving
+from tests.integration.lying_provider import ELSEWHERE, Liar, Said
+from tests.unit.authn.issuer import signed
 
 TENANTS = """
 [tenants.plant-a]
@@ -236,10 +249,45 @@ def test_api6_what_does_not_wait_is_approved_by_nobody(api, path):
 # ---- API7:2023 Server Side Request Forgery -----------------------------------------------------------
 
 
+ADDRESS = re.compile(r"(url|uri|href|host|hostname|endpoint|webhook|callback|link|server|proxy|redirect)s?\Z")
+
+
+def named(node: Any, schemas: Mapping[str, Any], seen: set[str]) -> Iterator[str]:
+    """Every field that a part of the description lets somebody send."""
+    parts = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    if isinstance(node, dict):
+        reference = str(node.get("$ref", "")).rpartition("/")[2]
+        if reference and reference not in seen:
+            seen.add(reference)
+            yield from named(schemas[reference], schemas, seen)
+        yield from node.get("properties", {})
+        yield from (["uri"] if str(node.get("format")).startswith(("uri", "hostname", "idn-hostname")) else [])
+    for part in parts:
+        yield from named(part, schemas, seen)
+
+
+def addresses(described: Mapping[str, Any]) -> set[str]:
+    """What requests may say, by names of which a word is one for an address."""
+    every = set[str]()
+    for of_path in described["paths"].values():
+        for operation in of_path.values():
+            every |= {one["name"] for one in operation.get("parameters", [])}
+            every |= set(named(operation.get("requestBody", {}), described["components"]["schemas"], set()))
+    assert {"identity", "until", "if-match"} <= every
+    words = {name: re.findall(r"[a-z]+", re.sub(r"([A-Z])", r"_\1", name).lower()) for name in every}
+    return {name for name, own in words.items() if any(map(ADDRESS.match, own))}
+
+
 def test_api7_no_request_names_an_address_that_the_broker_would_ask():
-    told = str(describe()["components"]["schemas"])
-    assert "'format': 'uri'" not in told
-    assert "url" not in told.lower().replace("_url", "url").split("'")
+    assert addresses(describe()) == set()
+
+
+@pytest.mark.parametrize("name", ["webhook_url", "url", "callbackUri", "alert-endpoint", "image", "proxy_hosts"])
+def test_api7_such_a_field_would_be_noticed(name):
+    described = json.loads(json.dumps(describe()))
+    told = {"type": "string"} | ({"format": "uri"} if name == "image" else {})
+    described["components"]["schemas"]["NewIdentity"]["properties"][name] = told
+    assert addresses(described) == {"uri" if name == "image" else name}
 
 
 # ---- API8:2023 Security Misconfiguration -------------------------------------------------------------
@@ -289,7 +337,86 @@ def test_api9_nothing_is_served_that_is_not_described(api, path):
     )
 
 
-# ---- API10:2023 Unsafe Consumption of APIs: the API asks no other one -------------------------------
+# ---- API10:2023 Unsafe Consumption of APIs: an OpenID Provider is asked, and nothing of it is trusted --
+
+
+@pytest.fixture
+def liar(tmp_path: Path) -> Iterator[Liar]:
+    provider = Liar(tmp_path)
+    yield provider
+    provider.close()
+
+
+def vouched(liar: Liar) -> Vouched:
+    """For whom the provider vouches, with a token that holds in every part."""
+    settings = OidcSettings(
+        issuer=liar.issuer,
+        client_id="console",
+        client_secret_file=liar.secret_file,
+        ca_file=liar.ca_file,
+        operator_claim="preferred_username",
+        deadline_s=0.5,
+    )
+
+    async def judged() -> Vouched:
+        client = OpenIdClient(settings, "https://localhost/callback", timedelta(hours=1), lambda *_told: None)
+        try:
+            question = client.question(fresh=False)
+            said = {"iss": liar.issuer, "aud": "console", "sub": "x", "preferred_username": "alice"}
+            ends = int((datetime.now(UTC) + timedelta(minutes=1)).timestamp())
+            liar.token = signed(liar.key, "ES256", said | {"nonce": question.nonce, "exp": ends})
+            # Whoever waits for ever fails here.
+            async with asyncio.timeout(20):
+                return await client.judge(question, Answer("x", None))
+        finally:
+            await client.aclose()
+
+    return asyncio.run(judged())
+
+
+def sent_elsewhere(status: int) -> Callable[[Liar, str], Said]:
+    def made(liar: Liar, path: str) -> Said:
+        return Said(status, headers={"location": f"https://localhost:{urlsplit(liar.issuer).port}{ELSEWHERE}{path}"})
+
+    return made
+
+
+AWKWARD: dict[str, Callable[[Liar, str], Said | None]] = {
+    "sent elsewhere (302)": sent_elsewhere(302),
+    "sent elsewhere (307)": sent_elsewhere(307),
+    "more than fits": lambda liar, path: Said(body=liar.answer(path)[:-1] + b", " + b" " * 300_000 + b'"x": 1}'),
+    "no JSON": lambda _liar, _path: Said(body=b"<!doctype html>"),
+    "no object": lambda _liar, _path: Said(body=b"[]"),
+    "cut off": lambda liar, path: Said(body=liar.answer(path)[:-1]),
+    "said twice": lambda liar, path: Said(body=liar.answer(path)[:-1] + b", " + liar.answer(path)[1:]),
+    "compressed": lambda liar, path: Said(body=gzip.compress(liar.answer(path)), headers={"content-encoding": "gzip"}),
+    "an error": lambda liar, path: Said(500, liar.answer(path)),
+    "another success": lambda liar, path: Said(203, liar.answer(path)),
+    "no answer": lambda _liar, _path: None,
+}
+
+
+@pytest.mark.parametrize("path", [DISCOVERY, "/token", "/jwks"])
+@pytest.mark.parametrize("made", AWKWARD.values(), ids=AWKWARD)
+def test_api10_a_provider_that_answers_awkwardly_vouches_for_nobody(liar, path, made):
+    assert vouched(liar).operator == "alice"
+    liar.instead[path] = made(liar, path)
+    with pytest.raises((NotVouched, ProviderUnavailable)):
+        vouched(liar)
+    assert path in liar.asked
+    assert not [one for one in liar.asked if one.startswith(ELSEWHERE)]
+
+
+@pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri"])
+@pytest.mark.parametrize(
+    "place", ["http://127.0.0.1/", "file:///etc/passwd", "https://user@127.0.0.1/", "//x/", 7, None]
+)
+def test_api10_a_provider_sends_nobody_to_a_place_that_is_not_asked_by_tls(liar, name, place):
+    published = json.loads(liar.answer(DISCOVERY)) | {name: place}
+    liar.instead[DISCOVERY] = Said(body=json.dumps(published).encode())
+    with pytest.raises(ProviderUnavailable, match="by https"):
+        vouched(liar)
+    assert liar.asked == [DISCOVERY]
 
 
 def test_a_login_that_is_refused_is_told_without_what_was_shown(api, monkeypatch):
