@@ -38,6 +38,16 @@ app = App(name="identity", help="Show, add, change, remove, import or export ide
 app.command(import_, name="import")
 app.command(export)
 
+For = Annotated[
+    str | None,
+    Parameter(
+        name="--for",
+        show_default=False,
+        help="How long it stays quarantined, such as 2d. Default: until it is enabled.",
+    ),
+]
+Reason = Annotated[str, Parameter(show_default=False, help="Why it is quarantined.")]
+Ticket = Annotated[str, Parameter(show_default=False, help="Where the matter is kept, such as INC-4711.")]
 Gained = Annotated[Words, Parameter(help="A role to gain; may be given several times.")]
 Lost = Annotated[Words, Parameter(help="A role to lose; may be given several times.")]
 Joined = Annotated[Words, Parameter(help="A group to join; may be given several times.")]
@@ -218,9 +228,9 @@ def set_(
     owner: Text = None,
     note: Text = None,
     state: IdentityState | None = None,
-    for_: Annotated[str | None, Parameter(name="--for", show_default=False)] = None,
-    reason: Annotated[str, Parameter(show_default=False)] = "",
-    ticket: Annotated[str, Parameter(show_default=False)] = "",
+    for_: For = None,
+    reason: Reason = "",
+    ticket: Ticket = "",
     data: Data = DEFAULT_DATA,
     config: Config = None,
     server: Server = None,
@@ -248,12 +258,6 @@ def set_(
         A remark; "" removes it.
     state
         Enabled and quarantined identities may connect, the latter in the role `quarantine` alone.
-    for_
-        How long it stays quarantined, such as 2d. Default: until it is enabled.
-    reason
-        Why it is quarantined.
-    ticket
-        Where the matter is kept, such as INC-4711.
     """
     edit = Edit(
         roles=Names.parse(RoleName, add_role, remove_role),
