@@ -210,7 +210,13 @@ def test_advice_is_a_patch_of_what_nobody_used(plant, tmp_path):
     plant.publish("log/press-09/boot")
     plant.restart()
     patch = tmp_path / "narrower.patch"
-    told = plant.told("policy", "advise", "--since", "1d", "--policy", plant.policy, "--patch", patch)
+    words = ("policy", "advise", "--since", "1d", "--policy", plant.policy, "--patch", patch)
+    held = plant.verb(*words)
+    # It was watched for a moment only.
+    assert (held.returncode, "is not written: use is observed since" in held.stderr) == (1, True), held.stderr
+    assert not patch.exists()
+    told = plant.told(*words, "--despite-gaps")
+    assert (told["patched"], len(told["gaps"]), told["too_young"]) == (True, 1, 0)
     assert [(each["code"], each["narrower"]) for each in told["advice"] if each["rule"]] == [
         ("unused-permit", ""),
         ("wider-than-used", "log/{asset}/boot"),
@@ -219,3 +225,22 @@ def test_advice_is_a_patch_of_what_nobody_used(plant, tmp_path):
     text = plant.policy.read_text()
     assert "publish = []" in text
     assert '"log/{asset}/boot" }, # all of it' in text
+
+
+def test_an_edit_between_use_and_advice_gives_a_permit_no_use_that_is_not_its_own(plant):
+    plant.publish("log/press-09/boot")
+    first = '  { action = "publish", filter = "first/#" },\n'
+    plant.policy.write_text(POLICY.replace("permit = [\n", f"permit = [\n{first}"))
+    plant.running.process.send_signal(signal.SIGHUP)
+    plant.running.wait_for("reloaded")
+    # Where the permit for log/# stood, another one stands now.
+    told = plant.told("policy", "advise", "--since", "1d", "--policy", plant.policy)
+    assert [(each["code"], each["rule"], each["narrower"]) for each in told["advice"] if each["rule"]] == [
+        ("unused-permit", 'roles.press via topics."data/{asset}/temperature".publish', ""),
+        ("wider-than-used", "roles.press.permit[1]", "log/{asset}/boot"),
+    ]
+    assert told["too_young"] == 1
+    plant.publish("first/a")
+    plant.publish("log/press-09/halt")
+    told = plant.told("policy", "advise", "--since", "1d", "--policy", plant.policy)
+    assert [each["rule"] for each in told["advice"] if each["code"] == "wider-than-used"] == []

@@ -232,7 +232,7 @@ class Broker:
             async with trail.settling(span, RELOAD):
                 self.journal.level = settings.log.level
                 refused = await self._replace(material)
-                epoch = await self.in_force.put(policy)
+                epoch = await self.put_policy(policy)
                 self.aged.changed(before)
                 if policy.digest != before.digest:
                     self.chores.policy_changed()
@@ -255,6 +255,11 @@ class Broker:
             await self.in_force.follow()
             ended = self.directory.take_ended()
             await asyncio.to_thread(disconnect_ended, self.engine, self.usage, ended)
+
+    async def put_policy(self, policy: CompiledPolicy) -> int:
+        """Puts this policy in force; the epoch."""
+        async with self.watching.changing(policy):
+            return await self.in_force.put(policy)
 
     async def care_for_certificates(self) -> None:
         """Renews what is due and gives it to the engine."""
@@ -295,7 +300,7 @@ class Broker:
         return int((datetime.now(UTC) - self.started_at).total_seconds())
 
     async def _begin_looks(self, stack: AsyncExitStack) -> None:
-        await self.watching.begin()
+        await self.watching.begin(self.in_force.policy)
         self.inspecting = Inspecting(self.engine, self.data.observations, self.trail)
         self.tracing = Tracing(self.engine, self.trail)
         stack.push_async_callback(self.tracing.aclose)

@@ -111,7 +111,7 @@ class Loopback:
     async def apply_policy(self, policy: str) -> None:
         """Puts another policy in force, or raises `ConfigurationError` and changes nothing."""
         self.data.policy.write_text(policy, encoding="utf-8")
-        await self.broker.in_force.put(await asyncio.to_thread(read_policy, self.data.policy))
+        await self.broker.put_policy(await asyncio.to_thread(read_policy, self.data.policy))
 
     async def _in_force(self) -> None:
         await self.broker.directory.refresh()

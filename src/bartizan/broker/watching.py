@@ -6,8 +6,8 @@ directory. What is staged and what is learned from is kept there too: both outli
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from bartizan.model.actor import Actor
 from bartizan.model.observation import Watched
 from bartizan.policy import CompiledPolicy, check_all
 from bartizan.policy.payload import is_schema, schema_place
+from bartizan.policy.rule_names import fingerprints
 from bartizan.store.observations import ObservationStore
 
 WRITE_INTERVAL_S = 10.0
@@ -89,9 +90,14 @@ class Watching:
         self._staged: Staged | None = None
         self._lesson: Lesson | None = None
         self._uses_due = time.monotonic() + USES_INTERVAL_S
+        self._digest = ""
+        self._rules: tuple[Mapping[str, str], ...] = ()
+        """Fingerprints of rules by name, of the policy in force; of two while one takes the other's place."""
+        self._unwritten = 0
+        """Uses that the store did not take."""
 
-    async def begin(self) -> None:
-        """Goes on with what was staged and learned from when the broker ended."""
+    async def begin(self, policy: CompiledPolicy) -> None:
+        """Goes on with what was staged and learned from when the broker ended. `policy`: the one in force."""
         async with self._turn:
             try:
                 self._staged = Staged.kept(await asyncio.to_thread(self._store.fact, "staged"))
@@ -102,6 +108,8 @@ class Watching:
                 self._journal.note("chore_failed", reason=f"what was staged is not watched: {error}")
                 self._staged = None
                 await self._look()
+        with self._noted():
+            await self._decides(policy)
 
     async def write_some(self) -> None:
         """Writes what is new every few seconds; now and then, uses too."""
@@ -111,15 +119,53 @@ class Watching:
         """Writes all that was observed since the last time, and ends what is over."""
         await self._write(with_uses=True)
 
+    @asynccontextmanager
+    async def changing(self, policy: CompiledPolicy) -> AsyncIterator[None]:
+        """Inside, this policy takes the place of the one in force.
+
+        The engine names a rule by where it stands, so what was used before is written by the names of before. What
+        is used meanwhile may be of either policy and counts for both: a rule is rather thought used than unused.
+        """
+        if policy.digest == self._digest:
+            yield
+            return
+        with self._noted():
+            await self.write()
+        self._rules = (*self._rules, await asyncio.to_thread(fingerprints, policy.image))
+        yield
+        with self._noted():
+            await self.write()
+        with self._noted():
+            await self._decides(policy)
+
+    async def _decides(self, policy: CompiledPolicy) -> None:
+        rules = await asyncio.to_thread(fingerprints, policy.image)
+        self._digest, self._rules = policy.digest, (rules,)
+        await asyncio.to_thread(self._store.rules_are, frozenset(rules.values()), datetime.now(UTC))
+
     async def _write(self, *, with_uses: bool) -> None:
         async with self._turn:
             now = datetime.now(UTC)
             if with_uses:
                 self._uses_due = time.monotonic() + USES_INTERVAL_S
-            observed = await asyncio.to_thread(self._engine.take_observations, uses=with_uses)
+            taken = await asyncio.to_thread(self._engine.take_observations, uses=with_uses)
+            observed = [dict(shard) | {"uses": list(self._by_fingerprint(shard["uses"]))} for shard in taken]
             if any(shard["uses"] or any(shard["lost"].values()) or _has_rows(shard) for shard in observed):
-                await asyncio.to_thread(self._store.write, observed, now.date())
+                await self._keep_observed(observed, now)
             await self._end_what_is_over(now)
+
+    def _by_fingerprint(self, uses: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        """Uses by what their rule says; of two policies, by what it says in each."""
+        for use in uses:
+            for rule in {rules[use["rule"]] for rules in self._rules if use["rule"] in rules}:
+                yield {**use, "rule": rule}
+
+    async def _keep_observed(self, observed: Sequence[dict[str, Any]], now: datetime) -> None:
+        first = observed[0]
+        first["lost"] = {**first["lost"], "uses": first["lost"]["uses"] + self._unwritten}
+        self._unwritten = sum(len(shard["uses"]) + shard["lost"]["uses"] for shard in observed)
+        await asyncio.to_thread(self._store.write, observed, now.date())
+        self._unwritten = 0
 
     async def stage(
         self,
@@ -236,6 +282,14 @@ class Watching:
         span = await trail.begin(what, "policy", before=before, after=after)
         async with trail.settling(span, what):
             yield
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Tells what cannot be written: a broker that cannot observe serves its clients all the same."""
+        try:
+            yield
+        except StoreUnavailable as error:
+            self._journal.note("chore_failed", reason=f"which rules are used is not known: {error}")
 
     async def _keep(self, name: str, value: object) -> None:
         await asyncio.to_thread(self._store.keep, name, value)

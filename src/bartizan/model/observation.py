@@ -47,13 +47,19 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class RuleUse:
-    """What an identity used a rule of its roles for, and on which days first and last."""
+    """What an identity used a rule of its roles for lately, and on which days last."""
 
     identity: str
+    client_id: str
+    """Under which it was used last."""
     rule: str
+    """What the rule says, not where it stands (`policy.rule_names.fingerprints`)."""
     topic: str
-    """What it was used for first."""
-    several: bool
-    """Whether it was used for other topics as well."""
-    first_on: date
+    """What it was used for last: a Topic Name, or a Topic Filter."""
     last_on: date
+    other_on: date | None = None
+    """When it was last used for another topic, or under another Client Identifier; None: never."""
+
+    def is_of_several(self, since: date) -> bool:
+        """Whether since that day it was used for more than this."""
+        return self.other_on is not None and self.other_on >= since

@@ -12,6 +12,7 @@ from bartizan.model.principal import Identity
 from bartizan.policy.contract import Role
 from bartizan.policy.explain import Explainer
 from bartizan.policy.places import Excerpt, Granted
+from bartizan.policy.rule_names import meaning
 from bartizan.policy.samples import Samples, exemplars, suited, suited_together
 from bartizan.policy.subject import Ask, Subject
 
@@ -239,16 +240,8 @@ def _rules(side: Explainer) -> dict[str, dict[str, str]]:
     """By role, what each rule is to the engine, and its name; with those of the roles that it includes."""
     image = json.loads(side.image)
     hours = {window["name"]: window for window in image.get("windows", ()) if isinstance(window, dict)}
-    own = {role["name"]: {_meaning(rule, hours): rule["name"] for rule in role["rules"]} for role in image["roles"]}
+    own = {role["name"]: {meaning(rule, hours): rule["name"] for rule in role["rules"]} for role in image["roles"]}
     return {name: {k: v for role in side.places.included(name) for k, v in own[role.name].items()} for name in own}
-
-
-def _meaning(rule: Mapping[str, object], hours: Mapping[str, object]) -> str:
-    """All of a rule but its name; of its windows, the hours."""
-    when = rule.get("when")
-    named = when.get("window", []) if isinstance(when, dict) else []
-    meaning = {key: value for key, value in rule.items() if key != "name"} | {"hours": [hours.get(w) for w in named]}
-    return json.dumps(meaning, sort_keys=True)
 
 
 def _sorted(changes: Iterable[Change]) -> tuple[Change, ...]:

@@ -7,20 +7,27 @@ topic, or for each identity's own of one pattern, can be that pattern.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 
 import tomlkit
 from tomlkit.items import AoT, Array
 
+from bartizan.errors import InvalidValue
 from bartizan.model.observation import RuleUse
 from bartizan.policy.check import check_all
-from bartizan.policy.contract import Effect, Pattern, PatternError, Rule, Variable
+from bartizan.policy.compiled import Asked, filter_covers
+from bartizan.policy.contract import Action, Effect, Literal, Pattern, PatternError, Rule, Variable, Wildcard
 from bartizan.policy.explain import Explainer
+from bartizan.policy.overlap import Filters
 from bartizan.policy.places import Excerpt, Granted, Places
-from bartizan.policy.subject import Subject
+from bartizan.policy.rule_names import fingerprints
+from bartizan.policy.samples import filter_for, suited
+from bartizan.policy.subject import Ask, Subject
 
-_NO_LEVEL = frozenset("/+#\0")
+NOWHERE = "\ue000"
+"""The filter of a rule that has none for this identity: no topic of a client is this one."""
+
 _INDEX = re.compile(r"\[(\d+)\]\Z")
 
 
@@ -40,107 +47,221 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From when on use counts."""
+    """From when on use counts, and how much of it was watched."""
 
-    since: date
-    watched_since: date | None
+    since: datetime
+    watched_since: datetime | None
     """Since when it was observed at all; None: never."""
+    rules_since: Mapping[str, datetime] = field(default_factory=dict)
+    """Since when each rule is in force, by fingerprint."""
+    lost_on: date | None = None
+    """The last day of which uses are missing; None: of none."""
 
     @property
-    def is_whole(self) -> bool:
-        """False if it began before anybody looked: who is not seen may have been there before."""
-        return self.watched_since is not None and self.watched_since <= self.since
+    def gaps(self) -> tuple[str, ...]:
+        """Why who is not seen may have been there nevertheless; empty where all of it was watched."""
+        found = []
+        if self.watched_since is None:
+            found.append("use was never observed")
+        elif self.watched_since > self.since:
+            found.append(f"use is observed since {self.watched_since:%Y-%m-%d %H:%M} UTC only")
+        if self.lost_on is not None and self.lost_on >= self.since.date():
+            found.append(f"some uses found no room, the last on {self.lost_on}")
+        return tuple(found)
+
+    def has(self, rule: str) -> bool:
+        """True for a rule that was in force for as long of it as anybody looked: of a younger one little is known."""
+        since = self.rules_since.get(rule)
+        return since is not None and self.watched_since is not None and since <= max(self.since, self.watched_since)
+
+
+class Used:
+    """Which permits of a policy were used in a period, and for what. `subjects`: all identities, as they are now."""
+
+    def __init__(
+        self, explainer: Explainer, uses: Iterable[RuleUse], period: Period, subjects: Sequence[Subject]
+    ) -> None:
+        self.period = period
+        self.identities: set[str] = set()
+        self._places = explainer.places
+        self._named = fingerprints(explainer.image)
+        self._subjects = {subject.identity: subject for subject in subjects}
+        self._permits = [rule for rule in self._places.by_name.values() if rule.effect is Effect.PERMIT]
+        self._near = Filters([rule.pattern.widest_filter for rule in self._permits])
+        self._by_rule: dict[str, list[RuleUse]] = {}
+        rules: dict[str, list[Granted]] = {}
+        for name, rule in self._places.by_name.items():
+            rules.setdefault(self._named[name], []).append(rule)
+        for use in uses:
+            if use.last_on >= period.since.date():
+                self.identities.add(use.identity)
+                for rule in {use.rule} if self._is_permitted(rules.get(use.rule, ()), use) else self._instead(use):
+                    self._by_rule.setdefault(rule, []).append(use)
+
+    def subject(self, use: RuleUse) -> Subject | None:
+        """Who used it, under that Client Identifier; None for who is no identity of the store: a token's bearer."""
+        found = self._subjects.get(use.identity)
+        return found and replace(found, client_id=use.client_id)
+
+    def of(self, rule: Granted) -> Sequence[RuleUse]:
+        """What this one was used for."""
+        return self._by_rule.get(self._named[rule.name], ())
+
+    def is_known(self, rule: Granted) -> bool:
+        """Whether it was in force for long enough to say that nobody needs it."""
+        return self.period.has(self._named[rule.name])
+
+    def _is_permitted(self, rules: Sequence[Granted], use: RuleUse) -> bool:
+        """Whether it still is the same rule that is asked when this is used again."""
+        who = self.subject(use)
+        return any(
+            who is None
+            or (rule.role.name in self._roles(who) and filter_covers(filter_for(rule, who) or NOWHERE, use.topic))
+            for rule in rules
+        )
+
+    def _instead(self, use: RuleUse) -> Iterator[str]:
+        """The policy or the identity has changed: every permit that may be the one by now, rather too many."""
+        who = self.subject(use)
+        roles = None if who is None else self._roles(who)
+        is_of_several = use.is_of_several(self.period.since.date())
+        near = range(len(self._permits)) if is_of_several else self._near.meeting(use.topic)
+        for rule in (self._permits[at] for at in near):
+            if roles is None or rule.role.name in roles:
+                yield self._named[rule.name]
+
+    def _roles(self, who: Subject) -> frozenset[str]:
+        return frozenset(role.name for name in who.roles for role in self._places.included(name))
 
 
 def narrow(
     explainer: Explainer,
     subjects: Sequence[Subject],
-    uses: Iterable[RuleUse],
-    period: Period,
+    used: Used,
     last_seen: Mapping[str, date],
     strangers: Sequence[Subject] = (),
 ) -> list[Advice]:
     """What could be narrower. `subjects`: all identities, with their roles; `strangers`: who else may have a role."""
-    places = explainer.places
-    used: dict[str, list[RuleUse]] = {}
-    for use in uses:
-        if use.last_on >= period.since:
-            used.setdefault(use.rule, []).append(use)
     return [
-        *_unneeded(places, [*subjects, *strangers], used),
-        *_idle(subjects, used, period, last_seen),
+        *_unneeded(explainer.places, [*subjects, *strangers], used),
+        *_idle(subjects, used, last_seen),
         *_alike(explainer),
     ]
 
 
-def narrowed(places: Places, advice: Iterable[Advice]) -> dict[str, str]:
-    """The texts that differ once this advice is taken, by origin. `ValueError` if that would be no policy."""
+def unknown(explainer: Explainer, used: Used) -> int:
+    """Of how many permits nothing is said, because they are younger than the period."""
+    rules = explainer.places.by_name.values()
+    return sum(rule.effect is Effect.PERMIT and not used.is_known(rule) for rule in rules)
+
+
+def narrowed(explainer: Explainer, advice: Iterable[Advice], used: Used) -> dict[str, str]:
+    """The texts that differ once this advice is taken, by origin.
+
+    `ValueError` if that would be no policy, or if it would take away what was used.
+    """
+    places = explainer.places
     edits = [each for each in advice if each.rule is not None]
     documents = {origin: tomlkit.parse(text) for origin, text in places.texts.items()}
     # From the end of a list to its beginning: what is removed moves those behind it.
     for each in sorted(edits, key=lambda each: _index(each.rule), reverse=True):
         if each.rule is not None and each.at is not None:
             _edit(documents[each.at.file], each.rule, each.narrower)
+    _unbind(list(documents.values()))
     texts = {origin: tomlkit.dumps(document) for origin, document in documents.items()}
     result = check_all(list(texts.items()))
     if not result.ok:
         raise ValueError(f"narrowed it would be no policy: {result.errors[0]}")
+    _check_kept(explainer, Explainer(result), used)
     return {origin: text for origin, text in texts.items() if text != places.texts[origin]}
 
 
-def _unneeded(places: Places, subjects: Sequence[Subject], used: Mapping[str, Sequence[RuleUse]]) -> Iterator[Advice]:
-    held = {role.name for subject in subjects for name in subject.roles for role in places.included(name)}
-    known = {subject.identity: subject for subject in subjects}
-    for name, rule in places.by_name.items():
-        if rule.effect is not Effect.PERMIT or rule.role.name not in held:
+def _check_kept(before: Explainer, after: Explainer, used: Used) -> None:
+    """Asks both policies for everything that was used."""
+    for rule in before.places.by_name.values():
+        for use in used.of(rule) if rule.effect is Effect.PERMIT else ():
+            # A token's bearer has had the role at least.
+            subject = used.subject(use) or Subject(use.identity, use.client_id, (rule.role.name,))
+            for ask in _asks(rule, use.topic):
+                for each in _as_wanted(subject, rule):
+                    if before.decide(each, ask)[0].allow and not after.decide(each, ask)[0].allow:
+                        raise ValueError(f"narrowed it would refuse {use.identity} what it used: {ask}")
+
+
+def _as_wanted(subject: Subject, rule: Granted) -> Sequence[Subject]:
+    """The subject, and as the rule's condition asks for it."""
+    return [subject, *suited(subject, [rule], keeps_attributes=True)]
+
+
+def _asks(rule: Granted, topic: str) -> Iterator[Ask]:
+    """What the rule may have been used for with this topic."""
+    for action in rule.actions:
+        try:
+            yield Ask(Asked(action.value), topic)
+        except InvalidValue:
+            # A Topic Filter is subscribed to alone.
             continue
-        at = places.excerpt(rule)
-        if name not in used:
+
+
+def _unneeded(places: Places, subjects: Sequence[Subject], used: Used) -> Iterator[Advice]:
+    held = {role.name for subject in subjects for name in subject.roles for role in places.included(name)}
+    for rule in places.by_name.values():
+        if rule.effect is not Effect.PERMIT or rule.role.name not in held or not used.is_known(rule):
+            continue
+        at, uses = places.excerpt(rule), used.of(rule)
+        if not uses:
             words = f"{' and '.join(rule.actions)} {rule.pattern.text}: {rule.role.name} has it and nobody used it"
             yield Advice("unused-permit", words, at, rule)
-        elif (enough := _enough(rule, used[name], known)) is not None:
+        elif (enough := _enough(rule, uses, used)) is not None:
             words = f"{' and '.join(rule.actions)} {rule.pattern.text}: {rule.role.name} used it for {enough} alone"
             yield Advice("wider-than-used", words, at, rule, enough)
 
 
-def _enough(rule: Granted, uses: Sequence[RuleUse], known: Mapping[str, Subject]) -> str | None:
-    """The one pattern that a permit of a role's own was used for; None if there are several, or it is that one."""
-    if not isinstance(rule.origin, Rule) or any(use.several for use in uses):
+def _enough(rule: Granted, uses: Sequence[RuleUse], used: Used) -> str | None:
+    """The one narrower pattern that a permit of a role's own was used for; None if there are several, or none."""
+    since = used.period.since.date()
+    if not isinstance(rule.origin, Rule) or any(use.is_of_several(since) for use in uses):
         return None
-    found = {_pattern(rule, use.topic, known.get(use.identity)) for use in uses}
+    found = {_pattern(rule, use, used.subject(use)) for use in uses}
     if len(found) != 1:
         return None
     (pattern,) = found
-    is_wide = bool({"+", "#"} & set(rule.scope.split("/")))
-    return pattern if is_wide and pattern != rule.pattern.text else None
+    if pattern is None or pattern.text == rule.pattern.text:
+        return None
+    wide, narrow = rule.scope, rule.role.scope(pattern)
+    return pattern.text if filter_covers(wide, narrow) and not filter_covers(narrow, wide) else None
 
 
-def _pattern(rule: Granted, topic: str, subject: Subject | None) -> str | None:
-    """The topic, with values that the role binds as its variables; None if no policy can spell it."""
+def _pattern(rule: Granted, use: RuleUse, subject: Subject | None) -> Pattern | None:
+    """The topic, level by level as the permit has it; where that is free, by a variable of the role if it is its value.
+
+    None if no policy can spell it.
+    """
+    who = subject or Subject(use.identity, use.client_id)
+    own = rule.pattern.levels
     levels: list[str] = []
-    for level in topic.split("/"):
-        bound = (name for name, source in rule.role.binds if subject is not None and subject.value(source) == level)
-        variable = None if _NO_LEVEL & set(level) else next(bound, None)
-        levels.append(level if variable is None else f"{{{variable}}}")
-    text = "/".join(levels)
+    for at, seen in enumerate(use.topic.split("/")):
+        said = own[at] if at < len(own) else Wildcard.MANY
+        if isinstance(said, Variable) and rule.role.bound_to(said.name):
+            # It was this value that the permit had, whatever the identity's is by now.
+            levels.append(f"{{{said.name}}}")
+            continue
+        variable = next((name for name, source in rule.role.binds if who.value(source) == seen), None)
+        if variable is None and seen.startswith("{"):
+            # A level such as "{x}" of the topic itself is a variable in a policy.
+            return None
+        levels.append(seen if variable is None or isinstance(said, Literal) else f"{{{variable}}}")
     try:
-        pattern = Pattern.parse(text)
+        return Pattern.parse("/".join(levels))
     except PatternError:
         return None
-    variables = [f"{{{level.name}}}" for level in pattern.levels if isinstance(level, Variable)]
-    # A level such as "{x}" of the topic itself is a variable in a policy.
-    return (
-        text if len(variables) == sum(own != seen for own, seen in zip(levels, topic.split("/"), strict=True)) else None
-    )
 
 
-def _idle(
-    subjects: Sequence[Subject], used: Mapping[str, Sequence[RuleUse]], period: Period, last_seen: Mapping[str, date]
-) -> Iterator[Advice]:
-    active = {use.identity for uses in used.values() for use in uses}
+def _idle(subjects: Sequence[Subject], used: Used, last_seen: Mapping[str, date]) -> Iterator[Advice]:
+    active, since = used.identities, used.period.since.date()
     for subject in subjects:
         seen = last_seen.get(subject.identity)
-        if subject.identity not in active and (seen is None or seen < period.since):
+        if subject.identity not in active and (seen is None or seen < since):
             when = "was never seen" if seen is None else f"was last seen on {seen}"
             yield Advice("idle-identity", f"{subject.identity} {when}: disable or remove it, if it is gone")
 
@@ -176,3 +297,21 @@ def _edit(document: tomlkit.TOMLDocument, rule: Granted, narrower: str) -> None:
             permits[_index(rule)]["filter"] = narrower  # type: ignore[index]
         else:
             del permits[_index(rule)]
+
+
+def _unbind(documents: Sequence[tomlkit.TOMLDocument]) -> None:
+    """Takes away variables that nothing has any more: a policy with such a one is refused."""
+    topics = [each for document in documents for each in document.get("topics", {}).items()]
+    for document in documents:
+        for name, role in document.get("roles", {}).items():
+            rules = (rule for key in ("permit", "forbid", "owns") for rule in role.get(key, ()))
+            patterns = [rule if isinstance(rule, str) else rule["filter"] for rule in rules]
+            patterns += [
+                text for text, topic in topics if any(name in topic.get(action.value, ()) for action in Action)
+            ]
+            used = {variable for pattern in patterns for variable in Pattern.parse(pattern).variables}
+            binds = role.get("binds", {})
+            for variable in [each for each in binds if each not in used]:
+                del binds[variable]
+            if not binds:
+                role.pop("binds", None)

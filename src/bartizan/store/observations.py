@@ -5,7 +5,7 @@ Losing the last seconds of it harms nobody: unlike identities it is not synced w
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,12 @@ CREATE TABLE IF NOT EXISTS observation (
     UNIQUE (watched, identity, client, action, topic, rule, staged_rule)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS observation_last ON observation (watched, last_ms);
-CREATE TABLE IF NOT EXISTS rule_use (
-    identity TEXT NOT NULL, rule TEXT NOT NULL, topic TEXT NOT NULL, several INTEGER NOT NULL,
-    first_day INTEGER NOT NULL, last_day INTEGER NOT NULL,
+CREATE TABLE IF NOT EXISTS used (
+    identity TEXT NOT NULL, rule TEXT NOT NULL, client TEXT NOT NULL, topic TEXT NOT NULL,
+    last_day INTEGER NOT NULL, other_day INTEGER NOT NULL,
     PRIMARY KEY (identity, rule)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rule (fingerprint TEXT PRIMARY KEY, since_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
 
@@ -50,10 +51,15 @@ ON CONFLICT (watched, identity, client, action, topic, rule, staged_rule) DO UPD
 """
 
 _USED = """
-INSERT INTO rule_use (identity, rule, topic, several, first_day, last_day) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO used (identity, rule, client, topic, last_day, other_day) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (identity, rule) DO UPDATE SET
-    several = max(several, excluded.several, topic <> excluded.topic), last_day = max(last_day, excluded.last_day)
+    other_day = max(other_day, excluded.other_day,
+        CASE WHEN topic <> excluded.topic OR client <> excluded.client THEN last_day ELSE 0 END),
+    client = excluded.client, topic = excluded.topic, last_day = max(last_day, excluded.last_day)
 """
+
+_SINCE, _LOST, _LOST_ON = "uses since", "uses lost", "uses lost on"
+"""Facts: when use was first watched, how many uses found no room, and the last day of which one is not there."""
 
 _COLUMNS = (
     "number, watched, identity, client_id, action, topic, rule, why, staged_rule, staged_why, listener, qos, retain, "
@@ -77,21 +83,19 @@ class ObservationStore:
         self._uses_max = uses_max
 
     def write(self, observed: Sequence[Mapping[str, Any]], today: date) -> None:
-        """Adds what shards of an engine observed (`take_observations`)."""
+        """Adds what shards of an engine observed (`take_observations`), its rules by fingerprint."""
         with self._file.writing() as connection:
             for shard in observed:
                 connection.executemany(_USED, [_use(use, today) for use in shard["uses"]])
                 for table, watched in _TABLES.items():
                     lost = shard["lost"][table] + self._put(connection, watched, shard[table])
                     _count(connection, f"lost {watched}", lost)
-                _count(connection, "lost uses", shard["lost"]["uses"])
+                _lose(connection, shard["lost"]["uses"], today.toordinal())
             self._make_room(connection)
-            if connection.execute("SELECT 1 FROM fact WHERE name = 'since'").fetchone() is None:
-                connection.execute("INSERT INTO fact VALUES ('since', ?)", (json.dumps(today.isoformat()),))
 
     def observations(self, watched: Watched, *, since: datetime | None = None, identity: str = "") -> list[Observation]:
         """Those that were last seen since then, in this order."""
-        since_ms = 0 if since is None else int(since.timestamp() * 1000)
+        since_ms = 0 if since is None else _ms(since)
         query = f"SELECT {_COLUMNS} FROM observation WHERE watched = ? AND last_ms >= ?"  # noqa: S608  only our words
         with self._file.reading() as connection:
             if connection is None:
@@ -111,12 +115,39 @@ class ObservationStore:
         with self._file.reading() as connection:
             if connection is None:
                 return []
-            query = "SELECT identity, rule, topic, several, first_day, last_day FROM rule_use"
+            query = "SELECT identity, client, rule, topic, last_day, other_day FROM used"
             rows = connection.execute(query).fetchall()
         return [
-            RuleUse(identity, rule, topic, bool(several), date.fromordinal(first), date.fromordinal(last))
-            for identity, rule, topic, several, first, last in rows
+            RuleUse(identity, client, rule, topic, date.fromordinal(last), date.fromordinal(other) if other else None)
+            for identity, client, rule, topic, last, other in rows
         ]
+
+    def rules_are(self, rules: Collection[str], now: datetime) -> None:
+        """From now on these rules, by fingerprint, are in force; of others it is not known what they would be used for."""
+        now_ms = _ms(now)
+        with self._file.writing() as connection:
+            before = {rule for (rule,) in connection.execute("SELECT fingerprint FROM rule")}
+            connection.executemany("DELETE FROM rule WHERE fingerprint = ?", [(rule,) for rule in before - {*rules}])
+            connection.executemany("INSERT INTO rule VALUES (?, ?)", [(rule, now_ms) for rule in {*rules} - before])
+            connection.execute("INSERT OR IGNORE INTO fact VALUES (?, ?)", (_SINCE, str(now_ms)))
+
+    def rules(self) -> Mapping[str, datetime]:
+        """The rules in force, by fingerprint, and since when each of them is."""
+        with self._file.reading() as connection:
+            if connection is None:
+                return {}
+            rows = connection.execute("SELECT fingerprint, since_ms FROM rule").fetchall()
+        return {rule: _at(since_ms) for rule, since_ms in rows}
+
+    def uses_since(self) -> datetime | None:
+        """Since when it is watched which rules are used; None if it never was."""
+        since_ms = self.fact(_SINCE)
+        return None if since_ms is None else _at(since_ms)
+
+    def uses_lost(self) -> tuple[int, date] | None:
+        """How many uses found no room, and the last day that lacks any; None if all are there."""
+        lost_on = self.fact(_LOST_ON)
+        return None if lost_on is None else (self.fact(_LOST), date.fromordinal(lost_on))
 
     def forget(self, watched: Watched) -> None:
         """Drops all of these, and the number of what was lost."""
@@ -127,11 +158,6 @@ class ObservationStore:
     def lost(self, watched: Watched) -> int:
         """How many requests did not fit."""
         return self.fact(f"lost {watched}") or 0
-
-    def since(self) -> date | None:
-        """The first day on which anything was observed; None if there is none yet."""
-        text = self.fact("since")
-        return None if text is None else date.fromisoformat(text)
 
     def fact(self, name: str) -> Any:  # noqa: ANN401  what JSON holds
         """What was kept under this name; None if nothing was."""
@@ -169,18 +195,37 @@ class ObservationStore:
             f"DELETE FROM observation WHERE number IN ({newest})",  # noqa: S608  only our words
             (Watched.DENIED.value, most),
         )
-        (uses,) = connection.execute("SELECT count(*) FROM rule_use").fetchone()
+        (uses,) = connection.execute("SELECT count(*) FROM used").fetchone()
         if uses > self._uses_max:
-            oldest = "SELECT identity, rule FROM rule_use ORDER BY last_day LIMIT ?"
-            connection.execute(
-                f"DELETE FROM rule_use WHERE (identity, rule) IN ({oldest})",  # noqa: S608  only our words
+            oldest = "SELECT identity, rule FROM used ORDER BY last_day LIMIT ?"
+            gone = connection.execute(
+                f"DELETE FROM used WHERE (identity, rule) IN ({oldest}) RETURNING last_day",  # noqa: S608  only our words
                 (uses - self._uses_max,),
-            )
+            ).fetchall()
+            _lose(connection, len(gone), max(day for (day,) in gone))
 
 
-def _use(use: Mapping[str, Any], today: date) -> tuple[str, str, str, int, int, int]:
+def _use(use: Mapping[str, Any], today: date) -> tuple[str, str, str, str, int, int]:
     day = today.toordinal()
-    return use["identity"], use["rule"], use["topic"], int(use["several"]), day, day
+    return use["identity"], use["rule"], use["client_id"], use["topic"], day, day if use["several"] else 0
+
+
+def _lose(connection: sqlite3.Connection, uses: int, day: int) -> None:
+    """Notes that so many uses, the last of them on that day, are not there."""
+    _count(connection, _LOST, uses)
+    if uses:
+        connection.execute(
+            "INSERT INTO fact VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = max(CAST(value AS INTEGER), ?)",
+            (_LOST_ON, str(day), day),
+        )
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
+
+
+def _at(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
 def _values(watched: Watched, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -233,6 +278,6 @@ def _observation(row: Sequence[Any]) -> Observation:
         retain=bool(retain),
         bytes=octets,
         count=count,
-        first_at=datetime.fromtimestamp(first_ms / 1000, UTC),
-        last_at=datetime.fromtimestamp(last_ms / 1000, UTC),
+        first_at=_at(first_ms),
+        last_at=_at(last_ms),
     )

@@ -14,13 +14,25 @@ from bartizan.broker.watching import Lesson as Session
 from bartizan.broker.watching import Staged, Watching
 from bartizan.config.audit import AuditSettings
 from bartizan.config.schema import LogSettings
-from bartizan.errors import InvalidValue
+from bartizan.errors import InvalidValue, StoreUnavailable
 from bartizan.model.actor import Actor
 from bartizan.model.observation import Watched
+from bartizan.policy import CompiledPolicy, check
+from bartizan.policy.rule_names import fingerprints
 from bartizan.store.observations import ObservationStore
 from tests.unit.broker.fake import FakeEngine
-from tests.unit.store.test_observations import row, shard
+from tests.unit.store.test_observations import row, shard, use
 
+TWO = '[roles.a]\npermit = [{ action = "publish", filter = "a" }, { action = "publish", filter = "b" }]\n'
+
+
+def compiled(text: str) -> CompiledPolicy:
+    policy = check(text, "p.toml").compiled
+    assert policy is not None
+    return policy
+
+
+IN_FORCE = compiled(TWO)
 POLICY = (("p.toml", '[roles.a]\npermit = [{ action = "publish", filter = "a" }]\n'),)
 
 
@@ -53,7 +65,7 @@ def trail_beside(store: ObservationStore) -> Trail:
 
 async def watching(engine: FakeEngine, store: ObservationStore, journal: Journal) -> Watching:
     made = Watching(engine, store, journal, trail_beside(store))
-    await made.begin()
+    await made.begin(IN_FORCE)
     return made
 
 
@@ -65,11 +77,77 @@ async def test_denials_and_uses_are_watched_from_the_start(engine, store, journa
     assert [each.topic for each in store.observations(Watched.DENIED)] == ["a"]
 
 
-async def test_where_nothing_was_observed_nothing_is_written(engine, store, journal, tmp_path):
+async def test_where_nothing_was_observed_nothing_is_written(engine, store, journal, monkeypatch):
     made = await watching(engine, store, journal)
+    monkeypatch.setattr(store, "write", None)
     engine.observed = [shard(), shard()]
     await made.write()
-    assert list(tmp_path.iterdir()) == []
+
+
+async def test_which_rules_are_in_force_is_known_from_the_start(engine, store, journal):
+    await watching(engine, store, journal)
+    assert set(store.rules()) == set(fingerprints(IN_FORCE.image).values())
+    assert store.uses_since() is not None
+
+
+def told(store: ObservationStore, policy: CompiledPolicy) -> set[tuple[str, str]]:
+    """Which topics each rule of this policy was used for; nothing of rules that it has not."""
+    names = {rule: name for name, rule in fingerprints(policy.image).items()}
+    return {(names[each.rule], each.topic) for each in store.uses() if each.rule in names}
+
+
+async def test_a_use_is_of_the_rule_that_stood_there_when_it_was_counted(engine, store, journal):
+    made = await watching(engine, store, journal)
+    swapped = compiled(
+        '[roles.a]\npermit = [{ action = "publish", filter = "b" }, { action = "publish", filter = "a" }]\n'
+    )
+    engine.observed = [shard(uses=[use("roles.a.permit[0]", "a")])]
+    async with made.changing(swapped):
+        assert told(store, swapped) == {("roles.a.permit[1]", "a")}
+    engine.observed = [shard(uses=[use("roles.a.permit[0]", "b")])]
+    await made.write()
+    assert told(store, swapped) == {("roles.a.permit[1]", "a"), ("roles.a.permit[0]", "b")}
+
+
+async def test_what_is_used_while_a_policy_takes_the_place_of_another_counts_for_both(engine, store, journal):
+    made = await watching(engine, store, journal)
+    other = compiled('[roles.a]\npermit = [{ action = "publish", filter = "c" }]\n')
+    async with made.changing(other):
+        engine.observed = [shard(uses=[use("roles.a.permit[0]", "t")])]
+    assert told(store, IN_FORCE) == told(store, other) == {("roles.a.permit[0]", "t")}
+    assert set(store.rules()) == set(fingerprints(other.image).values())
+
+
+async def test_where_a_policy_does_not_take_the_place_the_one_before_stays_known(engine, store, journal):
+    made = await watching(engine, store, journal)
+    before = store.rules()
+    with pytest.raises(InvalidValue):
+        async with made.changing(compiled('[roles.a]\npermit = [{ action = "publish", filter = "c" }]\n')):
+            raise InvalidValue("refused")
+    assert store.rules() == before
+    engine.observed = [shard(uses=[use("roles.a.permit[0]", "a")])]
+    await made.write()
+    assert told(store, IN_FORCE) == {("roles.a.permit[0]", "a")}
+
+
+async def test_uses_that_the_store_did_not_take_are_lost_and_stop_no_change(engine, store, journal, monkeypatch):
+    made = await watching(engine, store, journal)
+    kept = store.write
+
+    def refused(*_: object) -> None:
+        raise StoreUnavailable("full")
+
+    monkeypatch.setattr(store, "write", refused)
+    engine.observed = [shard(uses=[use("roles.a.permit[0]", "a")]), shard(lost={"uses": 2})]
+    async with made.changing(compiled('[roles.a]\npermit = [{ action = "publish", filter = "c" }]\n')):
+        pass
+    monkeypatch.setattr(store, "write", kept)
+    engine.observed = [shard(denials=[row("a")])]
+    await made.write()
+    assert store.uses_lost() == (3, datetime.now(UTC).date())
+    engine.observed = [shard(denials=[row("a")])]
+    await made.write()
+    assert store.uses_lost() == (3, datetime.now(UTC).date())
 
 
 async def test_uses_are_written_less_often_and_whenever_all_is_asked_for(engine, store, journal, monkeypatch):

@@ -40,8 +40,10 @@ def shard(**tables: Any) -> dict[str, Any]:
     return {"uses": [], "denials": [], "differences": [], "learned": [], "lost": lost} | tables
 
 
-def use(rule: str, topic: str, identity: str = "press-01", *, several: bool = False) -> dict[str, Any]:
-    return {"identity": identity, "rule": rule, "topic": topic, "several": several}
+def use(
+    rule: str, topic: str, identity: str = "press-01", *, client_id: str = "", several: bool = False
+) -> dict[str, Any]:
+    return {"identity": identity, "client_id": client_id or identity, "rule": rule, "topic": topic, "several": several}
 
 
 @pytest.fixture
@@ -104,32 +106,50 @@ def test_what_is_learned_or_differs_is_not_dropped_for_what_is_new_but_that_is_c
     assert (store.observations(watched), store.lost(watched)) == ([], 0)
 
 
-def test_uses_keep_their_first_and_last_day_and_whether_one_topic_was_all(path):
+def test_of_a_use_the_last_is_kept_and_when_it_was_last_another(path):
     store = ObservationStore(path)
-    store.write([shard(uses=[use("r", "a"), use("s", "a")])], date(2026, 11, 1))
-    store.write([shard(uses=[use("r", "a"), use("s", "b")])], TODAY)
+    days = [date(2026, 11, day) for day in (1, 2, 3, 4)]
+    store.write([shard(uses=[use("same", "a"), use("topic", "a"), use("client", "a"), use("at-once", "a")])], days[0])
+    again = [use("topic", "b"), use("client", "a", client_id="x"), use("at-once", "a", several=True)]
+    store.write([shard(uses=[use("same", "a"), *again])], days[1])
+    store.write([shard(uses=[use("topic", "b")])], days[2])
     assert sorted(store.uses(), key=lambda each: each.rule) == [
-        RuleUse("press-01", "r", "a", False, date(2026, 11, 1), TODAY),
-        RuleUse("press-01", "s", "a", True, date(2026, 11, 1), TODAY),
+        RuleUse("press-01", "press-01", "at-once", "a", days[1], days[1]),
+        RuleUse("press-01", "x", "client", "a", days[1], days[0]),
+        RuleUse("press-01", "press-01", "same", "a", days[1], None),
+        RuleUse("press-01", "press-01", "topic", "b", days[2], days[0]),
     ]
-    assert store.since() == date(2026, 11, 1)
+    (topic,) = [each for each in store.uses() if each.rule == "topic"]
+    assert [topic.is_of_several(day) for day in days] == [True, False, False, False]
 
 
-def test_the_longest_unused_give_way(path):
+def test_it_is_known_since_when_a_rule_is_in_force(path):
+    store = ObservationStore(path)
+    first, later = (datetime(2026, 11, day, tzinfo=UTC) for day in (1, 9))
+    store.rules_are(["a", "b"], first)
+    store.rules_are(["b", "c"], later)
+    assert store.rules() == {"b": first, "c": later}
+    # What was gone and has come back was not watched meanwhile.
+    store.rules_are(["a", "b"], later)
+    assert store.rules() == {"a": later, "b": first}
+    assert store.uses_since() == first
+
+
+def test_the_longest_unused_give_way_and_that_is_told(path):
     store = ObservationStore(path, uses_max=2)
     for day, rule in enumerate("abc", start=1):
         store.write([shard(uses=[use(rule, "t")])], date(2026, 11, day))
     assert {each.rule for each in store.uses()} == {"b", "c"}
+    assert store.uses_lost() == (1, date(2026, 11, 1))
+    store.write([shard(lost={"uses": 4})], TODAY)
+    store.write([shard()], date(2026, 11, 22))
+    assert store.uses_lost() == (5, TODAY)
 
 
 def test_nothing_is_made_by_looking_and_the_file_is_its_owners(path):
     store = ObservationStore(path)
-    assert (store.observations(Watched.DENIED), store.uses(), store.since(), store.observation(1)) == (
-        [],
-        [],
-        None,
-        None,
-    )
+    assert (store.observations(Watched.DENIED), store.uses(), store.observation(1)) == ([], [], None)
+    assert (store.rules(), store.uses_since(), store.uses_lost()) == ({}, None, None)
     assert not path.exists()
     store.keep("staged", {"texts": [["a", "b"]]})
     assert store.fact("staged") == {"texts": [["a", "b"]]}

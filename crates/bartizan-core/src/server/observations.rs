@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::message::Time;
-use crate::policy::{Asked, Image, RuleId};
+use crate::policy::{Asked, Image, RuleId, scope};
 
 /// Identities whose uses are kept between two looks.
 pub const USERS_MAX: usize = 65_536;
@@ -42,9 +42,11 @@ pub struct Use {
     pub identity: Arc<str>,
     /// The rule's name.
     pub rule: Arc<str>,
+    /// Under which Client Identifier first.
+    pub client_id: Arc<str>,
     /// The topic it was used for first.
     pub topic: Arc<str>,
-    /// Whether it was used for others as well.
+    /// Whether it was used for others, or under others, as well.
     pub several: bool,
 }
 
@@ -182,6 +184,8 @@ impl Table {
 #[derive(Debug)]
 struct Used {
     rule: RuleId,
+    /// With the tenant's name, where there is one.
+    client_id: Arc<str>,
     topic: Arc<str>,
     several: bool,
 }
@@ -198,15 +202,21 @@ pub(super) struct Uses {
 }
 
 impl Uses {
-    pub(super) fn note(&mut self, identity: &Arc<str>, image: &Arc<Image>, rule: RuleId, topic: &str) {
+    pub(super) fn note(
+        &mut self,
+        (identity, client_id): (&Arc<str>, &Arc<str>),
+        image: &Arc<Image>,
+        rule: RuleId,
+        topic: &str,
+    ) {
         if !self.image.as_ref().is_some_and(|known| Arc::ptr_eq(known, image)) {
             self.fold();
             self.image = Some(Arc::clone(image));
         }
-        let first = || Used { rule, topic: Arc::from(topic), several: false };
+        let first = || Used { rule, client_id: Arc::clone(client_id), topic: Arc::from(topic), several: false };
         if let Some(rules) = self.by_identity.get_mut(identity) {
             match rules.iter_mut().find(|used| used.rule == rule) {
-                Some(used) => used.several |= *used.topic != *topic,
+                Some(used) => used.several |= *used.topic != *topic || used.client_id != *client_id,
                 None => rules.push(first()),
             }
         } else if self.by_identity.len() + self.named.len() < USERS_MAX {
@@ -219,9 +229,9 @@ impl Uses {
     fn fold(&mut self) {
         let Some(image) = self.image.take() else { return };
         for (identity, rules) in self.by_identity.drain() {
-            self.named.extend(rules.into_iter().map(|Used { rule, topic, several }| {
-                let rule = Arc::from(image.rule_name(rule));
-                Use { identity: Arc::clone(&identity), rule, topic, several }
+            self.named.extend(rules.into_iter().map(|Used { rule, client_id, topic, several }| {
+                let (rule, client_id) = (Arc::from(image.rule_name(rule)), scope::known(&client_id));
+                Use { identity: Arc::clone(&identity), rule, client_id, topic, several }
             }));
         }
     }

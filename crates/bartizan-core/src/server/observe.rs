@@ -278,7 +278,8 @@ impl Server {
         }
         if decision.allow && observer.notes_uses_alone() {
             if let Some(rule) = decision.rule {
-                observer.uses.note(&open.principal.id, open.grants.image(), rule, open.grants.shown(topic));
+                let who = (&open.principal.id, &open.publisher.client_id);
+                observer.uses.note(who, open.grants.image(), rule, open.grants.shown(topic));
             }
             return;
         }
@@ -380,7 +381,8 @@ impl Server {
         // As its client knows them: without its tenant's root and name.
         let (topic, client_id) = (asker.grants.shown(taken.topic), scope::known(&asker.client_id));
         if let Some(rule) = rule.filter(|_| allow || why == Why::Forbidden) {
-            observer.uses.note(&asker.principal.id, asker.grants.image(), rule, topic);
+            let who = (&asker.principal.id, &asker.client_id);
+            observer.uses.note(who, asker.grants.image(), rule, topic);
         }
         if allow
             && matches!(taken.action, Action::Subscribe | Action::Will)

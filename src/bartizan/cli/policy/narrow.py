@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import sys
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,8 +18,8 @@ from bartizan.cli.policy.files import Named
 from bartizan.cli.policy.reading import counted, in_force, stored
 from bartizan.errors import InvalidValue
 from bartizan.identity.listing import last_seen
-from bartizan.policy.narrow import Advice, Period, narrow, narrowed
-from bartizan.policy.places import Places
+from bartizan.policy.explain import Explainer
+from bartizan.policy.narrow import Advice, Period, Used, narrow, narrowed, unknown
 from bartizan.policy.subject import Subject
 
 
@@ -25,6 +27,9 @@ def advise(
     *,
     since: Annotated[str, Parameter(help="What was not used for so long counts as not needed: 30d.")] = "30d",
     patch: Annotated[Path | None, Parameter(help="A file to write the narrower policy to, as a patch.")] = None,
+    despite_gaps: Annotated[
+        bool, Parameter(negative="", help="Write it although use was not watched all of that time, or some was lost.")
+    ] = False,
     policy: Named = (),
     data: Data = DEFAULT_DATA,
     config: Config = None,
@@ -32,7 +37,8 @@ def advise(
 ) -> int:
     """Tell which grants nobody used, which were used for one topic alone, who is idle, and which roles are alike.
 
-    Exit code 1 if there is anything to tell. Nothing is put in force.
+    Exit code 1 if there is anything to tell. Nothing is put in force. A patch takes nothing away that was used, and
+    is written only if all of that time was watched.
 
     For example:
 
@@ -43,40 +49,50 @@ def advise(
     policy
         A policy file, directory or pattern; several times. Default: that of the data directory.
     """
-    today = datetime.now(UTC)
     store = observations_of(data)
-    period = Period((today - parse_duration(since)).date(), store.since())
     explainer = in_force(policy, data, config)
+    lost = store.uses_lost()
+    began = datetime.now(UTC) - parse_duration(since)
+    period = Period(began, store.uses_since(), store.rules(), lost and lost[1])
     subjects = [Subject.of(identity) for identity in stored(data, config)]
     # Whoever a listener admits without a credential has this role, and is no identity of the store.
     anonymous = Subject(ANONYMOUS, ANONYMOUS, (ANONYMOUS,))
-    found = narrow(explainer, subjects, store.uses(), period, asyncio.run(_seen(data, config)), [anonymous])
-    if patch is not None:
-        patch.write_text(_patch(explainer.places, found), encoding="utf-8")
+    used = Used(explainer, store.uses(), period, [*subjects, anonymous])
+    found = narrow(explainer, subjects, used, asyncio.run(_seen(data, config)), [anonymous])
+    young = unknown(explainer, used)
+    if is_written := patch is not None and (despite_gaps or not period.gaps):
+        patch.write_text(_patch(explainer, found, used), encoding="utf-8")
     if json_output:
-        print(json.dumps({"watched_since": _day(period.watched_since), "advice": [_plain(each) for each in found]}))
+        watched = _day(period.watched_since)
+        told = {"gaps": period.gaps, "too_young": young, "advice": [_plain(each) for each in found]}
+        print(json.dumps({"watched_since": watched, "patched": is_written, **told}))
     else:
-        for each in found:
-            print(f"{f'{each.at}: ' if each.at else ''}{each.code}: {each.message}")
-        print(counted(len(found), "finding", "findings"))
-        if not period.is_whole:
-            print(_NOT_WHOLE.format(day=_day(period.watched_since) or "now"))
-        if lost := store.fact("lost uses"):
-            print(f"{lost} uses found no room: what seems unused may be one of them")
-        if patch is not None:
+        _tell(found, period, young)
+        if is_written:
             print(f"{patch}: review it, then `patch -p0 < {patch}`, and `bartizan policy stage`")
+    if patch is not None and not is_written:
+        print(f"{patch} is not written: {'; '.join(period.gaps)} (--despite-gaps writes it)", file=sys.stderr)
+        return 1
     return 1 if found else 0
 
 
-_NOT_WHOLE = "use is observed since {day} only: what was needed before is not known"
+def _tell(found: Sequence[Advice], period: Period, young: int) -> None:
+    for each in found:
+        print(f"{f'{each.at}: ' if each.at else ''}{each.code}: {each.message}")
+    print(counted(len(found), "finding", "findings"))
+    for gap in period.gaps:
+        print(f"{gap}: what was needed then is not known")
+    if young:
+        print(f"{counted(young, 'permit is', 'permits are')} younger than that: nothing is said of their use")
 
 
-def _patch(places: Places, found: list[Advice]) -> str:
+def _patch(explainer: Explainer, found: Sequence[Advice], used: Used) -> str:
     try:
-        texts = narrowed(places, found)
+        texts = narrowed(explainer, found, used)
     except ValueError as error:
         raise InvalidValue(str(error)) from None
-    return "".join(patch_text(beside(origin), places.texts[origin], text) for origin, text in texts.items())
+    before = explainer.places.texts
+    return "".join(patch_text(beside(origin), before[origin], text) for origin, text in texts.items())
 
 
 async def _seen(data: Path, config: Path | None) -> dict[str, date]:
@@ -86,8 +102,8 @@ async def _seen(data: Path, config: Path | None) -> dict[str, date]:
     return {name: usage.last_seen_at.date() for name, usage in newest.items()}
 
 
-def _day(day: date | None) -> str:
-    return "" if day is None else day.isoformat()
+def _day(at: datetime | None) -> str:
+    return "" if at is None else at.date().isoformat()
 
 
 def _plain(each: Advice) -> dict[str, object]:
