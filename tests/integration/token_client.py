@@ -36,14 +36,14 @@ class TokenClient(mqtt.Client):
         assert self._ssl_context is not None
         self._ssl_context.load_cert_chain(certificate, key)
 
-    def open(self, token: str | None = None, *, method: str | None = None, user_name: str = "token") -> int:
+    def open(self, token: str | None = None, *, method: str | None = None, user_name: str | None = None) -> int:
         """Connects with the token in Password, or in Authentication Data of a method; the Reason Code of CONNACK."""
         properties = None
         if method is not None and token is not None:
             properties = Properties(PacketTypes.CONNECT)
             properties.AuthenticationMethod, properties.AuthenticationData = method, token.encode()
         elif token is not None:
-            self.username_pw_set(user_name, token)
+            self.username_pw_set(user_name or self._client_id.decode(), token)
         self._method = method
         self.connect("127.0.0.1", self._port, properties=properties)
         self.loop_start()

@@ -320,7 +320,7 @@ def test_a_token_names_the_tenant_where_it_names_the_identity(tmp_path: Path):
         for org, reason in (("acme", 0), ("bolt", 0), ("other", REFUSED)):
             wire = Wire(tls_stream(plant))
             presented = signed(EC, "ES256", claims(sub=f"x-{org}", org=org, roles=["all"]))
-            wire.send(v5.connect(f"t:x-{org}", username="token", password=presented))
+            wire.send(v5.connect(f"t:x-{org}", username=f"t:x-{org}", password=presented))
             wire.expect(Connack, reason=reason, within_s=10)
             if reason == 0:
                 assert publish(wire, "t") == 0

@@ -63,7 +63,7 @@ class Door:
         return cls(default_chain(load_settings(None, words), store))
 
     def ask(
-        self, token: bytes, *, by_auth: bool = False, user_name: str = "token", client_id: str = "press-01"
+        self, token: bytes, *, by_auth: bool = False, user_name: str | None = None, client_id: str = "press-01"
     ) -> Verdict:
         request = ConnectRequest(client_id, "mqtts", "192.0.2.1")
         if by_auth:
@@ -356,6 +356,24 @@ def test_the_user_name_can_be_asked_to_be_the_subject(keys, user_name, allowed):
     assert door.ask(signed(EC, "ES256"), user_name=user_name).allowed is allowed
 
 
+@pytest.mark.parametrize(
+    ("setting", "user_name", "allowed"),
+    [
+        ("", "press-01", True),
+        ("", "press-01-debug", True),
+        ("", "press-02", False),
+        ("", "token", False),
+        (', user_name = "free"', "token", True),
+        (', user_name = "subject"', "press-01-debug", False),
+    ],
+)
+def test_a_user_name_beside_a_token_is_the_identitys_unless_it_is_free(keys, setting, user_name, allowed):
+    door = Door.of(f'jwks_file = "{keys}"', setting)
+    verdict = door.ask(signed(EC, "ES256"), user_name=user_name)
+    assert verdict.allowed is allowed
+    assert allowed or "User Name" in verdict.why
+
+
 OUTSIDE = (
     ', identities = "token", roles_claim = "realm.roles", roles_allowed = ["press", "dashboard"], '
     'attribute_claims = {site = "plant.site"}, identity_prefix = "kc-"'
@@ -488,7 +506,7 @@ def plant(keys: Path) -> Iterator[Party]:
 
 def connect(plant: Party, token: bytes, *, dialect: Any = v5, expect: int = 0) -> Wire:
     wire = Wire(tls_stream(plant), dialect=dialect)
-    wire.send(dialect.connect("press-01", username="token", password=token))
+    wire.send(dialect.connect("press-01", username="press-01", password=token))
     wire.expect(Connack, reason=expect, within_s=10)
     return wire
 

@@ -18,7 +18,7 @@ verification  passwords against stored hashes, at the same cost for everyone
 operators    people log in: password and a code, a passkey, or an OpenID Provider; oidc, how that one is asked
 outside      one gate for each authenticator that asks somebody outside
 backoff      how guessing at passwords is slowed down
-binding      which Client Identifiers an identity may use
+binding      which Client Identifiers and User Names an identity may use
 entry        one authenticator, or several that all have to prove
 chain        any of a listener's entries, then the binding
 kinds        settings -> authenticators -> the entries of each listener
@@ -27,6 +27,7 @@ kinds        settings -> authenticators -> the entries of each listener
 from bartizan.authn.anonymous import AnonymousAuthenticator
 from bartizan.authn.base import (
     Authenticator,
+    Called,
     Certificate,
     Challenge,
     ConnectRequest,
@@ -43,6 +44,7 @@ from bartizan.authn.password import PasswordAuthenticator
 __all__ = [
     "AnonymousAuthenticator",
     "Authenticator",
+    "Called",
     "Certificate",
     "CertificateAuthenticator",
     "Chain",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol, Self
 
 from bartizan.errors import BartizanError, InvalidValue
@@ -53,12 +54,25 @@ class ConnectRequest:
     an Authentication Method. None below TLS 1.3 and without TLS."""
 
 
+class Called(StrEnum):
+    """What a User Name is to the proof that came with it."""
+
+    IDENTITY = "identity"
+    """It proved nothing: it has to be one that the roles of the identity admit."""
+    ACCOUNT = "account"
+    """It was proved, as the name of an account that somebody else keeps. Roles that say nothing of names admit it."""
+    ANYTHING = "anything"
+    """Nobody looks at it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proof:
     """Who it is, and until when that holds (None: no end of its own)."""
 
     principal: Principal
     expires_at: datetime | None = None
+    user_name: Called = Called.IDENTITY
+    """What a User Name in the CONNECT has to be; none is always good."""
     may_use_any_client_id: bool = False
     """For clients without a name of their own (anonymous); still never an identity's."""
     managed: bool = True

@@ -1,4 +1,4 @@
-"""Which Client Identifiers an identity may use: what its roles say, and never what is another identity's.
+"""Which Client Identifiers and User Names an identity may use: what its roles say; and no Client Identifier of another's.
 
 Of two identities `press` and `press-01`, `press-01` and `press-01-x` belong to the longer name:
 a Client Identifier belongs to the identity with the longest name that fits, and to no other.
@@ -7,12 +7,12 @@ a Client Identifier belongs to the identity with the longest name that fits, and
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from bartizan.authn.base import Certificate, ConnectRequest, Denied, Proof
+from bartizan.authn.base import Called, Certificate, ConnectRequest, Denied, Proof
 from bartizan.errors import InvalidValue
 from bartizan.model.ids import NAME_CHARS_MAX, ClientId
 from bartizan.model.principal import Principal
 from bartizan.model.reason import ReasonCode
-from bartizan.policy.naming import DEFAULT, SEPARATOR, Named, admits, in_namespace, is_assigned
+from bartizan.policy.naming import DEFAULT, IDENTITY, SEPARATOR, Named, admits, in_namespace, is_assigned
 from bartizan.store.ports import IdentityDirectory
 
 
@@ -24,7 +24,7 @@ class Names(Protocol):
         ...
 
     def user_names(self, roles: Iterable[str], /) -> tuple[str, ...]:
-        """Which User Names it may present beside another proof."""
+        """Which User Names it may present, whatever proves it."""
         ...
 
     def credential_days_max(self, roles: Iterable[str], /) -> Mapping[str, int]:
@@ -66,6 +66,19 @@ def named(principal: Principal, certificate: Certificate | None) -> Named:
         else frozenset[str]()
     )
     return Named(principal.identity, dict(principal.attributes), of_certificate)
+
+
+def check_user_name(proof: Proof, request: ConnectRequest, names: Names) -> None:
+    """Refuses a User Name that the principal's roles do not admit, whatever proved who it is."""
+    # Who has no name of its own, as `anonymous`, has no User Name of its own either.
+    if request.user_name is None or proof.user_name is Called.ANYTHING or proof.may_use_any_client_id:
+        return
+    namings = names.user_names(proof.principal.roles)
+    if proof.user_name is Called.ACCOUNT and IDENTITY in namings:
+        return
+    if not admits(namings, request.user_name, named(proof.principal, request.certificate)):
+        why = f"the User Name is none that {proof.principal.identity!r} may use ({', '.join(namings)})"
+        raise Denied(ReasonCode.NOT_AUTHORIZED, why)
 
 
 async def bind_client_id(

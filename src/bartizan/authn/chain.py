@@ -18,7 +18,7 @@ from bartizan.authn.base import (
     ProviderUnavailable,
     Verdict,
 )
-from bartizan.authn.binding import Names, OwnNames, bind_client_id
+from bartizan.authn.binding import Names, OwnNames, bind_client_id, check_user_name
 from bartizan.authn.entry import Entry, Judge, Part
 from bartizan.errors import BartizanError
 from bartizan.model.reason import ReasonCode
@@ -105,6 +105,7 @@ class Chain:
             proof = await self._prove(request)
             if isinstance(proof, Challenge):
                 return Verdict.proceed(proof)
+            check_user_name(proof, request, self._names)
             prefix = await bind_client_id(proof, request, self._directory, self._names)
             proof = replace(
                 proof,

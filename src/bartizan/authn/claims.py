@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bartizan.authn.base import Denied, Proof
+from bartizan.authn.base import Called, Denied, Proof
 from bartizan.authn.binding import possible_owners
 from bartizan.config.authenticators import Claims
 from bartizan.errors import InvalidValue
@@ -94,6 +94,7 @@ class Subject:
         name = self._name(claims)
         if settings.user_name == "subject" and user_name is not None and user_name != name:
             raise refuse("the User Name is not the token's subject")
+        called = Called.ANYTHING if settings.user_name == "free" else Called.IDENTITY
         expires_at = datetime.fromtimestamp(ends_s + settings.leeway_s, UTC)
         identity = await self._directory.get(name)
         if settings.identities == "token":
@@ -106,13 +107,13 @@ class Subject:
             principal = Principal(
                 name, self._roles(claims), self._attributes(claims), self._method, narrowed_to=self._narrowed_to(claims)
             )
-            return Proof(principal, expires_at, managed=False, factors=TOKEN)
+            return Proof(principal, expires_at, called, managed=False, factors=TOKEN)
         if identity is None:
             raise refuse(f"the token names {name!r}, which is no identity")
         if identity.state is not IdentityState.ENABLED:
             raise refuse(f"the identity is {identity.state}")
         principal = replace(identity.principal(self._method), narrowed_to=self._narrowed_to(claims))
-        return Proof(principal, expires_at, factors=TOKEN)
+        return Proof(principal, expires_at, called, factors=TOKEN)
 
     def _name(self, claims: Mapping[str, Any]) -> IdentityName:
         said = claim_at(claims, self._settings.identity_claim)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bartizan.authn.base import Authenticator, Challenge, ConnectRequest, Denied, Proof
+from bartizan.authn.base import Authenticator, Called, Challenge, ConnectRequest, Denied, Proof
 from bartizan.model.reason import ReasonCode
 
 Judge = Callable[[Proof], Awaitable[Proof]]
@@ -99,12 +99,18 @@ def together(proofs: Sequence[Proof]) -> Proof:
             narrowed_to=tuple(token for proof in proofs for token in proof.principal.narrowed_to),
         ),
         expires_at=_earliest(ends),
+        user_name=_called({proof.user_name for proof in proofs}),
         may_use_any_client_id=all(proof.may_use_any_client_id for proof in proofs),
         managed=stored is not None,
         data=next((proof.data for proof in proofs if proof.data is not None), None),
         remembered_s=min(proof.remembered_s for proof in proofs),
         factors=frozenset().union(*(proof.shown for proof in proofs)),
     )
+
+
+def _called(said: set[Called]) -> Called:
+    """What is asked of the User Name: whoever proved it knows best, and else the strictest holds."""
+    return next(one for one in (Called.ACCOUNT, Called.IDENTITY, Called.ANYTHING) if one in said)
 
 
 def _earliest(ends: Sequence[datetime]) -> datetime | None:

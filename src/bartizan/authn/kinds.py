@@ -51,7 +51,7 @@ BUILDERS: Mapping[type, Builder] = {
     Jwt: lambda name, kind, around: jwt_authenticators(name, kind, around.directory, around.tell),
     Introspection: lambda name, kind, around: introspection_authenticators(name, kind, around.directory, around.tell),
     Scram: lambda name, kind, around: scram_authenticators(
-        name, kind, ScramSurroundings(around.directory, around.backoff, around.names, kind.iterations)
+        name, kind, ScramSurroundings(around.directory, around.backoff, kind.iterations)
     ),
     Ldap: lambda name, kind, around: ldap_authenticators(name, kind, around.directory, around.tell),
     Webhook: lambda name, kind, around: webhook_authenticators(name, kind, around.directory, around.tell),

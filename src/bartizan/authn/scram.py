@@ -18,19 +18,17 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from bartizan.authn.backoff import Backoff, TooSoon
 from bartizan.authn.base import Authenticator, Challenge, ConnectRequest, Denied, Proof
-from bartizan.authn.binding import Names, OwnNames, named
 from bartizan.config.authenticators import Scram
 from bartizan.identity.scram import SALT_BYTES, live_credentials, proves, server_signature
 from bartizan.model.credential import SCRAM_ITERATIONS, ScramCredential, ScramMechanism
 from bartizan.model.principal import Factor, Identity
 from bartizan.model.reason import ReasonCode
-from bartizan.policy.naming import admits
 from bartizan.store.ports import IdentityDirectory
 
 PLUS: Final = "-PLUS"
@@ -90,7 +88,6 @@ class ScramSurroundings:
 
     directory: IdentityDirectory
     backoff: Backoff | None = None
-    names: Names = field(default_factory=OwnNames)
     iterations: int = SCRAM_ITERATIONS
     """What a name that is not there pretends to have."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -151,10 +148,6 @@ class ScramAuthenticator:
         if refusal := identity.refusal(now):
             raise refuse(refusal)
         principal = identity.principal("scram", factor=Factor.SCRAM, credential=credential)
-        if request.user_name is not None:
-            namings = self._around.names.user_names(principal.roles)
-            if not admits(namings, request.user_name, named(principal, None)):
-                raise refuse("the User Name beside it is somebody else's")
         signature = server_signature(self._mechanism, credential.server_key, exchange)
         return Proof(principal, expires_at=credential.expires_at, data=b"v=" + base64.b64encode(signature))
 

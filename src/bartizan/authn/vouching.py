@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from bartizan.authn.base import Denied, Proof
+from bartizan.authn.base import Called, Denied, Proof
 from bartizan.authn.binding import possible_owners
 from bartizan.config.accounts import Accounts
 from bartizan.errors import InvalidValue
@@ -81,6 +81,7 @@ class Vouching:
             principal,
             expires_at,
             managed=identity is not None,
+            user_name=Called.ACCOUNT,
             remembered_s=settings.remembered_s,
             factors=factors,
         )

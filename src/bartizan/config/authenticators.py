@@ -100,9 +100,13 @@ class Claims(Outside):
             "widens nothing; a token without that claim is refused, an empty list allows nothing."
         ),
     )
-    user_name: Literal["free", "subject"] = Field(
-        "free",
-        description="The User Name beside a token in Password: `free`: anything; `subject`: the identity's name.",
+    user_name: Literal["roles", "subject", "free"] = Field(
+        "roles",
+        description=(
+            "The User Name beside a token, if there is one: `roles`: one that the identity's roles admit, which is its "
+            "own name (or that, `-` and more) unless they say otherwise; `subject`: in Password, the identity's name "
+            "alone; `free`: anything."
+        ),
     )
     token_bytes_max: Annotated[int, Field(strict=True, ge=256, le=65_535)] = Field(
         8_192, description="A longer token is refused unread."

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from bartizan.authn import Certificate, CertificateAuthenticator, ConnectRequest, Denied, Proof
-from bartizan.authn.binding import bind_client_id
+from bartizan.authn import Called, Certificate, CertificateAuthenticator, ConnectRequest, Denied, Proof
+from bartizan.authn.binding import bind_client_id, check_user_name
 from bartizan.model.credential import CertificateCredential
 from bartizan.model.ids import IdentityName, RoleName
 from bartizan.model.principal import Identity, Principal
@@ -109,3 +110,32 @@ async def test_a_user_name_beside_a_certificate_is_one_that_its_roles_admit(nami
     authenticator = CertificateAuthenticator(await store_of("press-01"), names=Says(user_names=namings))
     request = ConnectRequest("press-01", "mqtts", "127.0.0.1", user_name=user_name, certificate=CERTIFICATE)
     assert (await authenticator.authenticate(request) is not None) is proved
+
+
+def may_be_called(user_name: str | None, says: Says, called: Called = Called.IDENTITY, **more: Any) -> bool:
+    principal = Principal("press-01", (RoleName("press"),), method="token")
+    request = ConnectRequest("press-01", "mqtts", "127.0.0.1", user_name=user_name)
+    try:
+        check_user_name(Proof(principal, user_name=called, **more), request, says)
+    except Denied as denied:
+        return denied.reason is not ReasonCode.NOT_AUTHORIZED
+    return True
+
+
+@pytest.mark.parametrize(
+    ("called", "namings", "admitted"),
+    [
+        (Called.IDENTITY, ("identity",), {None, "press-01", "press-01-x"}),
+        (Called.IDENTITY, ("line-*",), {None, "line-7"}),
+        (Called.ACCOUNT, ("identity",), {None, "press-01", "press-01-x", "line-7", "other"}),
+        (Called.ACCOUNT, ("line-*",), {None, "line-7"}),
+        (Called.ANYTHING, ("line-*",), {None, "press-01", "press-01-x", "line-7", "other"}),
+    ],
+)
+def test_a_user_name_is_one_that_roles_admit_whatever_proved_the_identity(called, namings, admitted):
+    names = (None, "press-01", "press-01-x", "line-7", "other")
+    assert {name for name in names if may_be_called(name, Says(user_names=namings), called)} == admitted
+
+
+def test_who_has_no_name_has_no_user_name_of_its_own_either():
+    assert may_be_called("other", Says(user_names=("identity",)), may_use_any_client_id=True)

@@ -349,7 +349,7 @@ OUTSIDE = Proof(Principal("ext-1", method="own"), managed=False, data=b"welcome"
 async def test_a_method_is_decided_by_who_speaks_it_and_by_nobody_else(register):
     speaks, other, plain = Own("M", OUTSIDE), Own("N", OUTSIDE), Own(None, OUTSIDE)
     chain = Chain([plain, other, speaks], register._store)
-    verdict = await chain.decide(by_method("M", user_name="dash", password=b"first", certificate=CERTIFICATE))
+    verdict = await chain.decide(by_method("M", user_name="ext-1", password=b"first", certificate=CERTIFICATE))
     assert verdict.principal == replace(OUTSIDE.principal, factors=frozenset({Factor.EXTERNAL}))
     assert (verdict.managed, verdict.data) == (False, b"welcome")
     assert (len(speaks.asked), other.asked, plain.asked) == (1, [], [])

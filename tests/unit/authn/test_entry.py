@@ -163,11 +163,11 @@ async def test_a_provider_that_is_down_is_0x88_and_never_a_yes(outside):
 )
 async def test_a_token_beyond_doubt_is_tried_as_no_password_but_other_proofs_count(said):
     password = Scripted(TOKEN, takes_passwords=True)
-    verdict = await decided(all_of(password), all_of(Scripted(said)), user_name="a", password=b"b")
+    verdict = await decided(all_of(password), all_of(Scripted(said)), user_name="press-01", password=b"b")
     assert not verdict.allowed
     assert password.asked == []
     certificate = all_of(Scripted(CERTIFICATE))
-    assert (await decided(all_of(Scripted(said)), certificate, user_name="a", password=b"b")).allowed
+    assert (await decided(all_of(Scripted(said)), certificate, user_name="press-01", password=b"b")).allowed
 
 
 async def test_passwords_are_asked_about_last():
@@ -232,7 +232,7 @@ def guessed(*said: Said, times: int = 1) -> tuple[Chain, Scripted]:
 
 async def test_wrong_passwords_make_wait_before_they_are_judged():
     listed, judge = guessed(WRONG)
-    reasons = [(await listed.decide(request(user_name="a", password=b"x"))).reason for _ in range(5)]
+    reasons = [(await listed.decide(request(user_name="press-01", password=b"x"))).reason for _ in range(5)]
     assert reasons == [ReasonCode.BAD_USER_NAME_OR_PASSWORD] * 3 + [ReasonCode.SERVER_BUSY] * 2
     assert len(judge.asked) == 3
 
@@ -243,21 +243,21 @@ async def test_wrong_passwords_make_wait_before_they_are_judged():
 async def test_what_is_no_wrong_password_is_not_counted(said):
     listed, judge = guessed(said)
     for _ in range(20):
-        await listed.decide(request(user_name="a", password=b"x"))
+        await listed.decide(request(user_name="press-01", password=b"x"))
     assert len(judge.asked) == 20
 
 
 async def test_a_password_that_another_entry_takes_is_no_wrong_one():
     local, directory = Scripted(WRONG, takes_passwords=True), Scripted(TOKEN, takes_passwords=True)
     listed = chain(all_of(local), all_of(directory), backoff=Backoff(PasswordSettings(), lambda: 0.0))
-    verdicts = [await listed.decide(request(user_name="a", password=b"x")) for _ in range(20)]
+    verdicts = [await listed.decide(request(user_name="press-01", password=b"x")) for _ in range(20)]
     assert all(verdict.allowed for verdict in verdicts)
 
 
 async def test_who_has_to_wait_may_still_prove_otherwise():
     password, certificate = Scripted(WRONG, takes_passwords=True), Scripted(None, None, None, CERTIFICATE)
     listed = chain(all_of(password), all_of(certificate), backoff=Backoff(PasswordSettings(), lambda: 0.0))
-    reasons = [(await listed.decide(request(user_name="a", password=b"x"))).allowed for _ in range(4)]
+    reasons = [(await listed.decide(request(user_name="press-01", password=b"x"))).allowed for _ in range(4)]
     assert reasons == [False, False, False, True]
 
 

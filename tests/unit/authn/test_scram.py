@@ -277,14 +277,6 @@ async def test_keys_of_one_mechanism_prove_nothing_by_the_other():
     assert "no SCRAM keys" in await refused(server, Client("SCRAM-SHA-512", "press-01", "pencil"))
 
 
-async def test_a_user_name_beside_it_is_the_identitys_or_refused():
-    server = Server(await store_of("SCRAM-SHA-256"), "SCRAM-SHA-256")
-    server.request = replace(server.request, user_name="press-02")
-    assert "User Name" in await refused(server, Client("SCRAM-SHA-256", "press-01", "pencil"))
-    server.request = replace(server.request, user_name="press-01")
-    assert isinstance(await server.whole(Client("SCRAM-SHA-256", "press-01", "pencil")), Proof)
-
-
 async def test_guesses_are_slowed_down_and_counted_with_those_at_passwords():
     backoff = Backoff(PasswordSettings(free_failures=2), clock=lambda: 100.0)
     server = Server(await store_of("SCRAM-SHA-256"), "SCRAM-SHA-256", backoff=backoff)
