@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from bartizan.cli.remote import Server, remote
 from bartizan.errors import EngineUnavailable, NotFound
 from bartizan.model.observation import Observation, Watched
 from bartizan.policy.compiled import Asked, Decision
+from bartizan.policy.differences import subject_of as connected
 from bartizan.policy.explain import Explainer
 from bartizan.policy.grant import Grant
 from bartizan.policy.subject import Ask, Subject
@@ -49,8 +51,19 @@ _HINTS = {
     "retain_not_allowed": "a permit allows it without RETAIN; `bartizan denials approve {number}` proposes the grant",
     "forbidden": "a forbid beats every permit: only narrowing that rule allows it",
     "condition_not_met": "a permit is there, but its `when` does not hold for this connection",
+    "not_in_token": "its roles permit it and its token does not: whoever issues the token has to put that grant into it",
+    "tenant_not_declared": "its tenant may not even connect: declare [tenants.NAME], or correct its attribute tenant",
     "server_topic": "topics that begin with $ are the server's own: the client must publish elsewhere",
 }
+
+_NEVER_BY_A_PERMIT = frozenset({"condition_not_met", "not_in_token"})
+"""What hangs on the connection or the token of that time: who asks again by the policy alone learns nothing of it."""
+
+_CONTRACT = (
+    "Messages refused for not being as their topic is declared (its payload, its rate, or no declaration at all) are no "
+    "denials: `bartizan events --kind contract_broken` shows them as they come, "
+    "`bartizan audit search --what contract_broken` those that were."
+)
 
 
 @app.default
@@ -86,6 +99,7 @@ def denials(
     for why in dict.fromkeys(each.why for each in shown):
         last = next(each for each in reversed(shown) if each.why == why)
         print(f"{why}: {hint(last)}")
+    print(_CONTRACT)
     return 0
 
 
@@ -117,12 +131,12 @@ def approve(
     denied = observations_of(data).observation(number)
     if denied is None or denied.watched is not Watched.DENIED:
         raise NotFound(f"no denial has the number {number}: `bartizan denials` lists them")
+    if denied.why in _NEVER_BY_A_PERMIT:
+        print(f"no patch: {hint(denied)} ({denied.rule})")
+        return 1
     explainer = in_force(policy, data, config)
     subject = subject_of(denied, data, config)
     told = explainer.explain(subject, ask_of(denied))
-    if denied.why == "condition_not_met":
-        print(f"no patch: {hint(denied)} ({denied.rule})")
-        return 1
     if told.decision.allow:
         print(
             f"no patch: {escaped(str(told.ask))} is allowed to {escaped(denied.identity)} by now, {told.decision.rule}"
@@ -158,9 +172,10 @@ def subject_of(seen: Observation, data: Path, config: Path | None) -> Subject:
     with suppress(NotFound):
         return Subject.of(one_stored(data, seen.identity, config), seen.client_id)
     with suppress(EngineUnavailable):
-        for client in running_clients(existing(Path.cwd() / data).root):
-            if client["identity"] == seen.identity:
-                return Subject(seen.identity, seen.client_id, tuple(client["roles"]))
+        own = [each for each in running_clients(existing(Path.cwd() / data).root) if each["identity"] == seen.identity]
+        # Clients of one identity may have come by other tokens: the very one that was denied knows best.
+        for client in sorted(own, key=lambda each: each["client_id"] != seen.client_id):
+            return replace(connected(client), client_id=seen.client_id)
     raise NotFound(f"{seen.identity} is no identity of the store (any more) and not connected: its roles are not known")
 
 
