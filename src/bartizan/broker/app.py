@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -23,7 +23,7 @@ from bartizan.broker.authenticate import Desk
 from bartizan.broker.certificates import Certificates, read_material
 from bartizan.broker.chores import Chores
 from bartizan.broker.control import ControlDesk, control_desk
-from bartizan.broker.crls import RevocationLists
+from bartizan.broker.crls import RevocationLists, WatchedFiles
 from bartizan.broker.detection import Detection, begun_detection
 from bartizan.broker.directory import LiveDirectory
 from bartizan.broker.ended import disconnect_ended, every_client
@@ -45,7 +45,7 @@ from bartizan.broker.terminal import Terminal
 from bartizan.broker.tracing import Tracing
 from bartizan.broker.usage import UsageBook
 from bartizan.broker.watching import Watching
-from bartizan.config.engine import engine_config
+from bartizan.config.engine import crl_files, engine_config
 from bartizan.config.layout import DataDirectory
 from bartizan.config.schema import Settings
 from bartizan.detect import Detector
@@ -112,6 +112,9 @@ class Broker:
         self.figures = Figures()
         self.trail = Trail.of(data.audit, settings.audit, BROKER, self.figures.syncs_of(CHANGES))
         self.store = RecordedStore(store, self.trail)
+        self._latest = settings
+        """As it was last read: of what holds at once, what is in force."""
+        self._crl_files = WatchedFiles()
         self._reread = reread or (lambda: settings)
         self._make_engine = make_engine or NativeEngine
         self._authenticators = tuple(authenticators)
@@ -144,7 +147,7 @@ class Broker:
             stack.push_async_callback(chain.aclose)
             self.crls = RevocationLists(self.settings, self.data, self.journal)
             stack.push_async_callback(self.crls.aclose)
-            await self.crls.begin()
+            await self._begin_lists()
             self.engine = self._make_engine(json.dumps(engine_config(self.settings, self.data, self.crls.of)).encode())
             self.certificates = Certificates(self.engine, self.data, self.directory, self.trail)
             self.certificates.assume(self.settings, self.crls.of)
@@ -240,6 +243,7 @@ class Broker:
             for setting in later:
                 self.journal.note("needs_restart", setting=setting)
             self.journal.note("reloaded", policy=policy.digest, epoch=epoch)
+            self._latest = settings
             return ReloadReport(
                 applied=("policy", *(["certificates"] if not refused else [])),
                 refused=refused,
@@ -264,13 +268,14 @@ class Broker:
     async def care_for_certificates(self) -> None:
         """Renews what is due and gives it to the engine."""
         if await asyncio.to_thread(self.certificates.care, datetime.now(UTC)):
-            await self._replace(await asyncio.to_thread(read_material, self.settings, self.data, self.crls.of))
+            await self._read_and_replace(self._listeners())
 
     async def care_for_crls(self) -> None:
-        """Fetches what is due of `crl_urls`, and gives the engine what changed: also that a list has ended."""
+        """Fetches what is due of `crl_urls`, looks at `crl_files`, and gives the engine what changed: also that a
+        list has ended."""
         await self.crls.refresh()
-        if self.crls.take_changed():
-            await self._replace(await asyncio.to_thread(read_material, self.settings, self.data, self.crls.of))
+        touched = await asyncio.to_thread(self._crl_files.changed, self._lists())
+        await self._read_and_replace(self._listeners() if self.crls.take_changed() else touched)
 
     async def look_at_responders(self) -> None:
         """Asks OCSP responders again about certificates of clients that stay connected."""
@@ -299,6 +304,11 @@ class Broker:
         """Whole seconds since the start."""
         return int((datetime.now(UTC) - self.started_at).total_seconds())
 
+    async def _begin_lists(self) -> None:
+        await self.crls.begin()
+        # Before they are read: what changes in between is seen at the next look.
+        await asyncio.to_thread(self._crl_files.changed, self._lists())
+
     async def _begin_looks(self, stack: AsyncExitStack) -> None:
         await self.watching.begin(self.in_force.policy)
         self.inspecting = Inspecting(self.engine, self.data.observations, self.trail)
@@ -313,6 +323,27 @@ class Broker:
         # A listener that is new or gone waits for the next start.
         running = {name for name, listener in self.settings.listeners.items() if listener.tls}
         return settings, policy, {name: pem for name, pem in material.items() if name in running}
+
+    def _listeners(self) -> list[str]:
+        """Those of TLS that run, as far as the configuration still has them."""
+        return [
+            name
+            for name in self._latest.listeners
+            if name in self.settings.listeners and self.settings.listeners[name].tls
+        ]
+
+    def _lists(self) -> dict[str, tuple[Path, ...]]:
+        return {name: crl_files(self._latest.listeners[name], self.data) for name in self._listeners()}
+
+    async def _read_and_replace(self, listeners: Collection[str]) -> None:
+        """One by one: what is wrong with a file of one listener holds no other one up."""
+        for name in listeners:
+            try:
+                material = await asyncio.to_thread(read_material, self._latest, self.data, self.crls.of, (name,))
+            except ConfigurationError as error:
+                self.journal.note("certificates_refused", listener=name, reason=str(error))
+            else:
+                await self._replace(material)
 
     async def _replace(self, material: Mapping[str, bytes]) -> tuple[str, ...]:
         replaced, refused = await asyncio.to_thread(self.certificates.replace, material)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -69,12 +69,14 @@ class Certificates:
         return ensure_crl(self._data, authority, self._directory.revoked_certificates(), at=at) or renewed
 
 
-def read_material(settings: Settings, data: DataDirectory, fetched: Fetched) -> dict[str, bytes]:
-    """What each TLS listener needs, read now; `ConfigurationError` names a file that cannot be read."""
+def read_material(
+    settings: Settings, data: DataDirectory, fetched: Fetched, names: Collection[str] | None = None
+) -> dict[str, bytes]:
+    """What each TLS listener needs, or each of `names`, read now; `ConfigurationError` names a file that cannot be read."""
     return {
         name: json.dumps(_material(settings, name, data, fetched(name))).encode()
         for name, listener in settings.listeners.items()
-        if listener.tls
+        if listener.tls and (names is None or name in names)
     }
 
 

@@ -1,4 +1,5 @@
-"""CRLs by URL: fetched, verified, kept; the last good one counts until its end, and then nothing does.
+"""CRLs by URL: fetched, verified, kept; the last good one counts until its end, and then nothing does. And whether
+those of files have changed.
 
 What was fetched last lies in the data directory too, so that a broker that starts while the CA's web server is down
 goes on with what it knew.
@@ -106,6 +107,28 @@ class Source:
             except ValueError:
                 raise CertificateUnusable(f"{file} holds no PEM certificate") from None
         return found
+
+
+class WatchedFiles:
+    """Files of CRLs by listener, and how they were when they were last looked at."""
+
+    def __init__(self) -> None:
+        self._marks: dict[str, tuple[object, ...]] = {}
+
+    def changed(self, files: Mapping[str, Sequence[Path]]) -> frozenset[str]:
+        """The listeners of which one is another than at the call before; all of those that are new."""
+        marks = {name: tuple(map(_mark, each)) for name, each in files.items()}
+        before, self._marks = self._marks, marks
+        return frozenset(name for name, mark in marks.items() if before.get(name) != mark)
+
+
+def _mark(file: Path) -> object:
+    """Another one whenever the file was written, or another one put in its place."""
+    try:
+        found = file.stat()
+    except OSError as error:
+        return file, error.errno
+    return file, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bartizan.config.files import read_file
 from bartizan.config.layout import DataDirectory
+from bartizan.config.listener import Listener
 from bartizan.config.schema import Settings
 from bartizan.errors import ConfigurationError
 
@@ -70,13 +72,20 @@ _PLAIN = {
 }
 
 
+def crl_files(listener: Listener, data: DataDirectory) -> tuple[Path, ...]:
+    """The files of lists by which a listener refuses certificates."""
+    if listener.client_certificates == "off":
+        return ()
+    own = (data.crl,) if listener.client_ca_file is None else ()
+    return own if listener.crl_files is None else listener.crl_files
+
+
 def tls_material(settings: Settings, name: str, data: DataDirectory, fetched: FetchedCrls) -> dict[str, Any]:
     """Certificates, key and CRLs of a TLS listener as PEM texts, read now: call again to reload."""
     listener = settings.listeners[name]
-    own_ca = listener.client_ca_file is None
-    crls = listener.crl_files if listener.crl_files is not None else ((data.crl,) if own_ca else ())
+    crls = crl_files(listener, data)
     if listener.client_certificates == "off":
-        roots, crls = "", ()
+        roots = ""
     else:
         roots = read_file(listener.client_ca_file or data.ca_certificate, "the client CA file").decode(errors="replace")
     return {

@@ -169,7 +169,8 @@ class Listener(RevocationSettings):
     crl_files: tuple[Path, ...] | None = Field(
         None,
         description=(
-            "Certificate Revocation Lists (PEM). Default: that of the data directory's own CA, when that CA is used."
+            "Certificate Revocation Lists (PEM), read again when one changes. Default: that of the data directory's own CA, "
+            "when that CA is used."
         ),
     )
     client_certificates: Literal["required", "optional", "off"] = Field(

@@ -1,5 +1,6 @@
 """CRLs by URL: which lists count, for how long, and what holds where none does."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -8,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from bartizan.broker.crls import RevocationLists, kept_at
+from bartizan.broker.crls import RevocationLists, WatchedFiles, kept_at
 from bartizan.config.layout import DataDirectory
 from bartizan.config.load import load_settings
 from tests.authority import Issuer, Site, now, site
@@ -208,3 +209,21 @@ async def test_a_listener_without_urls_gets_nothing(bench):
     assert lists.of("wss").pems == ()
     assert not lists.of("wss").unknown
     await lists.aclose()
+
+
+def test_a_file_that_is_written_replaced_or_gone_is_another_one(tmp_path):
+    watched, file, other = WatchedFiles(), tmp_path / "a.crl", tmp_path / "b.crl"
+    for each in (file, other):
+        each.write_text("one")
+    lists = {"mqtts": (file, other), "wss": (other,), "none": ()}
+    assert watched.changed(lists) == {"mqtts", "wss", "none"}
+    assert watched.changed(lists) == set()
+    file.write_text("longer")
+    assert watched.changed(lists) == {"mqtts"}
+    (new := tmp_path / "new").write_text("longer")
+    os.utime(new, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
+    new.rename(file)
+    assert watched.changed(lists) == {"mqtts"}
+    other.unlink()
+    assert watched.changed(lists) == {"mqtts", "wss"}
+    assert watched.changed(lists) == set()
