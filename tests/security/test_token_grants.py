@@ -160,7 +160,9 @@ def test_a_will_that_the_token_does_not_allow_is_refused(plant):
     for topic, reason in (("data/press-01/a", 0), ("data/press-01/b", REFUSED)):
         wire = Wire(tls_stream(plant))
         presented = token(grant("publish", "data/press-01/a"))
-        wire.send(v5.connect("press-01", username="press-01", password=presented, will=Will(topic=topic, payload=b"gone")))
+        wire.send(
+            v5.connect("press-01", username="press-01", password=presented, will=Will(topic=topic, payload=b"gone"))
+        )
         wire.expect(Connack, reason=reason, within_s=10)
 
 

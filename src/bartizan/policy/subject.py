@@ -4,6 +4,8 @@ The tools ask for many subjects: identities of a store, sessions of a broker, pr
 file, and exemplars, which stand for whoever has a role and the attributes that it binds.
 """
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,6 +19,7 @@ from bartizan.policy.condition import PAYLOAD_BYTES_MAX
 from bartizan.policy.contract import Policy
 
 _NO_LEVEL: Final = frozenset("/+#\0")
+_CONTENT_TYPE: Final = re.compile(r"""(?P<before>.*\S)\s+content_type=(?P<type>"(?:[^"\\]|\\.)*"|[^\s"]+)""", re.DOTALL)
 _SHARED_PARTS: Final = 3
 _DIGITS_MAX: Final = 9
 _NOTHING: Final = (0, False, 0, None, False)
@@ -24,7 +27,7 @@ _NOTHING: Final = (0, False, 0, None, False)
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is asked for: `publish data/x qos=1 retain bytes=20`, `subscribe data/#`, `receive data/x`."""
+    """What is asked for: `publish data/x qos=1 retain bytes=20 content_type=text/plain utf8`, `subscribe data/#`."""
 
     action: Asked
     topic: str
@@ -39,18 +42,27 @@ class Ask:
         (TopicFilter if self.action is Asked.SUBSCRIBE else TopicName).parse(self.topic)
         described = (self.qos, self.retain, self.payload_bytes, self.content_type, self.utf8)
         if self.action is not Asked.PUBLISH and described != _NOTHING:
-            raise InvalidValue(f"qos, retain and bytes are about publishing, not to {self.action}")
+            raise InvalidValue(f"qos, retain, bytes, content_type and utf8 are about publishing, not to {self.action}")
 
     @classmethod
     def parse(cls, text: str) -> "Ask":
-        """Reads `ACTION TOPIC [qos=N] [retain] [bytes=N]`; a topic may hold spaces. `InvalidValue` if it is none."""
+        """Reads `ACTION TOPIC`, and behind it in any order `qos=N`, `retain`, `bytes=N`, `content_type=TYPE` and `utf8`.
+
+        A topic may hold spaces; so may a type in quotes. `InvalidValue` if it is none.
+        """
         action, _, rest = text.strip().partition(" ")
         topic, qos, retain, payload_bytes = rest.strip(), 0, False, 0
+        content_type, utf8 = None, False
         while True:
+            if found := _CONTENT_TYPE.fullmatch(topic):
+                topic, content_type = found["before"].rstrip(), _content_type(found["type"])
+                continue
             before, _, word = topic.rpartition(" ")
             key, _, value = word.partition("=")
             if before and word == "retain":
                 retain = True
+            elif before and word == "utf8":
+                utf8 = True
             elif before and key == "qos":
                 qos = _number(word, value, 2)
             elif before and key == "bytes":
@@ -60,7 +72,7 @@ class Ask:
             topic = before.rstrip()
         if action not in set(Asked) or not topic:
             raise InvalidValue(f'{text!r}: write it as "publish TOPIC", "subscribe FILTER" or "receive TOPIC"')
-        return cls(Asked(action), topic, qos, retain, payload_bytes)
+        return cls(Asked(action), topic, qos, retain, payload_bytes, content_type, utf8)
 
     @property
     def decided(self) -> str:
@@ -73,8 +85,20 @@ class Ask:
         words = [self.action.value, self.topic, *([f"qos={self.qos}"] if self.qos else [])]
         words += ["retain"] if self.retain else []
         words += [f"bytes={self.payload_bytes}"] if self.payload_bytes else []
-        words += [f"({self.content_type})"] if self.content_type else []
-        return " ".join([*words, *(["(UTF-8)"] if self.utf8 else [])])
+        if self.content_type is not None:
+            is_word = self.content_type and not set(self.content_type) & set(' "')
+            shown = self.content_type if is_word else json.dumps(self.content_type, ensure_ascii=False)
+            words.append(f"content_type={shown}")
+        return " ".join([*words, *(["utf8"] if self.utf8 else [])])
+
+
+def _content_type(text: str) -> str:
+    if not text.startswith('"'):
+        return text
+    try:
+        return str(json.loads(text))
+    except ValueError:
+        raise InvalidValue(f"content_type={text}: in quotes it is a text as in JSON") from None
 
 
 def _number(word: str, text: str, highest: int) -> int:

@@ -303,3 +303,49 @@ def test_the_shell_completes_the_verbs(capsys):
 def test_every_verb_has_help_with_an_example(verb, capsys):
     assert run(["policy", verb, "--help"]) == 0
     assert f"bartizan policy {verb}" in told(capsys).partition("For example")[2]
+
+
+# ---- what a message says of its payload ---------------------------------------------------------
+
+OF_MESSAGES = """\
+[roles.writer]
+permit = [
+  { action = "publish", filter = "text", when = { utf8 = true } },
+  { action = "publish", filter = "typed", when = { content_type = "text/plain; charset=utf-8", payload_bytes_max = 9 } },
+]
+"""
+TYPED = ("--content-type", "text/plain; charset=utf-8", "--bytes", "9")
+
+
+@pytest.mark.parametrize(
+    ("topic", "said", "is_allowed"),
+    [
+        ("text", ("--utf8",), True),
+        ("text", (), False),
+        ("typed", TYPED, True),
+        ("typed", TYPED[:2], True),
+        ("typed", (*TYPED[:3], "10"), False),
+        ("typed", ("--content-type", "text/plain"), False),
+    ],
+)
+def test_what_a_message_says_of_its_payload_is_asked_by_explain_and_who(tmp_path, topic, said, is_allowed):
+    file = tmp_path / "policy.toml"
+    file.write_text(OF_MESSAGES)
+    named = ["--policy", str(file)]
+    assert run(["policy", "explain", "--role", "writer", "publish", topic, *said, *named]) == (0 if is_allowed else 1)
+    assert run(["policy", "who", "publish", topic, "--roles", *said, *named]) == (0 if is_allowed else 1)
+
+
+def test_what_a_message_says_of_its_payload_can_be_expected(tmp_path, capsys):
+    file, tests = tmp_path / "policy.toml", tmp_path / "policy.test.toml"
+    file.write_text(OF_MESSAGES)
+    tests.write_text("""\
+[tests.messages]
+as    = { roles = ["writer"] }
+allow = ["publish text utf8", 'publish typed content_type="text/plain; charset=utf-8" bytes=9']
+deny  = ["publish text", "publish typed content_type=text/plain"]
+""")
+    assert run(["policy", "test", str(file), "--tests", str(tests)]) == 0
+    tests.write_text(tests.read_text().replace("publish text utf8", "publish text content_type=utf8"))
+    assert run(["policy", "test", str(file), "--tests", str(tests)]) == 1
+    assert "publish text content_type=utf8" in told(capsys)

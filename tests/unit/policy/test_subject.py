@@ -17,6 +17,12 @@ from tests.unit.policy.plant import PRESS, explainer
         ("  subscribe  a/+/#  ", Ask(Asked.SUBSCRIBE, "a/+/#")),
         ("receive a b/c d", Ask(Asked.RECEIVE, "a b/c d")),
         ("publish retain", Ask(Asked.PUBLISH, "retain")),
+        ("publish a bytes=3 utf8 content_type=text/plain", Ask(Asked.PUBLISH, "a", 0, False, 3, "text/plain", True)),
+        ('publish a content_type="a/b; charset=x" retain', Ask(Asked.PUBLISH, "a", 0, True, 0, "a/b; charset=x")),
+        (r'publish a content_type="\" content_type=x"', Ask(Asked.PUBLISH, "a", content_type='" content_type=x')),
+        ('publish a content_type=""', Ask(Asked.PUBLISH, "a", content_type="")),
+        ("publish utf8 utf8", Ask(Asked.PUBLISH, "utf8", utf8=True)),
+        ("publish content_type=x", Ask(Asked.PUBLISH, "content_type=x")),
         ("publish qos=1 qos=1", Ask(Asked.PUBLISH, "qos=1", 1)),
     ],
 )
@@ -35,6 +41,9 @@ def test_a_request_is_read(text, ask):
         "publish a qos=3",
         "subscribe a qos=1",
         "receive a retain",
+        "subscribe a utf8",
+        "receive a content_type=text/plain",
+        r'publish a content_type="\x"',
         "subscribe a#",
     ],
 )

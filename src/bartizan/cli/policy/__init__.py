@@ -7,6 +7,7 @@ format    `fmt`: one way to write it
 lint      what is valid and probably not meant
 testing   `test`: expectations in files
 explain   why a request is allowed or denied
+message   the message of a request, as options say it
 who       who may publish or subscribe to a topic
 diff      what two policies decide differently
 pages     `docs` and `graph`: the contract for people and tools

@@ -9,17 +9,18 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from bartizan.cli.opening import DEFAULT_DATA
-from bartizan.cli.policy.files import Flag, Json, Named
+from bartizan.cli.policy.files import Json, Named
+from bartizan.cli.policy.message import NO_MESSAGE, Message
 from bartizan.cli.policy.reading import in_force, one_stored, open_now
 from bartizan.config.files import read_file
 from bartizan.errors import InvalidValue
 from bartizan.model.ids import parse_attribute
 from bartizan.model.token_grant import TokenGrants, parse_token_grants
-from bartizan.policy.compiled import Asked, Circumstances
+from bartizan.policy.compiled import Circumstances
 from bartizan.policy.condition import Strength
 from bartizan.policy.explain import Explainer, Explanation
 from bartizan.policy.payload import ENFORCE_WORDS
-from bartizan.policy.subject import Ask, Subject
+from bartizan.policy.subject import Subject
 
 Several = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
 
@@ -86,9 +87,7 @@ def explain(
     /,
     *,
     asking: Asking = _NOBODY,
-    qos: Literal[0, 1, 2] = 0,
-    retain: Flag = False,
-    payload_bytes: Annotated[int, Parameter(name="--bytes", show_default=False)] = 0,
+    message: Message = NO_MESSAGE,
     payload: Path | None = None,
     policy: Named = (),
     data: Path = DEFAULT_DATA,
@@ -111,12 +110,6 @@ def explain(
         What is asked for.
     topic
         A Topic Name, or a Topic Filter.
-    qos
-        QoS of the message.
-    retain
-        The message carries RETAIN.
-    payload_bytes
-        Octets of its payload.
     payload
         A file with its payload: whether that is what the topic declares is told as well.
     policy
@@ -130,9 +123,7 @@ def explain(
     """
     explainer = in_force(policy, data, config)
     content = None if payload is None else read_file(payload, "the payload")
-    size = payload_bytes if content is None else len(content)
-    ask = Ask(Asked(action), topic, qos, retain, size)
-    told = explainer.explain(asking.subject(explainer, data, config), ask, content)
+    told = explainer.explain(asking.subject(explainer, data, config), message.asked(action, topic, content), content)
     print(json.dumps(_plain(told)) if json_output else "\n".join(_lines(told)))
     return 0 if told.passes else 1
 

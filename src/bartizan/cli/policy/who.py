@@ -3,13 +3,12 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from bartizan.cli.opening import DEFAULT_DATA
 from bartizan.cli.policy.files import Flag, Json, Named
+from bartizan.cli.policy.message import NO_MESSAGE, Message
 from bartizan.cli.policy.reading import counted, in_force, open_now, stored
 from bartizan.errors import InvalidValue
-from bartizan.policy.compiled import Asked
 from bartizan.policy.explain import Explainer
 from bartizan.policy.subject import Ask
 from bartizan.policy.who import Access, identities_that_may, roles_that_may
@@ -21,8 +20,7 @@ IDENTITIES = ("identity", "identities")
 
 def who(
     *words: str,
-    qos: Literal[0, 1, 2] = 0,
-    retain: Flag = False,
+    message: Message = NO_MESSAGE,
     roles: Flag = False,
     policy: Named = (),
     data: Path = DEFAULT_DATA,
@@ -45,10 +43,6 @@ def who(
     ----------
     words
         `publish TOPIC` or `subscribe FILTER`; the word `can` may stand before.
-    qos
-        QoS of the message.
-    retain
-        The message carries RETAIN.
     roles
         Tell the roles, not the identities: needs no data directory.
     policy
@@ -63,7 +57,7 @@ def who(
     asked = words[1:] if words[:1] == ("can",) else words
     match asked:
         case (action, topic) if action in _ACTIONS:
-            ask = Ask(Asked(action), topic, qos, retain)
+            ask = message.asked(action, topic)
         case _:
             raise InvalidValue(f"{' '.join(words)!r}: write publish TOPIC, or subscribe FILTER")
     explainer = in_force(policy, data, config)
