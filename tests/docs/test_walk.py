@@ -6,6 +6,7 @@ it is what it printed.
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -29,6 +30,8 @@ def mark(block: Block, name: str, default: str = "") -> str:
 def test_a_guide_can_be_walked(page: str, tmp_path: Path) -> None:
     path = f"{ROOT / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "COLUMNS": "120", "NO_COLOR": "1"}
+    # As in a checkout, of which a walk may change what it copies.
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
     printed = ""
     for step in steps(page):
         if step.words[0] == "toml":
