@@ -1,10 +1,11 @@
-"""The policy language, defined: 270 slow and obvious lines that the engine is compared with.
+"""What a policy allows, defined: slow and obvious lines that the engine is compared with.
 
 Works from the policy as `tomllib` reads it, shares no code with the compiler or the engine, and
 knows nothing of speed. A topic set is asked for by trying topics, not by algebra.
 """
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -209,6 +210,29 @@ def broken(policy: dict[str, Any], topic: str, payload: bytes) -> str | None:
         return "topic"
     bounded = policy["topics"][declared].get("payload", {})
     return "payload" if len(payload) > bounded.get("bytes_max", len(payload)) else None
+
+
+def may_be_called(namings: Any, name: str, who: Identity, certificate: frozenset[str]) -> bool:
+    """Whether `client_id` or `user_name` of the roles admit this name: a Client Identifier, or a User Name."""
+    return any(is_admitted(naming, name, who, certificate) for naming in listed(namings))
+
+
+def is_admitted(naming: str, name: str, who: Identity, certificate: frozenset[str]) -> bool:
+    """By one of them. A value that is missing admits nothing, and what the broker assigns nobody chooses."""
+    if naming == "identity":
+        return name == who.id or name.startswith(who.id + "-")
+    if naming == "certificate":
+        return name in certificate
+    if naming == "assigned":
+        return False
+    fixed, is_open = (naming[:-1], True) if naming.endswith("*") else (naming, False)
+    spelt = ""
+    for part in re.split(r"(\{[a-z0-9_.]+\})", fixed):
+        value = value_of(part[1:-1], who) if part.startswith("{") else part
+        if part.startswith("{") and not value:
+            return False
+        spelt += value or ""
+    return name.startswith(spelt) if is_open else name == spelt
 
 
 def resolve(text: str, binds: dict[str, str], who: Identity, effect: str) -> list[Any] | None:

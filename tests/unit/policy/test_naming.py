@@ -1,10 +1,13 @@
 """Names that an identity may use: its own, its certificate's, a pattern of them, or none of its choice."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bartizan.errors import InvalidValue
 from bartizan.policy import CompiledPolicy, check
 from bartizan.policy.naming import Named, admits, is_assigned, parse_naming
+from tests.oracle import Identity, may_be_called
 
 PRESS = Named("press-01", {"site": "rome"}, frozenset({"press-01.plant", "spiffe://plant/press-01"}))
 
@@ -99,3 +102,32 @@ def test_names_and_ages_are_part_of_what_a_policy_is():
 def test_a_mistake_is_told_where_it_stands(text, line, column, message):
     (error, *_) = check(text, "names").errors
     assert (error.line, error.column, error.message) == (line, column, message)
+
+
+@settings(max_examples=300)
+@given(
+    namings=st.lists(
+        st.sampled_from(
+            [
+                "identity",
+                "certificate",
+                "assigned",
+                "{identity}",
+                "{identity}-*",
+                "a-*",
+                "{attr.site}*",
+                "x{attr.site}-{identity}",
+            ]
+        ),
+        min_size=1,
+        max_size=2,
+    ),
+    words=st.lists(st.sampled_from(["a", "b", "x", "-", "ab"]), min_size=1, max_size=4),
+    identity=st.sampled_from(["a", "b", "ab", "a-b"]),
+    site=st.sampled_from([None, "", "a", "b-"]),
+)
+def test_names_are_admitted_as_the_oracle_says(namings, words, identity, site):
+    name, attributes = "".join(words), {} if site is None else {"site": site}
+    certificate = frozenset({"a", "x-b"})
+    told = admits(namings, name, Named(identity, attributes, certificate))
+    assert told is may_be_called(namings, name, Identity(identity, attributes=attributes), certificate)
