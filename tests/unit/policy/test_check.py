@@ -179,6 +179,7 @@ def warnings(text: str) -> list[tuple[int, str]]:
         ('[roles.x]\npermit = [{ action = "all", filter = "#" }]', 2, "role x may publish to every topic"),
         ('[roles.x]\npermit = [{ action = "subscribe", filter = "a/#" }]\nforbid = [{ action = "all", filter = "a/b" }]', 2, "a/# covers a/b, which this role is forbidden"),
         (PRESS + '[topics."state/{stie}"]\npublish = ["press"]', 9, "the variable {stie} is bound by no role of this topic, so it is any level"),
+        ('[windows.day]\ndays = "mon-fri"\nfrom = "06:00"\nto = "22:00"\nzone = "UTC"\n[roles.anonymous]', 1, "no rule asks for the window day"),
     ],
 )  # fmt: skip
 def test_what_is_doubtful_is_warned_about(text, line, message):
@@ -191,6 +192,7 @@ def test_what_is_doubtful_is_warned_about(text, line, message):
         '[topics."a"]\npublish = ["x"]\n[roles.x]\n[roles.y]\npermit = [{ action = "subscribe", filter = "#" }]',
         '[topics."$SYS/x"]\nsubscribe = ["x"]\n[roles.x]',
         "[roles.anonymous]",
+        '[windows.day]\ndays = "mon-fri"\nfrom = "06:00"\nto = "22:00"\nzone = "UTC"\n[roles.x]\nforbid = [{ action = "publish", filter = "a", when = { window = "day" } }]',
     ],
 )
 def test_what_is_meant_is_not_warned_about(text):
