@@ -30,6 +30,25 @@ def test_diff_tells_each_live_session_that_loses(up, tmp_path, mosquitto_sub):
     assert "data/chicago/" in session["loses"][0]["example"]
 
 
+def test_diff_tells_each_live_session_that_gains(up, tmp_path, mosquitto_sub):
+    running = up()
+    environment = os.environ | {"XDG_CONFIG_HOME": str(running.data / "demo" / "dash-01")}
+    port = running.summary["places"][0]["address"].rpartition(":")[2]
+    new = tmp_path / "new.toml"
+    text = (running.data / "policy.toml").read_text()
+    new.write_text(f'{text}\n[topics."orders"]\npublish = ["dashboard"]\n')
+    words = ("policy", "diff", running.data / "policy.toml", new, "--data", running.data, "--live")
+    with subprocess.Popen([mosquitto_sub, "-p", port, "-t", "data/chicago/+/+/temperature"], env=environment) as reader:
+        running.wait_for("connected", identity="dash-01")
+        done, shown = run(*words, "--json"), run(*words)
+        reader.kill()
+    assert done.returncode == 1, done.stderr
+    (session,) = json.loads(done.stdout)["sessions"]
+    assert (session["identity"], session["client_id"], session["loses"]) == ("dash-01", "dash-01", [])
+    assert [change["example"] for change in session["gains"]] == ["orders"]
+    assert "+ publish orders" in shown.stdout
+
+
 def test_a_live_session_is_asked_about_as_strongly_as_it_was_proved(up, tmp_path, mosquitto_sub):
     running = up()
     environment = os.environ | {"XDG_CONFIG_HOME": str(running.data / "demo" / "dash-01")}

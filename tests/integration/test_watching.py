@@ -21,6 +21,7 @@ permit = [
   { action = "publish", filter = "log/#" }, # all of it
 ]
 """
+WIDER = POLICY.replace("all of it\n", 'all of it\n  { action = "publish", filter = "more/{asset}" },\n')
 NEW = POLICY.replace("log/#", "log/{asset}/boot")
 
 
@@ -126,6 +127,24 @@ def test_a_policy_is_staged_and_promoted_once_nobody_would_miss_anything(plant, 
     assert plant.told("policy", "staged")["staged"] is None
     plant.publish("log/other", qos=1)
     assert [each["topic"] for each in plant.told("denials")] == ["log/other"]
+
+
+def test_what_a_staged_policy_would_newly_allow_is_told(plant, tmp_path):
+    new = tmp_path / "new.toml"
+    new.write_text(WIDER)
+    assert plant.verb("policy", "stage", new).returncode == 0
+    plant.publish("log/press-09/boot", qos=1)
+    assert plant.told("policy", "staged")["differences"] == []
+    plant.publish("more/press-09", qos=1)
+    plant.publish("more/press-10", qos=1)
+    (difference,) = plant.told("policy", "staged")["differences"]
+    assert (difference["topic"], difference["why"], difference["staged_why"], difference["staged_rule"]) == (
+        "more/press-09", "no_permit", "permitted", "roles.press.permit[1]",
+    )  # fmt: skip
+    shown = plant.verb("policy", "staged")
+    assert (shown.returncode, "1 request would be allowed:" in shown.stdout) == (1, True), shown.stdout
+    # It is asked, and decides nothing.
+    assert sorted(each["topic"] for each in plant.told("denials")) == ["more/press-09", "more/press-10"]
 
 
 def test_the_tests_of_a_staged_policy_hold_it_back_and_go_with_it(plant, tmp_path):
