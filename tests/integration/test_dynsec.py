@@ -20,7 +20,7 @@ from tests.integration.test_identity_commands import publish, reading
 PLAIN = '{bind = "127.0.0.1:0", loopback_only = true, danger_plaintext = "a test on loopback"}'
 PASSWORD = "long enough for bob"
 EXPIRY_S = 600
-FIRST_ROLES = ["broker-admin", "client", "dynsec-admin", "super-admin", "sys-observe", "topic-observe"]
+FIRST_ROLES = ["broker-admin", "client", "dynsec-admin", "super-admin", "sys-notify", "sys-observe", "topic-observe"]
 
 
 @pytest.fixture

@@ -141,11 +141,11 @@ def test_any_sequence_of_commands_is_answered_as_by_the_plugin(
     requests = [json.dumps({"commands": [command]}).encode() for command in sequence]
     directory = tmp_path_factory.mktemp("real")
     for command, (there, here) in zip(sequence, both(directory, plugin, password_hash, requests), strict=True):
-        assert _of_both_versions(here) == _of_both_versions(there), command
+        assert of_both_versions(here) == of_both_versions(there), command
 
 
-def _of_both_versions(answer: Any) -> Any:
-    """An answer without what only Mosquitto 2.1 tells: answers here are those of 2.1."""
+def of_both_versions(answer: Any) -> Any:
+    """An answer without what only Mosquitto 2.1 tells: here it is told beside what 2.0 does."""
     if isinstance(answer, dict):
-        return {key: _of_both_versions(value) for key, value in answer.items() if key not in ONLY_LATER}
-    return [_of_both_versions(each) for each in answer] if isinstance(answer, list) else answer
+        return {key: of_both_versions(value) for key, value in answer.items() if key not in ONLY_LATER}
+    return [of_both_versions(each) for each in answer] if isinstance(answer, list) else answer

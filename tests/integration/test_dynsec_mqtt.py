@@ -13,9 +13,10 @@ import pytest
 from bartizan.policy import default_policy_text
 from bartizan.policy.dynsec.commands import RESPONSE_TOPIC, TOPIC
 from tests.integration.conftest import Up, port_of
-from tests.integration.real_mosquitto import hashed, may_publish, mosquitto, subscribe
-from tests.integration.test_dynsec import FIRST_ROLES, PASSWORD, PLAIN, ask, connected, received
-from tests.integration.test_dynsec_commands import told
+from tests.integration.real_mosquitto import Client, hashed, may_publish, mosquitto, subscribe
+from tests.integration.real_mosquitto import connected as connected_there
+from tests.integration.test_dynsec import FIRST_ROLES, PASSWORD, PLAIN, ask, connected, received, rule
+from tests.integration.test_dynsec_commands import of_both_versions, told
 from tests.integration.test_import_dynsec import plugin as plugin  # noqa: PLC0414  the fixture
 from tests.left_out import require_program
 
@@ -78,6 +79,48 @@ TABLE = (
     "getClient bob",
 )
 """Every command that `mosquitto_ctrl` knows, with some that fail."""
+
+
+def reads(filter_: str) -> list[dict[str, Any]]:
+    return [rule("subscribePattern", filter_), rule("publishClientReceive", filter_)]
+
+
+REQUESTS: tuple[dict[str, Any], ...] = (
+    {"command": "createRole", "rolename": "reader", "acls": reads("hall/#")},
+    {"command": "createRole", "rolename": "writer", "acls": [rule("publishClientSend", "hall/#")]},
+    {"command": "createClient", "username": "bob", "password": PASSWORD, "textname": "Bob"},
+    {"command": "createGroup", "groupname": "hall"},
+    {"command": "modifyRole", "rolename": "reader", "textname": "Reads", "acls": reads("line/#")},
+    {"command": "getRole", "rolename": "reader"},
+    {"command": "modifyRole", "rolename": "reader", "textdescription": "A description", "correlationData": "7"},
+    {"command": "getRole", "rolename": "reader"},
+    {"command": "modifyRole", "rolename": "none", "textname": "x"},
+    {"command": "modifyRole", "textname": "x"},
+    {
+        "command": "modifyGroup",
+        "groupname": "hall",
+        "textname": "Hall",
+        "roles": [{"rolename": "reader", "priority": 3}],
+    },
+    {"command": "modifyGroup", "groupname": "hall", "clients": [{"username": "bob", "priority": 2}]},
+    {"command": "getGroup", "groupname": "hall"},
+    {"command": "getClient", "username": "bob"},
+    {"command": "modifyGroup", "groupname": "hall", "roles": [{"rolename": "none"}]},
+    {"command": "modifyGroup", "groupname": "none"},
+    {"command": "modifyGroup"},
+    {"command": "modifyClient", "username": "bob", "textdescription": "Of the night shift", "clientid": "bob-7"},
+    {"command": "modifyClient", "username": "bob", "roles": [{"rolename": "writer", "priority": 1}], "groups": []},
+    {"command": "getClient", "username": "bob"},
+    {"command": "getGroup", "groupname": "hall"},
+    {"command": "modifyClient", "username": "bob", "clientid": "", "roles": [], "groups": [{"groupname": "hall"}]},
+    {"command": "listClients", "verbose": True},
+    {"command": "modifyClient", "username": "bob", "roles": [{"rolename": "none"}]},
+    {"command": "modifyClient", "username": "none"},
+    {"command": "modifyClient", "password": PASSWORD},
+    {"command": "modifyClient", "username": "bob", "password": NEW_PASSWORD},
+    {"command": "listGroups", "verbose": True},
+)
+"""What `mosquitto_ctrl` has no words for, and what shows that it was done."""
 
 
 @pytest.fixture
@@ -151,6 +194,23 @@ def test_every_command_of_mosquitto_ctrl_prints_the_same(lane, plugin, tmp_path:
     assert ["createClient"] in [event["changed"] for event in told_of]
     for secret in (PASSWORD, PASSWORD.replace(" ", "-"), NEW_PASSWORD):
         assert secret not in running.log_file.read_text()
+
+
+@pytest.mark.timeout(300)
+def test_what_changes_a_whole_client_group_or_role_is_answered_the_same_by_mqtt(lane, plugin, tmp_path: Path) -> None:
+    running = lane("strict")
+    with (
+        real(tmp_path / "real", plugin) as port,
+        connected_there(port, Client(PANEL, PANEL, PASSWORD)) as there,
+        connected(running, PANEL) as (here, _),
+    ):
+        assert there is not None
+        for connection in (there, here):
+            assert subscribe(connection, [RESPONSE_TOPIC])[-1] == 0
+        for request in REQUESTS:
+            payload = json.dumps({"commands": [request]}).encode()
+            assert of_both_versions(told(here, payload)) == of_both_versions(told(there, payload)), request
+    assert NEW_PASSWORD not in running.log_file.read_text()
 
 
 def test_in_strict_mode_the_client_that_asked_is_answered_alone(lane) -> None:

@@ -133,7 +133,7 @@ def sorted_acls(acls: tuple[Acl, ...]) -> tuple[Acl, ...]:
 
 
 def first_state(*, receive: bool) -> State:
-    """What a plant begins with: the roles that the plugin makes and that can be here, and nobody who has one."""
+    """What a plant begins with: the roles that the plugin makes, and nobody who has one."""
     both = ("publishClientSend", "publishClientReceive", "subscribePattern", "unsubscribePattern")
     reading = ("publishClientReceive", "subscribePattern")
     roles = (
@@ -141,6 +141,12 @@ def first_state(*, receive: bool) -> State:
         _role("client", "Read/write access to the full application topic hierarchy.", both, "#"),
         _role("dynsec-admin", "Grants access to administer clients/groups/roles.", both, "$CONTROL/dynamic-security/#"),
         _role("super-admin", "Grants access to administer all kind of broker controls", both, "$CONTROL/#"),
+        _role(
+            "sys-notify",
+            "Allow bridges to publish connection state messages.",
+            ("publishClientSend",),
+            "$SYS/broker/connection/%c/state",
+        ),
         _role("sys-observe", "Observe the $SYS topic hierarchy.", reading, "$SYS/#"),
         _role(
             "topic-observe",
