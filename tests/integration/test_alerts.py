@@ -12,6 +12,7 @@ from tests.integration.test_bans import Plant as Banning
 from tests.integration.test_bans import changes_of, words_of
 from tests.integration.test_bans import plant as plant  # noqa: PLC0414  a fixture
 from tests.integration.test_findings import Plant as Detecting
+from tests.unit.audit.test_sinks import collecting, until
 from tests.unit.broker.test_tellers import Inbox, serving
 
 TELL = "severity = 'critical'"
@@ -50,6 +51,23 @@ def test_a_finding_comes_by_mail_and_on_a_topic_of_the_brokers_own(up: Any, tmp_
     text = "the decoy identity backup-admin was tried from 127.0.0.1"
     assert text in message.get_content()
     assert json.loads(told.payload)["finding"]["text"] == text
+
+
+def test_a_finding_comes_to_a_collector_of_syslog(up: Any, tmp_path: Path) -> None:
+    with collecting(tmp_path) as (collector, ca):
+        plant = Detecting(
+            up,
+            *("--set", f"alerts.desk={{kind = 'syslog', address = 'localhost:{collector.port}', ca_file = '{ca}'}}"),
+            *("--set", f"playbooks.call={{action = 'alert', to = 'desk', {TELL}}}"),
+        )
+        plant.guess("backup-admin", 1)
+        assert plant.running.wait_for("response", playbook="call")["why"] == "syslog was told"
+        until(lambda: len(collector.messages()) == 1)
+    [message] = collector.messages()
+    # As RFC 5424 writes it: priority and version, time, host, who tells it, and what.
+    assert message.decode().split(" ")[3:6] == ["bartizan", "-", "finding"]
+    told = json.loads(b"{" + message.partition(b" - {")[2])
+    assert told["detail"]["finding"]["text"] == "the decoy identity backup-admin was tried from 127.0.0.1"
 
 
 def test_who_is_throttled_publishes_slowly_until_that_ends(plant: Banning) -> None:
