@@ -57,7 +57,7 @@ def engine_events() -> dict[str, set[str]]:
 
 def broker_events() -> set[str]:
     """Every event that the Python half tells of itself."""
-    calls = re.compile(r"\.(?:note|tell)\(\s*\"(\w+)\"(?: if \w+ else \"(\w+)\")?")
+    calls = re.compile(r"\.(?:note|tell)\(\s*\"(\w+)\"(?: if [\w.]+ else \"(\w+)\")?")
     return {name for path in SOURCES for hit in calls.findall(path.read_text(encoding="utf-8")) for name in hit if name}
 
 

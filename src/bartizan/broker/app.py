@@ -156,7 +156,8 @@ class Broker:
             await tell_recovery(self.in_force.begin(), self.engine, self.journal)
             stack.push_async_callback(asyncio.to_thread, self.engine.stop, self.settings.broker.drain_timeout_s)
             await end_revoked(self)
-            self.usage, self.places = UsageBook(self.store), Places(self.journal)
+            self.usage, detect = UsageBook(self.store), self.settings.detect
+            self.places = Places(self.journal, certificate=detect.place_of_certificate, other=detect.place_of_secret)
             self.watching = Watching(self.engine, ObservationStore(self.data.observations), self.journal, self.trail)
             await self._begin_looks(stack)
             self.detection = await begun_detection(self, self._detectors)

@@ -46,6 +46,7 @@ LEVELS: Mapping[str, Level] = {
     "credential_expiring": "warning",
     "crl_unavailable": "warning",
     "certificate_in_two_places": "warning",
+    "credential_in_two_places": "warning",
     "finding": "warning",
     "response": "warning",
     "runbook": "warning",

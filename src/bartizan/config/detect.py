@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Most = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 
+Place = Literal["address", "network"]
+"""What is one place: a single address, or a network (IPv4 /24, IPv6 /64)."""
+
 DetectorName = Literal[
     "actuator_command",
     "broken_contract",
@@ -14,6 +17,7 @@ DetectorName = Literal[
     "decoy",
     "denial_burst",
     "failed_handshakes",
+    "keep_alive",
     "limits_met",
     "malformed_packets",
     "new_topic",
@@ -88,6 +92,13 @@ class DetectSettings(BaseModel):
         6, description="Sessions of one identity that are taken over. More: `take_overs`."
     )
     reconnects_per_10min_max: Most = Field(60, description="Connections of one identity. More: `reconnects`.")
+    keep_alive_timeouts_per_10min_max: Most = Field(
+        30, description="Connections of one identity that end because it says nothing for too long. More: `keep_alive`."
+    )
+    keep_alive_off_per_10min_max: Most = Field(
+        30,
+        description="Connections of one identity with Keep Alive off, where `keep_alive_max_s` lets it. More: `keep_alive`.",
+    )
     retained_per_10min_max: Most = Field(
         6_000, description="Messages with RETAIN of one identity. More: `retained_flood`."
     )
@@ -95,6 +106,16 @@ class DetectSettings(BaseModel):
         150, description="Wills of one identity, left with CONNECT or published. More: `will_flood`."
     )
     pings_per_min_max: Most = Field(600, description="PINGREQ of one identity. More: `ping_flood`.")
+    place_of_certificate: Place = Field(
+        "address",
+        description=(
+            "What is one place for a certificate (`two_places`): a single `address`, or a whole `network` (IPv4 /24, IPv6 "
+            "/64). Within a network a client that comes back by another address has moved, and is not told."
+        ),
+    )
+    place_of_secret: Place = Field(
+        "network", description="The same for passwords, SCRAM and tokens, which several clients may share."
+    )
     days_known: Annotated[int, Field(strict=True, ge=1, le=365)] = Field(
         7,
         description="Days after which detectors that learn (`novelty`, `silent_device`, `volume`, `new_topic`, `widened_subscription`, `actuator_command`) take what they know of an identity for all that is usual.",

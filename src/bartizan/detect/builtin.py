@@ -109,6 +109,10 @@ def _of_identities(usual: DetectSettings) -> tuple[Rule, ...]:
              TEN_MINUTES_S, "took {count} sessions of its own over, as two who share an identity do", 50, VALID_ACCOUNTS),
         Rule("reconnects", (Connected,), counted.connects, usual.reconnects_per_10min_max,
              TEN_MINUTES_S, "connected {count} times", 20),
+        Rule("keep_alive", (Disconnected,), counted.timeouts, usual.keep_alive_timeouts_per_10min_max,
+             TEN_MINUTES_S, "left {count} connections to their Keep Alive timeout", 40, DENIAL_OF_SERVICE),
+        Rule("keep_alive", (Connected,), counted.endless, usual.keep_alive_off_per_10min_max,
+             TEN_MINUTES_S, "connected {count} times with Keep Alive off", 30, DENIAL_OF_SERVICE),
     )  # fmt: skip
 
 

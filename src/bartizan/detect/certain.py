@@ -1,6 +1,6 @@
 """Detectors that one signal is enough for."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from bartizan.errors import InvalidValue
 from bartizan.model.finding import About, Finding
@@ -80,8 +80,17 @@ def _is_wide(topic: str) -> bool:
     return topic.split("/", 1)[0] in {"#", "+"}
 
 
+COPIED: Mapping[str, str] = {
+    "certificate": "the certificate",
+    "password": "a password",
+    "scram": "a SCRAM credential",
+    "token": "a token",
+}
+"""How a kind of credential is spoken of."""
+
+
 class TwoPlaces:
-    """One certificate in two networks at once."""
+    """One credential in two places at once."""
 
     name = "two_places"
     wants = (InTwoPlaces,)
@@ -91,8 +100,8 @@ class TwoPlaces:
         """See `Detector`."""
         if isinstance(signal, InTwoPlaces):
             text = (
-                f"the certificate of identity {signal.identity} connected from {signal.address} while it was connected "
-                f"from {signal.other_address}: a copy of its key, or a device in two networks"
+                f"{COPIED[signal.kind]} of identity {signal.identity} connected from {signal.address} while it was "
+                f"connected from {signal.other_address}: somebody else has it too, or a device is in two places"
             )
             yield Finding(self.name, About.IDENTITY, signal.identity, self.score, text, signal.at_s, VALID_ACCOUNTS)
 

@@ -22,6 +22,7 @@ ANONYMOUS = "anonymous"
 """The identity of all who prove none: nothing that is counted of them is one client's."""
 
 TAKEN_OVER = "Session taken over"
+TIMED_OUT = "Keep Alive timeout"
 HANDSHAKE_FAILED = "Handshake failed"
 MALFORMED = frozenset({"Malformed Packet", "Protocol Error", "Packet too large", "Topic Alias invalid"})
 CONNECTION_LIMITS = frozenset({"connections_max", "connections_per_prefix_max", "connection_rate_per_prefix_per_s"})
@@ -115,6 +116,18 @@ def take_overs(signal: Signal, /) -> Iterator[Counted]:
 def connects(signal: Signal, /) -> Iterator[Counted]:
     """By whom."""
     if isinstance(signal, Connected) and not _is_nobody(signal.identity):
+        yield Counted(About.IDENTITY, signal.identity)
+
+
+def timeouts(signal: Signal, /) -> Iterator[Counted]:
+    """By whom, who connected and then said nothing."""
+    if isinstance(signal, Disconnected) and signal.reason == TIMED_OUT and not _is_nobody(signal.identity):
+        yield Counted(About.IDENTITY, signal.identity)
+
+
+def endless(signal: Signal, /) -> Iterator[Counted]:
+    """By whom, who asked that nobody should look whether it is there."""
+    if isinstance(signal, Connected) and not signal.keep_alive_s and not _is_nobody(signal.identity):
         yield Counted(About.IDENTITY, signal.identity)
 
 

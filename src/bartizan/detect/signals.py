@@ -50,6 +50,7 @@ _OF_EVENTS: Mapping[str, _Form] = {
     "contract_broken": _Form(ContractBroken, (*_WHO, "broken", "topic")),
     "limit_met": _Form(LimitMet, ("identity", "address", "limit")),
     "certificate_in_two_places": _Form(InTwoPlaces, ("identity", "address", "other_address")),
+    "credential_in_two_places": _Form(InTwoPlaces, ("identity", "address", "other_address", "kind")),
     "credential_expiring": _Form(CredentialEnding, ("identity", "credential", "kind", "ends_at"), ("days_left",)),
 }
 

@@ -114,11 +114,13 @@ class LimitMet(Signal):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InTwoPlaces(Signal):
-    """A certificate connected from another network than where it is connected."""
+    """A credential connected from another place than where it is connected."""
 
     identity: str
     address: str
     other_address: str
+    kind: str = "certificate"
+    """What it is: `certificate`, `password`, `scram` or `token`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

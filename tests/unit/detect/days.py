@@ -169,6 +169,11 @@ def reconnects(at_s: float) -> list[Signal]:
     return [comes("press-21", at) for at in _steps(at_s, 200, 300)]
 
 
+def keep_alive(at_s: float) -> list[Signal]:
+    """Comes, says nothing, and is thrown out: again and again."""
+    return [goes("press-21", at, "Keep Alive timeout") for at in _steps(at_s, 60, 300)]
+
+
 def wide_subscription(at_s: float) -> list[Signal]:
     return [denied("press-21", at_s, "#", "subscribe")]
 
@@ -258,6 +263,7 @@ ATTACKS: Mapping[str, Callable[[float], list[Signal]]] = {
     "limits_met": limits_met,
     "take_overs": take_overs,
     "reconnects": reconnects,
+    "keep_alive": keep_alive,
     "wide_subscription": wide_subscription,
     "two_places": two_places,
     "credential_ending": credential_ending,

@@ -8,7 +8,7 @@ from bartizan.config.detect import DetectorName, DetectSettings
 from bartizan.detect.builtin import builtin_detectors
 from bartizan.detect.watch import Watch
 from bartizan.model.finding import About, Finding
-from bartizan.model.signal import Connected, Denied, Disconnected, LimitMet, LoginFailed, Signal
+from bartizan.model.signal import Connected, Denied, Disconnected, InTwoPlaces, LimitMet, LoginFailed, Signal
 from tests.unit.detect import days
 
 SETTINGS = DetectSettings(decoy_identities=("backup-admin",), decoy_topics=("vault/#",))
@@ -65,6 +65,22 @@ def test_a_count_is_in_the_sentence_and_a_larger_one_scores_higher() -> None:
     many = found(days.denial_burst(NOON_S))
     assert many[-1].text == "identity press-21: was denied 5,000 times in 1 minute, more than 60"
     assert many[-1].score > few.score
+
+
+def test_connections_with_keep_alive_off_are_counted_and_the_same_number_with_a_keep_alive_is_nothing() -> None:
+    attack: list[Signal] = [days.comes("press-21", NOON_S + 5 * number, keep_alive_s=0) for number in range(40)]
+    (first, *_) = [each for each in found(attack) if each.detector == "keep_alive"]
+    assert first.text == "identity press-21: connected 31 times with Keep Alive off in 10 minutes, more than 30"
+    usual: list[Signal] = [days.comes("press-21", NOON_S + 5 * number) for number in range(40)]
+    assert found(usual) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("certificate", "the certificate of"), ("password", "a password of"), ("token", "a token of")]
+)
+def test_what_is_in_two_places_is_named_by_its_kind(kind: str, said: str) -> None:
+    (told,) = found([InTwoPlaces(at_s=NOON_S, identity="press-21", address="b", other_address="a", kind=kind)])
+    assert told.text.startswith(f"{said} identity press-21 connected from b while it was connected from a")
 
 
 def test_guesses_at_one_identity_from_everywhere_are_about_the_identity_that_is_their_target() -> None:
