@@ -120,6 +120,20 @@ def test_every_metric_is_documented_and_every_documented_metric_is_told(told_met
     assert names == told
 
 
+def test_every_metric_has_the_kind_that_is_documented(told_metrics: dict[str, str]) -> None:
+    """`untyped` is what the text says of those that the parser calls unknown."""
+    kinds = {"gauge", "counter", "histogram", "untyped"}
+    documented = {
+        name.removesuffix("_total") if kind == "counter" else name: kind.replace("untyped", "unknown")
+        for *names, kind, _ in rows(page("metrics.md"))
+        if kind in kinds
+        for word in spelt(names[-1])
+        for name in expanded(word)
+    }
+    assert len(documented) > 100
+    assert documented.items() <= told_metrics.items()
+
+
 def test_a_documented_topic_of_sys_is_the_metric_beside_it() -> None:
     pairs = [cells for cells in rows(page("metrics.md")) if len(cells) == 4 and spelt(cells[1])]
     assert len(pairs) > 20

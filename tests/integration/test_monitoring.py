@@ -2,7 +2,10 @@
 
 import json
 import re
+import socket
+import ssl
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bartizan.api.metrics import exposition
 from bartizan.cli.app import VERBS
 from bartizan.testing import Broker
-from tests.conformance.packets import v311
+from tests.conformance.packets import v5, v311
 from tests.conformance.received import Connack, Puback, Publish, Suback
 from tests.conformance.wire import Wire, tcp
 from tests.docs.markdown import ROOT
@@ -29,15 +32,21 @@ SUFFIXES: Mapping[str, Sequence[str]] = {"counter": ("_total",), "histogram": ("
 TOPIC = "data/chicago/hall-1/press-01/temperature"
 PUBLISHED = 3
 FOLLOWED = 5
+WITHIN_S = 60.0
 ANYBODY = '[roles.anonymous]\npermit = [{ action = "all", filter = "#" }]\n'
+SOME = '[roles.anonymous]\npermit = [{ action = "all", filter = "mine/#" }]\n'
 OF_PROMETHEUS = {"instance", "job", "le", "by", "alertname"}
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Metric]:
-    """Every metric of a broker to which somebody is connected, who gets what it publishes."""
+    """Every metric of a broker to which somebody is connected, who gets what it publishes. Another one was refused."""
     root = tmp_path_factory.mktemp("told") / "data"
     with Broker(settings=("metrics.emqx_names=true",), danger_plaintext="a test", directory=root) as broker:
+        with Wire(tcp(broker.host, broker.port), dialect=v311) as wire:
+            wire.send(v311.connect("press-01", username="press-01", password=b"wrong"))
+            wire.expect(Connack)
+            wire.expect_close()
         press = broker.enrol("press-01", role=["press", "dashboard"], password=True, site="chicago")
         with Wire(tcp(broker.host, broker.port), dialect=v311) as wire:
             wire.send(v311.connect("press-01", username="press-01", password=str(press.password).encode()))
@@ -107,10 +116,76 @@ def test_a_client_that_was_let_in_is_counted_under_every_name(told):
     for role in ("press", "dashboard"):
         assert value(told, "bartizan_authentications_allowed_total", role=role) == 1
         assert value(told, "bartizan_role_clients_connected", role=role) == 1
-    for name in ("client_connected", "client_authenticate", "authentication_success", "live_connections_count"):
+    for name in ("client_connected", "authentication_success", "authentication_failure", "live_connections_count"):
         assert value(told, f"emqx_{name}") == 1
-    assert value(told, "emqx_authentication_failure") == 0
+    assert value(told, "emqx_client_authenticate") == 2
+    for name in ("client_disconnected", "banned_count", "authentication_success_anonymous"):
+        assert value(told, f"emqx_{name}") == 0
     assert value(told, "emqx_messages_received") == PUBLISHED
+
+
+@pytest.mark.parametrize("outcome", ["allowed", "refused"])
+def test_a_connect_is_timed_to_its_answer_by_method_and_counted_by_listener(told, outcome):
+    how = {"listener": "mqtt", "method": "password", "outcome": outcome}
+    assert value(told, "bartizan_connect_seconds_count", **how) == 1
+    assert value(told, "bartizan_connect_seconds_bucket", le="+Inf", **how) == 1
+    assert 0 < value(told, "bartizan_connect_seconds_sum", **how) < 30
+    name = {"allowed": "accepted", "refused": "refused"}[outcome]
+    assert value(told, f"bartizan_listener_connects_{name}_total", listener="mqtt") == 1
+
+
+def test_a_handshake_is_timed_by_listener():
+    with Broker() as broker:
+        trust = ssl.create_default_context(cafile=broker.ca_file)
+        with socket.create_connection((broker.host, broker.port)) as stranger:
+            stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            # An alert, and the end: it failed, and is timed by nobody.
+            while stranger.recv(64):
+                pass
+        for _ in range(2):
+            stream = trust.wrap_socket(
+                socket.create_connection((broker.host, broker.port)), server_hostname=broker.host
+            )
+            with Wire(stream, dialect=v311) as wire:
+                wire.send(v311.connect("nobody"))
+                wire.expect(Connack)
+        text, _ = exposition(broker._running.broker, "")
+    told = {family.name: family for family in text_string_to_metric_families(text.decode())}
+    assert value(told, "bartizan_handshake_seconds_count", listener="mqtt") == 2
+    assert value(told, "bartizan_handshake_seconds_sum", listener="mqtt") > 0
+
+
+def connects(broker: Broker) -> Mapping[str, float]:
+    """How many were let in, by method."""
+    text, _ = exposition(broker._running.broker, "")
+    [metric] = [
+        each for each in text_string_to_metric_families(text.decode()) if each.name == "bartizan_connect_seconds"
+    ]
+    return {each.labels["method"]: each.value for each in metric.samples if each.name.endswith("_count")}
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_who_is_let_in_without_a_question_is_timed_too(cores):
+    """A success that is remembered, and `anonymous`; also where a connection moves to the home of its Session."""
+    settings = (f"broker.cores={cores}", "metrics.emqx_names=true")
+    with Broker(ANYBODY, settings=settings, danger_plaintext="a test", danger_anonymous="a test") as broker:
+        press = broker.enrol("press-01", role=["anonymous"], password=True)
+        place = (broker.host, broker.port)
+        by_password: dict[str, Any] = {"username": "press-01", "password": str(press.password).encode()}
+        nothing: dict[str, Any] = {}
+        for who in [*[by_password] * 5, *[nothing] * 4]:
+            for number in range(cores):
+                client_id = f"press-01-{number}" if who else f"nobody-{number}"
+                with Wire(tcp(*place), dialect=v311) as wire:
+                    wire.send(v311.connect(client_id, **who))
+                    wire.expect(Connack, reason=0)
+                    # CONNACK goes out before it is counted that it did.
+                    wire.expect_alive()
+        assert connects(broker) == {"password": 5 * cores, "anonymous": 4 * cores}
+        text, _ = exposition(broker._running.broker, "")
+    told = {family.name: family for family in text_string_to_metric_families(text.decode())}
+    assert value(told, "bartizan_authentications_recalled_total") > 0
+    assert value(told, "emqx_authentication_success_anonymous") == 4 * cores
 
 
 def test_a_message_through_the_broker_is_timed(told):
@@ -120,6 +195,60 @@ def test_a_message_through_the_broker_is_timed(told):
     # Each was retained, and acknowledged once the disk had it.
     assert value(told, "bartizan_store_sync_seconds_count") >= PUBLISHED
     assert value(told, "bartizan_store_sync_seconds_sum") > 0
+
+
+def test_what_clients_send_and_are_denied_is_told_by_role():
+    with (
+        Broker(SOME, danger_plaintext="a test", danger_anonymous="a test") as broker,
+        Wire(tcp(broker.host, broker.port), dialect=v5) as wire,
+    ):
+        wire.send(v5.connect("client"))
+        wire.expect(Connack, reason=0)
+        deadline = time.monotonic() + WITHIN_S
+        # What identities do is counted from the first look on, and looked at every two seconds.
+        while not (did := by_role(broker)) and time.monotonic() < deadline:
+            wire.send(v5.publish("mine/1", b"four", qos=1, pid=1), v5.publish("other", b"four", qos=1, pid=2))
+            wire.expect(Puback, pid=1, reason=0x10)
+            wire.expect(Puback, pid=2, reason=0x87)
+    assert 1 < did["bartizan_role_publish_received_total"] <= 2 * did["bartizan_role_denied_total"] + 1
+    assert did["bartizan_role_publish_bytes_received_total"] == 4 * did["bartizan_role_publish_received_total"]
+
+
+def by_role(broker: Broker) -> Mapping[str, float]:
+    """What the clients of the role `anonymous` did."""
+    text, _ = exposition(broker._running.broker, "")
+    samples = [each for family in text_string_to_metric_families(text.decode()) for each in family.samples]
+    return {
+        each.name: each.value
+        for each in samples
+        if each.name.startswith(("bartizan_role_publish_", "bartizan_role_denied"))
+        and each.labels.get("role") == "anonymous"
+    }
+
+
+def decisions(broker: Broker) -> float:
+    text, _ = exposition(broker._running.broker, "")
+    told = {family.name: family for family in text_string_to_metric_families(text.decode())}
+    return value(told, "bartizan_policy_decision_seconds_count")
+
+
+def test_decisions_are_timed_as_long_as_messages_come_and_no_more_often_than_one_in_64():
+    with (
+        Broker(ANYBODY, danger_plaintext="a test", danger_anonymous="a test") as broker,
+        Wire(tcp(broker.host, broker.port), dialect=v311) as wire,
+    ):
+        wire.send(v311.connect("client"))
+        wire.expect(Connack, reason=0)
+        wire.expect_alive()
+        assert decisions(broker) == 0
+        sent = 0
+        # At most one a second: as often as it takes.
+        deadline = time.monotonic() + WITHIN_S
+        while decisions(broker) < 3 and time.monotonic() < deadline:
+            wire.send(*(v311.publish("to/nobody", b"x") for _ in range(64)))
+            wire.expect_alive()
+            sent += 64
+        assert 3 <= decisions(broker) <= 1 + sent / 64
 
 
 def test_the_record_of_the_start_was_synced_and_timed(told):

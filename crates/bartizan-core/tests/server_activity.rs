@@ -4,7 +4,7 @@
 
 mod server_world;
 
-use bartizan_core::server::activity::{Activity, Counts};
+use bartizan_core::server::activity::{Activity, Counts, RoleRow};
 use bartizan_core::server::fresh::FRESH_MAX;
 use bartizan_core::server::observations::Action;
 use bartizan_core::topic::topic_hash;
@@ -138,6 +138,24 @@ fn clients_of_one_identity_are_one_and_others_are_others() {
         .map(|window| (&*window.identity, window.counts.publishes, window.counts.peak_publishes_per_s))
         .collect();
     assert_eq!(rows, [("d", 5, 3), ("e", 1, 1)]);
+}
+
+#[test]
+fn what_clients_do_is_added_up_by_role_and_of_who_has_several_each_counts() {
+    let who = [("d", &["device"][..]), ("e", &["device", "logger"])];
+    let mut world = World::under(POLICY, 1, wide(), &who);
+    world.watch(None, false);
+    assert_eq!(world.activity(), Activity::default());
+    let (mut first, mut second) = (joined(&mut world, "d", "d"), joined(&mut world, "e", "e"));
+    publish(&mut world, &mut first, "t/a", "22", false);
+    publish(&mut world, &mut second, "t/a", "333", false);
+    publish(&mut world, &mut second, "no", "1", false);
+    let rows = [RoleRow("device".into(), 3, 6, 1), RoleRow("logger".into(), 2, 4, 1)];
+    assert_eq!(world.activity().roles, rows);
+    world.advance(SECOND_MS);
+    second.ping(&mut world);
+    rest(&mut world, &mut [&mut second]);
+    assert_eq!(world.activity().roles, []);
 }
 
 #[test]

@@ -73,6 +73,12 @@ fn prefix_of(address: Option<IpAddr>) -> PrefixKey {
 }
 
 impl Admission {
+    /// Connections that are admitted and have not ended.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).connections
+    }
+
     /// Admits a connection, or names the limit it meets.
     ///
     /// # Errors

@@ -26,6 +26,12 @@ impl Clock {
         self.at(Instant::now())
     }
 
+    /// Nanoseconds since it was set: for what is timed, in half the room of an instant.
+    #[must_use]
+    pub fn ns(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// What it said, or will say, at an instant.
     #[must_use]
     pub fn at(&self, instant: Instant) -> Time {

@@ -39,8 +39,8 @@ impl DriverKey {
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// PROXY header, TLS, WebSocket upgrade.
-    Handshaking,
+    /// PROXY header, TLS, WebSocket upgrade: since then, in nanoseconds of the clock.
+    Handshaking(u64),
     /// Core knows it.
     Open(ConnectionKey),
     /// Core has forgotten it; what is written still goes out.

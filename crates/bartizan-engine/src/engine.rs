@@ -24,7 +24,7 @@ use crate::identities;
 use crate::listener::{BoundListener, ListenerConfig, ListenerError, bind};
 use crate::mailbox::{Mail, Mailbox};
 use crate::recovery::Recovery;
-use crate::shard::{Shard, Shared, Timed, WAKER};
+use crate::shard::{ConnectTimes, Shard, Shared, Timed, WAKER};
 use crate::store::{self, Store, StoreError, Wake};
 use crate::tls::{TlsError, TlsSlot};
 use crate::trace::Traces;
@@ -156,7 +156,8 @@ impl Engine {
             store,
             tidy: self.tidy,
             admission: rules.iter().map(|_| Arc::new(Admission::default())).collect(),
-            timed: (0..shards).map(|_| Timed::default()).collect(),
+            timed: (0..shards).map(|_| Timed::new(rules.len())).collect(),
+            connects: ConnectTimes::default(),
             traces: Traces::default(),
         });
         let common = Arc::new(Common::new(shards));

@@ -56,11 +56,16 @@ impl Latency {
     /// Adds to `totals` what was counted: `NAME_ns/END` for each bucket by itself, `NAME_ns/inf`
     /// for the last, and `NAME_ns/sum`.
     pub fn add_to(&self, name: &str, totals: &mut Totals) {
+        self.add_to_each(name, "", totals);
+    }
+
+    /// The same where there are several: `of`, which begins with `/`, says behind each number which one it is.
+    pub fn add_to_each(&self, name: &str, of: &str, totals: &mut Totals) {
         for (at, count) in self.counts.iter().enumerate() {
             let end = ENDS_NS.get(at).map_or_else(|| "inf".to_owned(), u64::to_string);
-            totals.add(format!("{name}_ns/{end}"), count.get());
+            totals.add(format!("{name}_ns/{end}{of}"), count.get());
         }
-        totals.add(format!("{name}_ns/sum"), self.sum_ns.get());
+        totals.add(format!("{name}_ns/sum{of}"), self.sum_ns.get());
     }
 }
 

@@ -25,14 +25,15 @@ use crossbeam_queue::SegQueue;
 use crate::admission::Place;
 use crate::inspecting::Look;
 use crate::listener::Transport;
+use crate::shard::Connecting;
 use crate::trace::Trace;
 
 /// One thing for a shard.
 pub enum Mail {
     /// From another shard, in its order, and what it weighs; and since when it is under way, if that is timed.
     Forwards(Vec<Forward>, usize, Option<Instant>),
-    /// A connection whose Session lives here, with the octets already read from it.
-    Adopt(Box<Adoption>, Box<Transport>, Option<Place>, Vec<u8>),
+    /// A connection whose Session lives here, with the octets already read from it, and its CONNECT, which is timed.
+    Adopt(Box<Adoption>, Box<Transport>, Option<Place>, Vec<u8>, Option<Connecting>),
     /// The authenticators have answered.
     Verdict(ConnectionKey, Verdict),
     /// A policy or identity change; tells when it is in force.

@@ -20,7 +20,9 @@ impl Engine {
             }
             now(running, &mut totals);
             self.population(running, &mut totals);
-            latencies(running, &mut totals);
+            let listeners: Vec<&str> = self.config.listeners.iter().map(|listener| listener.name.as_str()).collect();
+            latencies(running, &listeners, &mut totals);
+            running.shared.connects.add_to(&listeners, &mut totals);
         }
         totals.into_inner()
     }
@@ -29,8 +31,10 @@ impl Engine {
     fn population(&self, running: &Running, totals: &mut Totals) {
         let population = running.common.population();
         for (at, listener) in self.config.listeners.iter().enumerate() {
-            let count = population.by_listener().get(at).copied().unwrap_or_default();
-            totals.add(format!("listener_clients_connected/{}", listener.name), count);
+            let visitors = population.by_listener().get(at).copied().unwrap_or_default();
+            totals.add(format!("listener_clients_connected/{}", listener.name), visitors.connected);
+            totals.add(format!("listener_connects_accepted/{}", listener.name), visitors.accepted);
+            totals.add(format!("listener_connects_refused/{}", listener.name), visitors.refused);
         }
         for (role, count) in population.by_role() {
             totals.add(format!("role_clients_connected/{role}"), count);
@@ -41,7 +45,9 @@ impl Engine {
 fn now(running: &Running, totals: &mut Totals) {
     let retained = running.common.retained();
     let alive = running.threads.iter().filter(|thread| !thread.is_finished()).count();
+    let sockets = running.shared.admission.iter().map(|admission| admission.connections()).sum();
     let gauges = [
+        ("sockets_open", sockets),
         ("retained_messages", retained.store.len() as u64),
         ("retained_bytes", retained.store.bytes()),
         ("events_lost", running.shared.events.lost()),
@@ -58,10 +64,13 @@ fn now(running: &Running, totals: &mut Totals) {
     }
 }
 
-fn latencies(running: &Running, totals: &mut Totals) {
+fn latencies(running: &Running, listeners: &[&str], totals: &mut Totals) {
     for timed in &running.shared.timed {
         timed.delivery.add_to("publish_delivery", totals);
         timed.decision.add_to("policy_decision", totals);
+        for (handshakes, listener) in timed.handshakes.iter().zip(listeners) {
+            handshakes.add_to_each("handshake", &format!("/{listener}"), totals);
+        }
     }
     if let Some(syncs) = running.shared.store.syncs() {
         syncs.add_to("store_sync", totals);

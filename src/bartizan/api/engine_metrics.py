@@ -1,7 +1,10 @@
-"""The engine's figures as metrics: `NAME` is one number, `NAME/OF` one of several, `NAME_ns/END` a bucket of a histogram."""
+"""The engine's figures as metrics: `NAME` is one number, `NAME/OF` one of several, `NAME_ns/END` a bucket of a histogram.
+
+Of several histograms of one name `NAME_ns/END/OF` is a bucket; what it is of stands in parts behind one another.
+"""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -13,6 +16,7 @@ from bartizan.broker.figures import OTHER, ROLES_MAX
 GAUGES_OF_OURS = frozenset(
     {
         "clients_connected",
+        "sockets_open",
         "sessions",
         "clients_disconnected",
         "subscriptions",
@@ -38,6 +42,12 @@ HISTOGRAMS: Mapping[str, str] = {
 }
 """What the engine times, by its own name."""
 
+LABELLED: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "connect": ("From a CONNECT read to its CONNACK written.", ("outcome", "listener", "method")),
+    "handshake": ("From a connection accepted to its handshake done.", ("listener",)),
+}
+"""What it times of several: a text, and what it is of in the engine's order. A method may have any name, and comes last."""
+
 _NS = "_ns"
 _SUM = "sum"
 _INFINITY = "inf"
@@ -57,9 +67,13 @@ def told_by_engine(figures: Mapping[str, int]) -> Iterator[Metric]:
         limits.add_metric([limit], value)
     yield limits
     yield _gauges("listener", several["listener_clients_connected"])
+    for outcome in ("accepted", "refused"):
+        yield _by_listener(outcome, several[f"listener_connects_{outcome}"])
     yield _gauges("role", _bounded(several["role_clients_connected"]))
     for name, text in HISTOGRAMS.items():
         yield _histogram(name, text, several[name + _NS])
+    for name, (text, labels) in LABELLED.items():
+        yield _histograms(name, text, labels, several[name + _NS])
 
 
 def _one(name: str, value: int) -> Metric:
@@ -82,12 +96,36 @@ def _bounded(roles: Mapping[str, int]) -> Mapping[str, int]:
     return bounded
 
 
+def _by_listener(outcome: str, values: Mapping[str, int]) -> Metric:
+    name, text = f"bartizan_listener_connects_{outcome}", f"Connections and CONNECTs {outcome}, by listener."
+    metric = CounterMetricFamily(name, text, labels=["listener"])
+    for listener, value in values.items():
+        metric.add_metric([listener], value)
+    return metric
+
+
+def _histograms(name: str, text: str, labels: Sequence[str], counted: Mapping[str, int]) -> Metric:
+    metric = HistogramMetricFamily(f"bartizan_{name}_seconds", text, labels=labels)
+    each: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for figure, value in counted.items():
+        end, _, of = figure.partition("/")
+        each[of][end] = value
+    for of, buckets in each.items():
+        metric.add_metric(of.split("/", len(labels) - 1), *_buckets(buckets))
+    return metric
+
+
 def _histogram(name: str, text: str, counted: Mapping[str, int]) -> Metric:
     metric = HistogramMetricFamily(f"bartizan_{name}_seconds", text, labels=[])
     if counted:
-        ends = sorted(int(end) for end in counted if end.isdigit())
-        counts = accumulate(counted[str(end)] for end in ends)
-        buckets = [(repr(end / 1e9), float(count)) for end, count in zip(ends, counts, strict=True)]
-        everything = (buckets[-1][1] if buckets else 0.0) + counted[_INFINITY]
-        metric.add_metric([], [*buckets, ("+Inf", everything)], counted[_SUM] / 1e9)
+        metric.add_metric([], *_buckets(counted))
     return metric
+
+
+def _buckets(counted: Mapping[str, int]) -> tuple[list[tuple[str, float]], float]:
+    """Of one histogram its buckets, as Prometheus has them, and its sum in seconds."""
+    ends = sorted(int(end) for end in counted if end.isdigit())
+    counts = accumulate(counted[str(end)] for end in ends)
+    buckets = [(repr(end / 1e9), float(count)) for end, count in zip(ends, counts, strict=True)]
+    everything = (buckets[-1][1] if buckets else 0.0) + counted[_INFINITY]
+    return [*buckets, ("+Inf", everything)], counted[_SUM] / 1e9

@@ -14,6 +14,12 @@ from bartizan.broker.app import Broker
 from bartizan.broker.certificates import expiries
 from bartizan.broker.status import MAXIMUM, TOTALS, UPTIME
 
+ANONYMOUS = re.compile(r"connect_ns/(?:inf|\d+)/allowed/[^/]+/anonymous\Z")
+"""What the engine timed of CONNECTs that a listener let in without asking for a proof: a bucket of each."""
+
+COUNTERS_THERE = frozenset({UPTIME, MAXIMUM, "clients/total"})
+"""What Mosquitto's exporter calls a counter beside the totals. The last two are none: of no kind, they contradict nobody."""
+
 NOT_IN_NAMES = re.compile(r"[^a-z0-9_]")
 
 EMQX_GAUGES: Mapping[str, str] = {
@@ -37,6 +43,7 @@ EMQX_TOTALS: Mapping[str, str] = {
     "messages_sent": "publish_sent",
     "delivery_dropped": "publish_dropped",
     "client_connected": "connects_accepted",
+    "client_disconnected": "disconnects",
     "authorization_deny": "denied",
 }
 """What was counted since the start."""
@@ -50,7 +57,7 @@ def exporter_name(topic: str) -> str:
 def mosquitto(broker: Broker) -> Iterator[Metric]:
     """The numbers of `$SYS`, as Mosquitto's exporter calls them."""
     for topic, value in broker.chores.numbers().items():
-        is_total = topic in TOTALS or topic == UPTIME
+        is_total = topic in TOTALS or topic in COUNTERS_THERE
         yield _single(exporter_name(topic), f"$SYS/broker/{topic}", "unknown" if is_total else "gauge", value)
 
 
@@ -63,6 +70,11 @@ def emqx(broker: Broker) -> Iterator[Metric]:
     yield _single("emqx_live_connections_max", "EMQX: broker_clients_maximum.", "gauge", most)
     for name, counter in EMQX_TOTALS.items():
         yield _single(f"emqx_{name}", f"EMQX: bartizan_{counter}_total.", "unknown", counters.get(counter, 0))
+    anonymous = sum(count for name, count in counters.items() if ANONYMOUS.match(name))
+    for name in ("authentication_success_anonymous", "client_auth_anonymous"):
+        yield _single(f"emqx_{name}", "EMQX: bartizan_connect_seconds_count of anonymous.", "unknown", anonymous)
+    bans = sum(broker.directory.banned().values())
+    yield _single("emqx_banned_count", "EMQX: bartizan_bans, all of them.", "gauge", bans)
     for name, value in _authentications(broker, counters.get("authentications_recalled", 0)).items():
         yield _single(f"emqx_{name}", "EMQX: bartizan_authentication_seconds_count.", "unknown", value)
     ends = GaugeMetricFamily(

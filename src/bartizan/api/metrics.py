@@ -3,7 +3,7 @@
 No label carries anything a client chose: the network could grow it without bound.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry
@@ -17,7 +17,15 @@ from bartizan.api.metric_names import emqx, mosquitto
 from bartizan.broker.app import Broker, State
 from bartizan.broker.certificates import expiries
 from bartizan.broker.chores import installed_version
+from bartizan.broker.figures import RoleActivity
 from bartizan.config.danger import dangers
+
+ROLE_FIGURES: Sequence[tuple[str, str, Callable[[RoleActivity], int]]] = (
+    ("publish_received", "PUBLISH packets received, by role.", lambda did: did.publishes),
+    ("publish_bytes_received", "Octets of payload received, by role.", lambda did: did.octets),
+    ("denied", "Actions of clients that the policy refused, by role.", lambda did: did.denied),
+)
+"""What is told of each role: the name behind `bartizan_role_`, a text, and the figure."""
 
 
 class BrokerCollector(Collector):
@@ -63,6 +71,15 @@ class BrokerCollector(Collector):
         for log, took in figures.syncs.items():
             synced.add_metric([log], took.buckets, took.sum)
         yield synced
+        yield from self._by_role()
+
+    def _by_role(self) -> Iterator[Metric]:
+        told = self._broker.detection.by_role.read()
+        for name, text, of in ROLE_FIGURES:
+            metric = CounterMetricFamily(f"bartizan_role_{name}", text, labels=["role"])
+            for role, did in told.items():
+                metric.add_metric([role], of(did))
+            yield metric
 
     def _posture(self) -> Iterator[Metric]:
         broker = self._broker
@@ -71,6 +88,10 @@ class BrokerCollector(Collector):
         yield _labelled("bartizan_policy", "The policy in force.", policy, 1)
         yield GaugeMetricFamily("bartizan_identities", "Identities on record.", value=len(broker.directory))
         yield GaugeMetricFamily("bartizan_dangers", "Settings danger_* in force.", value=len(dangers(broker.settings)))
+        bans = GaugeMetricFamily("bartizan_bans", "Bans, by what they ban.", labels=["of"])
+        for of, count in broker.directory.banned().items():
+            bans.add_metric([of.value], count)
+        yield bans
         yield GaugeMetricFamily("bartizan_ready", "1 while clients are accepted.", value=broker.state is State.READY)
         ends = GaugeMetricFamily(
             "bartizan_certificate_expiry_timestamp_seconds",

@@ -16,6 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bartizan.authn.base import ConnectRequest
+from bartizan.broker.figures import ByRole
 from bartizan.broker.hands import hands_of
 from bartizan.broker.log import Journal
 from bartizan.broker.responding import Responding
@@ -108,6 +109,8 @@ class Detection:
         self._count_due = 0.0
         self._tick_due = monotonic() + TICK_INTERVAL_S
         self._unwatch: Callable[[], None] = lambda: None
+        self.by_role = ByRole()
+        """What clients did since the start, by role."""
         self.skipped = 0
         """Signals that were passed over since the start."""
         self.told = 0
@@ -144,6 +147,7 @@ class Detection:
         if not self._settings.enabled or self._has_batch:
             return
         shards = await asyncio.to_thread(engine.take_activity)
+        self.by_role.add(shards)
         signals = await asyncio.to_thread(signals_of_activity, shards, _now())
         self._pass_over(unfit(shards))
         if signals:

@@ -7,6 +7,7 @@ does not hold.
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -161,6 +162,11 @@ class LiveDirectory(IdentityDirectory):
                     await self._look()
         found = self._held(name)
         return found if found != identity else None
+
+    def banned(self) -> Mapping[BanOf, int]:
+        """How many bans there are, by what they ban."""
+        counts = Counter(ban.of for ban in self._bans.held)
+        return {of: counts[of] for of in BanOf}
 
     def is_banned(self, name: str) -> bool:
         """Whether an identity of this name may not connect, whatever proves it."""

@@ -1,4 +1,4 @@
-"""What the Python half measures itself: how long authentications take, and the syncs of the audit.
+"""What the Python half measures itself: how long authentications take, and the syncs of the audit; what each role did.
 
 Every label is bounded: listeners and logs are the configuration's, outcomes are few, and of what authenticators of
 the operator's own call themselves, and of roles, so many are told apart, and the rest is `other`.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from threading import Lock
 from time import perf_counter
+from typing import Any
 
 from bartizan.authn.base import ConnectRequest
 from bartizan.broker.authenticate import Desk
@@ -67,6 +68,35 @@ class Authenticated:
     listener: str
     method: str
     outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleActivity:
+    """What the clients of a role did since the start."""
+
+    publishes: int = 0
+    octets: int = 0
+    """Of payloads."""
+    denied: int = 0
+
+
+class ByRole:
+    """What clients did by role, as the engine counts it of their activity; of who has several roles, each counts."""
+
+    def __init__(self) -> None:
+        self._roles: dict[str, RoleActivity] = {}
+
+    def add(self, shards: Sequence[Mapping[str, Any]]) -> None:
+        """What each shard counted since the last time."""
+        for shard in shards:
+            for name, publishes, octets, denied in shard["roles"]:
+                role = name if name in self._roles or len(self._roles) < ROLES_MAX else OTHER
+                sum_ = self._roles.get(role, RoleActivity())
+                self._roles[role] = RoleActivity(sum_.publishes + publishes, sum_.octets + octets, sum_.denied + denied)
+
+    def read(self) -> Mapping[str, RoleActivity]:
+        """All of it, in order of name."""
+        return dict(sorted(self._roles.items()))
 
 
 class Figures:

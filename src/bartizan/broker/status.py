@@ -15,6 +15,7 @@ GAUGES: Mapping[str, str] = {
     "clients/disconnected": "clients_disconnected",
     "clients/inactive": "clients_disconnected",
     "clients/total": "sessions",
+    "connections/socket/count": "sockets_open",
     "messages/stored": "stored_messages",
     "store/messages/count": "stored_messages",
     "store/messages/bytes": "stored_bytes",

@@ -1,7 +1,8 @@
 """What the engine counts of identities, as signals.
 
-Of each shard it tells `windows` and `fresh`. A window is an array, for it is most of what is read: the identity, and what
-it did since the last look, in the order of `_traffic`. What is fresh is an object.
+Of each shard it tells `windows`, `fresh`, and `roles`, which are figures alone (`broker.figures`). A window is an array,
+for it is most of what is read: the identity, and what it did since the last look, in the order of `_traffic`. What is
+fresh is an object.
 """
 
 from collections.abc import Mapping, Sequence

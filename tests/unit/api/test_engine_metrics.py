@@ -40,6 +40,25 @@ def test_buckets_are_added_up_and_their_ends_are_seconds():
     assert values[f"{name}_sum",] == pytest.approx(3.0)
 
 
+def test_each_connect_time_has_its_labels_whatever_an_authenticator_calls_itself():
+    numbers = {"100": 1, "inf": 2, "sum": 5_000_000_000}
+    both = ("allowed/mqtts/own/method", "refused/wss/password")
+    figures = {f"connect_ns/{end}/{of}": value for of in both for end, value in numbers.items()}
+    [found] = [metric for metric in told_by_engine(figures) if metric.name == "bartizan_connect_seconds"]
+    counts = [sample for sample in found.samples if sample.name == "bartizan_connect_seconds_count"]
+    assert [(*sample.labels.values(), sample.value) for sample in counts] == [
+        ("allowed", "mqtts", "own/method", 3),
+        ("refused", "wss", "password", 3),
+    ]
+
+
+def test_who_was_let_in_and_refused_is_counted_by_listener():
+    found = told(listener_connects_accepted__mqtts=5, listener_connects_refused__mqtts=7)
+    for outcome, count in (("accepted", 5), ("refused", 7)):
+        name = f"bartizan_listener_connects_{outcome}"
+        assert samples(found[name]) == {(f"{name}_total", "mqtts"): count}
+
+
 def test_a_histogram_of_what_is_not_there_has_no_numbers():
     assert told()["bartizan_store_sync_seconds"].samples == []
 

@@ -176,7 +176,7 @@ class Engine:
         self.asked += 1
         windows, self._windows = self._windows, []
         lost, self._lost = self._lost, 0
-        return [{"windows": windows, "fresh": [], "lost": {"windows": lost, "fresh": 0}}]
+        return [{"windows": windows, "roles": [], "fresh": [], "lost": {"windows": lost, "fresh": 0}}]
 
 
 def pings(count: int) -> list[Any]:

@@ -400,6 +400,7 @@ async def test_a_ban_ends_by_itself_and_is_known_before_a_password_is_hashed():
     await banned_in(store, until=datetime.now(UTC) + timedelta(seconds=0.2))
     assert await directory.refresh()
     assert (directory.is_banned("press-01"), directory.is_banned("press-02")) == (True, False)
+    assert directory.banned() == {of: int(of is BanOf.IDENTITY) for of in BanOf}
     await in_force.follow()
     await asyncio.sleep(0.25)
     assert await directory.refresh()

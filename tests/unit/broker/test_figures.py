@@ -6,7 +6,17 @@ import pytest
 
 from bartizan.authn.base import ConnectRequest, Verdict
 from bartizan.broker.authenticate import Desk
-from bartizan.broker.figures import METHODS_MAX, OTHER, ROLES_MAX, Authenticated, Figures, Histogram, TimedDesk
+from bartizan.broker.figures import (
+    METHODS_MAX,
+    OTHER,
+    ROLES_MAX,
+    Authenticated,
+    ByRole,
+    Figures,
+    Histogram,
+    RoleActivity,
+    TimedDesk,
+)
 from bartizan.broker.ports import Allow, Deny, Proceed, Question
 from bartizan.model.ids import RoleName
 from bartizan.model.principal import Principal
@@ -82,3 +92,12 @@ def test_a_desk_is_timed_until_its_answer():
     assert answer == Deny(4, ReasonCode.NOT_AUTHORIZED, "nobody")
     [took] = figures.authentications.values()
     assert took.sum >= 0.03
+
+
+def test_what_shards_counted_of_a_role_is_added_up_and_roles_beyond_their_number_are_one():
+    by_role = ByRole()
+    by_role.add([{"roles": [["press", 2, 30, 1]]}, {"roles": [["press", 1, 5, 0]]}])
+    assert by_role.read() == {"press": RoleActivity(publishes=3, octets=35, denied=1)}
+    by_role.add([{"roles": [[f"role-{number}", 1, 1, 1] for number in range(ROLES_MAX + 4)]}])
+    assert len(by_role.read()) == ROLES_MAX + 1
+    assert by_role.read()[OTHER] == RoleActivity(5, 5, 5)

@@ -77,6 +77,7 @@ impl Server {
             OwedPacket::Connack(octets) => {
                 open.is_live = true;
                 then = Then::Resume;
+                fx.connacks.push((key, true));
                 append_within(out, most, None, |out, _| out.extend_from_slice(&octets))
             }
             OwedPacket::Puback(id, reason, text) => {

@@ -14,7 +14,7 @@ use super::Server;
 use super::fresh::{Fresh, News};
 use super::observe::Observer;
 use crate::message::Time;
-use crate::session::{Connection, ConnectionKey, Open};
+use crate::session::{Connection, ConnectionKey, Open, Principal};
 
 /// Identities that are told apart between two looks.
 pub const WINDOWS_MAX: usize = 65_536;
@@ -113,6 +113,19 @@ impl Serialize for Window {
     }
 }
 
+/// What the clients of one role did since the last look, in one row of numbers; of who has several roles, each counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RoleRow(
+    /// The role.
+    pub Arc<str>,
+    /// PUBLISH packets.
+    pub u64,
+    /// Octets of their payloads.
+    pub u64,
+    /// What the policy denied.
+    pub u64,
+);
+
 /// How much did not fit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Unfit {
@@ -127,6 +140,8 @@ pub struct Unfit {
 pub struct Activity {
     /// How much.
     pub windows: Vec<Window>,
+    /// How much by role.
+    pub roles: Vec<RoleRow>,
     /// What for the first time in a while.
     pub fresh: Vec<Fresh>,
     /// What did not fit.
@@ -144,7 +159,8 @@ pub(super) struct Tally {
 #[derive(Debug)]
 struct Row {
     key: ConnectionKey,
-    identity: Arc<str>,
+    /// Who it acted for when the row began.
+    principal: Arc<Principal>,
     counts: Counts,
     /// The end of the second that is counted now.
     second_ends: Time,
@@ -199,6 +215,8 @@ pub(super) struct Windows {
     last: usize,
     /// What is added up already.
     sums: HashMap<Arc<str>, Counts>,
+    /// The same by role: PUBLISH packets, octets, denials.
+    roles: HashMap<Arc<str>, [u64; 3]>,
     /// Of those that have no room there.
     others: Counts,
     lost: u64,
@@ -208,7 +226,7 @@ impl Windows {
     /// A PUBLISH came.
     #[inline]
     pub(super) fn publish(&mut self, key: ConnectionKey, open: &mut Open, octets: usize, now: Time) {
-        open.row = self.place(key, open.row, &open.principal.id);
+        open.row = self.place(key, open.row, &open.principal);
         if let Some(row) = self.rows.get_mut(self.last) {
             row.publish(octets, now);
         }
@@ -227,7 +245,7 @@ impl Windows {
 
     /// Something else that a connection did.
     fn count(&mut self, key: ConnectionKey, open: &mut Open, count: impl FnOnce(&mut Counts)) {
-        open.row = self.place(key, open.row, &open.principal.id);
+        open.row = self.place(key, open.row, &open.principal);
         if let Some(row) = self.rows.get_mut(self.last) {
             count(&mut row.counts);
         }
@@ -241,16 +259,16 @@ impl Windows {
     /// The place of a connection's row, which is the last one from here on. Where it remembers a place that is
     /// another's by now, its key says so.
     #[inline]
-    fn place(&mut self, key: ConnectionKey, at: u32, identity: &Arc<str>) -> u32 {
+    fn place(&mut self, key: ConnectionKey, at: u32, principal: &Arc<Principal>) -> u32 {
         if self.rows.get(at as usize).is_none_or(|row| row.key != key) {
-            return self.begin(key, identity);
+            return self.begin(key, principal);
         }
         self.last = at as usize;
         at
     }
 
     #[cold]
-    fn begin(&mut self, key: ConnectionKey, identity: &Arc<str>) -> u32 {
+    fn begin(&mut self, key: ConnectionKey, principal: &Arc<Principal>) -> u32 {
         if self.rows.len() >= ROWS_MAX {
             for mut row in std::mem::take(&mut self.rows) {
                 self.fold(&mut row);
@@ -259,7 +277,7 @@ impl Windows {
         self.last = self.rows.len();
         self.rows.push(Row {
             key,
-            identity: Arc::clone(identity),
+            principal: Arc::clone(principal),
             counts: Counts::default(),
             second_ends: Time(0),
             in_second: 0,
@@ -273,8 +291,25 @@ impl Windows {
         row.sum();
         let counts = std::mem::take(&mut row.counts);
         if counts != Counts::default() {
-            self.sum_of(&row.identity).add(&counts);
+            self.sum_of(&row.principal.id).add(&counts);
+            self.sum_by_role(&row.principal, &counts);
         }
+    }
+
+    fn sum_by_role(&mut self, principal: &Principal, counts: &Counts) {
+        let more = [u64::from(counts.publishes), counts.octets, u64::from(counts.denied)];
+        if more == [0; 3] {
+            return;
+        }
+        for role in &principal.roles {
+            let sums = self.roles.entry(Arc::clone(role)).or_default();
+            sums.iter_mut().zip(more).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+        }
+    }
+
+    fn take_roles(&mut self) -> Vec<RoleRow> {
+        let roles = std::mem::take(&mut self.roles).into_iter();
+        roles.map(|(role, [publishes, octets, denied])| RoleRow(role, publishes, octets, denied)).collect()
     }
 
     fn sum_of(&mut self, identity: &Arc<str>) -> &mut Counts {
@@ -327,8 +362,9 @@ impl Server {
         let Some(observer) = &mut self.observer else { return Activity::default() };
         let tally = observer.tally.get_or_insert_default();
         let (windows, lost_windows) = tally.windows.take(now, &mut self.connections);
+        let roles = tally.windows.take_roles();
         let (fresh, lost_fresh) = tally.news.take();
-        Activity { windows, fresh, lost: Unfit { windows: lost_windows, fresh: lost_fresh } }
+        Activity { windows, roles, fresh, lost: Unfit { windows: lost_windows, fresh: lost_fresh } }
     }
 
     /// Counts something that a client does beside PUBLISH.
@@ -375,10 +411,10 @@ mod tests {
     #[test]
     fn connections_that_come_and_go_take_bounded_memory_and_lose_nothing() {
         let mut keys: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
-        let (mut windows, identity) = (Windows::default(), Arc::from("i"));
+        let (mut windows, principal) = (Windows::default(), Arc::new(Principal::anonymous()));
         for _ in 0..ROWS_MAX + 10 {
             // Each remembers the place of one before it, which is another's.
-            windows.place(keys.insert(()), 7, &identity);
+            windows.place(keys.insert(()), 7, &principal);
             windows.rows.get_mut(windows.last).unwrap().publish(3, Time(5));
             assert!(windows.rows.len() <= ROWS_MAX);
         }
@@ -387,6 +423,9 @@ mod tests {
         let most = u32::try_from(ROWS_MAX + 10).unwrap();
         assert_eq!((counts.publishes, counts.octets, lost), (most, 3 * u64::from(most), 0));
         assert_eq!((counts.peak_publishes_per_s, counts.active_s), (1, 1));
+        let sent = u64::from(most);
+        assert_eq!(windows.take_roles(), [RoleRow(Arc::from("anonymous"), sent, 3 * sent, 0)]);
+        assert_eq!(windows.take_roles(), []);
     }
 
     #[test]

@@ -153,6 +153,7 @@ impl Server {
         self.common.release_tenants_connection(&open.publisher.client_id);
         self.common.population().leave(listener, &open.principal.roles);
         self.counters().clients_connected.sub(1);
+        self.counters().disconnects.add(1);
         let session = open.session;
         self.detach(*open, fate, now, fx);
         let Some(state) = self.sessions.get(session) else { return };

@@ -208,6 +208,8 @@ counters! {
     connects_accepted,
     /// CONNECT refused.
     connects_refused,
+    /// Connections with a CONNACK 0x00 that have ended.
+    disconnects,
     /// Octets received.
     bytes_received,
     /// Octets sent.

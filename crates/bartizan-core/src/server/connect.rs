@@ -7,7 +7,7 @@ use super::{Adoption, Effects, Server};
 use crate::event::What;
 use crate::message::{Message, Publisher, Time};
 use crate::session::auth_exchange::{AuthExchange, ConnectRequest, Secret};
-use crate::session::{ConnectionKey, Phase, Principal, Will};
+use crate::session::{ConnectionKey, Peer, Phase, Principal, Will};
 use crate::topic::TopicName;
 use crate::wire::encode::{self, AuthTail, ConnackProperties};
 use crate::wire::{
@@ -53,6 +53,7 @@ impl Server {
     pub(crate) fn on_connect(&mut self, key: ConnectionKey, connect: &Connect<'_>, now: Time, fx: &mut Effects) {
         if let Some(connection) = self.connections.get_mut(key) {
             let properties = ConnectProperties::read(connect.properties);
+            fx.connects.push((key, Arc::from(presented(connect, &properties, &connection.peer))));
             connection.maximum_packet_size = properties.maximum_packet_size.unwrap_or(u32::MAX);
             let who =
                 Publisher { identity: Arc::clone(&self.nobody.identity), client_id: Arc::from(connect.client_id) };
@@ -367,6 +368,7 @@ impl Server {
             let properties = ConnackProperties { reason_string, ..ConnackProperties::default() };
             encode::connack(out, version, false, reason, &properties);
         });
+        fx.connacks.push((key, false));
         self.counters().messages_sent.add(1);
         self.mark_dirty(key, fx);
     }
@@ -374,7 +376,8 @@ impl Server {
     fn end_refused(&mut self, key: ConnectionKey, reason: &'static str, why: &str, now: Time, fx: &mut Effects) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.phase = Phase::Closed;
-        self.counters().connects_refused.add(1);
+        let listener = connection.peer.listener;
+        self.count_refused(listener);
         self.tell(key, now, What::Refused { reason, why: why.to_owned() }, fx);
         fx.closed.push(Closed { connection: key, by_client: false, is_cut: false });
     }
@@ -382,6 +385,18 @@ impl Server {
     /// The QoS of a Will, for its decision.
     pub(crate) fn will_permitted(grants: &crate::policy::Grants, will: &Will) -> crate::policy::Decision {
         grants.will(&will.message.topic(), &crate::policy::Asked::from(&*will.message))
+    }
+}
+
+/// What a CONNECT brings as a proof, of which nobody knows yet whether it proves anything.
+fn presented(connect: &Connect<'_>, properties: &ConnectProperties<'_>, peer: &Peer) -> &'static str {
+    if properties.authentication_method.is_some() {
+        return "exchange";
+    }
+    match (connect.password, &peer.certificate) {
+        (Some(_), _) => "password",
+        (None, Some(_)) => "certificate",
+        (None, None) => "none",
     }
 }
 

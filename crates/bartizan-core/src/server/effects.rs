@@ -32,6 +32,11 @@ pub struct Effects {
     pub deferred: Vec<Deferred>,
     /// Queued messages that the store is to bring back: asked for behind the batch.
     pub fetches: Vec<Fetch>,
+    /// CONNECTs that were read, and then proved: what came as a proof ("password", "certificate", "exchange" or
+    /// "none"), and then the method that proved it. For whoever times them.
+    pub connects: Vec<(ConnectionKey, Arc<str>)>,
+    /// CONNACKs among the octets to write, and whether they let the client in.
+    pub connacks: Vec<(ConnectionKey, bool)>,
     /// Messages for other shards.
     pub forwards: Forwards,
     /// Connections whose Session lives on another shard.

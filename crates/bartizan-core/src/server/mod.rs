@@ -316,9 +316,10 @@ impl Server {
         self.common.limits_met_of(self.shard).add(limit);
     }
 
-    /// Counts a connection that the engine refused before it handed anything over.
-    pub fn count_refused(&self) {
+    /// Counts a CONNECT that was refused, or a connection that the engine refused before it handed anything over.
+    pub fn count_refused(&self, listener: usize) {
         self.counters().connects_refused.add(1);
+        self.common.population().refuse(listener);
     }
 
     pub(crate) fn limit_met(

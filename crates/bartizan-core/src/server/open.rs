@@ -33,6 +33,7 @@ impl Server {
     /// Opens an authenticated connection: its Session, then CONNACK.
     pub(crate) fn open(&mut self, key: ConnectionKey, adoption: Adoption, now: Time, fx: &mut Effects) {
         let Adoption { mut connect, assigned, principal, ends_at, auth_data, .. } = adoption;
+        fx.connects.push((key, Arc::clone(&principal.method)));
         let before = fx.mutations.len();
         let version = connect.version;
         let principal = match self.may_still(key, principal, &connect.client_id) {

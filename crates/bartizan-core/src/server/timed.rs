@@ -14,8 +14,8 @@ impl Server {
         (counters.publish_received.get(), counters.publish_sent.get())
     }
 
-    /// Decides once more whether a client may publish to the topic of the last message that was routed, and forgets
-    /// the answer: for whoever times it. False where there is nothing to decide.
+    /// Decides once more whether a client may publish to the topic that was routed last of those that recur, and forgets
+    /// the answer: for whoever times it. False where there is none.
     #[must_use]
     pub fn decide_again(&self, key: ConnectionKey) -> bool {
         let topic = self.last_route.topic.as_str();

@@ -521,7 +521,7 @@ impl World {
         let population = self.common.population();
         let mut roles: Vec<_> = population.by_role().map(|(role, count)| (role.to_string(), count)).collect();
         roles.sort();
-        (population.by_listener().to_vec(), roles)
+        (population.by_listener().iter().map(|visitors| visitors.connected).collect(), roles)
     }
 
     /// True when some shard says that it may have a Subscription for this topic.

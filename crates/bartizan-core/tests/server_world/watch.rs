@@ -42,11 +42,13 @@ impl World {
         for shard in &mut self.shards {
             let one = shard.server.take_activity(self.now);
             sum.windows.extend(one.windows);
+            sum.roles.extend(one.roles);
             sum.fresh.extend(one.fresh);
             sum.lost.windows += one.lost.windows;
             sum.lost.fresh += one.lost.fresh;
         }
         sum.windows.sort_by_key(|window| window.identity.to_string());
+        sum.roles.sort_by_key(|row| row.0.to_string());
         sum.fresh.sort_by_key(|fresh| (fresh.identity.to_string(), fresh.action as u8, fresh.topic.to_string()));
         sum
     }

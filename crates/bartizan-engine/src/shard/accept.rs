@@ -61,7 +61,7 @@ impl Shard {
         let Some(bound) = self.listeners.get(listener) else { return };
         let behind_proxy = !bound.config().proxy_protocol_from.is_empty();
         let deadline = now.plus_ms(bound.config().handshake_timeout_ms);
-        let mut driver = Driver::new(transport, Stage::Handshaking, listener, Some(deadline));
+        let mut driver = Driver::new(transport, Stage::Handshaking(self.shared.clock.ns()), listener, Some(deadline));
         // Behind a proxy the address that counts is not known yet.
         if !behind_proxy && !self.admit(&mut driver, peer, now) {
             return;
@@ -107,7 +107,7 @@ impl Shard {
             let address = Address::from(peer.ip()).text();
             let subject =
                 Subject { address: Some(address), listener: Some(Arc::clone(&rules.name)), ..Subject::default() };
-            self.server.count_refused();
+            self.server.count_refused(driver.listener);
             let what = What::Refused { reason: ReasonCode::Banned.name(), why: bans::ADDRESS.to_owned() };
             self.fx.events.push(Event::new(now, subject, what));
             return false;
@@ -146,6 +146,7 @@ impl Shard {
                 }
             }
             Ok(Handshake::Done) => {
+                self.time_handshake(key);
                 self.opened(key, now);
                 if let Some(driver) = self.drivers.get_mut(key) {
                     // What came with the end of the handshake may be here already.
@@ -186,7 +187,7 @@ impl Shard {
 
     /// Ends what core does not know yet: whoever has not said CONNECT is told nothing, and waited for no longer.
     pub(super) fn drop_strangers(&mut self) {
-        let strangers = self.drivers.iter().filter(|(_, driver)| matches!(driver.stage, Stage::Handshaking));
+        let strangers = self.drivers.iter().filter(|(_, driver)| matches!(driver.stage, Stage::Handshaking(_)));
         for key in strangers.map(|(key, _)| key).collect::<Vec<_>>() {
             self.drop_driver(key);
         }
@@ -196,7 +197,7 @@ impl Shard {
     /// address of is looked at when it does.
     pub(super) fn drop_banned(&mut self) {
         let is_met = |driver: &Driver| {
-            let is_known = matches!(driver.stage, Stage::Handshaking) && driver.place.is_some();
+            let is_known = matches!(driver.stage, Stage::Handshaking(_)) && driver.place.is_some();
             is_known && self.server.address_is_banned(driver.peer().address.ip())
         };
         let met: Vec<_> = self.drivers.iter().filter(|(_, driver)| is_met(driver)).map(|(key, _)| key).collect();
@@ -211,6 +212,7 @@ impl Shard {
             driver.transport.abort();
         }
         if let Stage::Open(connection) = driver.stage {
+            self.connecting.remove(&connection);
             self.by_connection.remove(connection);
             self.server.forget(connection);
             if self.taps.are_set() {

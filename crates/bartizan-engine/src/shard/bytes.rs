@@ -25,7 +25,7 @@ impl Shard {
     pub(super) fn look_at(&mut self, key: DriverKey, now: Time) {
         let Some(driver) = self.drivers.get_mut(key) else { return };
         match driver.stage {
-            Stage::Handshaking => {
+            Stage::Handshaking(_) => {
                 driver.is_ready = true;
                 self.shaking.push_back(key);
             }
@@ -183,6 +183,7 @@ impl Shard {
     /// Core has ended a connection: its last octets go out, then the socket's sending half ends.
     pub(super) fn close(&mut self, closed: Closed, now: Time) {
         let connection = closed.connection;
+        self.connecting.remove(&connection);
         let Some(key) = self.by_connection.remove(connection) else {
             self.server.forget(connection);
             return;
@@ -274,7 +275,7 @@ impl Shard {
                 continue;
             }
             match driver.stage {
-                Stage::Handshaking => {
+                Stage::Handshaking(_) => {
                     self.server.count_limit("handshake_timeout_s");
                     self.handshake_failed(key, "not done within handshake_timeout_s", now);
                 }

@@ -67,8 +67,8 @@ impl Shard {
     fn open_mail(&mut self, mail: Mail, now: Time) {
         match mail {
             Mail::Forwards(forwards, bytes, _) => self.forwarded(forwards, bytes, now),
-            Mail::Adopt(adoption, transport, place, pending) => {
-                self.adopt(*adoption, *transport, place, pending, now);
+            Mail::Adopt(adoption, transport, place, pending, connecting) => {
+                self.adopt(*adoption, *transport, place, pending, connecting, now);
             }
             Mail::Verdict(connection, verdict) => self.server.verdict(connection, verdict, now, &mut self.fx),
             Mail::Apply(change, done) => {

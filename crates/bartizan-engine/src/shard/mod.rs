@@ -5,6 +5,7 @@
 //! | `mod`     | the round: wait, read, tick, commit, write                             |
 //! | `accept`  | new connections: admission, handshake                                  |
 //! | `bytes`   | reading into one shared buffer, writing once per round, lingering      |
+//! | `connecting` | how long a CONNECT takes                                            |
 //! | `perform` | what core wants done                                                   |
 //! | `mail`    | what comes from outside the thread                                     |
 //! | `timing`  | how long a PUBLISH takes, and a decision                               |
@@ -15,13 +16,14 @@
 
 mod accept;
 mod bytes;
+mod connecting;
 mod mail;
 mod perform;
 mod tap;
 mod timing;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
@@ -41,6 +43,7 @@ use crate::listener::BoundListener;
 use crate::mailbox::Mailbox;
 use crate::store::{Space, Store, Ticket};
 use crate::trace::Traces;
+pub use connecting::{ConnectTimes, Connecting};
 pub use timing::Timed;
 use timing::Timing;
 
@@ -77,6 +80,8 @@ pub struct Shared {
     pub admission: Vec<Arc<Admission>>,
     /// What each shard has timed.
     pub timed: Vec<Timed>,
+    /// How long CONNECTs took.
+    pub connects: ConnectTimes,
     /// Clients whose packets somebody looks at.
     pub traces: Traces,
 }
@@ -110,6 +115,8 @@ pub struct Shard {
     store_failed: bool,
     is_running: bool,
     timing: Timing,
+    /// CONNECTs without an answer.
+    connecting: HashMap<ConnectionKey, Connecting>,
 }
 
 impl Shard {
@@ -156,6 +163,7 @@ impl Shard {
             store_failed: false,
             is_running: true,
             timing: Timing::new(),
+            connecting: HashMap::new(),
             shared,
         })
     }

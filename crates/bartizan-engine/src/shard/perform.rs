@@ -11,6 +11,7 @@ use bartizan_core::session::auth_exchange::Secret;
 use bartizan_core::wire::ReasonCode;
 
 use super::Shard;
+use super::connecting::Connecting;
 use crate::desk::Put;
 use crate::driver::Stage;
 use crate::mailbox::Mail;
@@ -27,6 +28,7 @@ impl Shard {
         }
         self.forward(now);
         self.ask(now);
+        self.follow_connects();
         if std::mem::take(&mut self.fx.has_commands) {
             self.shared.bell.ring();
         }
@@ -47,6 +49,7 @@ impl Shard {
             }
         }
         put_back(&mut self.fx.dirty, dirty);
+        self.time_connacks();
         let mut closed = std::mem::take(&mut self.fx.closed);
         for closed in closed.drain(..) {
             self.close(closed, now);
@@ -132,6 +135,7 @@ impl Shard {
     /// A connection goes to the shard of its Session, with what was read from it.
     fn move_away(&mut self, connection: ConnectionKey, home: usize, adoption: Box<Adoption>) {
         let key = self.by_connection.remove(connection);
+        let connecting = self.connecting.remove(&connection);
         self.server.forget(connection);
         if self.taps.are_set() {
             self.tap_moved(connection, &adoption.connect.client_id);
@@ -139,7 +143,7 @@ impl Shard {
         let Some(mut driver) = key.and_then(|key| self.drivers.remove(key)) else { return };
         let _ = self.poll.registry().deregister(&mut driver.transport);
         let Some(mailbox) = self.shared.mailboxes.get(home) else { return };
-        let mail = Mail::Adopt(adoption, Box::new(driver.transport), driver.place, driver.pending);
+        let mail = Mail::Adopt(adoption, Box::new(driver.transport), driver.place, driver.pending, connecting);
         mailbox.send(mail);
     }
 
@@ -150,11 +154,15 @@ impl Shard {
         transport: crate::listener::Transport,
         place: Option<crate::admission::Place>,
         pending: Vec<u8>,
+        connecting: Option<Connecting>,
         now: Time,
     ) {
         let listener = adoption.peer.listener;
         let traced = self.taps.are_set().then(|| (adoption.connect.client_id.clone(), adoption.connect.version));
         let connection = self.server.adopt(adoption, now, &mut self.fx);
+        if let Some(connecting) = connecting {
+            self.connecting.insert(connection, connecting);
+        }
         if let Some((client_id, version)) = traced {
             self.tap_adopted(connection, &client_id, version, transport.peer_addr());
         }

@@ -1,16 +1,18 @@
-//! How long a PUBLISH takes through the broker, and a decision about one: sampled, so that nobody waits for it.
+//! How long a PUBLISH takes through the broker, and a decision about one: sampled, so that nobody waits for it. And
+//! handshakes.
 //!
 //! One PUBLISH in `PUBLISH_EVERY` is followed, by the clock that the round has read anyway: from the
 //! beginning of the round in which it was read, to when what it led to was written to sockets. To
 //! another shard the beginning goes along. A slow receiver's queue is not in it: that is the
 //! receiver's time.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bartizan_core::message::Time;
 use bartizan_core::session::ConnectionKey;
 
 use super::Shard;
+use crate::driver::{DriverKey, Stage};
 use crate::latency::Latency;
 
 /// One PUBLISH received in so many is followed.
@@ -19,12 +21,23 @@ const PUBLISH_EVERY: u64 = 64;
 const DECISION_EVERY_MS: u64 = 1_000;
 
 /// What one shard has timed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Timed {
     /// From a PUBLISH read to its deliveries written.
     pub delivery: Latency,
     /// A decision about a PUBLISH.
     pub decision: Latency,
+    /// From a connection accepted to its handshake done, by listener.
+    pub handshakes: Vec<Latency>,
+}
+
+impl Timed {
+    /// Nothing yet, of so many listeners.
+    #[must_use]
+    pub fn new(listeners: usize) -> Timed {
+        let handshakes = (0..listeners).map(|_| Latency::default()).collect();
+        Timed { delivery: Latency::default(), decision: Latency::default(), handshakes }
+    }
 }
 
 /// What a shard follows now.
@@ -44,6 +57,11 @@ pub(super) struct Timing {
 impl Timing {
     pub(super) fn new() -> Timing {
         Timing { began: Instant::now(), sent: 0, next: 1, followed: None, decision_at: Time(0) }
+    }
+
+    /// When the round began.
+    pub(super) fn began(&self) -> Instant {
+        self.began
     }
 
     /// Since when what goes to another shard is under way, if it is followed.
@@ -89,6 +107,16 @@ impl Shard {
         {
             timed.decision.add(began.elapsed());
             self.timing.decision_at = now.plus_ms(DECISION_EVERY_MS);
+        }
+    }
+
+    /// A handshake is done.
+    pub(super) fn time_handshake(&self, key: DriverKey) {
+        let Some(driver) = self.drivers.get(key) else { return };
+        let Stage::Handshaking(since_ns) = driver.stage else { return };
+        let timed = self.shared.timed.get(self.lane).and_then(|timed| timed.handshakes.get(driver.listener));
+        if let Some(timed) = timed {
+            timed.add(Duration::from_nanos(self.shared.clock.ns().saturating_sub(since_ns)));
         }
     }
 
