@@ -109,7 +109,7 @@ class Chores:
     async def write_observations(self) -> None:
         """Writes what was observed last, while the engine can still tell it: what the end of a broker begins with."""
         with self._told():
-            await self._broker.watching.write()
+            await self._broker.watching.end()
         with self._told():
             await self._take_activity()
 

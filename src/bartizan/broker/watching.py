@@ -109,7 +109,13 @@ class Watching:
                 self._staged = None
                 await self._look()
         with self._noted():
+            await asyncio.to_thread(self._store.opened, datetime.now(UTC).date())
             await self._decides(policy)
+
+    async def end(self) -> None:
+        """Writes what was observed last: nothing is missing then."""
+        await self.write()
+        await asyncio.to_thread(self._store.closed)
 
     async def write_some(self) -> None:
         """Writes what is new every few seconds; now and then, uses too."""

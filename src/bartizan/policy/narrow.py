@@ -66,7 +66,7 @@ class Period:
         elif self.watched_since > self.since:
             found.append(f"use is observed since {self.watched_since:%Y-%m-%d %H:%M} UTC only")
         if self.lost_on is not None and self.lost_on >= self.since.date():
-            found.append(f"some uses found no room, the last on {self.lost_on}")
+            found.append(f"some uses are missing, the last on {self.lost_on}")
         return tuple(found)
 
     def has(self, rule: str) -> bool:

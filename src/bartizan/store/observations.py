@@ -58,8 +58,9 @@ ON CONFLICT (identity, rule) DO UPDATE SET
     client = excluded.client, topic = excluded.topic, last_day = max(last_day, excluded.last_day)
 """
 
-_SINCE, _LOST, _LOST_ON = "uses since", "uses lost", "uses lost on"
-"""Facts: when use was first watched, how many uses found no room, and the last day of which one is not there."""
+_SINCE, _LOST, _LOST_ON, _OPEN = "uses since", "uses lost", "uses lost on", "uses open"
+"""Facts: when use was first watched, how many uses are known to be missing, the last day of which one is, and whether
+a broker notes uses that are not written yet."""
 
 _COLUMNS = (
     "number, watched, identity, client_id, action, topic, rule, why, staged_rule, staged_why, listener, qos, retain, "
@@ -122,6 +123,17 @@ class ObservationStore:
             for identity, client, rule, topic, last, other in rows
         ]
 
+    def opened(self, today: date) -> None:
+        """A broker begins to note uses. If the one before has not ended in order, its last minutes are missing."""
+        with self._file.writing() as connection:
+            if connection.execute("SELECT 1 FROM fact WHERE name = ?", (_OPEN,)).fetchone() is not None:
+                _lose(connection, 1, today.toordinal())
+            connection.execute("INSERT OR IGNORE INTO fact VALUES (?, 'true')", (_OPEN,))
+
+    def closed(self) -> None:
+        """All that it noted is written."""
+        self.keep(_OPEN, None)
+
     def rules_are(self, rules: Collection[str], now: datetime) -> None:
         """From now on these rules, by fingerprint, are in force; of others it is not known what they would be used for."""
         now_ms = _ms(now)
@@ -145,7 +157,7 @@ class ObservationStore:
         return None if since_ms is None else _at(since_ms)
 
     def uses_lost(self) -> tuple[int, date] | None:
-        """How many uses found no room, and the last day that lacks any; None if all are there."""
+        """How many uses are missing at least, and the last day that lacks any; None if all are there."""
         lost_on = self.fact(_LOST_ON)
         return None if lost_on is None else (self.fact(_LOST), date.fromordinal(lost_on))
 

@@ -90,6 +90,14 @@ async def test_which_rules_are_in_force_is_known_from_the_start(engine, store, j
     assert store.uses_since() is not None
 
 
+async def test_where_a_broker_was_killed_its_last_uses_are_missing(engine, store, journal):
+    await (await watching(engine, store, journal)).end()
+    await watching(engine, store, journal)
+    assert store.uses_lost() is None
+    await watching(engine, store, journal)
+    assert store.uses_lost() is not None
+
+
 def told(store: ObservationStore, policy: CompiledPolicy) -> set[tuple[str, str]]:
     """Which topics each rule of this policy was used for; nothing of rules that it has not."""
     names = {rule: name for name, rule in fingerprints(policy.image).items()}

@@ -218,7 +218,7 @@ def test_advice_that_would_take_away_what_was_used_is_not_taken():
         (SINCE, None, []),
         (NOW, None, ["use is observed since 2026-11-20 00:00 UTC only"]),
         (FIRST, BEFORE, []),
-        (FIRST, TODAY, ["some uses found no room, the last on 2026-11-20"]),
+        (FIRST, TODAY, ["some uses are missing, the last on 2026-11-20"]),
     ],
 )
 def test_a_period_has_gaps_where_nobody_looked_or_uses_were_lost(watched_since, lost_on, gaps):

@@ -123,6 +123,16 @@ def test_of_a_use_the_last_is_kept_and_when_it_was_last_another(path):
     assert [topic.is_of_several(day) for day in days] == [True, False, False, False]
 
 
+def test_of_a_broker_that_did_not_end_in_order_uses_are_missing(path):
+    store = ObservationStore(path)
+    store.opened(date(2026, 11, 1))
+    store.closed()
+    store.opened(date(2026, 11, 2))
+    assert store.uses_lost() is None
+    store.opened(TODAY)
+    assert store.uses_lost() == (1, TODAY)
+
+
 def test_it_is_known_since_when_a_rule_is_in_force(path):
     store = ObservationStore(path)
     first, later = (datetime(2026, 11, day, tzinfo=UTC) for day in (1, 9))
