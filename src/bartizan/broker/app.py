@@ -178,13 +178,17 @@ class Broker:
             self.aged = AgedOut(self.engine, self.directory, self.usage, credentials.days_max, enforced=enforced)
             self.chores = Chores(self)
             self._stack = stack.pop_all()
+        self._open()
+        return self
+
+    def _open(self) -> None:
+        """Everything stands: who comes is answered."""
         tell_start(self)
         if self._control is not None:
             self._control.start()
         self._pump.start()
         self.chores.start()
         self.state = State.READY
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
