@@ -45,7 +45,7 @@ def session(api: Api) -> Iterator[requests.Session]:
 
 
 @SCHEMA.parametrize()
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_operation_answers_as_it_is_described(case, api, session):
     # A look that takes a minute tells no more than one that takes none.
     (case.query or {}).pop("over_s", None)
