@@ -25,15 +25,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bartizan.cli.control import asking
+from bartizan.cli.control import asking, listens
 from bartizan.pki.bundle import Bundle
 from bench.generator import door_words
-from bench.judges import NAME, WITHIN_S, wait_listening
+from bench.judges import NAME, WITHIN_S
 from bench.process import Cores, Door, Running, free_ports, pinned, running, wait_ready
 from bench.proofs import KNOWN, NOBODY, WAYS, Made, Way, command, made
 from bench.records import parse_line
 from bench.rivals.bartizan import GENERATOR
 from bench.run import allow_descriptors
+from bench.scale import waited
 
 WARM_UP_S = 1.0
 ATTEMPTS = 20
@@ -98,7 +99,8 @@ def broker(made: Made, way: Way, cores: Cores, place: Path) -> Iterator[Served]:
         if way.greets:
             wait_ready(one, door)
         else:
-            wait_listening(one, port)
+            # The control socket, which tells what is counted, comes last.
+            waited(one, lambda: listens(data))
         yield Served(way, one, door, data, place, cores.generator, certificate)
     shutil.rmtree(directory, ignore_errors=True)
 
