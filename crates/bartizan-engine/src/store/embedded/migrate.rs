@@ -174,7 +174,9 @@ mod tests {
         let path = dir.path().join("index.redb");
         of_format_1(&path);
         for _ in 0..2 {
-            let (position, view) = Index::open(&path, 1 << 20).unwrap().view().unwrap();
+            // It stays open while its rows are read.
+            let index = Index::open(&path, 1 << 20).unwrap();
+            let (position, view) = index.view().unwrap();
             assert_eq!((position.group, position.next_body), (12, 5));
             let startup = Startup { view, overlay: Arc::default(), path: path.clone() };
             let mut found = Vec::new();
