@@ -7,7 +7,7 @@ Not here are those that learn for days before they say anything: `novelty`, `sil
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -167,11 +167,15 @@ def broken_contract(scene: Scene) -> None:
             wire.expect(Puback)
 
 
-def limits_met(scene: Scene) -> None:
+def retains(scene: Scene, topics: Iterable[str]) -> None:
     with scene.client() as wire:
-        for number in range(1, 7):
-            wire.send(v5.publish(f"free/{scene.name}/{number}", b"x", qos=1, pid=number, retain=True))
+        for number, topic in enumerate(topics, 1):
+            wire.send(v5.publish(topic, b"x", qos=1, pid=number, retain=True))
             wire.expect(Puback)
+
+
+def limits_met(scene: Scene) -> None:
+    retains(scene, (f"free/{scene.name}/{number}" for number in range(1, 7)))
 
 
 def take_overs(scene: Scene) -> None:
@@ -203,10 +207,7 @@ def two_places(scene: Scene) -> None:
 
 
 def retained_flood(scene: Scene) -> None:
-    with scene.client() as wire:
-        for number in range(1, 11):
-            wire.send(v5.publish(f"free/{scene.name}", b"x", qos=1, pid=number, retain=True))
-            wire.expect(Puback)
+    retains(scene, [f"free/{scene.name}"] * 10)
 
 
 def will_flood(scene: Scene) -> None:

@@ -90,6 +90,11 @@ def place_of(part: Part, order: Order) -> Place | None:
     return place
 
 
+def next_behind(place: Place | None) -> str | None:
+    """The cursor of the page behind a place; None where there is no more."""
+    return None if place is None else cursor_of(*place)
+
+
 def page_of(rows: Sequence[Row], part: Part, name: str, sort: str, *also: str) -> dict[str, Any]:
     """The part of these rows, in order of field `sort`, backwards with `-` before it; `name`, with `also`, tells rows apart."""
     field, down = sort.removeprefix("-"), sort.startswith("-")

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from bartizan.broker.log import escaped
-from bartizan.cli.listing import Json, print_json, show_table
+from bartizan.cli.listing import Json, print_json, print_rows
 from bartizan.cli.paths import path_of
 from bartizan.cli.remote import remote
 
@@ -27,10 +27,7 @@ def list_(*, server: At, json_output: Json = False) -> int:
     """
     with remote(server) as there:
         found = there.get("/approvals")
-    if json_output:
-        print_json(found)
-    else:
-        show_table(found, _COLUMNS, f"{len(found)} wait")
+    print_rows(found, _COLUMNS, "wait", as_json=json_output)
     return 0
 
 

@@ -11,7 +11,7 @@ from bartizan.audit.trail import Trail
 from bartizan.broker import seen_to
 from bartizan.broker.log import escaped
 from bartizan.cli.duration import parse_duration
-from bartizan.cli.listing import Data, Flag, Json, print_json, second, show_record, show_table
+from bartizan.cli.listing import Data, Flag, Json, print_json, print_rows, second, show_record, show_table
 from bartizan.cli.observed import since
 from bartizan.cli.opening import DEFAULT_DATA, existing, settings_of, trail_of
 from bartizan.cli.remote import Server, remote
@@ -198,11 +198,8 @@ def mutes(*, data: Data = DEFAULT_DATA, server: Server = None, json_output: Json
     else:
         with remote(server) as there:
             found = there.get("/mutes")
-    if json_output:
-        print_json(found)
-    else:
-        rows = [{**each, "of": _of(each), "until": second(each["until"])} for each in found]
-        show_table(rows, _MUTES, f"{len(found)} mutes")
+    rows = [{**each, "of": _of(each), "until": second(each["until"])} for each in found]
+    print_rows(found, _MUTES, "mutes", as_json=json_output, shown=rows)
     return 0
 
 

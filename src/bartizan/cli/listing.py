@@ -24,6 +24,8 @@ Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 Words = Annotated[Sequence[str], Parameter(negative=(), show_default=False)]
 Text = Annotated[str | None, Parameter(show_default=False)]
 
+Rows = Sequence[Mapping[str, Any]]
+
 SHOWN_MAX = 200
 """Rows of a table; `--json` has no such bound."""
 
@@ -69,6 +71,14 @@ def show_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], ca
         table.add_row(*(escape(_cell(field, row.get(field))) for field in columns))
     console.print(table, soft_wrap=False)
     console.print(caption, style="dim", markup=False)
+
+
+def print_rows(found: Rows, columns: Mapping[str, str], what: str, *, as_json: bool, shown: Rows | None = None) -> None:
+    """A list that is short by its nature: all of it as one JSON value, or as a table of `shown` (itself, if not given)."""
+    if as_json:
+        print_json(found)
+    else:
+        show_table(found if shown is None else shown, columns, f"{len(found)} {what}")
 
 
 def show_record(record: Mapping[str, Any], names: Mapping[str, str]) -> None:

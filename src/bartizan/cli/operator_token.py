@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from bartizan.api.permissions import ROLES, Permission
 from bartizan.cli.duration import parse_duration
-from bartizan.cli.listing import Config, Data, Json, Words, print_json, show_table
+from bartizan.cli.listing import Config, Data, Json, Words, print_json, print_rows
 from bartizan.cli.opening import DEFAULT_DATA, operator_named, operators_of
 from bartizan.cli.operators_there import create_token_there, revoke_token_there, tokens_there
 from bartizan.cli.remote import Server
@@ -80,10 +80,7 @@ def token(
         _tell(_created((data, config, server), name, _scopes(scope), parse_duration(for_), label), as_json=json_output)
     elif action == "list":
         found = asyncio.run(_list(data, config, name)) if server is None else tokens_there(server, name)
-        if json_output:
-            print_json(found)
-        else:
-            show_table(found, _COLUMNS, f"{len(found)} tokens")
+        print_rows(found, _COLUMNS, "tokens", as_json=json_output)
     else:
         _revoked((data, config, server), name, id or "")
         if json_output:

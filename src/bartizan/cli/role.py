@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from bartizan.broker.reading import check_files, refusal
 from bartizan.cli.groups_there import hold_there, role_there, roles_there
-from bartizan.cli.listing import Config, Data, Json, Listing, Words, print_json, show_table
+from bartizan.cli.listing import Config, Data, Json, Listing, Words, print_json, print_rows
 from bartizan.cli.opening import DEFAULT_DATA, existing, register_of, settings_of
 from bartizan.cli.remote import Server
 from bartizan.errors import InvalidValue
@@ -35,10 +35,7 @@ def list_(*, data: Data = DEFAULT_DATA, config: Config = None, server: Server = 
         bartizan role list
     """
     found = asyncio.run(_gather(data, config)) if server is None else roles_there(server)
-    if json_output:
-        print_json(found)
-    else:
-        show_table(found, _COLUMNS, f"{len(found)} roles")
+    print_rows(found, _COLUMNS, "roles", as_json=json_output)
     return 0
 
 

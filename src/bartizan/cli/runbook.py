@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from bartizan.broker.log import escaped
 from bartizan.cli.acted import connections
 from bartizan.cli.control import told_to
-from bartizan.cli.listing import Config, Data, Flag, Json, print_json, show_table
+from bartizan.cli.listing import Config, Data, Flag, Json, print_json, print_rows
 from bartizan.cli.opening import DEFAULT_DATA, existing, settings_of
 from bartizan.cli.paths import path_of
 from bartizan.cli.remote import Server, remote
@@ -29,11 +29,8 @@ def list_(*, data: Data = DEFAULT_DATA, config: Config = None, server: Server = 
         bartizan runbook list
     """
     found = _every(data, config, server)
-    if json_output:
-        print_json(found)
-    else:
-        rows = [{**each, "what": ", ".join(step["action"] for step in each["steps"])} for each in found]
-        show_table(rows, _COLUMNS, f"{len(found)} runbooks")
+    rows = [{**each, "what": ", ".join(step["action"] for step in each["steps"])} for each in found]
+    print_rows(found, _COLUMNS, "runbooks", as_json=json_output, shown=rows)
     return 0
 
 

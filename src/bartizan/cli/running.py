@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from bartizan.cli.ask import api_of
-from bartizan.cli.listing import Data, Json, print_json, show_record, show_table
+from bartizan.cli.listing import Data, Json, print_json, print_rows, show_record
 from bartizan.cli.opening import DEFAULT_DATA
 from bartizan.cli.remote import Server
 
@@ -68,10 +68,7 @@ def listeners(*, data: Data = DEFAULT_DATA, server: Server = None, json_output: 
     """
     with api_of(data, server) as there:
         found = there.get("/listeners")
-    if json_output:
-        print_json(found)
-    else:
-        show_table(found, _LISTENERS, f"{len(found)} listeners")
+    print_rows(found, _LISTENERS, "listeners", as_json=json_output)
     return 0
 
 
@@ -102,10 +99,7 @@ def traces(
             print(f"trace {end}: ended")
             return 0
         found = there.get("/traces")
-    if json_output:
-        print_json(found)
-    else:
-        show_table(found, _TRACES, f"{len(found)} traces")
+    print_rows(found, _TRACES, "traces", as_json=json_output)
     return 0
 
 

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from bartizan.broker.log import escaped
 from bartizan.cli.control import asked_of, told_to
 from bartizan.cli.duration import parse_duration
-from bartizan.cli.listing import Data, Json, minute, print_json, show_table
+from bartizan.cli.listing import Data, Json, minute, print_json, print_rows
 from bartizan.cli.opening import DEFAULT_DATA, existing
 from bartizan.cli.paths import path_of
 from bartizan.cli.remote import Server, remote
@@ -86,11 +86,8 @@ def list_(*, data: Data = DEFAULT_DATA, server: Server = None, json_output: Json
     else:
         with remote(server) as there:
             found = there.every("/throttles")
-    if json_output:
-        print_json(found)
-    else:
-        rows = [{**each, "ends": f"{minute(each['until'])}Z"} for each in found]
-        show_table(rows, _COLUMNS, f"{len(found)} throttled")
+    rows = [{**each, "ends": f"{minute(each['until'])}Z"} for each in found]
+    print_rows(found, _COLUMNS, "throttled", as_json=json_output, shown=rows)
     return 0
 
 

@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from bartizan.api import schemas_security as schemas
 from bartizan.api.house import Calling, House, Housed
-from bartizan.api.paging import LOOKED_AT_MAX, ORDERS, ByIdentity, Page, Parted, cursor_of, place_of
+from bartizan.api.paging import LOOKED_AT_MAX, ORDERS, ByIdentity, Page, Parted, next_behind, place_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routes.identities import OVERLAP_DAYS_MAX, Name, Text
 from bartizan.api.routing import Routes
@@ -83,7 +83,7 @@ async def list_client_certificates(  # noqa: PLR0913  one for each filter
                 and live in {None, item.is_live(at)}
                 and (serial is None or item.serial_hex == serial.lower())
             ]
-    return {"items": found, "next": cursor_of(*behind) if behind is not None and more else None}
+    return {"items": found, "next": next_behind(behind if more else None)}
 
 
 @ROUTES.on(

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime
 
 from bartizan.api import schemas
 from bartizan.api.house import Calling, Housed
-from bartizan.api.paging import LOOKED_AT_MAX, ORDERS, ByIdentity, Page, Parted, cursor_of, place_of
+from bartizan.api.paging import LOOKED_AT_MAX, ORDERS, ByIdentity, Page, Parted, next_behind, place_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routing import Routes
 from bartizan.identity.ages import AgeLimits, endings
@@ -78,7 +78,7 @@ async def list_credentials(  # noqa: PLR0913  one for each filter
             found += [identity] if own else []
     uses = await house.register.store.usage([one.name for one in found])
     items = [_told(one, at) for one in held(found, uses, at=at) if fits(one)]
-    return {"items": items, "next": cursor_of(*behind) if behind is not None and more else None}
+    return {"items": items, "next": next_behind(behind if more else None)}
 
 
 def _told(one: Held, at: datetime) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from bartizan.api import schemas
 from bartizan.api.caller import Caller, forbidden
 from bartizan.api.house import Calling, House, Housed
-from bartizan.api.paging import LOOKED_AT_MAX, Page, Parted, cursor_of, place_of
+from bartizan.api.paging import LOOKED_AT_MAX, Page, Parted, next_behind, place_of
 from bartizan.api.permissions import Permission
 from bartizan.api.routing import Routes
 from bartizan.config.api import Act
@@ -132,7 +132,7 @@ async def list_identities(  # noqa: PLR0913  one for each filter
         limit=part.limit,
         looked_at_max=LOOKED_AT_MAX,
     )
-    return {"items": items, "next": None if behind is None else cursor_of(*behind)}
+    return {"items": items, "next": next_behind(behind)}
 
 
 @ROUTES.on("POST", "/identities", Permission.ENROL, status=HTTPStatus.CREATED, response_model=schemas.IdentityInFull)
