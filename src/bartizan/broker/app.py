@@ -238,6 +238,8 @@ class Broker:
                 self._tell_refused(error)
                 return ReloadReport(refused=(str(error),), epoch=self.in_force.epoch)
             async with trail.settling(span, RELOAD):
+                # Before its files are in force: whoever looks at them from then on looks at those of this configuration.
+                self._latest = settings
                 self.journal.level = settings.log.level
                 refused = await self._replace(material)
                 epoch = await self.put_policy(policy)
@@ -248,7 +250,6 @@ class Broker:
             for setting in later:
                 self.journal.note("needs_restart", setting=setting)
             self.journal.note("reloaded", policy=policy.digest, epoch=epoch)
-            self._latest = settings
             return ReloadReport(
                 applied=("policy", *(["certificates"] if not refused else [])),
                 refused=refused,
@@ -342,13 +343,15 @@ class Broker:
 
     async def _read_and_replace(self, listeners: Collection[str]) -> None:
         """One by one: what is wrong with a file of one listener holds no other one up."""
-        for name in listeners:
-            try:
-                material = await asyncio.to_thread(read_material, self._latest, self.data, self.crls.of, (name,))
-            except ConfigurationError as error:
-                self.journal.note("certificates_refused", listener=name, reason=str(error))
-            else:
-                await self._replace(material)
+        # Not in the middle of a reload: what was read before it would be in force behind it.
+        async with self._reloading:
+            for name in listeners:
+                try:
+                    material = await asyncio.to_thread(read_material, self._latest, self.data, self.crls.of, (name,))
+                except ConfigurationError as error:
+                    self.journal.note("certificates_refused", listener=name, reason=str(error))
+                else:
+                    await self._replace(material)
 
     async def _replace(self, material: Mapping[str, bytes]) -> tuple[str, ...]:
         replaced, refused = await asyncio.to_thread(self.certificates.replace, material)
