@@ -53,7 +53,8 @@ class Guarded(APIRoute):
         """The handler behind the guard."""
         handle, permission, act = super().get_route_handler(), self.permission, self.act
 
-        async def admitted(request: Request, house: House) -> Response:
+        async def admitted(request: Request) -> Response:
+            house: House = request.app.state.house
             if permission is Permission.ANYONE:
                 return await handle(request)
             caller = await _caller(request)
@@ -69,20 +70,12 @@ class Guarded(APIRoute):
                 return await _told(wait, request, house, caller)
             return await _told(handle, request, house, caller)
 
-        async def guarded(request: Request) -> Response:
-            house: House = request.app.state.house
-            try:
-                return await admitted(request, house)
-            except HTTPException as error:
-                _tell_refused(request, house, error)
-                raise
-
         async def later(request: Request) -> Response:
             caller: Caller = request.state.caller
             return await _told(handle, request, request.app.state.house, caller, why=caller.actor.why)
 
-        self._later = later
-        return guarded
+        self._later = _with_refusals_told(later)
+        return _with_refusals_told(admitted)
 
     def later(self, waiting: Waiting) -> Handler | None:
         """What does a request that has waited for a second operator: told like any other. None for one of another route."""
@@ -116,8 +109,20 @@ async def _caller(request: Request) -> Caller:
     return caller
 
 
+def _with_refusals_told(handle: Handler) -> Handler:
+    """The same, and what it denies is told, of whom it denied it to. Who shows nothing has only not logged in yet."""
+
+    async def told(request: Request) -> Response:
+        try:
+            return await handle(request)
+        except HTTPException as error:
+            _tell_refused(request, request.app.state.house, error)
+            raise
+
+    return told
+
+
 def _tell_refused(request: Request, house: House, error: HTTPException) -> None:
-    """Tells what was denied to whom. Who shows nothing has only not logged in yet."""
     caller: Caller | None = getattr(request.state, "caller", None)
     is_unproved = error.status_code == HTTPStatus.UNAUTHORIZED and caller is None and shows_something(request)
     if error.status_code == HTTPStatus.FORBIDDEN or is_unproved:
