@@ -1,25 +1,25 @@
 """Why clients that are no identities of the store, bearers of tokens, were denied; and what the contract refused."""
 
 import json
-import time
+import queue
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import paho.mqtt.client as mqtt
 import pytest
-from joserfc import jwt
 from joserfc.jwk import OctKey
-from paho.mqtt.enums import CallbackAPIVersion
 
 from bartizan.cli.denials import _HINTS
 from bartizan.policy.compiled import _WHY
 from tests.integration.conftest import Up, place_of, run
+from tests.integration.token_client import WITHIN_S, TokenClient
+from tests.unit.authn.issuer import claims, signed
 
 SECRET = b"a secret of thirty-two octets or more"
+KEY = OctKey.import_key(SECRET)
 ISSUER = "https://issuer.example"
-WITHIN_S = 20.0
+NOT_AUTHORIZED, PAYLOAD_FORMAT_INVALID = 0x87, 0x99
 POLICY = """\
 [topics."data/{site}/temperature"]
 publish = ["press"]
@@ -33,38 +33,22 @@ permit = [{ action = "publish", filter = "log/{site}" }]
 ALL = [{"action": "all", "filter": "#"}]
 
 
-class Bearer:
+class Bearer(TokenClient):
     """A client with a token, connected until it is closed."""
 
     def __init__(self, running: Up, name: str, grants: list[dict[str, str]]) -> None:
-        claims = {"iss": ISSUER, "sub": name, "aud": "plant", "exp": int(time.time()) + 600, "roles": ["press"]}
-        words = claims | {"site": "chicago", "grants": grants}
-        token = jwt.encode({"alg": "HS256"}, words, OctKey.import_key(SECRET), algorithms=["HS256"])
         place = place_of(running)
-        self._answers: list[int] = []
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
-        self._client.tls_set(place.ca_file)
-        self._client.username_pw_set(name, token)
-        self._client.on_connect = lambda _client, _of, _flags, code, _said: self._answers.append(code.value)
-        self._client.on_publish = lambda _client, _of, _mid, code, _said: self._answers.append(code.value)
-        self._client.connect("127.0.0.1", place.port)
-        self._client.loop_start()
-        assert self._answer() == 0
+        assert place.ca_file is not None
+        super().__init__(place.port, place.ca_file, name)
+        self._acknowledged = queue.Queue[int]()
+        self.on_publish = lambda _client, _of, _mid, code, _said: self._acknowledged.put(code.value)
+        said = claims(iss=ISSUER, sub=name, aud="plant", roles=["press"], site="chicago", grants=grants)
+        assert self.open(signed(KEY, "HS256", said).decode()) == 0
 
-    def _answer(self) -> int:
-        ends = time.monotonic() + WITHIN_S
-        while not self._answers and time.monotonic() < ends:
-            time.sleep(0.01)
-        return self._answers.pop(0)
-
-    def publish(self, topic: str, payload: str = "71.5") -> int:
+    def reason_for(self, topic: str, payload: str = "71.5") -> int:
         """The Reason Code of PUBACK."""
-        self._client.publish(topic, payload, qos=1)
-        return self._answer()
-
-    def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        self.publish(topic, payload, qos=1)
+        return self._acknowledged.get(timeout=WITHIN_S)
 
 
 @pytest.fixture
@@ -99,7 +83,7 @@ def denials(running: Up) -> list[dict[str, Any]]:
 
 
 def test_what_a_token_does_not_allow_is_not_said_to_be_allowed_by_now(running, bearer):
-    assert bearer("narrow", [{"action": "subscribe", "filter": "#"}]).publish("log/chicago") != 0
+    assert bearer("narrow", [{"action": "subscribe", "filter": "#"}]).reason_for("log/chicago") == NOT_AUTHORIZED
     (denied,) = denials(running)
     assert (denied["identity"], denied["why"]) == ("narrow", "not_in_token")
     assert "whoever issues the token" in denied["hint"]
@@ -108,14 +92,14 @@ def test_what_a_token_does_not_allow_is_not_said_to_be_allowed_by_now(running, b
 
 
 def test_the_grant_for_a_bearer_has_the_variables_of_its_attributes(running, bearer):
-    assert bearer("wide", ALL).publish("data/chicago/oil") != 0
+    assert bearer("wide", ALL).reason_for("data/chicago/oil") == NOT_AUTHORIZED
     (denied,) = denials(running)
     done = run("denials", "approve", str(denied["number"]), "--data", running.data)
     assert (done.returncode, 'filter = "data/{site}/oil"' in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 def test_what_the_contract_refuses_is_no_denial_and_that_is_said(running, bearer):
-    assert bearer("wide", ALL).publish("data/chicago/temperature", "no JSON") != 0
+    assert bearer("wide", ALL).reason_for("data/chicago/temperature", "no JSON") == PAYLOAD_FORMAT_INVALID
     assert denials(running) == []
     shown = run("denials", "--data", running.data).stdout
     assert "`bartizan audit search --what contract_broken`" in shown

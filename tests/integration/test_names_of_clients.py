@@ -1,22 +1,18 @@
 """Client Identifiers and User Names, bound to real identities: of certificates, passwords and tokens, by a real client."""
 
-import ssl
-import time
 from collections.abc import Iterator
-from typing import Any
 
-import paho.mqtt.client as mqtt
 import pytest
-from joserfc import jwt
 from joserfc.jwk import OctKey
-from paho.mqtt.enums import CallbackAPIVersion
 
 from bartizan.testing import Broker, Bundle
+from tests.integration.token_client import TokenClient
+from tests.unit.authn.issuer import claims, signed
 
 SECRET = b"a secret of thirty-two octets or more"
+KEY = OctKey.import_key(SECRET)
 ISSUER = "https://issuer.example"
 NOT_AUTHORIZED = 0x87
-WITHIN_S = 20.0
 POLICY = """\
 [roles.press]
 
@@ -30,26 +26,21 @@ user_name = "{attr.line}-*"
 
 
 def reason(
-    broker: Broker, client_id: str, user_name: str | None = None, password: str | None = None, **more: Any
+    broker: Broker,
+    client_id: str,
+    user_name: str | None = None,
+    password: str | None = None,
+    bundle: Bundle | None = None,
 ) -> int:
-    """The Reason Code with which a real client is answered; `bundle`: by its certificate."""
-    answers: list[int] = []
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id, protocol=mqtt.MQTTv5)
-    context = ssl.create_default_context(cafile=broker.ca_file)
-    bundle: Bundle | None = more.get("bundle")
+    """The Reason Code with which a real client is answered; with a `bundle`, by its certificate."""
+    client = TokenClient(broker.port, broker.ca_file, client_id)
     if bundle is not None:
-        context.load_cert_chain(str(bundle.certificate_file), str(bundle.key_file))
-    client.tls_set_context(context)
-    if user_name is not None or password is not None:
-        client.username_pw_set(user_name, password)
-    client.on_connect = lambda _client, _userdata, _flags, code, _properties: answers.append(code.value)
-    client.connect("127.0.0.1", broker.port)
-    ends = time.monotonic() + WITHIN_S
-    while not answers and time.monotonic() < ends:
-        client.loop(0.1)
-    client.disconnect()
-    client.loop(0.1)
-    return answers[0]
+        client.certificate(str(bundle.certificate_file), str(bundle.key_file))
+    client.username_pw_set(user_name, password)
+    try:
+        return client.open()
+    finally:
+        client.close()
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +69,7 @@ def bundles(broker: Broker) -> dict[str, Bundle]:
 
 
 def token(subject: str, audience: str = "plant") -> str:
-    claims = {"iss": ISSUER, "sub": subject, "aud": audience, "exp": int(time.time()) + 600}
-    return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(SECRET), algorithms=["HS256"])
+    return signed(KEY, "HS256", claims(iss=ISSUER, sub=subject, aud=audience)).decode()
 
 
 @pytest.mark.parametrize(
