@@ -37,10 +37,6 @@ Before = Callable[[Throttle | None], None]
 """Looks at the throttle that holds, in the turn in which another one takes its place."""
 
 
-def anything(_held: Throttle | None) -> None:
-    """Whatever held gives way."""
-
-
 @dataclass(frozen=True, slots=True)
 class Hands:
     """Acts in the name of one actor, and for one reason."""
@@ -74,22 +70,24 @@ class Hands:
         every = await self.store.throttles()
         return next((each for each in every if each.identity == identity and each.holds(at)), None)
 
-    async def throttle(self, throttle: Throttle, *, before: Before = anything) -> None:
+    async def throttle(self, throttle: Throttle, *, before: Before | None = None) -> None:
         """Has an identity publish more slowly, until the throttle ends. `before` raises if what held may not give way."""
 
         async def write() -> None:
-            before(await self.throttle_of(throttle.identity))
+            if before is not None:
+                before(await self.throttle_of(throttle.identity))
             await self.store.commit([PutThrottle(throttle)])
 
         await self.in_force.change(write)
 
-    async def unthrottle(self, identity: str, *, before: Before = anything) -> Throttle:
+    async def unthrottle(self, identity: str, *, before: Before | None = None) -> Throttle:
         """Ends that; `NotFound` where it is not throttled."""
         ended = list[Throttle]()
 
         async def write() -> None:
             held = await self.throttle_of(identity)
-            before(held)
+            if before is not None:
+                before(held)
             if held is None:
                 raise NotFound(f"{identity!r} is not throttled")
             await self.store.commit([RemoveThrottle(identity)])

@@ -74,10 +74,6 @@ Before = Callable[[Staged | None], None]
 """Looks at what is staged, in the turn in which something else takes its place."""
 
 
-def _anything(_staged: Staged | None) -> None:
-    """Whatever is staged gives way."""
-
-
 class Watching:
     """Tells the engine what to watch, and writes what it observed."""
 
@@ -92,7 +88,7 @@ class Watching:
         self._uses_due = time.monotonic() + USES_INTERVAL_S
         self._digest = ""
         self._rules: tuple[Mapping[str, str], ...] = ()
-        """Fingerprints of rules by name, of the policy in force; of two while one takes the other's place."""
+        """Fingerprints of rules by name, of the policy in force; of two while one takes the other's place, or failed to."""
         self._unwritten = 0
         """Uses that the store did not take."""
 
@@ -110,7 +106,7 @@ class Watching:
                 await self._look()
         with self._noted():
             await asyncio.to_thread(self._store.opened, datetime.now(UTC).date())
-            await self._decides(policy)
+            await self._decides(policy.digest, await asyncio.to_thread(fingerprints, policy.image))
 
     async def end(self) -> None:
         """Writes what was observed last: nothing is missing then."""
@@ -137,16 +133,18 @@ class Watching:
             return
         with self._noted():
             await self.write()
-        self._rules = (*self._rules, await asyncio.to_thread(fingerprints, policy.image))
+        rules = await asyncio.to_thread(fingerprints, policy.image)
+        if rules not in self._rules:
+            # It is there already where it did not take the place before: as it may have done all the same.
+            self._rules = (*self._rules, rules)
         yield
         with self._noted():
             await self.write()
         with self._noted():
-            await self._decides(policy)
+            await self._decides(policy.digest, rules)
 
-    async def _decides(self, policy: CompiledPolicy) -> None:
-        rules = await asyncio.to_thread(fingerprints, policy.image)
-        self._digest, self._rules = policy.digest, (rules,)
+    async def _decides(self, digest: str, rules: Mapping[str, str]) -> None:
+        self._digest, self._rules = digest, (rules,)
         await asyncio.to_thread(self._store.rules_are, frozenset(rules.values()), datetime.now(UTC))
 
     async def _write(self, *, with_uses: bool) -> None:
@@ -179,7 +177,7 @@ class Watching:
         until: datetime | None,
         actor: Actor | None = None,
         *,
-        before: Before = _anything,
+        before: Before | None = None,
     ) -> Staged:
         """Asks this policy beside the one in force from now on; `InvalidValue` if it is none.
 
@@ -204,7 +202,7 @@ class Watching:
         self._journal.note("policy_staged", policy=staged.digest, until=staged.until or "")
         return staged
 
-    async def unstage(self, actor: Actor | None = None, *, before: Before = _anything) -> bool:
+    async def unstage(self, actor: Actor | None = None, *, before: Before | None = None) -> bool:
         """Asks it no more; False if there was none. What it would have decided is kept until the next one."""
         await self.write()
         async with self._turn:
@@ -243,8 +241,9 @@ class Watching:
             if self._staged is not None:
                 await self._look()
 
-    async def _give_way(self, before: Before) -> None:
-        before(Staged.kept(await asyncio.to_thread(self._store.fact, "staged")))
+    async def _give_way(self, before: Before | None) -> None:
+        if before is not None:
+            before(Staged.kept(await asyncio.to_thread(self._store.fact, "staged")))
 
     async def _end_what_is_over(self, now: datetime) -> None:
         if self._staged is not None and _is_past(self._staged.until, now):
