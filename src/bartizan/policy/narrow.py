@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from itertools import product
 
 import tomlkit
 from tomlkit.items import AoT, Array
@@ -86,8 +87,9 @@ class Used:
         self._places = explainer.places
         self._named = fingerprints(explainer.image)
         self._subjects = {subject.identity: subject for subject in subjects}
-        self._permits = [rule for rule in self._places.by_name.values() if rule.effect is Effect.PERMIT]
-        self._near = Filters([rule.pattern.widest_filter for rule in self._permits])
+        self.permits = tuple(rule for rule in self._places.by_name.values() if rule.effect is Effect.PERMIT)
+        """Of the policy, in the order of its rules."""
+        self._near = Filters([rule.pattern.widest_filter for rule in self.permits])
         self._by_rule: dict[str, list[RuleUse]] = {}
         rules: dict[str, list[Granted]] = {}
         for name, rule in self._places.by_name.items():
@@ -125,8 +127,8 @@ class Used:
         who = self.subject(use)
         roles = None if who is None else self._roles(who)
         is_of_several = use.is_of_several(self.period.since.date())
-        near = range(len(self._permits)) if is_of_several else self._near.meeting(use.topic)
-        for rule in (self._permits[at] for at in near):
+        near = range(len(self.permits)) if is_of_several else self._near.meeting(use.topic)
+        for rule in (self.permits[at] for at in near):
             if roles is None or rule.role.name in roles:
                 yield self._named[rule.name]
 
@@ -149,10 +151,9 @@ def narrow(
     ]
 
 
-def unknown(explainer: Explainer, used: Used) -> int:
+def unknown(used: Used) -> int:
     """Of how many permits nothing is said, because they are younger than the period."""
-    rules = explainer.places.by_name.values()
-    return sum(rule.effect is Effect.PERMIT and not used.is_known(rule) for rule in rules)
+    return sum(not used.is_known(rule) for rule in used.permits)
 
 
 def narrowed(explainer: Explainer, advice: Iterable[Advice], used: Used) -> dict[str, str]:
@@ -178,14 +179,13 @@ def narrowed(explainer: Explainer, advice: Iterable[Advice], used: Used) -> dict
 
 def _check_kept(before: Explainer, after: Explainer, used: Used) -> None:
     """Asks both policies for everything that was used."""
-    for rule in before.places.by_name.values():
-        for use in used.of(rule) if rule.effect is Effect.PERMIT else ():
+    for rule in used.permits:
+        for use in used.of(rule):
             # A token's bearer has had the role at least.
             subject = used.subject(use) or Subject(use.identity, use.client_id, (rule.role.name,))
-            for ask in _asks(rule, use.topic):
-                for each in _as_wanted(subject, rule):
-                    if before.decide(each, ask)[0].allow and not after.decide(each, ask)[0].allow:
-                        raise ValueError(f"narrowed it would refuse {use.identity} what it used: {ask}")
+            for ask, each in product(_asks(rule, use.topic), _as_wanted(subject, rule)):
+                if before.decide(each, ask)[0].allow and not after.decide(each, ask)[0].allow:
+                    raise ValueError(f"narrowed it would refuse {use.identity} what it used: {ask}")
 
 
 def _as_wanted(subject: Subject, rule: Granted) -> Sequence[Subject]:
@@ -205,8 +205,8 @@ def _asks(rule: Granted, topic: str) -> Iterator[Ask]:
 
 def _unneeded(places: Places, subjects: Sequence[Subject], used: Used) -> Iterator[Advice]:
     held = {role.name for subject in subjects for name in subject.roles for role in places.included(name)}
-    for rule in places.by_name.values():
-        if rule.effect is not Effect.PERMIT or rule.role.name not in held or not used.is_known(rule):
+    for rule in used.permits:
+        if rule.role.name not in held or not used.is_known(rule):
             continue
         at, uses = places.excerpt(rule), used.of(rule)
         if not uses:

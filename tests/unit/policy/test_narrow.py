@@ -161,7 +161,7 @@ def test_use_follows_its_permit_through_an_edit_and_what_is_changed_begins_anew(
     uses = used(ALL, explainer(), now=after, young=young)
     assert told(narrow(after, [*PRESSES, DASH], uses, {"press-02": TODAY}), "wider-than-used") == []
     assert told(narrow(after, [*PRESSES, DASH], uses, {"press-02": TODAY}), "unused-permit") == []
-    assert unknown(after, uses) == 2
+    assert unknown(uses) == 2
     # Once they are old enough, it is said of them that nobody used them, and of the moved ones still nothing.
     old = used(ALL, explainer(), now=after)
     assert told(narrow(after, [*PRESSES, DASH], old, {"press-02": TODAY}), "unused-permit") == [

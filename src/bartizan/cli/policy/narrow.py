@@ -59,7 +59,7 @@ def advise(
     anonymous = Subject(ANONYMOUS, ANONYMOUS, (ANONYMOUS,))
     used = Used(explainer, store.uses(), period, [*subjects, anonymous])
     found = narrow(explainer, subjects, used, asyncio.run(_seen(data, config)), [anonymous])
-    young = unknown(explainer, used)
+    young = unknown(used)
     if is_written := patch is not None and (despite_gaps or not period.gaps):
         patch.write_text(_patch(explainer, found, used), encoding="utf-8")
     if json_output:
