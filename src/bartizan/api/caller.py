@@ -203,10 +203,10 @@ def shows_something(request: Request) -> bool:
 
 
 def unproved(request: Request) -> Actor:
-    """Who calls, where nothing is proved: no name, and the way that was tried."""
+    """Who calls, where nothing is proved: at the port no name, and the way that was tried."""
     address = address_of(request)
     if not address:
-        return Actor(request.client.host if request.client is not None else "", way=Way.SOCKET)
+        return actor_of(request)
     shown = request.headers.get("authorization", "").partition(" ")[2].strip()
     return Actor("", address, Way.TOKEN if shown.startswith(TOKEN) else Way.SESSION)
 

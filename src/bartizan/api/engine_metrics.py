@@ -63,9 +63,7 @@ def told_by_engine(figures: Mapping[str, int]) -> Iterator[Metric]:
         else:
             yield _one(name, value)
     limits = CounterMetricFamily("bartizan_limits_met", "Limits met.", labels=["limit"])
-    for limit, value in several["limits_met"].items():
-        limits.add_metric([limit], value)
-    yield limits
+    yield _filled(limits, several["limits_met"])
     yield _gauges("listener", several["listener_clients_connected"])
     for outcome in ("accepted", "refused"):
         yield _by_listener(outcome, several[f"listener_connects_{outcome}"])
@@ -83,9 +81,7 @@ def _one(name: str, value: int) -> Metric:
 
 def _gauges(label: str, values: Mapping[str, int]) -> Metric:
     metric = GaugeMetricFamily(f"bartizan_{label}_clients_connected", f"Clients connected, by {label}.", labels=[label])
-    for of, value in values.items():
-        metric.add_metric([of], value)
-    return metric
+    return _filled(metric, values)
 
 
 def _bounded(roles: Mapping[str, int]) -> Mapping[str, int]:
@@ -98,9 +94,12 @@ def _bounded(roles: Mapping[str, int]) -> Mapping[str, int]:
 
 def _by_listener(outcome: str, values: Mapping[str, int]) -> Metric:
     name, text = f"bartizan_listener_connects_{outcome}", f"Connections and CONNECTs {outcome}, by listener."
-    metric = CounterMetricFamily(name, text, labels=["listener"])
-    for listener, value in values.items():
-        metric.add_metric([listener], value)
+    return _filled(CounterMetricFamily(name, text, labels=["listener"]), values)
+
+
+def _filled(metric: CounterMetricFamily | GaugeMetricFamily, values: Mapping[str, int]) -> Metric:
+    for of, value in values.items():
+        metric.add_metric([of], value)
     return metric
 
 

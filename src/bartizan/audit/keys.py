@@ -59,16 +59,16 @@ class SigningKey:
             return
         public = self._directory / PUBLIC_FILE
         public.unlink(missing_ok=True)
-        write_private(public, self._public_pem(self._private()))
+        write_private(public, _public_pem(self._private()))
         write_private(self._directory / PRIVATE_FILE, self._made)
         self._made = None
 
-    def sign(self, content: bytes, purpose: Purpose = Purpose.CHECKPOINT) -> tuple[str, str]:
+    def sign(self, content: bytes, purpose: Purpose) -> tuple[str, str]:
         """The name of the key and its signature."""
         key = self._private()
-        return key_name(_octets(key)), b64encode(key.sign(purpose.value + content)).decode()
+        return key_name(_octets(key.public_key())), b64encode(key.sign(purpose.value + content)).decode()
 
-    def has_signed(self, content: bytes, signature: str, purpose: Purpose = Purpose.CHECKPOINT) -> bool:
+    def has_signed(self, content: bytes, signature: str, purpose: Purpose) -> bool:
         """Whether this is its signature of that."""
         return _has_signed(self._private().public_key(), content, signature, purpose)
 
@@ -86,22 +86,13 @@ class SigningKey:
             raise StoreUnavailable(f"{file} is no Ed25519 key: nothing was changed")
         return key
 
-    def _public_pem(self, key: "Ed25519PrivateKey") -> bytes:
-        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
-
-        return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
 
 class PublicKey:
     """What checks checkpoints and heads."""
 
     def __init__(self, pem: bytes) -> None:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
-        from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
-            Encoding,
-            PublicFormat,
-            load_pem_public_key,
-        )
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
 
         try:
             key = load_pem_public_key(pem)
@@ -111,9 +102,9 @@ class PublicKey:
             raise StoreUnavailable("the public key of the audit log is none of Ed25519")
         self._key = key
         self.pem = pem.decode()
-        self.name = key_name(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
+        self.name = key_name(_octets(key))
 
-    def has_signed(self, content: bytes, signature: str, purpose: Purpose = Purpose.CHECKPOINT) -> bool:
+    def has_signed(self, content: bytes, signature: str, purpose: Purpose) -> bool:
         """Whether this is its signature of that."""
         return _has_signed(self._key, content, signature, purpose)
 
@@ -131,10 +122,16 @@ def key_name(public: bytes) -> str:
     return hashlib.sha256(public).hexdigest()
 
 
-def _octets(key: "Ed25519PrivateKey") -> bytes:
+def _octets(key: "Ed25519PublicKey") -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
 
-    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def _public_pem(key: "Ed25519PrivateKey") -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
+
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _has_signed(key: "Ed25519PublicKey", content: bytes, signature: str, purpose: Purpose) -> bool:

@@ -20,7 +20,7 @@ from bartizan.audit.head import HEAD, HEAD_BYTES_MAX, Head
 from bartizan.audit.keys import Purpose, SigningKey
 from bartizan.audit.record import Entry, Kind, Line, line_of
 from bartizan.audit.retention import Awaited, outdated, remove, retired
-from bartizan.audit.search import record, records
+from bartizan.audit.search import latest, record, records
 from bartizan.audit.segments import (
     End,
     end_of,
@@ -199,9 +199,7 @@ class Log:
 
     def _is_old(self, told: Head) -> bool:
         """Whether more is behind the head than a power cut leaves there."""
-        first = last = None
-        for last in records(self.directory, None, told.seq):
-            first = first or last
+        first, last = next(records(self.directory, after=told.seq), None), next(latest(self.directory), None)
         return first is not None and last is not None and is_late(first, last)
 
     def _add(self, opened: _Open, entry: Entry) -> None:
@@ -226,7 +224,7 @@ class Log:
         def signed(seq: int, previous: str) -> dict[str, Any]:
             entry = Entry(Kind.CHECKPOINT, CHECKPOINT, why=why, detail={"interval_s": interval_s})
             fields = entry.fields(self.directory.name, seq, at, previous)
-            name, signature = self._key.sign(canonical(fields))
+            name, signature = self._key.sign(canonical(fields), Purpose.CHECKPOINT)
             return fields | {"key": name, "signature": signature}
 
         line = opened.add(signed)

@@ -113,16 +113,18 @@ def _head(directory: Path, key: PublicKey | None) -> tuple[Head | None, str]:
     wrong = ""
     for _ in range(HEAD_READS_MAX):
         head = Head.of(directory)
-        if head is not None and key is None:
-            return head, ""
-        if head is not None and key is not None:
-            if head.key == key.name and key.has_signed(head.statement(directory.name), head.signature, Purpose.HEAD):
-                return head, ""
-            wrong = "is not signed by the key: forged"
-        else:
+        if head is None:
             wrong = "is damaged" if (directory / HEAD).exists() else "is missing: removed"
+        elif key is None or _is_signed(head, directory.name, key):
+            return head, ""
+        else:
+            wrong = "is not signed by the key: forged"
         time.sleep(HEAD_PAUSE_S)
     return None, f"{wrong}. Nothing tells what was cut off behind the last checkpoint"
+
+
+def _is_signed(head: Head, log: str, key: PublicKey) -> bool:
+    return head.key == key.name and key.has_signed(head.statement(log), head.signature, Purpose.HEAD)
 
 
 class _Reading:
@@ -272,7 +274,7 @@ class _Reading:
             return
         if fields.get("key") != self._key.name:
             self._problem(place, f"was signed by another key ({str(fields.get('key'))[:12]})")
-        elif not self._key.has_signed(canonical(signed), str(fields.get("signature"))):
+        elif not self._key.has_signed(canonical(signed), str(fields.get("signature")), Purpose.CHECKPOINT):
             self._problem(place, "its signature is not of this record: forged")
         else:
             self.found.checkpoints += 1
@@ -299,13 +301,14 @@ class _Reading:
 
 def _found_before(detail: Mapping[str, Any]) -> str:
     """What a broker found when it went on: it is on record since."""
-    head = (
-        f"the head was found {detail['head']}: what was before may be cut off or replaced" if "head" in detail else ""
-    )
-    if head and "missing_from" not in detail:
-        return head
-    gone = f"records {detail.get('missing_from')} to {detail.get('missing_to')} were found altered or cut off"
-    return f"{head}; {gone}" if head else gone
+    found = []
+    if "head" in detail:
+        found.append(f"the head was found {detail['head']}: what was before may be cut off or replaced")
+    if "missing_from" in detail or not found:
+        found.append(
+            f"records {detail.get('missing_from')} to {detail.get('missing_to')} were found altered or cut off"
+        )
+    return "; ".join(found)
 
 
 def _span(of: object) -> Iterator[int]:

@@ -173,8 +173,9 @@ def subject_of(seen: Observation, data: Path, config: Path | None) -> Subject:
         return Subject.of(one_stored(data, seen.identity, config), seen.client_id)
     with suppress(EngineUnavailable):
         own = [each for each in running_clients(existing(Path.cwd() / data).root) if each["identity"] == seen.identity]
-        # Clients of one identity may have come by other tokens: the very one that was denied knows best.
-        for client in sorted(own, key=lambda each: each["client_id"] != seen.client_id):
+        if own:
+            # Clients of one identity may have come by other tokens: the very one that was denied knows best.
+            client = min(own, key=lambda each: each["client_id"] != seen.client_id)
             return replace(connected(client), client_id=seen.client_id)
     raise NotFound(f"{seen.identity} is no identity of the store (any more) and not connected: its roles are not known")
 

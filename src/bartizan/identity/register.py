@@ -237,8 +237,9 @@ class Register:
         await self._store.commit([*unmoved, *map(Replace, taken), RemoveGroup(group.name)])
         return len(members)
 
-    async def everyone(self, after: str = "") -> AsyncIterator[Identity]:
-        """Every identity, or those behind a name, in order of name."""
+    async def everyone(self) -> AsyncIterator[Identity]:
+        """Every identity, in order of name."""
+        after = ""
         while page := await self._store.page(after, PAGE):
             for identity in page:
                 yield identity
