@@ -1,4 +1,4 @@
-"""A real Mosquitto that is asked who may publish and receive what: many questions to one start.
+"""A real Mosquitto that is asked who may publish, receive and subscribe to what: many questions to one start.
 
 Two listeners: on one the ACL file and the password file hold, on the other everybody may do everything. A publish
 is answered by its PUBACK; a delivery is seen by those who subscribed to everything before the open side spoke.
@@ -37,6 +37,9 @@ class Answers:
     receive: frozenset[str]
     sent: frozenset[str]
     """The topics to which the open side could publish: what can be received at all."""
+
+    subscribe: frozenset[str] = frozenset()
+    """The filters whose SUBSCRIBE was granted, of those that were asked for."""
 
     connected: bool = True
 
@@ -139,37 +142,52 @@ def may_publish(connection: Connection, topics: Sequence[str]) -> frozenset[str]
 
 def subscribe(connection: Connection, filters: Sequence[str]) -> bytes:
     """Subscribes to all of them, without what it publishes itself; the Reason Codes."""
-    body = struct.pack(">HB", 1, 0) + b"".join(text(each) + b"\x04" for each in filters)
+    # No Local is a Protocol Error on a Shared Subscription (3.8.3.1).
+    options = [b"\x00" if each.startswith("$share/") else b"\x04" for each in filters]
+    body = struct.pack(">HB", 1, 0) + b"".join(text(each) + own for each, own in zip(filters, options, strict=True))
     connection.send(0x82, body)
     return connection.until(9)[3:]
 
 
+def may_subscribe(connection: Connection, filters: Sequence[str]) -> frozenset[str]:
+    """The filters that SUBACK grants."""
+    reasons = subscribe(connection, filters) if filters else b""
+    return frozenset(each for each, reason in zip(filters, reasons, strict=True) if reason < 0x80)
+
+
 def ask(
-    broker: "RealMosquitto", clients: Sequence[Client], topics: Sequence[str], *, one_by_one: bool = False
+    broker: "RealMosquitto",
+    clients: Sequence[Client],
+    topics: Sequence[str],
+    *,
+    filters: Sequence[str] = (),
+    one_by_one: bool = False,
 ) -> dict[Client, Answers]:
-    """What each client may publish to and what it is sent, of these topics.
+    """What each client may publish to and what it is sent, of these topics; which SUBSCRIBE it is granted, of these filters.
 
     It subscribes to everything, which an ACL file always grants; or to each topic, where SUBSCRIBE is decided too.
     """
     firsts = sorted({topic.split("/")[0] for topic in topics if topic.startswith("$")})
-    filters = topics if one_by_one else ["#", *(f"{first}/#" for first in firsts)]
+    everything = topics if one_by_one else ["#", *(f"{first}/#" for first in firsts)]
     with ExitStack() as stack:
         open_side = stack.enter_context(connected(broker.open_port, Client("open-side")))
         assert open_side is not None
         asking = {client: stack.enter_context(connected(broker.port, client)) for client in clients}
         live = {client: connection for client, connection in asking.items() if connection is not None}
         for connection in live.values():
-            granted = [reason == 0 for reason in subscribe(connection, filters)]
-            assert one_by_one or all(granted)
+            reasons = subscribe(connection, everything)
+            assert one_by_one or not any(reasons)
         sent = may_publish(open_side, topics)
         for connection in live.values():
             connection.send(0xC0, b"")
             connection.until(13)
         received = {client: frozenset(connection.topics) & sent for client, connection in live.items()}
         published = {client: may_publish(connection, topics) for client, connection in live.items()}
+        subscribed = {client: may_subscribe(connection, filters) for client, connection in live.items()}
     nothing = Answers(frozenset(), frozenset(), sent, connected=False)
     return {
-        client: Answers(published[client], received[client], sent) if client in live else nothing for client in clients
+        client: Answers(published[client], received[client], sent, subscribed[client]) if client in live else nothing
+        for client in clients
     }
 
 

@@ -3,8 +3,9 @@
 Each random file starts one broker, which is asked for every client and topic at once.
 """
 
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bartizan.model.difference import Weight
+from bartizan.model.topics import TopicFilter, TopicName
 from bartizan.policy import Asked, CompiledPolicy, Request, check
+from bartizan.policy.contract import Action
 from bartizan.policy.imports import Imported, UnreadableLine
-from bartizan.policy.imports.acl_file import read_acl
+from bartizan.policy.imports.acl_file import AclFile, AclRule, read_acl
 from bartizan.policy.imports.mosquitto import Around, import_mosquitto
 from bartizan.policy.imports.passwords import read_passwords
 from bartizan.policy.writer import policy_text
@@ -39,6 +42,11 @@ TOPICS = (
     "%u", "a/%c", "a/a/b/c", "b/a/b", "{x}", "a/{x}",
 )  # fmt: skip
 """Words so few that rules, users and topics often meet."""
+
+FILTERS = (
+    "#", "+", "+/#", "+/+", "a/#", "a/+", "+/a", "a/+/b", "b/#", "bob/#", "a/b/#", "a", "a/b", "bob", "b c", "/#",
+    "$SYS/#", "$foo/#", "{x}/#", "$share/g/a/#", "$share/g/#", "$share/g/a/b",
+)  # fmt: skip
 
 WORDS = st.sampled_from(["a", "b", "+", "bob", "amy", "b c", "", "a", "+"])
 ACCESS = st.sampled_from(["read ", "write ", "readwrite ", "deny ", "deny "])
@@ -141,7 +149,7 @@ def compare(acl: bytes, passwords: str, directory: Path) -> None:
     """Asks both whatever there is to ask: they refuse the file alike, or decide alike but for what is named."""
     try:
         with mosquitto(directory, acl=acl, passwords=passwords) as broker:
-            answers = ask(broker, CLIENTS, TOPICS)
+            answers = ask(broker, CLIENTS, TOPICS, filters=FILTERS)
     except MosquittoRefuses:
         with pytest.raises(UnreadableLine):
             read_acl(acl, "acl")
@@ -149,6 +157,79 @@ def compare(acl: bytes, passwords: str, directory: Path) -> None:
     whole, policy = imported(acl, passwords)
     for client, action, topic, here in unlike(whole, policy, answers):
         assert is_named(whole, client, action, topic, here=here), (acl, client, action, topic, here, whole.differences)
+    compare_subscriptions(read_acl(acl, "acl"), whole, policy, answers)
+
+
+def compare_subscriptions(
+    acl: AclFile, whole: Imported, policy: CompiledPolicy, answers: Mapping[Client, Answers]
+) -> None:
+    """There every SUBSCRIBE is granted. Here one that a single rule allows in whole, and the import says so.
+
+    What comes by a SUBSCRIBE that both grant is the same, but for what else is named.
+    """
+    assert "subscribe-refused" in {difference.name for difference in whole.differences}
+    roles = {identity.name: identity.roles for identity in whole.identities}
+    for client, answer in answers.items():
+        assert answer.subscribe == set(FILTERS)
+        mine = roles[client.user_name] if client.user_name is not None else ("anonymous",)
+        who = {"identity": client.user_name or "", "client_id": client.client_id, "roles": mine}
+        lists = lists_of(acl, client)
+        for asked in FILTERS:
+            # Of a Shared Subscription the filter inside counts.
+            filter_ = TopicFilter.parse(asked.removeprefix("$share/g/"))
+            here = policy.decide(Request(Asked.SUBSCRIBE, filter_, **who))
+            is_to_be = next((allow for allow, filters in lists if any(one.covers(filter_) for one in filters)), False)
+            about = (acl, client, asked, here, whole.differences)
+            assert here.allow == is_to_be or is_named_of(whole, client, filter_, here=here.allow), about
+            if not here.allow:
+                continue
+            for topic in [topic for topic in answer.sent if filter_.matches(TopicName.parse(topic))]:
+                comes = not here.per_delivery or policy.decide(Request(Asked.RECEIVE, topic, **who)).allow
+                assert comes == (topic in answer.receive) or is_named(whole, client, "receive", topic, here=comes), (
+                    topic,
+                    *about,
+                )
+
+
+def lists_of(acl: AclFile, client: Client) -> list[tuple[bool, list[TopicFilter]]]:
+    """The four lists that Mosquitto asks in turn what a client may read, and whether each allows it."""
+    words = {"%c": client.client_id, **({} if client.user_name is None else {"%u": client.user_name})}
+    own = [(rule, rule.filter) for rule in acl.sections.get(client.user_name, [])]
+    patterns = [
+        (rule, re.sub("%[cu]", lambda found: words[found[0]], rule.filter))
+        for rule in acl.patterns
+        # A client that could spell a wildcard has none.
+        if not set("+#") & set(client.client_id) and (client.user_name is not None or "%u" not in rule.filter)
+    ]
+    return [
+        (allow, [TopicFilter.parse(text) for rule, text in rules if is_of(rule, allow=allow) and text[:7] != "$share/"])
+        for rules in (own, patterns)
+        for allow in (False, True)
+    ]
+
+
+def is_of(rule: AclRule, *, allow: bool) -> bool:
+    return Action.SUBSCRIBE in rule.allows if allow else not rule.allows
+
+
+def is_named_of(whole: Imported, client: Client, filter_: TopicFilter, *, here: bool) -> bool:
+    """True if a difference that the import names is about this SUBSCRIBE, whoever else may do it."""
+    if here:
+        return is_named(whole, client, "subscribe", "", here=True)
+    lost = [difference.topics for difference in whole.differences if difference.weight is Weight.LOST]
+    return is_named(whole, client, "subscribe", "", here=False) or any(may_meet(each, str(filter_)) for each in lost)
+
+
+def may_meet(pattern: str, filter_: str) -> bool:
+    """True if some topic is of both, for some value of the pattern's variables."""
+    ours, theirs = pattern.split("/"), filter_.split("/")
+    for one, other in zip(ours, theirs, strict=False):
+        if "#" in (one, other):
+            return True
+        if not (one in ("+", other) or one.startswith("{") or other == "+"):
+            return False
+    shorter, longer = sorted((ours, theirs), key=len)
+    return len(ours) == len(theirs) or longer[len(shorter) :] == ["#"]
 
 
 CORNERS = (
@@ -170,13 +251,21 @@ def test_every_corner_of_the_grammar_is_read_as_the_real_mosquitto_reads_it(acl,
 
 def test_without_an_acl_file_everything_is_allowed_but_for_topics_of_the_server(passwords, tmp_path) -> None:
     with mosquitto(tmp_path, acl=None, passwords=passwords) as broker:
-        answers = ask(broker, CLIENTS, TOPICS)
+        answers = ask(broker, CLIENTS, TOPICS, filters=FILTERS)
     whole, policy = imported(None, passwords)
     for _, action, topic, here in unlike(whole, policy, answers):
         assert not here
         assert topic.startswith("$")
         assert action == "publish" or not topic.startswith("$SYS")
-    assert "dollar-publish" in {difference.name for difference in whole.differences}
+    for client, answer in answers.items():
+        roles = ("anonymous",) if client.user_name is None else whole.identities[0].roles
+        who = {"identity": client.user_name or "", "client_id": client.client_id, "roles": roles}
+        asked = {each: TopicFilter.parse(each.removeprefix("$share/g/")) for each in FILTERS}
+        here = {
+            each for each, filter_ in asked.items() if policy.decide(Request(Asked.SUBSCRIBE, filter_, **who)).allow
+        }
+        assert (answer.subscribe, answer.subscribe - here) == (set(FILTERS), {"$foo/#"})
+    assert {"dollar-publish", "subscribe-refused"} <= {difference.name for difference in whole.differences}
 
 
 def test_the_users_of_a_password_file_are_those_that_the_real_mosquitto_lets_in(passwords, tmp_path) -> None:

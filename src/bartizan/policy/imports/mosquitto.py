@@ -195,8 +195,8 @@ class _Import:
         file = self._acl.name
         message = "Mosquitto grants every SUBSCRIBE, and checks each message when it is delivered"
         effect = (
-            "a SUBSCRIBE that no single rule covers is refused with 0x87 here (0x80 in MQTT 3.1.1), so a client that "
-            "subscribes to more than it may read has to subscribe to what it may read"
+            "a SUBSCRIBE that no single rule covers, or that a denial has in whole, is refused with 0x87 here (0x80 in MQTT "
+            "3.1.1), so a client that subscribes to more than it may read has to subscribe to what it may read"
         )
         self._tell(Weight.CHANGED, "subscribe-refused", file, 0, message, effect)
         if identities:
