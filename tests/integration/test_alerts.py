@@ -12,7 +12,8 @@ from tests.integration.test_bans import Plant as Banning
 from tests.integration.test_bans import changes_of, words_of
 from tests.integration.test_bans import plant as plant  # noqa: PLC0414  a fixture
 from tests.integration.test_findings import Plant as Detecting
-from tests.unit.audit.test_sinks import collecting, until
+from tests.security.party import eventually
+from tests.unit.audit.test_sinks import collecting
 from tests.unit.broker.test_tellers import Inbox, serving
 
 TELL = "severity = 'critical'"
@@ -62,7 +63,7 @@ def test_a_finding_comes_to_a_collector_of_syslog(up: Any, tmp_path: Path) -> No
         )
         plant.guess("backup-admin", 1)
         assert plant.running.wait_for("response", playbook="call")["why"] == "syslog was told"
-        until(lambda: len(collector.messages()) == 1)
+        eventually(lambda: len(collector.messages()) == 1)
     [message] = collector.messages()
     # As RFC 5424 writes it: priority and version, time, host, who tells it, and what.
     assert message.decode().split(" ")[3:6] == ["bartizan", "-", "finding"]

@@ -17,7 +17,8 @@ from bartizan.model.response import Outcome, Response
 from bartizan.store.findings import FindingStore
 from bartizan.store.responses import ResponseStore
 from tests.integration.api import ONE_FACTOR, Api, serving
-from tests.integration.test_api_resources import TENANTS, connected, until
+from tests.integration.test_api_resources import TENANTS, connected
+from tests.security.party import eventually
 
 LATER = "2099-01-01T00:00:00Z"
 
@@ -357,8 +358,8 @@ def test_events_are_told_as_they_happen_to_whoever_may_hear_them(api, security):
     all_, few = Reading(security), Reading(api.as_("viewer"))
     made(security, "robot-61")
     client = connected(api, "press-61")
-    until(lambda: few.has("connected", identity="press-61"))
-    until(lambda: all_.has("operator_acted", outcome="201"))
+    eventually(lambda: few.has("connected", identity="press-61"))
+    eventually(lambda: all_.has("operator_acted", outcome="201"))
     assert not few.has("operator_acted"), "who looks at no operators hears nothing of them"
     client.disconnect()
     client.loop_stop()
@@ -372,7 +373,7 @@ def test_a_stream_ends_soon_after_its_login(api):
     client, session = api.login(operator)
     reading = Reading(client)
     api.run(_closed(api, session.id))
-    until(lambda: reading.is_over, 15)
+    eventually(lambda: reading.is_over, within_s=15)
     assert reading.names == ["end"]
 
 

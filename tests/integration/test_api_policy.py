@@ -10,7 +10,8 @@ from bartizan.audit.search import records
 from bartizan.broker.history import History
 from bartizan.policy import default_policy_text
 from tests.integration.api import Api, serving
-from tests.integration.test_api_resources import connected, until
+from tests.integration.test_api_resources import connected
+from tests.security.party import eventually
 
 READER = default_policy_text() + '\n[roles.reader]\npermit = [{ action = "subscribe", filter = "hall/#" }]\n'
 OTHER = default_policy_text() + '\n[roles.walker]\npermit = [{ action = "subscribe", filter = "yard/#" }]\n'
@@ -154,7 +155,7 @@ def test_what_would_have_decided_otherwise_is_not_promoted_unless_it_is_said(api
     this = {"digest": security.put("/policy/staged", json=files(nothing)).json()["digest"]}
     client = connected(api, "press-71")
     client.publish("data/chicago/hall-2/press-71/temperature", b"1", qos=1)
-    until(lambda: security.get("/policy/staged").json()["differences"])
+    eventually(lambda: security.get("/policy/staged").json()["differences"])
     (seen,) = security.get("/policy/staged").json()["differences"]
     assert (seen["identity"], seen["why"]) == ("press-71", "permitted")
     assert security.post("/policy/staged/promotion", json=this).status_code == 409
@@ -196,7 +197,7 @@ def test_two_changes_at_once_do_not_mix(api, security):
 
     with History(history).changing():
         assert security.put("/policy", json=files(READER)).status_code == 409
-    until(lambda: security.put("/policy", json=files(READER)).status_code == 200)
+    eventually(lambda: security.put("/policy", json=files(READER)).status_code == 200)
 
 
 def test_a_policy_that_was_staged_meanwhile_is_not_what_was_agreed_to():

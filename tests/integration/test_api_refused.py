@@ -1,27 +1,21 @@
 """What an operator was refused, and what is no change of an identity, is on record too."""
 
 import secrets
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import httpx2
 import pytest
 
 from bartizan.audit.search import Wanted, records
-from bartizan.model.operator import Operator
 from tests.integration.api import Api, serving
+from tests.integration.test_api_approvals import one
+from tests.security.party import eventually
 
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
     with serving(None, "api.requests_per_s=10000", 'api.two_person=["revoke"]') as running:
         yield running
-
-
-def one(api: Api, *roles: str) -> tuple[Operator, httpx2.Client]:
-    operator = api.operator(*roles)
-    return operator, api.login(operator)[0]
 
 
 def denied(api: Api, **words: Any) -> list[dict[str, Any]]:
@@ -32,13 +26,6 @@ def denied(api: Api, **words: Any) -> list[dict[str, Any]]:
         for each in records(directory, Wanted(what="operator_denied"))
         if all(each.get(name) == value for name, value in words.items())
     ]
-
-
-def until(holds: Callable[[], bool], within_s: float = 20.0) -> None:
-    ends = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < ends
-        time.sleep(0.05)
 
 
 def changes(api: Api, what: str) -> list[dict[str, Any]]:
@@ -57,7 +44,7 @@ def test_what_an_operator_may_not_do_is_on_record_as_done_by_it(api, method, pat
     operator, client = one(api, "viewer")
     answer = client.request(method, path, json=body)
     assert answer.status_code == 403
-    until(lambda: bool(denied(api, who=operator.name)))
+    eventually(lambda: bool(denied(api, who=operator.name)))
     (found,) = denied(api, who=operator.name)
     assert found["from"] == "127.0.0.1"
     assert found["detail"]["request"] == f"{method} /api/v1{path}"
@@ -74,7 +61,7 @@ def test_what_proves_nothing_is_on_record_without_what_was_shown(api, header):
     def found() -> list[dict[str, Any]]:
         return [each for each in denied(api, who="unknown") if each["detail"]["request"].endswith(path)]
 
-    until(lambda: bool(found()))
+    eventually(lambda: bool(found()))
     assert found()[0]["detail"]["outcome"] == "401"
     assert shown not in str(found())
 
@@ -84,7 +71,7 @@ def test_who_shows_nothing_has_only_not_logged_in(api):
     assert api.open().get(path).status_code == 401
     # Behind it, so that it would be there if it came.
     assert api.open().get("/identities/last", headers={"authorization": "Bearer bzs_x"}).status_code == 401
-    until(lambda: any("/identities/last" in each["detail"]["request"] for each in denied(api)))
+    eventually(lambda: any("/identities/last" in each["detail"]["request"] for each in denied(api)))
     assert not any(path in each["detail"]["request"] for each in denied(api))
 
 
@@ -93,7 +80,7 @@ def test_a_page_of_another_origin_is_on_record(api):
     secret = api.login(operator)[0].headers["authorization"].removeprefix("Bearer ")
     client = api.open(headers={"cookie": f"__Host-bartizan={secret}", "sec-fetch-site": "cross-site"})
     assert client.post("/identities", json={"identity": "forged"}).status_code == 403
-    until(lambda: any("another origin" in each["detail"]["reason"] for each in denied(api)))
+    eventually(lambda: any("another origin" in each["detail"]["reason"] for each in denied(api)))
 
 
 def test_asking_for_a_second_operator_withdrawing_and_refusing_are_changes_on_record(api):

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,6 +15,7 @@ from bartizan.audit.search import Wanted, records
 from bartizan.audit.stores import RecordedStore
 from bartizan.identity.register import Register
 from tests.integration.api import Api, serving
+from tests.security.party import eventually
 
 NOT_AUTHORIZED = 0x87
 
@@ -42,13 +42,6 @@ def security(api: Api):
     return api.as_("security", "operator")
 
 
-def until(is_so, within_s: float = 10.0) -> None:
-    ends = time.monotonic() + within_s
-    while not is_so():
-        assert time.monotonic() < ends
-        time.sleep(0.02)
-
-
 def connected(api: Api, name: str) -> mqtt.Client:
     bundle = api.broker.enrol(name, role="press", site="chicago")
     client = mqtt.Client(
@@ -58,7 +51,7 @@ def connected(api: Api, name: str) -> mqtt.Client:
     client.username_pw_set(name)
     client.connect(api.broker.host, api.broker.port)
     client.loop_start()
-    until(client.is_connected)
+    eventually(client.is_connected)
     return client
 
 
@@ -71,7 +64,7 @@ def published(client: mqtt.Client, topic: str) -> int:
 
     client.on_publish = note
     client.publish(topic, b"x", qos=1)
-    until(lambda: told)
+    eventually(lambda: told)
     return told[0]
 
 
@@ -97,7 +90,7 @@ def test_clients_are_listed_found_shown_and_disconnected(api, security):
     assert shown["version"] == "5.0"
     assert security.delete("/clients/press-02", params={"reason": 0x80}).status_code == 422
     assert security.delete("/clients/press-02").status_code == 204
-    until(lambda: gone)
+    eventually(lambda: gone)
     assert gone == [0x98]
     assert security.get("/clients/press-02").status_code == 404
     assert clients[0].is_connected()
@@ -168,7 +161,7 @@ WAYS: dict[str, tuple[tuple[str, str, Any], tuple[str, str, Any]]] = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def unattended() -> Iterator[Api]:
     """A broker that does nothing in the background: it would take a change over in a moment, too."""
     with serving(None, "api.requests_per_s=10000") as running:
@@ -204,7 +197,7 @@ def test_a_password_that_has_ended_has_no_connection_once_the_answer_is_there(un
     client.username_pw_set("press-72", secret)
     client.connect(broker.host, broker.port)
     client.loop_start()
-    until(client.is_connected)
+    eventually(client.is_connected)
     assert security.delete("/identities/press-72/credentials").status_code == 204
     assert security.get("/clients", params={"match": "press-72"}).json()["items"] == []
     client.loop_stop()
@@ -414,7 +407,7 @@ def test_the_policy_is_shown_checked_and_what_it_refused_listed(api, security):
     assert security.post("/policy/check", json={"files": {"../plant.toml": ""}}).status_code == 422
     client = connected(api, "press-09")
     client.publish("nothing/of/its/own", b"x", qos=1)
-    until(lambda: security.get("/denials", params={"identity": "press-09"}).json()["items"])
+    eventually(lambda: security.get("/denials", params={"identity": "press-09"}).json()["items"])
     denied = security.get("/denials", params={"identity": "press-09"}).json()["items"][0]
     assert denied["topic"] == "nothing/of/its/own"
     client.disconnect()

@@ -50,15 +50,22 @@ def mistakes(document: dict[str, Any]) -> list[str]:
     return said.stdout.splitlines()
 
 
-@pytest.mark.parametrize("text", [PLANT, default_policy_text(), PAYLOADS, "[roles.nobody]\n"])
-def test_the_document_of_a_policy_is_asyncapi(tmp_path, text):
-    file = tmp_path / "policy.toml"
+def document_of(text: str, directory: Path) -> dict[str, Any]:
+    """The document of this policy."""
+    file = directory / "policy.toml"
     file.write_text(text)
-    (tmp_path / "t.json").write_text('{"type": "number"}')
+    (directory / "t.json").write_text('{"type": "number"}')
     told = run("policy", "docs", file, "--format", "asyncapi")
     assert told.returncode == 0, told.stderr
-    document = json.loads(told.stdout)
-    assert mistakes(document) == []
-    # The schema would say so.
+    return json.loads(told.stdout)
+
+
+@pytest.mark.parametrize("text", [PLANT, default_policy_text(), PAYLOADS, "[roles.nobody]\n"])
+def test_the_document_of_a_policy_is_asyncapi(tmp_path, text):
+    assert mistakes(document_of(text, tmp_path)) == []
+
+
+def test_what_is_no_asyncapi_is_said_to_be_none(tmp_path):
+    document = document_of(PAYLOADS, tmp_path)
     assert mistakes(document | {"channels": {"a": {"address": 1}}}) != []
     assert mistakes({key: value for key, value in document.items() if key != "info"}) != []

@@ -2,8 +2,7 @@
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,15 +19,10 @@ from bartizan.config.audit import AuditSettings
 from bartizan.model.actor import Actor
 from tests.integration.conftest import Up, run
 from tests.posts import Posts, taking_posts
+from tests.security.party import eventually
 
 SECRET = "s" * 32
-
-
-def until(holds: Callable[[], object], within_s: float = 60.0) -> None:
-    ends = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < ends
-        time.sleep(0.05)
+WITHIN_S = 60.0
 
 
 def sink(tmp_path: Path, service: Posts) -> list[str]:
@@ -71,17 +65,17 @@ def test_a_sink_whose_server_goes_away_misses_nothing(up, tmp_path):
         running = up(*sink(tmp_path, service))
         with control(running) as client:
             change(client, "before", 3)
-            until(lambda: came(service) == written(running))
-            until(lambda: number(client, "bartizan_audit_lag_records") == 0)
+            eventually(lambda: came(service) == written(running), within_s=WITHIN_S)
+            eventually(lambda: number(client, "bartizan_audit_lag_records") == 0, within_s=WITHIN_S)
     with control(running) as client:
         change(client, "away", 5)
         running.wait_for("audit_sink_unavailable", sink="siem")
-        until(lambda: number(client, "bartizan_audit_lag_records") >= 10)
+        eventually(lambda: number(client, "bartizan_audit_lag_records") >= 10, within_s=WITHIN_S)
         with taking_posts("/audit", urlsplit(service.url).port or 0, service):
             running.wait_for("audit_sink_available", sink="siem")
-            until(lambda: number(client, "bartizan_audit_lag_records") == 0)
+            eventually(lambda: number(client, "bartizan_audit_lag_records") == 0, within_s=WITHIN_S)
             change(client, "after", 1)
-            until(lambda: came(service) == written(running))
+            eventually(lambda: came(service) == written(running), within_s=WITHIN_S)
             assert number(client, "bartizan_audit_missed_records_total") == 0
             assert running.stop() == 0
     assert came(service) == written(running)
@@ -106,11 +100,11 @@ def test_a_broker_removes_what_is_old_once_its_sinks_have_had_it(up, tmp_path):
         service.refused = 0
         running = up(*words, data=first.data)
         # 1, 2 and 4 s lie between these: the broker has looked for what is old since.
-        until(lambda: service.refused >= 4)
+        eventually(lambda: service.refused >= 4, within_s=WITHIN_S)
         assert [each.name for each in segments(old.directory)][: len(there)] == there
         service.status = 200
-        until(lambda: not (old.directory / there[0]).exists())
-        until(lambda: service.posted and came(service)[-1] == written(running)[-1])
+        eventually(lambda: not (old.directory / there[0]).exists(), within_s=WITHIN_S)
+        eventually(lambda: service.posted and came(service)[-1] == written(running)[-1], within_s=WITHIN_S)
         assert came(service) == list(range(1, came(service)[-1] + 1))
         assert list(records(old.directory, Wanted(what="audit.retired")))
         verified = run("audit", "verify", "--data", running.data)

@@ -3,8 +3,7 @@
 import json
 import os
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ import pytest
 
 from tests.integration.conftest import Up, port_of, run
 from tests.postgres import Server
+from tests.security.party import eventually
 
 TOPIC = "data/chicago/hall-2/press-01/temperature"
 FILTER = "data/chicago/+/+/temperature"
-WITHIN_S = 20.0
 
 
 def told(running: Up, *words: str | Path) -> Any:
@@ -44,13 +43,6 @@ def reading(running: Up, bundle: Path, topic: str = FILTER) -> Iterator[subproce
             yield reader
         finally:
             reader.kill()
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    ends = time.monotonic() + WITHIN_S
-    while not holds():
-        assert time.monotonic() < ends
-        time.sleep(0.1)
 
 
 def test_a_quarantine_is_over_in_time_and_the_client_comes_anew(up, mosquitto_sub):

@@ -1,8 +1,7 @@
 """Figures, and spans of requests, to an OpenTelemetry collector: sent while a broker runs and at its end; one that fails is told of once."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -11,6 +10,7 @@ import pytest
 from bartizan.config.load import load_settings
 from bartizan.errors import ConfigurationError
 from tests.posts import Posts, taking_posts
+from tests.security.party import eventually
 
 
 def requests(collector: Posts) -> list[dict[str, Any]]:
@@ -33,13 +33,6 @@ def collector() -> Iterator[Posts]:
         yield found
 
 
-def until(holds: Callable[[], object], within_s: float = 20.0) -> None:
-    ends = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < ends
-        time.sleep(0.02)
-
-
 def settings(collector: Posts) -> list[str]:
     told = {"metrics_url": collector.url, "danger_plaintext_metrics": "a test", "interval_s": "1"}
     return [word for key, value in told.items() for word in ("--set", f"metrics.otlp.{key}={value}")]
@@ -50,7 +43,7 @@ def test_a_collector_gets_the_figures_and_the_last_ones(up, collector, tmp_path)
     token.write_text("Authorization: Bearer abc\n")
     token.chmod(0o600)
     running = up(*settings(collector), "--set", f"metrics.otlp.headers_file={token}")
-    until(lambda: collector.posted)
+    eventually(lambda: collector.posted)
     assert collector.posted[0][0]["authorization"] == "Bearer abc"
     attributes = requests(collector)[0]["resourceMetrics"][0]["resource"]["attributes"]
     assert {"key": "service.name", "value": {"stringValue": "bartizan"}} in attributes
@@ -72,7 +65,7 @@ def test_a_collector_gets_the_figures_and_the_last_ones(up, collector, tmp_path)
 def test_a_collector_that_fails_is_told_of_once_and_when_it_is_over(up, collector):
     collector.status = 503
     running = up(*settings(collector))
-    until(lambda: collector.refused >= 2)
+    eventually(lambda: collector.refused >= 2)
     assert running.wait_for("metrics_not_sent")["reason"] == "it answered 503"
     assert sum(event["event"] == "metrics_not_sent" for event in running.log()) == 1
     collector.status = 200
@@ -88,7 +81,7 @@ def test_what_an_operator_asks_for_is_a_span_in_its_trace(up, collector):
         assert client.post("/v1/reload?secret=word", headers=place).status_code == 200
         for strangers in ("/metrics", "/health/live", "/v1/nothing"):
             client.get(strangers)
-    until(lambda: collector.posted)
+    eventually(lambda: collector.posted)
     assert running.stop() == 0
     [resource] = requests(collector)[0]["resourceSpans"]
     spans = {span["name"]: span for each in resource["scopeSpans"] for span in each["spans"]}

@@ -57,7 +57,12 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Metric]:
                 wire.send(v311.publish(TOPIC, b"71.5", qos=1, pid=number, retain=True))
                 wire.expect(Publish)
                 wire.expect(Puback, pid=number)
-            text, _ = exposition(broker._running.broker, "")
+            return families(broker)
+
+
+def families(broker: Broker) -> Mapping[str, Metric]:
+    """Its metrics by name, as Prometheus reads them."""
+    text, _ = exposition(broker._running.broker, "")
     return {family.name: family for family in text_string_to_metric_families(text.decode())}
 
 
@@ -149,19 +154,15 @@ def test_a_handshake_is_timed_by_listener():
             with Wire(stream, dialect=v311) as wire:
                 wire.send(v311.connect("nobody"))
                 wire.expect(Connack)
-        text, _ = exposition(broker._running.broker, "")
-    told = {family.name: family for family in text_string_to_metric_families(text.decode())}
+        told = families(broker)
     assert value(told, "bartizan_handshake_seconds_count", listener="mqtt") == 2
     assert value(told, "bartizan_handshake_seconds_sum", listener="mqtt") > 0
 
 
 def connects(broker: Broker) -> Mapping[str, float]:
     """How many were let in, by method."""
-    text, _ = exposition(broker._running.broker, "")
-    [metric] = [
-        each for each in text_string_to_metric_families(text.decode()) if each.name == "bartizan_connect_seconds"
-    ]
-    return {each.labels["method"]: each.value for each in metric.samples if each.name.endswith("_count")}
+    samples = families(broker)["bartizan_connect_seconds"].samples
+    return {each.labels["method"]: each.value for each in samples if each.name.endswith("_count")}
 
 
 @pytest.mark.parametrize("cores", [1, 2])
@@ -182,8 +183,7 @@ def test_who_is_let_in_without_a_question_is_timed_too(cores):
                     # CONNACK goes out before it is counted that it did.
                     wire.expect_alive()
         assert connects(broker) == {"password": 5 * cores, "anonymous": 4 * cores}
-        text, _ = exposition(broker._running.broker, "")
-    told = {family.name: family for family in text_string_to_metric_families(text.decode())}
+        told = families(broker)
     assert value(told, "bartizan_authentications_recalled_total") > 0
     assert value(told, "emqx_authentication_success_anonymous") == 4 * cores
 
@@ -216,8 +216,7 @@ def test_what_clients_send_and_are_denied_is_told_by_role():
 
 def by_role(broker: Broker) -> Mapping[str, float]:
     """What the clients of the role `anonymous` did."""
-    text, _ = exposition(broker._running.broker, "")
-    samples = [each for family in text_string_to_metric_families(text.decode()) for each in family.samples]
+    samples = [each for family in families(broker).values() for each in family.samples]
     return {
         each.name: each.value
         for each in samples
@@ -227,9 +226,7 @@ def by_role(broker: Broker) -> Mapping[str, float]:
 
 
 def decisions(broker: Broker) -> float:
-    text, _ = exposition(broker._running.broker, "")
-    told = {family.name: family for family in text_string_to_metric_families(text.decode())}
-    return value(told, "bartizan_policy_decision_seconds_count")
+    return value(families(broker), "bartizan_policy_decision_seconds_count")
 
 
 def test_decisions_are_timed_as_long_as_messages_come_and_no_more_often_than_one_in_64():
@@ -258,8 +255,7 @@ def test_the_record_of_the_start_was_synced_and_timed(told):
 
 def test_names_of_other_brokers_are_there_as_the_settings_say():
     with Broker(settings=("metrics.mosquitto_names=false",)) as broker:
-        text, _ = exposition(broker._running.broker, "")
-    names = {family.name for family in text_string_to_metric_families(text.decode())}
+        names = set(families(broker))
     assert names
     assert all(name.startswith("bartizan_") for name in names)
 
@@ -346,8 +342,7 @@ def test_a_message_is_timed_once_wherever_its_receiver_is_at_home():
         for number in range(2 + 64 * FOLLOWED):
             wires[0].send(v311.publish(f"to/{number % len(wires)}", b"x"))
             wires[number % len(wires)].expect(Publish)
-        text, _ = exposition(broker._running.broker, "")
-    told = {family.name: family for family in text_string_to_metric_families(text.decode())}
+        told = families(broker)
     assert value(told, "bartizan_publish_received_total") == 2 + 64 * FOLLOWED
     assert value(told, "bartizan_publish_delivery_seconds_count") == 1 + FOLLOWED
     assert value(told, "bartizan_listener_clients_connected", listener="mqtt") == len(wires)

@@ -1,17 +1,14 @@
 """`bartizan policy diff` beside a broker that runs, and a broker whose policy is a directory."""
 
 import json
-import os
 import signal
-import subprocess
 
 from tests.integration.conftest import run
+from tests.integration.test_identity_commands import reading
 
 
 def test_diff_tells_each_live_session_that_loses(up, tmp_path, mosquitto_sub):
     running = up()
-    environment = os.environ | {"XDG_CONFIG_HOME": str(running.data / "demo" / "dash-01")}
-    port = running.summary["places"][0]["address"].rpartition(":")[2]
     new = tmp_path / "new.toml"
     text = (running.data / "policy.toml").read_text()
     new.write_text(
@@ -19,10 +16,9 @@ def test_diff_tells_each_live_session_that_loses(up, tmp_path, mosquitto_sub):
     )
     words = ("policy", "diff", running.data / "policy.toml", new, "--data", running.data, "--live", "--json")
     assert json.loads(run(*words).stdout)["sessions"] == []
-    with subprocess.Popen([mosquitto_sub, "-p", port, "-t", "data/chicago/+/+/temperature"], env=environment) as reader:
+    with reading(running, running.data / "demo/dash-01"):
         running.wait_for("connected", identity="dash-01")
         done = run(*words)
-        reader.kill()
     assert done.returncode == 1, done.stderr
     (session,) = json.loads(done.stdout)["sessions"]
     assert (session["identity"], session["client_id"], session["gains"]) == ("dash-01", "dash-01", [])
@@ -32,16 +28,13 @@ def test_diff_tells_each_live_session_that_loses(up, tmp_path, mosquitto_sub):
 
 def test_diff_tells_each_live_session_that_gains(up, tmp_path, mosquitto_sub):
     running = up()
-    environment = os.environ | {"XDG_CONFIG_HOME": str(running.data / "demo" / "dash-01")}
-    port = running.summary["places"][0]["address"].rpartition(":")[2]
     new = tmp_path / "new.toml"
     text = (running.data / "policy.toml").read_text()
     new.write_text(f'{text}\n[topics."orders"]\npublish = ["dashboard"]\n')
     words = ("policy", "diff", running.data / "policy.toml", new, "--data", running.data, "--live")
-    with subprocess.Popen([mosquitto_sub, "-p", port, "-t", "data/chicago/+/+/temperature"], env=environment) as reader:
+    with reading(running, running.data / "demo/dash-01"):
         running.wait_for("connected", identity="dash-01")
         done, shown = run(*words, "--json"), run(*words)
-        reader.kill()
     assert done.returncode == 1, done.stderr
     (session,) = json.loads(done.stdout)["sessions"]
     assert (session["identity"], session["client_id"], session["loses"]) == ("dash-01", "dash-01", [])
@@ -51,11 +44,9 @@ def test_diff_tells_each_live_session_that_gains(up, tmp_path, mosquitto_sub):
 
 def test_a_live_session_is_asked_about_as_strongly_as_it_was_proved(up, tmp_path, mosquitto_sub):
     running = up()
-    environment = os.environ | {"XDG_CONFIG_HOME": str(running.data / "demo" / "dash-01")}
-    port = running.summary["places"][0]["address"].rpartition(":")[2]
     text = (running.data / "policy.toml").read_text()
     lost = {}
-    with subprocess.Popen([mosquitto_sub, "-p", port, "-t", "data/chicago/+/+/temperature"], env=environment) as reader:
+    with reading(running, running.data / "demo/dash-01"):
         running.wait_for("connected", identity="dash-01")
         for strength in ("certificate", "mfa"):
             new = tmp_path / f"{strength}.toml"
@@ -67,7 +58,6 @@ def test_a_live_session_is_asked_about_as_strongly_as_it_was_proved(up, tmp_path
             words = ("policy", "diff", running.data / "policy.toml", new, "--data", running.data, "--live", "--json")
             sessions = json.loads(run(*words).stdout)["sessions"]
             lost[strength] = [(session["identity"], bool(session["loses"])) for session in sessions]
-        reader.kill()
     assert lost == {"certificate": [], "mfa": [("dash-01", True)]}
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from bartizan.audit.verify import verify
 from tests.conformance.packets import Dialect, Will, v5, v311
 from tests.conformance.received import Connack, Puback, Suback
 from tests.conformance.wire import Wire
-from tests.security.party import HOST, NOT_AUTHORIZED, PLANT, party, plain, tls_context
+from tests.security.party import HOST, NOT_AUTHORIZED, PLANT, eventually, party, plain, tls_context
 from tests.security.process import Process, running
 
 DIALECTS = pytest.mark.parametrize("dialect", [v5, v311], ids=["v5", "v311"])
@@ -54,7 +54,7 @@ def test_a_flood_is_recorded_by_numbers_and_every_change_beside_it():
             press.send(v5.publish("forbidden", b"x") * 2_000)
             with running.trail.changing("identity.set", f"identity/p{number}"):
                 press.expect_alive()
-        wait_until(lambda: sum(denials(recorded(running.data.audit / "events"))) == 20_000)
+        eventually(lambda: sum(denials(recorded(running.data.audit / "events"))) == 20_000)
         changes = [each for each in recorded(running.data.audit / "changes") if each["kind"] == "change"]
         assert [each["target"] for each in changes if each["what"] == "identity.set"] == [
             f"identity/p{number}" for number in range(10)
@@ -71,7 +71,7 @@ def test_a_broker_that_was_told_to_records_who_comes_and_goes():
         press = plant.connect("press-01")
         press.send(v5.disconnect(0x00, {}))
         events = plant.broker._running.broker.data.audit / "events"
-        wait_until(lambda: {"connected", "disconnected"} <= {each["what"] for each in recorded(events)})
+        eventually(lambda: {"connected", "disconnected"} <= {each["what"] for each in recorded(events)})
         [connected] = [each for each in recorded(events) if each["what"] == "connected"]
         assert (connected["who"], connected["target"], connected["detail"]["severity"]) == (
             "press-01",
@@ -89,13 +89,6 @@ def denials(found: list[dict[str, Any]]) -> Iterator[int]:
     for each in found:
         if each["what"] == "denied" or (each["what"], each.get("detail", {}).get("kind")) == ("repeated", "denied"):
             yield each["detail"].get("count", 1)
-
-
-def wait_until(holds: Callable[[], bool], within_s: float = 20.0) -> None:
-    ends = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < ends
-        time.sleep(0.1)
 
 
 HOSTILE = [

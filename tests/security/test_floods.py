@@ -21,8 +21,8 @@ from bartizan.audit.search import records
 from bartizan.audit.verify import verify
 from bench.flooding import admitted, pubacks, publish
 from tests.conftest import ROOT
+from tests.security.party import eventually
 from tests.security.process import COMMAND, Process, running
-from tests.security.test_events import wait_until
 
 SECONDS = 60
 """At most: a flood ends once the changes are made beside it."""
@@ -170,7 +170,7 @@ def test_a_flood_of_bad_connects_fills_no_disk_and_changes_land_beside_it(plant:
     # What was left out is told, ten seconds behind at most.
     refused = plant.number("bartizan_connects_refused_total")
     assert refused > 0
-    wait_until(lambda: left_out(plant.recorded("events")).total() > 0)
+    eventually(lambda: left_out(plant.recorded("events")).total() > 0)
     octets = sum(file.stat().st_size for file in (plant.broker.data / "audit" / "events").glob("*.jsonl"))
     # Checkpoints and numbers of what was left out come on top.
     assert octets <= MINUTES_MAX * EVENT_BYTES_PER_MINUTE + 16_384
@@ -183,8 +183,8 @@ def test_a_flood_of_denials_is_told_in_full_by_few_records_and_a_change_lands_be
     answers = beside(plant, flooders)
     assert answers[f"PUBACK {NOT_AUTHORIZED:#04x}"] > 0
     assert set(answers) == {"sent", f"PUBACK {NOT_AUTHORIZED:#04x}"}
-    wait_until(lambda: plant.number("bartizan_denied_total") == answers.total())
-    wait_until(
+    eventually(lambda: plant.number("bartizan_denied_total") == answers.total())
+    eventually(
         lambda: told_of(events := plant.recorded("events"), "denied") + left_out(events)["denied"] == answers.total()
     )
     events = plant.recorded("events")

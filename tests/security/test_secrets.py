@@ -7,8 +7,7 @@ import signal
 import ssl
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,7 @@ from tests.conformance.wire import Wire
 from tests.integration.conftest import free_ports
 from tests.integration.oidc import OpenIdProvider
 from tests.posts import Posts, taking_posts
-from tests.security.party import HOST, plain, tls_context
+from tests.security.party import HOST, eventually, plain, tls_context
 from tests.security.process import COMMAND, Process, running
 
 WITHIN_S = 30.0
@@ -80,13 +79,6 @@ class Run:
         """An answer in which nothing is shown once."""
         self.said.append(f"{answer.headers}\n{answer.text}".encode())
         return answer
-
-
-def until(holds: Callable[[], object], within_s: float = WITHIN_S) -> None:
-    ends = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < ends
-        time.sleep(0.05)
 
 
 def kept(directory: Path, name: str, text: str) -> Path:
@@ -201,7 +193,7 @@ def by_provider(run: Run, people: OpenIdProvider) -> None:
 
 
 @contextmanager
-def listening(run: Run, client: httpx2.Client) -> Iterator[list[str]]:
+def listening(client: httpx2.Client) -> Iterator[list[str]]:
     """What is told as it happens."""
     lines: list[str] = []
     begun = threading.Event()
@@ -278,17 +270,17 @@ def bodies(run: Run) -> bytes:
 
 def test_no_secret_of_a_run_is_in_anything_that_leaves_it(run, provider, tmp_path):
     page = operator(run)
-    with listening(run, page) as told:
+    with listening(page) as told:
         by_provider(run, provider[0])
         stranger(run)
         clients(run, tmp_path)
         run.broker.wait_for("finding", within_s=WITHIN_S, detector="decoy")
         kinds = (b'"records"', b"resourceLogs", b"resourceSpans", b"resourceMetrics", b'"finding"')
-        until(lambda: all(kind in bodies(run) for kind in kinds))
+        eventually(lambda: all(kind in bodies(run) for kind in kinds), within_s=WITHIN_S)
         assert everything_read(run, page) > 40
         for words in (("search",), ("search", "--json"), ("tail", "-n", "9999"), ("verify",)):
             run.said.append(run.verb("audit", *words).encode())
-        until(lambda: any("operator_denied" in line for line in told))
+        eventually(lambda: any("operator_denied" in line for line in told), within_s=WITHIN_S)
         assert run.broker.end() == 0
     run.said += [
         "\n".join(told).encode(),
