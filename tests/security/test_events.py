@@ -46,7 +46,8 @@ def test_a_flood_of_refused_connections_is_told_by_address():
 
 
 def test_a_flood_is_recorded_by_numbers_and_every_change_beside_it():
-    with party(PLANT, "listeners.mqtt.limits.publish_burst=5000") as plant:
+    # For some seconds, each of which is told by itself.
+    with party(PLANT, *(f"listeners.mqtt.limits.publish_{each}=5000" for each in ("burst", "rate_per_s"))) as plant:
         plant.enrol("press-01", "press")
         press = plant.connect("press-01")
         running = plant.broker._running.broker
