@@ -179,37 +179,31 @@ def all_roles(policy: dict[str, Any], names: tuple[str, ...]) -> set[str]:
     return set(names) if included <= set(names) else all_roles(policy, (*names, *included))
 
 
-def declaration(policy: dict[str, Any], topic: str) -> str | None:
-    """Of the topics whose template means this one the most specific: a word says more than a variable, that more than `#`."""
-    found = [
-        (declared_kinds(template), template)
-        for template in policy.get("topics", {})
-        if matches([REST if part == "#" else ANY if part[:1] == "{" else part for part in template.split("/")], topic)
+def limits(policy: dict[str, Any], names: tuple[str, ...], listener: dict[str, int]) -> dict[str, int]:
+    """What bounds an identity of these roles: the largest that they say, and where none says any the listener's."""
+    said = [policy["roles"][name].get("limits", {}) for name in all_roles(policy, names) if name in policy["roles"]]
+    return {key: max([each[key] for each in said if key in each], default=own) for key, own in listener.items()}
+
+
+def tenant_limits(policy: dict[str, Any], name: str) -> tuple[str, dict[str, int]]:
+    """The root of a tenant, and what bounds all its clients together: what it does not say bounds nothing."""
+    tenant = policy["tenants"][name]
+    return tenant.get("root", name), tenant.get("limits", {})
+
+
+def credential_days_max(policy: dict[str, Any], names: tuple[str, ...]) -> dict[str, int]:
+    """How old credentials of an identity of these roles may become, by kind: the shortest that they say."""
+    said = [
+        policy["roles"][name].get("credentials", {}) for name in all_roles(policy, names) if name in policy["roles"]
     ]
-    return min(found)[1] if found else None
+    keys = {key for each in said for key in each}
+    return {key.removesuffix("_days_max"): min(each[key] for each in said if key in each) for key in keys}
 
 
-def declared_kinds(template: str) -> list[int]:
-    """What its levels are, from the left."""
-    return [2 if part == "#" else 1 if part[:1] == "{" else 0 for part in template.split("/")]
-
-
-def enforced(policy: dict[str, Any], topic: str) -> str | None:
-    """What becomes of a message to this topic that is not as declared; None: nobody looks."""
-    everywhere = policy.get("contract", {}).get("enforce")
-    declared = declaration(policy, topic)
-    return everywhere if declared is None else policy["topics"][declared].get("enforce", everywhere or "off")
-
-
-def broken(policy: dict[str, Any], topic: str, payload: bytes) -> str | None:
-    """How a message is not as declared, where anybody looks: `topic`, `payload`, or not at all."""
-    if topic.startswith("$") or enforced(policy, topic) is None:
-        return None
-    declared = declaration(policy, topic)
-    if declared is None:
-        return "topic"
-    bounded = policy["topics"][declared].get("payload", {})
-    return "payload" if len(payload) > bounded.get("bytes_max", len(payload)) else None
+def namings(policy: dict[str, Any], names: tuple[str, ...], key: str) -> set[str]:
+    """What all roles say of `client_id`, or `user_name`: any of it is enough. Where none says anything, the identity's."""
+    said = [policy["roles"][name].get(key, []) for name in all_roles(policy, names) if name in policy["roles"]]
+    return {naming for each in said for naming in listed(each)} or {"identity"}
 
 
 def may_be_called(namings: Any, name: str, who: Identity, certificate: frozenset[str]) -> bool:

@@ -1,6 +1,5 @@
 """The engine's evaluator against the oracle: on random policies, identities and requests they agree."""
 
-import tomllib
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -9,22 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bartizan.policy import Asked, CompiledPolicy, check
+from bartizan.policy import Asked, CompiledPolicy
 from bartizan.policy.compiled import filter_covers
 from tests.oracle import Identity, decide
-from tests.unit.policy.strategies import as_toml, asked_filters, asked_of, bearers, contents, names, tenanted
+from tests.unit.policy.strategies import asked_filters, asked_of, bearers, compiled_of, contents, names, tenanted
 
 # Drawing a policy costs more than a hundred decisions, so each is asked many things; a seed draws those.
 seeds = st.integers(0, 2**32).map(Random)
 relaxed = [HealthCheck.too_slow]
-
-
-def compiled(policy: dict[str, Any]) -> CompiledPolicy:
-    text = as_toml(policy)
-    assert tomllib.loads(text) == policy, "the text says what the oracle is asked about"
-    result = check(text, "random")
-    assert result.compiled is not None, (text, [str(error) for error in result.errors])
-    return result.compiled
 
 
 def engine(
@@ -40,7 +31,7 @@ def engine(
 @settings(max_examples=1000, deadline=None, suppress_health_check=relaxed)
 @given(tenanted(), bearers, seeds)
 def test_the_engine_decides_as_the_oracle_does(policy, who, random):
-    native = compiled(policy)
+    native = compiled_of(policy)
     for topic in names(random, 12):
         qos, retain, content = random.randint(0, 2), random.random() < 0.5, contents(random)
         assert engine(native, who, Asked.PUBLISH, topic, qos, retain, **content) == decide(
@@ -60,7 +51,7 @@ def test_what_a_policy_itself_spells_is_decided_as_the_oracle_does(policy, who, 
     own += [rule["filter"] for role in policy["roles"].values() for rule in role["permit"] + role["forbid"]]
     if not own:
         return
-    native = compiled(policy)
+    native = compiled_of(policy)
     values = [who.id, who.client_id, *who.attributes.values(), "a", "q"]
     levels = [value for value in values if value and not set(value) & set("/+#\0")]
     for pattern in random.sample(own, min(3, len(own))):
@@ -86,7 +77,7 @@ def test_what_a_policy_itself_spells_is_decided_as_the_oracle_does(policy, who, 
 @given(tenanted(), bearers, seeds)
 def test_a_token_widens_nothing(policy, who, random):
     """Without the oracle: what is allowed with a token is allowed, by the same rule, without it."""
-    native, free = compiled(policy), replace(who, tokens=())
+    native, free = compiled_of(policy), replace(who, tokens=())
     asked = [(Asked.SUBSCRIBE, each) for each in asked_filters(random, 10)]
     asked += [(action, each) for each in names(random, 20) for action in (Asked.PUBLISH, Asked.RECEIVE)]
     for action, topic in asked:
@@ -98,7 +89,7 @@ def test_a_token_widens_nothing(policy, who, random):
 @given(tenanted(), bearers, seeds)
 def test_a_subscription_allowed_outright_never_delivers_what_may_not_be_received(policy, who, random):
     """Soundness without the oracle: what a granted filter can bring, the identity may receive."""
-    native = compiled(policy)
+    native = compiled_of(policy)
     topics = names(random, 40)
     for asked in asked_filters(random, 10):
         if engine(native, who, Asked.SUBSCRIBE, asked, 0, False) != "allow":

@@ -1,18 +1,23 @@
 //! The evaluator decides as the oracle does: requests of every kind with the answers that the oracle gave
-//! (`python -m tests.oracle_cases` writes them; the Python suite compares the two on many more, drawn anew).
+//! (`python -m tests.oracle_cases` writes them; the Python suite compares the two on many more, drawn anew). And of
+//! several roles, a listener and a tenant those limits hold that the oracle names.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test says what failed by failing")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bartizan_core::policy::{
-    Asked, Circumstances, Decision, Grants, Identity, Image, OpenWindows, Strength, TokenAction, TokenGrants,
+    Asked, Circumstances, Decision, Grants, Identity, Image, OpenWindows, Strength, TenantLimits, TokenAction,
+    TokenGrants,
 };
+use bartizan_core::server::Limits;
 use bartizan_core::topic::{TopicFilter, TopicName};
 use bartizan_core::wire::QoS;
 use serde::Deserialize;
 
 const CASES: &str = include_str!("policy_oracle/cases.jsonl");
+const LIMITS: &str = include_str!("policy_oracle/limits.jsonl");
 
 #[derive(Deserialize)]
 struct Case {
@@ -26,7 +31,7 @@ struct Who {
     id: String,
     client_id: String,
     roles: Vec<Arc<str>>,
-    attributes: std::collections::BTreeMap<Arc<str>, Arc<str>>,
+    attributes: BTreeMap<Arc<str>, Arc<str>>,
     there: Option<There>,
     windows: Vec<String>,
     tokens: Vec<Vec<(String, String)>>,
@@ -115,4 +120,51 @@ fn every_request_is_decided_as_the_oracle_decided_it() {
         }
     }
     assert!(count > 1_000, "the file is there: {count}");
+}
+
+#[derive(Deserialize)]
+struct Bounded {
+    image: serde_json::Value,
+    roles: Vec<Arc<str>>,
+    listener: BTreeMap<String, u64>,
+    limits: BTreeMap<String, u64>,
+    /// Root and limits, by name.
+    tenants: BTreeMap<String, (String, TenantLimits)>,
+}
+
+/// Limits of a listener, by the names that roles have for them.
+fn listener(said: &BTreeMap<String, u64>) -> Limits {
+    let narrow = |name: &str| u32::try_from(said[name]).expect("32 bits");
+    Limits {
+        publish_rate_per_s: said["publish_rate_per_s"],
+        publish_bytes_per_s: said["publish_bytes_per_s"],
+        subscriptions_per_session_max: narrow("subscriptions_max"),
+        queued_messages_max: narrow("queued_messages_max"),
+        queued_bytes_max: said["queued_bytes_max"],
+        inflight_max: u16::try_from(said["inflight_max"]).expect("16 bits"),
+        packet_bytes_max: narrow("packet_bytes_max"),
+        retained_messages_per_identity_max: said["retained_messages_max"],
+        retained_bytes_per_identity_max: said["retained_bytes_max"],
+        connections_per_identity_max: said["connections_max"],
+        ..Limits::default()
+    }
+}
+
+#[test]
+fn every_limit_is_the_one_that_the_oracle_says() {
+    let mut count = 0;
+    for line in LIMITS.lines() {
+        let case: Bounded = serde_json::from_str(line).expect("a case");
+        let image = Arc::new(Image::load(case.image.to_string().as_bytes()).expect("an image of this format"));
+        let who = Identity { roles: &case.roles, ..Identity::default() };
+        let grants = image.bind(&who, &OpenWindows::default());
+        assert_eq!(case.limits.len(), 10, "{line}");
+        assert_eq!(listener(&case.listener).for_roles(grants.limits()), listener(&case.limits), "{line}");
+        for (name, (root, limits)) in &case.tenants {
+            let tenant = image.tenant(name).expect("a tenant");
+            assert_eq!((tenant.root(), tenant.limits), (&*format!("{root}/"), *limits), "{line}");
+        }
+        count += case.tenants.len() + 1;
+    }
+    assert!(count > 200, "the file is there: {count}");
 }

@@ -1,6 +1,7 @@
 """Random policies, identities, topics and filters: small words, so that they often meet, and nasty ones."""
 
 import json
+import tomllib
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from bartizan.model.token_grant import TokenGrant
-from bartizan.policy import Asked, Circumstances, Request, Strength
+from bartizan.policy import Asked, Circumstances, CompiledPolicy, Request, Strength, check
 from tests.oracle import CONTROL, Identity, There
 
 ROLES = ("reader", "writer", "both")
@@ -226,6 +227,15 @@ def as_toml(policy: dict[str, Any]) -> str:
         lines.append(f"[roles.{name}]")
         lines += [f"{key} = {_value(value)}" for key, value in role.items()]
     return "\n".join(lines)
+
+
+def compiled_of(policy: dict[str, Any]) -> CompiledPolicy:
+    """This policy, as the engine has it."""
+    text = as_toml(policy)
+    assert tomllib.loads(text) == policy, "the text says what the oracle is asked about"
+    result = check(text, "random")
+    assert result.compiled is not None, (text, [str(error) for error in result.errors])
+    return result.compiled
 
 
 def _value(value: Any) -> str:

@@ -19,6 +19,8 @@ pub struct Got {
     pub qos: QoS,
     pub retain: bool,
     pub dup: bool,
+    /// Its Message Expiry Interval.
+    pub expiry_s: Option<u32>,
     /// Its User Properties.
     pub said: Vec<(String, String)>,
 }
@@ -363,7 +365,8 @@ impl Client {
     }
 
     fn take_publish(&mut self, publish: &wire::Publish<'_>) {
-        let alias = wire::PublishProperties::read(publish.properties).topic_alias;
+        let wire::PublishProperties { topic_alias: alias, message_expiry_s: expiry_s, .. } =
+            wire::PublishProperties::read(publish.properties);
         if let (Some(alias), false) = (alias, publish.topic.is_empty()) {
             self.aliases.insert(alias, publish.topic.to_owned());
         }
@@ -377,7 +380,8 @@ impl Client {
             _ => None,
         });
         let said = said.collect();
-        let got = Got { topic, payload, qos: publish.qos, retain: publish.retain, dup: publish.dup, said };
+        let wire::Publish { qos, retain, dup, .. } = *publish;
+        let got = Got { topic, payload, qos, retain, dup, expiry_s, said };
         let Some(id) = publish.packet_id else {
             self.got.push(got);
             return;
