@@ -182,6 +182,68 @@ fn a_policy_that_asks_nothing_of_messages_holds_none_to_anything() {
     assert!(load(&text("unsaid", TOPICS)).unwrap().asks_of_messages());
 }
 
+/// What was refused, as it stands among the denials: action, topic, why, by which key of the contract, how often.
+fn denials(world: &mut World) -> Vec<(Action, String, &'static str, String, u64)> {
+    let told = |row: Row| {
+        let by = row.rule.as_deref().unwrap_or_default().to_owned();
+        (row.action, row.topic.to_string(), row.why, by, row.count)
+    };
+    world.observed().denials.into_iter().map(told).collect()
+}
+
+#[test]
+fn what_the_contract_refuses_is_noted_among_the_denials() {
+    for shards in [1, 2] {
+        let mut world = world("reject", shards);
+        world.watch(None, false);
+        let mut reader = reader(&mut world);
+        let mut writer = joined(&mut world, "writer", Version::V5);
+        passed(&mut world, &mut writer, &mut reader, &SENT, QoS::AtLeastOnce);
+        passed(&mut world, &mut writer, &mut reader, &[("t/1", "no")], QoS::AtMostOnce);
+        let mut wanted = vec![
+            (Action::Publish, "other".into(), "topic_undeclared", "contract.enforce".into(), 1),
+            (Action::Publish, "t/1".into(), "payload_misfit", "topics.\"t/{x}\".payload".into(), 2),
+        ];
+        assert_eq!(denials(&mut world), wanted, "{shards} shards");
+        // What is only told or counted passes, and is none.
+        passed(&mut world, &mut writer, &mut reader, &SENT[2..6], QoS::AtLeastOnce);
+        assert_eq!(denials(&mut world), []);
+        for _ in 0..12 {
+            writer.publish(&mut world, "rare", "x", QoS::AtMostOnce, false);
+        }
+        rest(&mut world, &mut [&mut writer, &mut reader]);
+        wanted = vec![(Action::Publish, "rare".into(), "rate_exceeded", "topics.\"rare\".rate_per_s".into(), 2)];
+        assert_eq!(denials(&mut world), wanted);
+        assert!(writer.is_connected);
+    }
+}
+
+#[test]
+fn a_will_that_the_contract_refuses_is_noted_at_connect_and_when_it_fires() {
+    let wanted = (Action::Will, "t/1".into(), "payload_misfit", "topics.\"t/{x}\".payload".into(), 1);
+    let willing = |world: &mut World| {
+        let mut client = Client::new("w", "i", Version::V5);
+        client.will = Some(Will { topic: "t/1".into(), payload: "no".into(), delay_s: 0 });
+        client.connect(world, 0);
+        rest(world, &mut [&mut client]);
+        client
+    };
+    let mut world = world("unsaid", 1);
+    world.watch(None, false);
+    assert!(!willing(&mut world).is_connected);
+    assert_eq!(denials(&mut world), std::slice::from_ref(&wanted));
+    // One that was left under another policy.
+    let open = Arc::new(load(&text("unsaid", "")).unwrap());
+    let strict = std::mem::replace(&mut world.change.image, open);
+    world.apply(Change { epoch: 3, ..world.change.clone() });
+    let mut client = willing(&mut world);
+    assert!(client.is_connected);
+    world.apply(Change { image: strict, epoch: 4, ..world.change.clone() });
+    client.drop_connection(&mut world);
+    rest(&mut world, &mut []);
+    assert_eq!(denials(&mut world), [wanted]);
+}
+
 /// Who was refused what by which policy: action, topic, why now, why by the staged one, and by which of its keys.
 fn differences(world: &mut World) -> Vec<(Action, String, &'static str, &'static str, String)> {
     let told = |row: Row| {

@@ -1,4 +1,4 @@
-"""`bartizan denials`: what the policy refused, and the smallest grant for it."""
+"""`bartizan denials`: what the policy refused, by its rules or its contract, and the smallest grant for it."""
 
 import json
 import time
@@ -54,16 +54,18 @@ _HINTS = {
     "not_in_token": "its roles permit it and its token does not: whoever issues the token has to put that grant into it",
     "tenant_not_declared": "its tenant may not even connect: declare [tenants.NAME], or correct its attribute tenant",
     "server_topic": "topics that begin with $ are the server's own: the client must publish elsewhere",
+    "topic_undeclared": "no grant helps, a rule permits it: declare the topic in the policy ([topics]), or correct the client; "
+    "{rule} says what becomes of topics that nobody declares",
+    "payload_misfit": "no grant helps, a rule permits it: correct what the client sends, or {rule}; "
+    "`bartizan policy explain --payload` tells which part does not fit",
+    "rate_exceeded": "no grant helps, a rule permits it: have the client publish more slowly, or raise {rule}",
 }
 
 _NEVER_BY_A_PERMIT = frozenset({"condition_not_met", "not_in_token"})
 """What hangs on the connection or the token of that time: who asks again by the policy alone learns nothing of it."""
 
-_CONTRACT = (
-    "Messages refused for not being as their topic is declared (its payload, its rate, or no declaration at all) are no "
-    "denials: `bartizan events --kind contract_broken` shows them as they come, "
-    "`bartizan audit search --what contract_broken` those that were."
-)
+_BY_THE_CONTRACT = frozenset({"topic_undeclared", "payload_misfit", "rate_exceeded"})
+"""Of messages that rules permit: they are not as their topic is declared."""
 
 
 @app.default
@@ -99,7 +101,6 @@ def denials(
     for why in dict.fromkeys(each.why for each in shown):
         last = next(each for each in reversed(shown) if each.why == why)
         print(f"{why}: {hint(last)}")
-    print(_CONTRACT)
     return 0
 
 
@@ -115,7 +116,7 @@ def approve(
 ) -> int:
     """Write the smallest grant that allows what was denied, as a patch of the policy's files. Nothing is in force by it.
 
-    Exit code 1 if no permit can allow it.
+    Exit code 1 if no permit can allow it: then it says what to change instead.
 
     For example:
 
@@ -135,6 +136,8 @@ def approve(
         print(f"no patch: {hint(denied)} ({denied.rule})")
         return 1
     explainer = in_force(policy, data, config)
+    if denied.why in _BY_THE_CONTRACT:
+        return _tell_declared(explainer, denied)
     subject = subject_of(denied, data, config)
     told = explainer.explain(subject, ask_of(denied))
     if told.decision.allow:
@@ -147,6 +150,18 @@ def approve(
         return 1
     hand_out(patch_of(explainer, told.grant), patch)
     return 0
+
+
+def _tell_declared(explainer: Explainer, denied: Observation) -> int:
+    """What a message is held to, where no grant helps; 0 if its topic was not declared and is by now."""
+    held, place = explainer.declared(denied.topic)
+    if denied.why == "topic_undeclared" and held.broken is None:
+        print(f"no patch: {escaped(denied.topic)} is refused no more for not being declared")
+        return 0
+    print(f"no patch: {hint(denied)}")
+    if place is not None:
+        print("\n".join(f"  {place.file}:{line}: {text}" for line, text in place.lines))
+    return 1
 
 
 def patch_of(explainer: Explainer, grant: Grant) -> str:
@@ -182,7 +197,7 @@ def subject_of(seen: Observation, data: Path, config: Path | None) -> Subject:
 
 def hint(seen: Observation) -> str:
     """What can be done about it."""
-    return _HINTS.get(seen.why, "").format(number=seen.number)
+    return _HINTS.get(seen.why, "").format(number=seen.number, rule=seen.rule)
 
 
 def _row(seen: Observation) -> dict[str, object]:

@@ -106,6 +106,10 @@ _WHY: Mapping[str, str] = {
     "not_in_token": "a rule permits it, but the token does not allow it",
     "tenant_not_declared": "the policy does not declare its tenant, so it may not even connect",
     "server_topic": "topics that begin with $ are published by the server alone",
+    # By the contract, of a message that rules permit.
+    "topic_undeclared": "a rule permits it, but the policy declares no such topic",
+    "payload_misfit": "a rule permits it, but its payload is not what the topic declares",
+    "rate_exceeded": "a rule permits it, but it came faster than the topic declares",
 }
 
 

@@ -81,7 +81,7 @@ class Explainer:
         """The decision with its reasons; of what may be published, with a payload whether that fits."""
         decision, rule = self.decide(subject, ask)
         publishes = decision.allow and ask.action is Asked.PUBLISH
-        held = self._compiled.examine(ask.topic, payload) if publishes else None
+        held, declaration = self.declared(ask.topic, payload) if publishes else (None, None)
         grant = (
             None if decision.allow or decision.why in _NO_GRANT else smallest_grant(self.places.policy, subject, ask)
         )
@@ -95,13 +95,16 @@ class Explainer:
             "" if grant is None else self._paste(grant),
             self._advice(subject, decision, grant, rule),
             held,
-            self._declared(held),
+            declaration,
         )
 
-    def _declared(self, held: Examination | None) -> Excerpt | None:
-        found = (topic for topic in self.places.policy.topics if held and topic.template.text == held.declared)
-        topic = next(found, None)
-        return None if topic is None else self.places.at(topic.payload.at if topic.payload else topic.at, topic.at)
+    def declared(self, topic: str, payload: bytes | None = None) -> tuple[Examination, Excerpt | None]:
+        """What is declared of a topic, with a payload whether that fits; and where it stands."""
+        held = self._compiled.examine(topic, payload)
+        found = next((one for one in self.places.policy.topics if one.template.text == held.declared), None)
+        return held, None if found is None else self.places.at(
+            found.payload.at if found.payload else found.at, found.at
+        )
 
     def _paste(self, grant: Grant) -> str:
         if self.places.holds_list(grant.role, "permit"):

@@ -250,7 +250,11 @@ impl Server {
         let message = self.with_provenance(key, &grants, message, now);
         match grants.authorize_message(message) {
             Ok(admitted) => {
-                if self.breach_by_will(&grants, &admitted, || self.session_subject(key), now, fx).is_some() {
+                let breach = self.breach_by_will(&grants, &admitted, || self.session_subject(key), now, fx);
+                if let Some(breach) = breach {
+                    if let Some(asker) = self.asker(key) {
+                        self.note_breach_by_will(&asker, &admitted, &breach, now);
+                    }
                     return;
                 }
                 let admitted = admitted.shared();

@@ -21,7 +21,7 @@ const RATES_MAX: usize = 256;
 pub(super) type TopicRates = Vec<(TopicId, TokenBucket)>;
 
 /// What a client is told of a message that is not as declared.
-const fn answer(broken: Broken) -> (ReasonCode, &'static str) {
+pub(super) const fn answer(broken: Broken) -> (ReasonCode, &'static str) {
     match broken {
         Broken::Topic => (ReasonCode::TopicNameInvalid, "the policy declares no such topic"),
         Broken::Payload => (ReasonCode::PayloadFormatInvalid, "the payload is not what its topic declares"),
@@ -69,6 +69,7 @@ impl Server {
             self.compare_contracts(staged, key, admitted, refused.as_ref(), now);
         }
         if let Some(breach) = refused {
+            self.note_breach(key, admitted, &breach, now);
             let (reason, why) = answer(breach.broken);
             self.deny(key, admitted, reason, why, now, fx);
             return None;
@@ -100,7 +101,7 @@ impl Server {
             .find(Breach::refuses)
     }
 
-    /// What a Will's topic declares and it is not. With its refusal, if it is refused.
+    /// What a Will's topic declares and it is not, if it is refused for that.
     pub(super) fn breach_by_will(
         &self,
         grants: &Grants,
@@ -108,11 +109,11 @@ impl Server {
         subject: impl FnOnce() -> Subject,
         now: Time,
         fx: &mut Effects,
-    ) -> Option<(ReasonCode, &'static str)> {
+    ) -> Option<Breach> {
         let topic = will.topic();
         let breach = grants.image().breach(grants.duty(&topic)?, will.payload())?;
         self.report_breach(grants, &topic, &breach, subject, now, fx);
-        breach.refuses().then(|| answer(breach.broken))
+        breach.refuses().then_some(breach)
     }
 
     fn report_breach(

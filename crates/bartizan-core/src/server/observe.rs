@@ -12,10 +12,7 @@ use slotmap::{Key, SparseSecondaryMap};
 use super::activity::{Tally, more};
 use super::carried::Count;
 use super::contract::TopicRates;
-use super::observations::{
-    Action, DENIALS_MAX, DIFFERENCES_MAX, Instance, Kind, LEARNED_MAX, Lost, Observations, Recent, Table, Uses,
-};
-use super::observe_contract::Verdict;
+use super::observations::{Action, DENIALS_MAX, Instance, Kind, LEARNED_MAX, Lost, Observations, Recent, Table, Uses};
 use super::route::Outgoing;
 use super::shared::{Shared, circumstances};
 use super::{Effects, Server};
@@ -58,7 +55,7 @@ pub(crate) struct Observer {
     pub(super) carried: Option<Box<Count>>,
     uses: Uses,
     denials: Table,
-    differences: Table,
+    pub(super) differences: Table,
     learned: Table,
     /// The last day of which long-lived Subscriptions were noted.
     day: u64,
@@ -80,9 +77,27 @@ pub(super) struct Beside {
 pub(super) struct Asker {
     session: Option<SessionKey>,
     connection: Option<ConnectionKey>,
-    principal: Arc<Principal>,
-    client_id: Arc<str>,
+    pub principal: Arc<Principal>,
+    pub client_id: Arc<str>,
     pub grants: Arc<Grants>,
+}
+
+impl Asker {
+    /// One that has no Session yet.
+    pub fn connecting(
+        connection: ConnectionKey,
+        principal: &Arc<Principal>,
+        grants: &Arc<Grants>,
+        client_id: &str,
+    ) -> Asker {
+        Asker {
+            session: None,
+            connection: Some(connection),
+            principal: Arc::clone(principal),
+            client_id: Arc::from(client_id),
+            grants: Arc::clone(grants),
+        }
+    }
 }
 
 /// A decision and what it is about.
@@ -327,13 +342,7 @@ impl Server {
             return;
         }
         self.count_activity_of(&principal.id, |counts| counts.will(decision.allow));
-        let asker = Asker {
-            session: None,
-            connection: Some(connection),
-            principal: Arc::clone(principal),
-            client_id: Arc::from(client_id),
-            grants: Arc::clone(grants),
-        };
+        let asker = Asker::connecting(connection, principal, grants, client_id);
         self.observe_as(&asker, &Taken::will(will, will.topic().as_str(), decision), now);
     }
 
@@ -395,65 +404,45 @@ impl Server {
         if allow && !learns {
             return staged;
         }
-        let kind = Kind {
-            identity: Arc::clone(&asker.principal.id),
-            client_id: Arc::from(""),
-            action: taken.action,
-            topic: Arc::from(topic),
-            rule: rule.map(|rule| Arc::from(asker.grants.image().rule_name(rule))),
-            staged_rule: None,
-        };
-        let (client_id, listener, why) = (&client_id, &listener, why.as_str());
-        let seen = Instance { client_id, listener, why, staged_why: "", asked, now };
         if !allow {
-            observer.denials.note(DENIALS_MAX, kind, &seen);
+            let by = rule.map(|rule| Arc::from(asker.grants.image().rule_name(rule)));
+            self.note_denial(asker, (taken.action, taken.topic), asked, (by, why.as_str()), now);
         } else if taken.action != Action::Receive {
-            // Of clients that share an identity, each is its own teacher.
-            let kind = Kind { client_id: Arc::clone(client_id), rule: None, ..kind };
+            let kind = Kind {
+                identity: Arc::clone(&asker.principal.id),
+                // Of clients that share an identity, each is its own teacher.
+                client_id: Arc::clone(&client_id),
+                action: taken.action,
+                topic: Arc::from(topic),
+                rule: None,
+                staged_rule: None,
+            };
+            let (client_id, listener, why) = (&client_id, &listener, why.as_str());
+            let seen = Instance { client_id, listener, why, staged_why: "", asked, now };
             observer.learned.note(LEARNED_MAX, kind, &seen);
         }
         staged
     }
 
-    /// Compares what comes of a request under both policies.
-    fn compare(&mut self, asker: &Asker, taken: &Taken<'_>, grants: &Grants, staged: Decision, now: Time) {
-        // Where the rules of both permit a PUBLISH each message is compared by itself, whatever was decided before.
-        let is_compared = taken.action == Action::Publish && taken.decision.allow && staged.allow;
-        let payload = taken.payload.filter(|_| !is_compared);
-        let live = Verdict::of(&asker.grants, taken.decision, taken.topic, payload);
-        let staged = Verdict::of(grants, staged, taken.topic, payload);
-        if live.passes() != staged.passes() {
-            self.note_difference(asker, taken, (&live, &asker.grants), (&staged, grants), now);
-        }
-    }
-
-    /// Notes that one policy lets pass what the other does not.
-    pub(super) fn note_difference(
+    /// Notes what the policy in force refused, and by which of its rules, or which key of its contract.
+    pub(super) fn note_denial(
         &mut self,
         asker: &Asker,
-        taken: &Taken<'_>,
-        (live, grants): (&Verdict, &Grants),
-        (staged, staged_grants): (&Verdict, &Grants),
+        (action, topic): (Action, &str),
+        asked: &Asked<'_>,
+        (rule, why): (Option<Arc<str>>, &'static str),
         now: Time,
     ) {
         let (_, listener) = self.listener_of(asker);
         let Some(observer) = &mut self.observer else { return };
-        let client_id = scope::known(&asker.client_id);
-        let kind = Kind {
-            identity: Arc::clone(&asker.principal.id),
-            client_id: Arc::from(""),
-            action: taken.action,
-            topic: Arc::from(grants.shown(taken.topic)),
-            rule: live.by(grants.image()),
-            staged_rule: staged.by(staged_grants.image()),
-        };
-        let (client_id, listener, asked) = (&client_id, &listener, &taken.asked);
-        let seen = Instance { client_id, listener, why: live.why(), staged_why: staged.why(), asked, now };
-        observer.differences.note(DIFFERENCES_MAX, kind, &seen);
+        let (identity, topic) = (Arc::clone(&asker.principal.id), Arc::from(asker.grants.shown(topic)));
+        let kind = Kind { identity, client_id: Arc::from(""), action, topic, rule, staged_rule: None };
+        let (client_id, listener) = (&scope::known(&asker.client_id), &listener);
+        observer.denials.note(DENIALS_MAX, kind, &Instance { client_id, listener, why, staged_why: "", asked, now });
     }
 
     /// Where its client came in, and the name of that; no name where nobody is connected.
-    fn listener_of(&self, asker: &Asker) -> (Option<usize>, Arc<str>) {
+    pub(super) fn listener_of(&self, asker: &Asker) -> (Option<usize>, Arc<str>) {
         let at = asker.connection.and_then(|key| self.connections.get(key)).map(|connection| connection.peer.listener);
         let rules = at.and_then(|at| self.listeners.get(at));
         (at, rules.map_or_else(|| Arc::from(""), |rules| Arc::clone(&rules.name)))

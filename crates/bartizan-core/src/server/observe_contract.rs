@@ -1,6 +1,7 @@
 //! A staged policy's contract beside that of the one in force: a message that the rules of both permit, and that one
 //! of them would refuse for its topic, its payload or its rate. Payloads differ, so each message is looked at; only
-//! while a policy is staged that asks something, or the one in force does.
+//! while a policy is staged that asks something, or the one in force does. And what the contract in force refuses, which
+//! is noted beside what its rules deny.
 
 use std::sync::Arc;
 
@@ -8,10 +9,10 @@ use slotmap::Key;
 
 use super::Server;
 use super::contract::rate_breach;
-use super::observations::Action;
-use super::observe::{Taken, decide};
-use crate::message::Time;
-use crate::policy::{Admissions, Asked, Breach, Decision, Duty, Grants, Image, StagedDuty};
+use super::observations::{Action, DIFFERENCES_MAX, Instance, Kind};
+use super::observe::{Asker, Taken, decide};
+use crate::message::{Message, Time};
+use crate::policy::{Admissions, Asked, Breach, Decision, Duty, Grants, Image, StagedDuty, scope};
 use crate::session::{ConnectionKey, SessionKey};
 use crate::topic::{TopicName, topic_hash};
 use crate::wire::Publish;
@@ -52,6 +53,43 @@ impl Verdict {
 }
 
 impl Server {
+    /// Compares what comes of a request under both policies.
+    pub(super) fn compare(&mut self, asker: &Asker, taken: &Taken<'_>, grants: &Grants, staged: Decision, now: Time) {
+        // Where the rules of both permit a PUBLISH each message is compared by itself, whatever was decided before.
+        let is_compared = taken.action == Action::Publish && taken.decision.allow && staged.allow;
+        let payload = taken.payload.filter(|_| !is_compared);
+        let live = Verdict::of(&asker.grants, taken.decision, taken.topic, payload);
+        let staged = Verdict::of(grants, staged, taken.topic, payload);
+        if live.passes() != staged.passes() {
+            self.note_difference(asker, taken, (&live, &asker.grants), (&staged, grants), now);
+        }
+    }
+
+    /// Notes that one policy lets pass what the other does not.
+    fn note_difference(
+        &mut self,
+        asker: &Asker,
+        taken: &Taken<'_>,
+        (live, grants): (&Verdict, &Grants),
+        (staged, staged_grants): (&Verdict, &Grants),
+        now: Time,
+    ) {
+        let (_, listener) = self.listener_of(asker);
+        let Some(observer) = &mut self.observer else { return };
+        let client_id = scope::known(&asker.client_id);
+        let kind = Kind {
+            identity: Arc::clone(&asker.principal.id),
+            client_id: Arc::from(""),
+            action: taken.action,
+            topic: Arc::from(grants.shown(taken.topic)),
+            rule: live.by(grants.image()),
+            staged_rule: staged.by(staged_grants.image()),
+        };
+        let (client_id, listener, asked) = (&client_id, &listener, &taken.asked);
+        let seen = Instance { client_id, listener, why: live.why(), staged_why: staged.why(), asked, now };
+        observer.differences.note(DIFFERENCES_MAX, kind, &seen);
+    }
+
     /// Has messages to a topic that was just decided looked at by the staged policy as well, if one is staged.
     #[inline]
     pub(super) fn hold_to_staged(&mut self, key: ConnectionKey, admitted: &Publish<'_>, admissions: &mut Admissions) {
@@ -82,6 +120,27 @@ impl Server {
         let duty =
             grants.duty(&TopicName::assume_parsed(admitted.topic)).filter(|duty| grants.image().may_refuse(*duty));
         (duty.is_some() || admissions.held().is_some()).then_some(StagedDuty(duty))
+    }
+
+    /// Notes a PUBLISH that the contract in force refuses among what its rules deny.
+    #[cold]
+    pub(super) fn note_breach(&mut self, key: ConnectionKey, admitted: &Publish<'_>, breach: &Breach, now: Time) {
+        if self.observer.is_some()
+            && let Some(asker) = self.speaker(key).and_then(|(session, _)| self.asker(session))
+        {
+            self.note_breach_by(&asker, (Action::Publish, admitted.topic), &Asked::from(admitted), breach, now);
+        }
+    }
+
+    /// The same of a Will.
+    pub(super) fn note_breach_by_will(&mut self, asker: &Asker, will: &Message, breach: &Breach, now: Time) {
+        self.note_breach_by(asker, (Action::Will, will.topic().as_str()), &Asked::from(will), breach, now);
+    }
+
+    /// In the place of a rule stands the key of the contract that asks for more.
+    fn note_breach_by(&mut self, asker: &Asker, what: (Action, &str), asked: &Asked<'_>, breach: &Breach, now: Time) {
+        let key = asker.grants.image().breached_key(breach);
+        self.note_denial(asker, what, asked, (Some(Arc::from(key)), breach.broken.as_why()), now);
     }
 
     /// Notes where one of both policies refuses a message for its contract and the other does not.

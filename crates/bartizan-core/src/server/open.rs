@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::contract::answer;
+use super::observe::Asker;
 use super::tenants::rooted_will;
 use super::{Adoption, Effects, Limits, Server, Timer};
 use crate::durable::{Mutation, SessionRecord};
@@ -163,12 +165,13 @@ impl Server {
         let decision = Self::will_permitted(grants, will);
         self.observe_will((key, principal, grants), &connect.client_id, &will.message, decision, now);
         if decision.allow {
-            return match self.breach_by_will(grants, &will.message, || self.subject_of(key), now, fx) {
-                // 3.1.1 has no words for it (3.2.2.3).
-                Some((_, why)) if !connect.version.is_v5() => Err((ReasonCode::NotAuthorized, why)),
-                Some(refusal) => Err(refusal),
-                None => Ok(()),
-            };
+            let breach = self.breach_by_will(grants, &will.message, || self.subject_of(key), now, fx);
+            let Some(breach) = breach else { return Ok(()) };
+            let asker = Asker::connecting(key, principal, grants, &connect.client_id);
+            self.note_breach_by_will(&asker, &will.message, &breach, now);
+            let (reason, why) = answer(breach.broken);
+            // 3.1.1 has no words for it (3.2.2.3).
+            return Err((if connect.version.is_v5() { reason } else { ReasonCode::NotAuthorized }, why));
         }
         self.counters().denied.add(1);
         let what = What::Denied {

@@ -145,7 +145,7 @@ def in_full(which: List, row: Row) -> str:
         rule = f" ({row['rule']})" if row["rule"] else ""
         return (
             f"{spelt(row['identity'])} (client {spelt(row['client_id'])}) may not {row['action']} {spelt(row['topic'])}: "
-            f"{row['why']}{rule}, {row['count']} times. bartizan denials approve {row['number']} proposes a grant"
+            f"{row['why']}{rule}, {row['count']} times. bartizan denials approve {row['number']} proposes a grant, or says why none helps"
         )
     if which is List.FINDINGS:
         technique = f", ATT&CK ICS {row['technique']}" if row["technique"] else ""
