@@ -1,4 +1,4 @@
-"""Who judges clients besides the broker, for benchmarks: an issuer, a web service, a directory, a database.
+"""Who judges clients besides the broker, for benchmarks: an issuer, a web service, a directory, databases, a responder.
 
 Each does as little as it can and knows one client: what is measured is the broker that asks.
 """
@@ -15,12 +15,20 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+
 from bartizan.identity.passwords import hash_password
+from bartizan.pki.ca import Authority
+from bench import postgres
 from bench.certificates import Certificates
 from bench.process import HOST, Running, free_ports, running
 
@@ -29,6 +37,7 @@ NAME = "bench"
 HOUR_S = 3_600
 WITHIN_S = 60.0
 SUFFIX = "dc=bench,dc=example"
+OCSP = "/ocsp"
 MOSQUITTO_ITERATIONS = 101
 """As mosquitto_passwd writes them, unless it is told otherwise."""
 PROGRAMS = "/usr/sbin:/usr/bin:/usr/local/sbin"
@@ -69,18 +78,23 @@ class Yes(BaseHTTPRequestHandler):
     # Head and body in one segment: the second of two would wait until the first is acknowledged.
     wbufsize = 65_536
     disable_nagle_algorithm = True
-    answers: ClassVar = {
-        "/introspect": {"active": True, "sub": NAME, "aud": "bartizan", "exp": int(time.time()) + 24 * HOUR_S},
-        "/judge": {"allow": True},
+    answers: ClassVar[Mapping[str, bytes]] = {
+        "/introspect": json.dumps(
+            {"active": True, "sub": NAME, "aud": "bartizan", "exp": int(time.time()) + 24 * HOUR_S}
+        ).encode(),
+        "/judge": b'{"allow": true}',
     }
     """To a question about a token (RFC 7662, 2.2), and about a CONNECT (docs/reference/webhook.md)."""
+    asked: ClassVar[list[str]]
+    """Each question's path."""
 
     def do_POST(self) -> None:
         """Answers."""
         self.rfile.read(int(self.headers["content-length"]))
-        body = json.dumps(self.answers[self.path]).encode()
+        body = self.answers[self.path]
+        self.asked.append(self.path)
         self.send_response(200)
-        self.send_header("content-type", "application/json")
+        self.send_header("content-type", "application/ocsp-response" if self.path == OCSP else "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -90,9 +104,17 @@ class Yes(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def service(certificates: Certificates | None = None) -> Iterator[int]:
-    """`Yes` on loopback, by TLS with these certificates; its port."""
-    server = ThreadingHTTPServer((HOST, 0), Yes)
+def service(
+    certificates: Certificates | None = None,
+    more: Mapping[str, bytes] | None = None,
+    asked: list[str] | None = None,
+) -> Iterator[int]:
+    """`Yes` on loopback, by TLS with these certificates, with more answers by path; its port. `asked` gets each path."""
+    own: Mapping[str, object] = {
+        "answers": {**Yes.answers, **(more or {})},
+        "asked": [] if asked is None else asked,
+    }
+    server = ThreadingHTTPServer((HOST, 0), type("Answering", (Yes,), {**own}))
     if certificates is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificates.chain, certificates.key)
@@ -140,13 +162,55 @@ def wait_listening(one: Running, port: int) -> None:
     raise SystemExit(f"nothing listens: {one.last_words()}")
 
 
-def accounts_file(place: Path, password: str) -> Path:
-    """A SQLite database with the client's hash in two forms: as we make them, and as mosquitto_passwd does."""
+def good(authority: Authority, certificate: x509.Certificate) -> bytes:
+    """What its CA says of a certificate (OCSP): good, without `nextUpdate`, so that everybody has to ask again.
+
+    Made once, without a nonce: it counts for an hour.
+    """
+    builder = (
+        ocsp.OCSPResponseBuilder()
+        .add_response(
+            cert=certificate,
+            issuer=authority.certificate,
+            algorithm=hashes.SHA1(),  # noqa: S303  as RFC 5019 has it: it names the issuer, and proves nothing
+            cert_status=ocsp.OCSPCertStatus.GOOD,
+            this_update=datetime.now(UTC),
+            next_update=None,
+            revocation_time=None,
+            revocation_reason=None,
+        )
+        .responder_id(ocsp.OCSPResponderEncoding.HASH, authority.certificate)
+    )
+    return builder.sign(authority.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+@contextlib.contextmanager
+def database(password: str) -> Iterator[postgres.Server | None]:
+    """A PostgreSQL with the client's account; None where it is not installed."""
+    programs = postgres.find_programs()
+    if programs is None:
+        yield None
+        return
+    with postgres.started(programs) as server:
+        row = f"('{NAME}', '{as_mosquitto(password)}')"
+        server.sql("CREATE TABLE devices (name text PRIMARY KEY, mosquitto text)")
+        server.sql(f"INSERT INTO devices VALUES {row}")  # noqa: S608  only our words
+        yield server
+
+
+def as_mosquitto(password: str) -> str:
+    """A hash as mosquitto_passwd makes it."""
     salt = secrets.token_bytes(12)
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, MOSQUITTO_ITERATIONS)
-    theirs = f"$7${MOSQUITTO_ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
+    return f"$7${MOSQUITTO_ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
+
+
+def accounts_file(place: Path, password: str) -> Path:
+    """A SQLite database with the client's hash in two forms: as we make them, and as mosquitto_passwd does."""
     file = place / "accounts.db"
     with contextlib.closing(sqlite3.connect(file)) as database, database:
         database.execute("CREATE TABLE devices (name TEXT PRIMARY KEY, argon2id TEXT, mosquitto TEXT)")
-        database.execute("INSERT INTO devices VALUES (?, ?, ?)", (NAME, hash_password(password), theirs))
+        database.execute(
+            "INSERT INTO devices VALUES (?, ?, ?)", (NAME, hash_password(password), as_mosquitto(password))
+        )
     return file

@@ -6,7 +6,8 @@ TCP, CONNECT, CONNACK, DISCONNECT on loopback without TLS, 50 at once, one ident
 "handshakes" with TLS. One core for the broker, Python's part of it included; the other for the generator and whoever
 judges beside the broker. One JSON line for each run; the table for people goes to standard error at the end.
 
-The crowd's credential is remembered from its first coming on; the broker's own count has to say so of each.
+Of each that is let in the broker's own count has to say that it was by what the row names. The crowd's credential is
+remembered from its first coming on; the broker's own count has to say so of each.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from bartizan.pki.bundle import Bundle
 from bench.generator import door_words
 from bench.judges import NAME, WITHIN_S
 from bench.process import Cores, Door, Running, free_ports, pinned, running, wait_ready
-from bench.proofs import KNOWN, NOBODY, WAYS, Made, Way, command, made
+from bench.proofs import ASKED_EVERY_TIME, INSTALLED_BY, KNOWN, NOBODY, WAYS, Made, Way, command, made
 from bench.records import parse_line
 from bench.rivals.bartizan import GENERATOR
 from bench.run import allow_descriptors
@@ -43,6 +44,9 @@ CROWD = 10_000
 CROWD_FIRST = 100
 """Those of the generator's `idle` that come before it counts."""
 CROWD_WITHIN_S = 300.0
+ACCEPTED = re.compile(
+    r'^bartizan_connect_seconds_count\{(?=.*outcome="allowed")(?=.*method="([^"]+)").*\} (\d+)', re.MULTILINE
+)
 RECALLED = re.compile(r"^bartizan_authentications_recalled_total (\d+)", re.MULTILINE)
 
 
@@ -57,13 +61,25 @@ class Served:
     place: Path
     core: int
     """The generator's."""
+    questions: Sequence[str]
+    """Those to the responder so far."""
     certificate: Sequence[str] = ()
 
     def recalled(self) -> int:
         """CONNECTs that it answered from memory so far, by its own count."""
-        with asking(self.data) as client:
-            found = RECALLED.search(client.get("/metrics").raise_for_status().text)
+        found = RECALLED.search(self._told())
         return int(found[1]) if found else 0
+
+    def accepted(self) -> Counter[str]:
+        """Clients that it let in so far, by its own count, by the method that proved them."""
+        counted = Counter[str]()
+        for method, count in ACCEPTED.findall(self._told()):
+            counted[method] += int(count)
+        return counted
+
+    def _told(self) -> str:
+        with asking(self.data) as client:
+            return client.get("/metrics").raise_for_status().text
 
     def line(self, scenario: str, *more: str, within_s: float = WITHIN_S) -> dict[str, Any]:
         """What the generator says of one run, and what the broker says of it."""
@@ -71,11 +87,17 @@ class Served:
         words += ["--auth-method", self.way.method] if self.way.method else []
         words += [word for pid in self.one.pids() for word in ("--pid", str(pid))]
         argv = pinned(self.core, [str(GENERATOR), "run", *words, "--stall", f"{within_s:g}", "--quiet"])
-        before = self.recalled()
+        before, accepted, questions = self.recalled(), self.accepted(), len(self.questions)
         done = subprocess.run(argv, capture_output=True, text=True, timeout=within_s * 3, check=False)  # noqa: S603
         line = parse_line(done.stdout)
         if not line or line.get("error"):
             raise SystemExit(f"{self.way.name}: {line.get('error') or done.stderr.strip()}; {self.one.last_words()}")
+        # CONNACK goes out before it is counted that it did.
+        waited(self.one, lambda: (self.accepted() - accepted).total() >= line["total_delivered"])
+        if others := (self.accepted() - accepted).keys() - {self.way.proved_by}:
+            raise SystemExit(f"{self.way.name}: some are let in by {', '.join(others)}")
+        if self.way.listener == ASKED_EVERY_TIME and len(self.questions) - questions < line["total_delivered"]:
+            raise SystemExit(f"{self.way.name}: the responder is not asked about each")
         return {"way": self.way.name, **line, "recalled": self.recalled() - before}
 
 
@@ -91,7 +113,7 @@ def broker(made: Made, way: Way, cores: Cores, place: Path) -> Iterator[Served]:
     mqtt = "5" if way.method else "3.1.1"
     door = Door(port, mqtt, data / "pki/ca.crt" if way.is_tls else None, NAME if secret else None, secret)
     certificate: Sequence[str] = ()
-    if way.authentication == "certificate":
+    if way.shows_certificate:
         bundle = Bundle.load(made.bundle)
         files = {"--cert": bundle.certificate, "--key": bundle.key}
         certificate = [word for option, file in files.items() for word in (option, str(made.bundle / (file or "")))]
@@ -101,7 +123,7 @@ def broker(made: Made, way: Way, cores: Cores, place: Path) -> Iterator[Served]:
         else:
             # The control socket, which tells what is counted, comes last.
             waited(one, lambda: listens(data))
-        yield Served(way, one, door, data, place, cores.generator, certificate)
+        yield Served(way, one, door, data, place, cores.generator, made.questions, certificate)
     shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -185,7 +207,7 @@ def main() -> None:
         with made(place, cores.generator) as ready:
             ways = [way for way in WAYS if words.only in way.name or way == NOBODY]
             for missing in [way for way in ways if way.needs and way.needs not in ready.words]:
-                print(f"{missing.name} is left out: apt-get install slapd", file=sys.stderr)
+                print(f"{missing.name} is left out: apt-get install {INSTALLED_BY[missing.needs]}", file=sys.stderr)
                 ways.remove(missing)
             for repetition in range(words.repeat):
                 for way in ways:

@@ -6,23 +6,28 @@ directory serve every way. Whoever judges outside is started beside it (`bench.j
 
 import contextlib
 import json
+import re
 import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography import x509
 from joserfc import jwt
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, KeyParameters, OKPKey, RSAKey
 
+from bartizan.pki.bundle import Bundle
+from bartizan.pki.ca import Authority
 from bench.certificates import make_certificates
-from bench.judges import HOUR_S, NAME, SUFFIX, WITHIN_S, accounts_file, directory, service
+from bench.judges import HOUR_S, NAME, OCSP, SUFFIX, WITHIN_S, accounts_file, database, directory, good, service
 from bench.process import running
 from bench.rivals.bartizan import PROGRAM, open_limits
 
 ISSUER = "https://id.example"
+RSA_BITS = 2_048
 POLICY = """\
 [roles.bench]
 permit = [{ action = "all", filter = "bench/#" }]
@@ -45,7 +50,7 @@ class Way:
     table: str = ""
     """What stands in the configuration for it; names in braces are `Made.words`."""
     shows: str = "password"
-    """What stands in Password: `password`, `token`, or nothing."""
+    """What stands in Password: `password`, a token by its algorithm, or nothing."""
     method: str = ""
     """By what the password is proved instead of being sent."""
     needs: str = ""
@@ -54,21 +59,37 @@ class Way:
     sources: int = 100
     """Addresses that clients come from; a success is remembered for each."""
     is_tls: bool = False
+    listener: str = ""
+    """What stands beside in the table of the listener."""
+
+    @property
+    def shows_certificate(self) -> bool:
+        """Whether a client has to bring one."""
+        return "certificate" in self.authentication.split(" + ")
 
     @property
     def greets(self) -> bool:
         """Whether a plain CONNECT is let in, so that it shows that the broker is ready."""
-        return self.authentication != "certificate" and not self.method
+        return not self.shows_certificate and not self.method
+
+    @property
+    def proved_by(self) -> str:
+        """The method by which the broker counts who is let in."""
+        kinds = dict(KIND.findall(self.table))
+        return "+".join(kinds.get(name, name) for name in self.authentication.split(" + ")) or "anonymous"
 
     def configuration(self, port: int, words: Mapping[str, str]) -> str:
         """What the broker is told: a listener on this port, and limits out of the way."""
         text = LISTENER.format(kind="mqtts" if self.is_tls else "mqtt", port=port) + ("" if self.is_tls else DANGER)
         text += f'authentication = ["{self.authentication}"]\n' if self.authentication else ANONYMOUS
+        text += self.listener.format_map(words)
         always = f"[broker]\nsuccess_remembered_s = {self.remembered_s}\n"
         return f"{text}{always}{self.table.format_map(words)}{open_limits()}"
 
 
-JWT = '[authenticators.tokens]\nkind = "jwt"\nissuer = "{issuer}"\naudience = ["bartizan"]\njwks_file = "{keys_file}"\n'
+KIND = re.compile(r'\[authenticators\.(\w+)\]\nkind = "(\w+)"')
+"""The name of an authenticator, and what it is."""
+JWT = '[authenticators.tokens]\nkind = "jwt"\nissuer = "{issuer}"\naudience = ["bartizan"]\njwks_file = "{keys_file}"\nalgorithms = ["ALGORITHM"]\n'
 INTROSPECTION = """\
 [authenticators.asked]
 kind = "introspection"
@@ -79,7 +100,8 @@ introspection_url = "http://127.0.0.1:{issuer_port}/introspect"
 danger_plaintext_introspection = "benchmark on loopback"
 client_secret_file = "{secret_file}"
 """
-SCRAM = '[authenticators.keys]\nkind = "scram"\nmechanisms = ["SCRAM-SHA-256"]\n'
+ALGORITHMS = ("ES256", "EdDSA", "RS256", "PS256")
+SCRAM = '[authenticators.keys]\nkind = "scram"\nmechanisms = ["{mechanism}"]\n'
 LDAP = """\
 [authenticators.staff]
 kind = "ldap"
@@ -103,6 +125,19 @@ sqlite_file = "{accounts_file}"
 query = "SELECT name AS identity, COLUMN AS hash FROM devices WHERE name = :user_name"
 remembered_s = SECONDS
 """
+POSTGRES = """\
+[authenticators.devices]
+kind = "sql"
+database = "{database}"
+database_password_file = "{database_password_file}"
+query = "SELECT name AS identity, mosquitto AS hash FROM devices WHERE name = :user_name"
+remembered_s = 0
+"""
+ASKED_EVERY_TIME = """\
+client_ca_file = "{client_ca_file}"
+ocsp = "required"
+ocsp_url = "http://127.0.0.1:{responder_port}/ocsp"
+"""
 NOBODY = Way("nothing", shows="")
 KNOWN = Way(
     "account in SQL, remembered",
@@ -117,18 +152,23 @@ Client Identifier at each address.
 WAYS = (
     NOBODY,
     Way("password (argon2id), hashed every time", "password"),
-    Way("SCRAM-SHA-256", "keys", SCRAM, method="SCRAM-SHA-256"),
-    Way("JWT (ES256) as Password", "tokens", JWT, "token"),
-    Way("introspection, asked every time", "asked", INTROSPECTION + "remembered_s = 0\n", "token"),
-    Way("introspection, remembered", "asked", INTROSPECTION + "remembered_s = 60\n", "token"),
+    *(Way(one, "keys", SCRAM.format(mechanism=one), method=one) for one in ("SCRAM-SHA-256", "SCRAM-SHA-512")),
+    *(Way(f"JWT ({one}) as Password", "tokens", JWT.replace("ALGORITHM", one), one) for one in ALGORITHMS),
+    Way("introspection, asked every time", "asked", INTROSPECTION + "remembered_s = 0\n", "ES256"),
+    Way("introspection, remembered", "asked", INTROSPECTION + "remembered_s = 60\n", "ES256"),
     Way("LDAP over TLS, bound every time", "staff", LDAP, needs="directory_port"),
     Way("webhook over TLS, asked every time", "service", WEBHOOK),
     Way("SQL (SQLite), argon2id", "devices", SQL.replace("COLUMN", "argon2id").replace("SECONDS", "0")),
     Way("SQL (SQLite), Mosquitto's `$7$`", "devices", SQL.replace("COLUMN", "mosquitto").replace("SECONDS", "0")),
+    Way("SQL (PostgreSQL), Mosquitto's `$7$`", "devices", POSTGRES, needs="database"),
     KNOWN,
     Way("nothing, over TLS with full handshakes", shows="", is_tls=True),
     Way("certificate, with full handshakes", "certificate", shows="", is_tls=True),
+    Way("certificate, OCSP asked every time", "certificate", shows="", is_tls=True, listener=ASKED_EVERY_TIME),
+    Way("certificate + JWT (ES256)", "certificate + tokens", JWT.replace("ALGORITHM", "ES256"), "ES256", is_tls=True),
 )
+INSTALLED_BY = {"directory_port": "slapd", "database": "postgresql"}
+"""What `Way.needs` comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +183,8 @@ class Made:
     """What a client shows, by `Way.shows`."""
     words: Mapping[str, str]
     """What tables name."""
+    questions: Sequence[str]
+    """Those to the responder so far."""
 
     def __repr__(self) -> str:
         return f"Made({self.data})"
@@ -172,9 +214,11 @@ def made(place: Path, core: int) -> Iterator[Made]:
     password = secrets.token_urlsafe(18)
     asked("enrol", NAME, "--role", NAME, "--out", str(bundle), "--port", "1", "--data", str(data))
     password_file = _private(place / "password", f"{password}\n")
-    words = ("--scram", "sha-256", "--with-hash", "--password-file", str(password_file), "--data", str(data))
+    words = ("--scram", "both", "--with-hash", "--password-file", str(password_file), "--data", str(data))
     asked("passwd", NAME, *words)
-    keys_file, token = _issued(place)
+    keys_file, tokens = _issued(place)
+    issuer = Authority.load(data / "pki/ca.crt", data / "pki/ca.key")
+    shown = x509.load_pem_x509_certificate((bundle / (Bundle.load(bundle).certificate or "")).read_bytes())
     certificates = make_certificates(place / "certificates")
     known = {
         "issuer": ISSUER,
@@ -182,16 +226,28 @@ def made(place: Path, core: int) -> Iterator[Made]:
         "keys_file": str(keys_file),
         "secret_file": str(_private(place / "secret", secrets.token_hex(32))),
         "ca_file": str(certificates.ca),
+        "client_ca_file": str(data / "pki/ca.crt"),
         "accounts_file": str(accounts_file(place, password)),
     }
+    questions: list[str] = []
     with (
         service() as issuer_port,
         service(certificates) as service_port,
+        service(more={OCSP: good(issuer, shown)}, asked=questions) as responder_port,
+        database(password) as server,
         directory(place / "directory", core, certificates, password) as directory_port,
     ):
-        known |= {"issuer_port": str(issuer_port), "service_port": str(service_port)}
-        known |= {} if directory_port is None else {"directory_port": str(directory_port)}
-        yield Made(data, unknown, bundle, {"password": password, "token": token}, known)
+        ports = {
+            "issuer": issuer_port,
+            "service": service_port,
+            "responder": responder_port,
+            "directory": directory_port,
+        }
+        known |= {f"{name}_port": str(port) for name, port in ports.items() if port is not None}
+        if server is not None:
+            known["database"] = server.url("postgres")
+            known["database_password_file"] = str(_private(place / "database", f"{server.password}\n"))
+        yield Made(data, unknown, bundle, {"password": password, **tokens}, known, questions)
 
 
 def _first_run(place: Path, data: Path, core: int) -> None:
@@ -206,13 +262,26 @@ def _first_run(place: Path, data: Path, core: int) -> None:
             time.sleep(0.1)
 
 
-def _issued(place: Path) -> tuple[Path, str]:
-    """An issuer's keys, and a token of it."""
-    key = ECKey.generate_key("P-256", {"kid": "bench", "alg": "ES256", "use": "sig"})
+def _issued(place: Path) -> tuple[Path, Mapping[str, str]]:
+    """An issuer's keys, and a token of each algorithm."""
+    keys = {one: _key(one) for one in ALGORITHMS}
     claims = {"iss": ISSUER, "sub": NAME, "aud": "bartizan", "exp": int(time.time()) + 24 * HOUR_S}
     keys_file = place / "keys.json"
-    keys_file.write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="utf-8")
-    return keys_file, jwt.encode({"alg": "ES256", "kid": "bench"}, claims, key)
+    keys_file.write_text(json.dumps({"keys": [key.as_dict(private=False) for key in keys.values()]}), encoding="utf-8")
+    return keys_file, {
+        one: jwt.encode({"alg": one, "kid": one}, claims, key, algorithms=[one]) for one, key in keys.items()
+    }
+
+
+def _key(algorithm: str) -> ECKey | OKPKey | RSAKey:
+    parameters: KeyParameters = {"kid": algorithm, "alg": algorithm, "use": "sig"}
+    match algorithm[:2]:
+        case "ES":
+            return ECKey.generate_key("P-256", parameters)
+        case "Ed":
+            return OKPKey.generate_key("Ed25519", parameters)
+        case _:
+            return RSAKey.generate_key(RSA_BITS, parameters)
 
 
 def _private(file: Path, text: str) -> Path:

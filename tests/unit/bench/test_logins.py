@@ -10,20 +10,44 @@ import pytest
 from bartizan.config.load import load_settings
 from bartizan.identity import hashes
 from bench.judges import NAME, accounts_file
-from bench.logins import crowd_table, table
-from bench.proofs import NOBODY, WAYS, Way
+from bench.logins import ACCEPTED, crowd_table, table
+from bench.proofs import KNOWN, NOBODY, WAYS, Way
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 def test_every_way_is_a_configuration_that_a_broker_takes(way: Way, tmp_path: Path):
     file = tmp_path / "bartizan.toml"
-    words = defaultdict(lambda: "x", issuer_port="1", service_port="2", directory_port="3", suffix="dc=bench")
+    words = defaultdict(
+        lambda: "x",
+        **{f"{name}_port": str(port) for port, name in enumerate(("issuer", "service", "directory", "responder"), 1)},
+        suffix="dc=bench",
+        database="postgresql://bench@/bench",
+    )
     file.write_text(way.configuration(1883, words))
     settings = load_settings(file)
     assert list(settings.listeners) == ["mqtts" if way.is_tls else "mqtt"]
     assert settings.broker.success_remembered_s == way.remembered_s
-    assert set(settings.authenticators) <= {way.authentication}
+    assert set(settings.authenticators) <= set(way.authentication.split(" + "))
     assert bool(settings.authenticators) == bool(way.table)
+
+
+def test_a_way_is_counted_by_the_method_that_its_authenticators_prove_by():
+    found = {way.name: way.proved_by for way in WAYS}
+    told = {name: found[name] for name in ("nothing", "SCRAM-SHA-512", "JWT (PS256) as Password", KNOWN.name)}
+    assert told == {
+        "nothing": "anonymous", "SCRAM-SHA-512": "scram", "JWT (PS256) as Password": "jwt", KNOWN.name: "sql",
+    }  # fmt: skip
+    assert found["certificate + JWT (ES256)"] == "certificate+jwt"
+    assert found["certificate, OCSP asked every time"] == "certificate"
+
+
+def test_who_is_let_in_is_read_by_method_and_who_is_refused_is_not():
+    text = (
+        'bartizan_connect_seconds_count{listener="a",method="jwt",outcome="allowed"} 3\n'
+        'bartizan_connect_seconds_count{listener="a",method="none",outcome="refused"} 4\n'
+        'bartizan_connect_seconds_sum{listener="a",method="jwt",outcome="allowed"} 0.5\n'
+    )
+    assert ACCEPTED.findall(text) == [("jwt", "3")]
 
 
 def test_names_are_told_apart():
