@@ -3,11 +3,12 @@
 As `tests.oracle`, of which it is the other half: slow and obvious lines over the policy as `tomllib` reads it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tests.oracle import ANY, REST, matches
+from tests.oracle_payload import fits
 
 BURST_S = 10
 OWN = "bartizan-"
@@ -108,12 +109,12 @@ def enforced(policy: dict[str, Any], topic: str) -> str | None:
     return everywhere if declared is None else policy["topics"][declared].get("enforce", everywhere or "off")
 
 
-def broken_by(policy: dict[str, Any], topic: str, payload: bytes) -> str | None:
+def broken_by(policy: dict[str, Any], topic: str, payload: bytes, files: Mapping[str, str] | None = None) -> str | None:
     """How a message is not as declared, where anybody looks: `topic`, `payload`, or not at all."""
     if topic.startswith("$") or enforced(policy, topic) is None:
         return None
     declared = declaration(policy, topic)
     if declared is None:
         return "topic"
-    bounded = policy["topics"][declared].get("payload", {})
-    return "payload" if len(payload) > bounded.get("bytes_max", len(payload)) else None
+    said = policy["topics"][declared].get("payload", "bytes")
+    return None if fits(said, payload, files or {}) else "payload"
