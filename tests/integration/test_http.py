@@ -1,5 +1,7 @@
 """Metrics, health and control: what monitoring reads, and what only the owner's socket can do."""
 
+import asyncio
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bartizan.broker.addresses import bound_socket
 from tests.integration.conftest import run
 
 
@@ -72,6 +75,23 @@ def test_no_metric_has_a_label_that_a_client_chose(monitoring, running):
         "le",
     }
     assert labels <= of_ours
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0"])
+async def test_the_end_of_an_answer_is_not_held_back(bind):
+    is_sent_at_once = asyncio.get_running_loop().create_future()
+
+    def look(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened = writer.get_extra_info("socket")
+        is_sent_at_once.set_result(opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    listening = bound_socket(bind)
+    assert listening is not None
+    async with await asyncio.start_server(look, sock=listening):
+        _, writer = await asyncio.open_connection(*listening.getsockname()[:2])
+        writer.close()
+        assert await asyncio.wait_for(is_sent_at_once, 10)
 
 
 def test_health_answers_while_it_runs(monitoring):

@@ -41,7 +41,8 @@ def bound_socket(bind: str) -> socket.socket | None:
     if address is None:
         return None
     family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # Of one that does not say that it is TCP, asyncio holds the end of an answer back for 40 ms (no TCP_NODELAY).
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         # As the engine does: connections of a broker that just stopped are no obstacle, and [::] is IPv4 too.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
