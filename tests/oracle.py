@@ -173,6 +173,20 @@ def grants(policy: dict[str, Any], who: Identity, effect: str, action: str) -> l
     return [(levels, rule) for levels, rule in found if levels is not None and counts(rule, who, effect)]
 
 
+def owned(policy: dict[str, Any], who: Identity, *, shared: bool) -> list[list[Any]]:
+    """The filters of what is this identity's own, alone or together with others: no one else ever publishes there.
+
+    To own is no permit, so no request is decided by it: a policy in which that would not hold is none.
+    """
+    found = []
+    for name in all_roles(policy, who.roles):
+        role = policy["roles"].get(name, {})
+        told = [each if isinstance(each, dict) else {"filter": each} for each in listed(role.get("owns", []))]
+        texts = [each["filter"] for each in told if each.get("shared", False) is shared]
+        found += [resolve(text, role.get("binds", {}), who, "permit") for text in texts]
+    return [levels for levels in found if levels is not None]
+
+
 def all_roles(policy: dict[str, Any], names: tuple[str, ...]) -> set[str]:
     """These roles and what they include."""
     included = {more for name in names for more in policy.get("roles", {}).get(name, {}).get("includes", [])}

@@ -16,7 +16,7 @@ from bartizan.policy.explain import Explainer
 from bartizan.policy.format import formatted
 from bartizan.policy.graph import graph
 from bartizan.policy.page import page_of
-from tests.oracle import Identity, all_roles, decide, matches, resolve
+from tests.oracle import ANY, REST, Identity, decide, matches, owned
 from tests.unit.policy.plant import good
 from tests.unit.policy.strategies import as_toml, names
 
@@ -181,13 +181,12 @@ def _policy(random: Random) -> dict[str, Any]:
     return {"topics": {}, "roles": roles}
 
 
-def _owned(policy: dict[str, Any], who: Identity, *, shared: bool) -> list[list[Any]]:
-    found = []
-    for name in all_roles(policy, who.roles):
-        role = policy["roles"][name]
-        texts = [owned["filter"] for owned in role["owns"] if owned["shared"] is shared]
-        found += [levels for text in texts if (levels := resolve(text, role["binds"], who, "permit")) is not None]
-    return found
+def _inside(levels: list[Any], random: Random) -> str:
+    """A topic that such a filter has."""
+    parts = [
+        random.choice(["a", "b", "b-1", "c", "q"]) if level is ANY else level for level in levels if level is not REST
+    ]
+    return "/".join([*parts, *random.choices("abc", k=random.randint(0, 2) if levels[-1] is REST else 0)]) or "a"
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -204,9 +203,9 @@ def test_of_a_policy_that_is_accepted_nobody_publishes_what_another_owns(random)
             for p in _PEOPLE
         ]
         for owner, other in permutations(people, 2):
-            alone, together = (_owned(policy, owner, shared=shared) for shared in (False, True))
-            his = [levels for shared in (False, True) for levels in _owned(policy, other, shared=shared)]
-            for topic in names(random, 20):
+            alone, together = (owned(policy, owner, shared=shared) for shared in (False, True))
+            his = [levels for shared in (False, True) for levels in owned(policy, other, shared=shared)]
+            for topic in [*names(random, 10), *(_inside(levels, random) for levels in (alone + together) * 3)]:
                 if any(matches(levels, topic) for levels in alone):
                     assert not any(matches(levels, topic) for levels in his), (text, topic)
                     assert decide(policy, other, "publish", topic) == "deny", (text, topic)
