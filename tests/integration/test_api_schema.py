@@ -23,6 +23,9 @@ SCHEMA = (
 NO_HTTP = "Invalid HTTP request received."
 """What is made up may be no HTTP at all, by an octet in a header: that ends before the API, and no page describes it."""
 
+HEAD_BYTES_MAX = 65_536
+"""Of what is longer the server does not wait for the end: who is still sending finds the connection closed."""
+
 ROLES = {"viewer", "operator", "security", "admin"}
 
 
@@ -52,7 +55,12 @@ def test_every_operation_answers_as_it_is_described(case, api, session):
     if case.operation.label == "POST /traces" and isinstance(case.body, dict):
         # It goes on for so long, and by itself for a minute.
         case.body["for_s"] = 0.1
-    answer = case.call(base_url=api.url, session=session, verify=api.broker.ca_file)
+    try:
+        answer = case.call(base_url=api.url, session=session, verify=api.broker.ca_file)
+    except requests.ConnectionError as error:
+        if error.request is None or len(str(error.request.url)) <= HEAD_BYTES_MAX:
+            raise
+        return
     if answer.status_code == HTTPStatus.BAD_REQUEST and answer.text == NO_HTTP:
         return
     case.validate_response(
