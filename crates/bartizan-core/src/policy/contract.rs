@@ -373,3 +373,48 @@ impl Image {
         Some(Breach { broken: Broken::Payload, enforce: declared.enforce, declared: Some(id), why: why.into() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOPICS: &str = r#"{"format":3,"roles":[],"undeclared":"warn","topics":[
+        {"name":"plain","pattern":[{"lit":"plain"}],"enforce":"reject"},
+        {"name":"slow","pattern":[{"lit":"slow"}],"enforce":"reject","rate_per_s":1},
+        {"name":"told","pattern":[{"lit":"told"}],"provenance":true}]}"#;
+
+    fn duty(image: &Image, topic: &str) -> Option<Duty> {
+        image.duty(&TopicName::parse(topic).unwrap())
+    }
+
+    #[test]
+    fn every_word_is_spelt_as_policies_and_events_spell_it() {
+        assert_eq!([Enforce::Off, Enforce::Warn, Enforce::Reject].map(Enforce::as_str), ["off", "warn", "reject"]);
+        let ways = [Broken::Topic, Broken::Payload, Broken::Rate];
+        assert_eq!(ways.map(Broken::as_str), ["topic", "payload", "rate"]);
+        assert_eq!(ways.map(Broken::as_why), ["topic_undeclared", "payload_misfit", "rate_exceeded"]);
+    }
+
+    #[test]
+    fn a_message_is_held_to_its_own_declaration_and_to_no_other() {
+        let image = Image::load(TOPICS.as_bytes()).unwrap();
+        let (slow, told) = (duty(&image, "slow").unwrap(), duty(&image, "told").unwrap());
+        assert_eq!((duty(&image, "plain"), duty(&image, "$SYS/a")), (None, None));
+        assert_eq!(duty(&image, "other"), Some(Duty::Undeclared(Enforce::Warn)));
+        assert_eq!((image.may_refuse(slow), image.may_refuse(told)), (true, false));
+        assert_eq!(
+            [Enforce::Warn, Enforce::Reject].map(|enforce| image.may_refuse(Duty::Undeclared(enforce))),
+            [false, true]
+        );
+        assert_eq!((image.asks_provenance(slow), image.asks_provenance(told)), (false, true));
+        assert!(!image.asks_provenance(Duty::Undeclared(Enforce::Reject)));
+        assert!(image.has_provenance() && image.asks_of_messages());
+        let image = Image::load(TOPICS.replace(r#","provenance":true"#, "").as_bytes()).unwrap();
+        assert!(!image.has_provenance() && image.asks_of_messages());
+        let nothing = TOPICS
+            .replace(r#","provenance":true"#, "")
+            .replace(r#","rate_per_s":1"#, "")
+            .replace(r#""undeclared":"warn","#, "");
+        assert!(!Image::load(nothing.as_bytes()).unwrap().asks_of_messages());
+    }
+}

@@ -77,8 +77,9 @@ impl Server {
             OwedPacket::Connack(octets) => {
                 open.is_live = true;
                 then = Then::Resume;
-                fx.connacks.push((key, true));
-                append_within(out, most, None, |out, _| out.extend_from_slice(&octets))
+                let fits = append_within(out, most, None, |out, _| out.extend_from_slice(&octets));
+                fx.connacks.extend(fits.then_some((key, true)));
+                fits
             }
             OwedPacket::Puback(id, reason, text) => {
                 open.inbound_open = open.inbound_open.saturating_sub(1);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::effects::{AuthRequest, Closed};
+use super::effects::{AuthRequest, Closed, Means};
 use super::{Adoption, Effects, Server};
 use crate::event::What;
 use crate::message::{Message, Publisher, Time};
@@ -53,7 +53,7 @@ impl Server {
     pub(crate) fn on_connect(&mut self, key: ConnectionKey, connect: &Connect<'_>, now: Time, fx: &mut Effects) {
         if let Some(connection) = self.connections.get_mut(key) {
             let properties = ConnectProperties::read(connect.properties);
-            fx.connects.push((key, Arc::from(presented(connect, &properties, &connection.peer))));
+            fx.connects.push((key, Means::Presented(presented(connect, &properties, &connection.peer))));
             connection.maximum_packet_size = properties.maximum_packet_size.unwrap_or(u32::MAX);
             let who =
                 Publisher { identity: Arc::clone(&self.nobody.identity), client_id: Arc::from(connect.client_id) };
@@ -364,13 +364,15 @@ impl Server {
             Phase::Authenticating(exchange) => exchange.connect.maximum_packet_size,
             _ => connection.maximum_packet_size,
         };
-        append_within(&mut connection.out, most, why, |out, reason_string| {
+        let fits = append_within(&mut connection.out, most, why, |out, reason_string| {
             let properties = ConnackProperties { reason_string, ..ConnackProperties::default() };
             encode::connack(out, version, false, reason, &properties);
         });
-        fx.connacks.push((key, false));
-        self.counters().messages_sent.add(1);
-        self.mark_dirty(key, fx);
+        if fits {
+            fx.connacks.push((key, false));
+            self.counters().messages_sent.add(1);
+            self.mark_dirty(key, fx);
+        }
     }
 
     fn end_refused(&mut self, key: ConnectionKey, reason: &'static str, why: &str, now: Time, fx: &mut Effects) {

@@ -32,9 +32,8 @@ pub struct Effects {
     pub deferred: Vec<Deferred>,
     /// Queued messages that the store is to bring back: asked for behind the batch.
     pub fetches: Vec<Fetch>,
-    /// CONNECTs that were read, and then proved: what came as a proof ("password", "certificate", "exchange" or
-    /// "none"), and then the method that proved it. For whoever times them.
-    pub connects: Vec<(ConnectionKey, Arc<str>)>,
+    /// CONNECTs that were read, and then proved. For whoever times them.
+    pub connects: Vec<(ConnectionKey, Means)>,
     /// CONNACKs among the octets to write, and whether they let the client in.
     pub connacks: Vec<(ConnectionKey, bool)>,
     /// Messages for other shards.
@@ -104,6 +103,26 @@ pub struct AuthRequest {
     pub address: Arc<str>,
     /// The protocol.
     pub version: Version,
+}
+
+/// By what means a CONNECT is let in.
+#[derive(Debug)]
+pub enum Means {
+    /// What came as a proof: "password", "certificate", "exchange" or "none".
+    Presented(&'static str),
+    /// The method that proved it.
+    Proved(Arc<str>),
+}
+
+impl Means {
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Means::Presented(name) => name,
+            Means::Proved(name) => name,
+        }
+    }
 }
 
 impl Effects {

@@ -111,7 +111,7 @@ use crate::session::{Connection, ConnectionKey, Peer, Phase, Session, SessionKey
 use crate::topic::{RouteCache, SubscriptionIndex};
 
 pub use common::{Common, Counters};
-pub use effects::{AuthRequest, Deferred, Effects};
+pub use effects::{AuthRequest, Deferred, Effects, Means};
 pub use forwards::Forwards;
 pub use group::Group;
 pub use remote::{AckRef, Acks, Adoption, Forward, Member, Shipment};

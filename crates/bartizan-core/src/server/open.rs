@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::contract::answer;
 use super::observe::Asker;
 use super::tenants::rooted_will;
-use super::{Adoption, Effects, Limits, Server, Timer};
+use super::{Adoption, Effects, Limits, Means, Server, Timer};
 use crate::durable::{Mutation, SessionRecord};
 use crate::event::What;
 use crate::message::{Publisher, Time};
@@ -35,7 +35,7 @@ impl Server {
     /// Opens an authenticated connection: its Session, then CONNACK.
     pub(crate) fn open(&mut self, key: ConnectionKey, adoption: Adoption, now: Time, fx: &mut Effects) {
         let Adoption { mut connect, assigned, principal, ends_at, auth_data, .. } = adoption;
-        fx.connects.push((key, Arc::clone(&principal.method)));
+        fx.connects.push((key, Means::Proved(Arc::clone(&principal.method))));
         let before = fx.mutations.len();
         let version = connect.version;
         let principal = match self.may_still(key, principal, &connect.client_id) {

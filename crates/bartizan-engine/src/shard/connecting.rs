@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bartizan_core::server::Means;
+
 use super::Shard;
 use crate::latency::{Latency, Totals};
 
@@ -18,8 +20,7 @@ const OTHER: &str = "other";
 /// A CONNECT without an answer.
 pub struct Connecting {
     since: Instant,
-    /// What proved it, or else what was presented.
-    method: Arc<str>,
+    method: Means,
 }
 
 /// What is told apart.
@@ -41,13 +42,13 @@ struct Told {
 }
 
 impl ConnectTimes {
-    fn add(&self, listener: usize, is_allowed: bool, method: &Arc<str>, took: Duration) {
+    fn add(&self, listener: usize, is_allowed: bool, method: &str, took: Duration) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_known = told.methods.contains(method) || told.methods.len() < METHODS_MAX;
-        let method = if is_known { Arc::clone(method) } else { Arc::from(OTHER) };
-        if is_known {
-            told.methods.insert(Arc::clone(&method));
-        }
+        let method = told.methods.get(method).cloned().unwrap_or_else(|| {
+            let new: Arc<str> = Arc::from(if told.methods.len() < METHODS_MAX { method } else { OTHER });
+            told.methods.insert(Arc::clone(&new));
+            new
+        });
         told.took.entry(Of { listener, is_allowed, method }).or_default().add(took);
     }
 
@@ -78,7 +79,7 @@ impl Shard {
             let Some(Connecting { since, method }) = self.connecting.remove(&connection) else { continue };
             let listener = self.by_connection.get(connection).and_then(|key| self.drivers.get(*key));
             if let Some(listener) = listener.map(|driver| driver.listener) {
-                self.shared.connects.add(listener, is_allowed, &method, since.elapsed());
+                self.shared.connects.add(listener, is_allowed, method.name(), since.elapsed());
             }
         }
     }
@@ -92,10 +93,10 @@ mod tests {
     fn so_many_methods_are_told_apart_and_the_rest_is_other() {
         let times = ConnectTimes::default();
         for number in 0..=METHODS_MAX {
-            times.add(0, true, &Arc::from(format!("{number:02}")), Duration::from_nanos(7));
+            times.add(0, true, &format!("{number:02}"), Duration::from_nanos(7));
         }
-        times.add(0, true, &Arc::from("00"), Duration::from_nanos(7));
-        times.add(1, false, &Arc::from("00"), Duration::from_nanos(7));
+        times.add(0, true, "00", Duration::from_nanos(7));
+        times.add(1, false, "00", Duration::from_nanos(7));
         let mut totals = Totals::default();
         times.add_to(&["gate", "hall"], &mut totals);
         let totals = totals.into_inner();

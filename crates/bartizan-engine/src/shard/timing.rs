@@ -21,7 +21,7 @@ const PUBLISH_EVERY: u64 = 64;
 const DECISION_EVERY_MS: u64 = 1_000;
 
 /// What one shard has timed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Timed {
     /// From a PUBLISH read to its deliveries written.
     pub delivery: Latency,
@@ -36,7 +36,7 @@ impl Timed {
     #[must_use]
     pub fn new(listeners: usize) -> Timed {
         let handshakes = (0..listeners).map(|_| Latency::default()).collect();
-        Timed { delivery: Latency::default(), decision: Latency::default(), handshakes }
+        Timed { handshakes, ..Timed::default() }
     }
 }
 
