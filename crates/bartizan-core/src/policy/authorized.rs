@@ -203,13 +203,14 @@ impl Admissions {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Identity, Image, OpenWindows, Why};
+    use super::super::{Duty, Enforce, Identity, Image, OpenWindows, Why};
     use super::*;
     use crate::message::Publisher;
+    use crate::parcel::Place;
     use crate::wire::Properties;
 
-    const IMAGE: &str = r#"{"format":3,"roles":[{"name":"x","limits":{},"rules":[{"name":"r","effect":"permit",
-        "actions":["publish"],"pattern":[{"lit":"a"}],"qos_max":1,"retain":false}]}]}"#;
+    const IMAGE: &str = r#"{"format":3,"undeclared":"warn","roles":[{"name":"x","limits":{},"rules":[{"name":"r",
+        "effect":"permit","actions":["publish"],"pattern":[{"lit":"a"}],"qos_max":1,"retain":false}]}]}"#;
 
     fn grants() -> Grants {
         let image = Arc::new(Image::load(IMAGE.as_bytes()).unwrap());
@@ -229,18 +230,40 @@ mod tests {
         }
     }
 
+    fn held(topic: &str, payload: &[u8], qos: QoS, retain: bool) -> Message {
+        let publisher = Arc::new(Publisher { identity: Arc::from("i"), client_id: Arc::from("c") });
+        Message::new(&TopicName::parse(topic).unwrap(), &[], payload, qos, retain, None, publisher)
+    }
+
     #[test]
     fn what_is_admitted_carries_the_topic_it_was_decided_by() {
         let admitted = grants().authorize(publish(false), TopicName::parse("a").unwrap()).unwrap();
         assert_eq!((admitted.topic, admitted.payload), ("a", &b"1"[..]));
-        let publisher = Arc::new(Publisher { identity: Arc::from("i"), client_id: Arc::from("c") });
-        let held = |topic, payload: &[u8]| {
-            let topic = TopicName::parse(topic).unwrap();
-            Message::new(&topic, &[], payload, QoS::AtMostOnce, false, None, Arc::clone(&publisher))
-        };
-        assert!(admitted.held(Arc::new(held("b", b"1"))).is_none());
-        assert!(admitted.held(Arc::new(held("a", b"1"))).is_some());
-        assert!(grants().authorize_message(held("a", b"1")).is_ok());
+        assert!(admitted.held(Arc::new(held("a", b"1", QoS::AtMostOnce, false))).is_some());
+        for other in [
+            held("b", b"1", QoS::AtMostOnce, false),
+            held("a", b"12", QoS::AtMostOnce, false),
+            held("a", b"1", QoS::AtLeastOnce, false),
+            held("a", b"1", QoS::AtMostOnce, true),
+        ] {
+            assert!(admitted.held(Arc::new(other)).is_none());
+        }
+        assert!(grants().authorize_message(held("a", b"1", QoS::AtMostOnce, false)).is_ok());
+        assert!(grants().authorize_message(held("b", b"1", QoS::AtMostOnce, false)).is_err());
+    }
+
+    #[test]
+    fn whatever_else_is_added_to_a_parcel_what_was_decided_upon_is_in_it() {
+        let admitted = grants().authorize(publish(false), TopicName::parse("a").unwrap()).unwrap();
+        let first = admitted.held(Arc::new(held("a", b"0", QoS::AtMostOnce, false))).unwrap();
+        let mut parcel = Authorized::<Parcel>::of(&first);
+        let other = held("other", b"2", QoS::ExactlyOnce, true);
+        parcel.add(&admitted, &Carried::of(&other));
+        let mut place = Place::default();
+        assert_eq!(parcel.next(&mut place).map(|carried| carried.payload), Some(&b"0"[..]));
+        let carried = parcel.next(&mut place).unwrap();
+        assert_eq!((carried.topic.as_str(), carried.payload), ("a", &b"1"[..]));
+        assert_eq!((carried.qos, carried.retain), (QoS::AtMostOnce, false));
     }
 
     #[test]
@@ -250,7 +273,7 @@ mod tests {
         assert!(admissions.authorize(publish(false), topic("a")).is_err());
         admissions.begin(Arc::new(grants()));
         for _ in 0..3 {
-            assert!(admissions.authorize(publish(false), topic("a")).is_ok());
+            assert_eq!(admissions.authorize(publish(false), topic("a")).unwrap().topic, "a");
         }
         assert!(admissions.authorize(publish(true), topic("a")).is_err());
         assert!(admissions.authorize(Publish { qos: QoS::ExactlyOnce, ..publish(false) }, topic("a")).is_err());
@@ -259,8 +282,32 @@ mod tests {
         assert!(admissions.authorize(publish(false), topic("a")).is_ok());
         admissions.begin(Arc::new(Arc::new(Image::deny_all()).no_grants()));
         assert!(admissions.authorize(publish(false), topic("a")).is_err());
+        admissions.begin(Arc::new(grants()));
+        assert!(admissions.authorize(publish(false), topic("a")).is_ok());
         admissions.end();
         assert!(admissions.authorize(publish(false), topic("a")).is_err());
+    }
+
+    #[test]
+    fn it_is_known_under_what_somebody_is_admitted_and_what_is_left_to_be_looked_at() {
+        let mut admissions = Admissions::default();
+        let topic = |text| TopicName::parse(text).unwrap();
+        assert!(admissions.grants().is_none() && admissions.held().is_none());
+        let granted = Arc::new(grants());
+        admissions.begin(Arc::clone(&granted));
+        assert!(admissions.grants().is_some_and(|grants| Arc::ptr_eq(grants, &granted)));
+        admissions.authorize(publish(false), topic("a")).unwrap();
+        let duty = Some(Duty::Undeclared(Enforce::Warn));
+        assert_eq!(admissions.held(), Some(Held { duty, staged: None }));
+        assert!(admissions.take_decision().is_some_and(|decision| decision.allow && decision.rule.is_some()));
+        // Known by now, so that none is taken.
+        admissions.authorize(publish(false), topic("a")).unwrap();
+        assert_eq!((admissions.take_decision(), admissions.held()), (None, Some(Held { duty, staged: None })));
+        let staged = StagedDuty(Some(Duty::Undeclared(Enforce::Reject)));
+        admissions.hold_to_staged(staged);
+        assert_eq!(admissions.held(), Some(Held { duty, staged: Some(staged) }));
+        admissions.end();
+        assert!(admissions.grants().is_none());
     }
 
     #[test]
