@@ -113,13 +113,13 @@ def test_a_server_is_https_a_name_and_a_port(desk, server):
 
 def test_identities_are_acted_on_there(api, desk):
     desk.login(*api.with_codes("security", "operator"))
-    made(api, "there-1", "there-2", "there-3")
-    assert "there-1: in quarantine" in desk.there("quarantine", "there-1", "--for", "2d", "--reason", "INC-7")
-    assert "3 would be put into quarantine" in desk.there("quarantine", "--matching", "there-*", code=2)
-    told = json.loads(desk.there("quarantine", "--matching", "there-*", "--yes", "--json"))
+    made(api, "acted-1", "acted-2", "acted-3")
+    assert "acted-1: in quarantine" in desk.there("quarantine", "acted-1", "--for", "2d", "--reason", "INC-7")
+    assert "3 would be put into quarantine" in desk.there("quarantine", "--matching", "acted-*", code=2)
+    told = json.loads(desk.there("quarantine", "--matching", "acted-*", "--yes", "--json"))
     assert [one["after"] for one in told] == ["quarantined"] * 3
-    assert "there-2: released" in desk.there("release", "there-2", "there-3")
-    assert "there-1: revoked" in desk.there("revoke", "there-1", "--note", "INC-7")
+    assert "acted-2: released" in desk.there("release", "acted-2", "acted-3")
+    assert "acted-1: revoked" in desk.there("revoke", "acted-1", "--note", "INC-7")
     assert "no identity" in desk.fails("revoke", "no-one-there", "--server", desk.server)
 
 
@@ -231,28 +231,28 @@ def test_the_record_there_is_searched_and_exported_as_here(api, desk):
 def test_identities_groups_and_roles_there_are_changed_as_here(api, desk):
     operator, maker = api.with_codes("security", "operator")
     desk.login(operator, maker)
-    desk.there("identity", "add", "far-1", "--attr", "site=chicago", "--owner", "maintenance")
-    added = json.loads(desk.there("identity", "add", "far-2", "--json"))
-    assert (added["identity"], added["state"]) == ("far-2", "enabled")
-    desk.there("group", "add", "far-line", "--role", "press")
-    group = json.loads(desk.there("group", "set", "far-line", "--add-member", "far-1", "--json"))
-    assert group["group"] == "far-line"
-    assert json.loads(desk.there("group", "show", "far-line", "--json"))["members"] == ["far-1"]
-    assert "far-line" in desk.there("group", "list")
-    desk.there("role", "grant", "dashboard", "far-2")
-    assert "far-2" in desk.there("role", "show", "dashboard")
+    desk.there("identity", "add", "mill-1", "--attr", "site=chicago", "--owner", "maintenance")
+    added = json.loads(desk.there("identity", "add", "mill-2", "--json"))
+    assert (added["identity"], added["state"]) == ("mill-2", "enabled")
+    desk.there("group", "add", "mill-line", "--role", "press")
+    group = json.loads(desk.there("group", "set", "mill-line", "--add-member", "mill-1", "--json"))
+    assert group["group"] == "mill-line"
+    assert json.loads(desk.there("group", "show", "mill-line", "--json"))["members"] == ["mill-1"]
+    assert "mill-line" in desk.there("group", "list")
+    desk.there("role", "grant", "dashboard", "mill-2")
+    assert "mill-2" in desk.there("role", "show", "dashboard")
     assert "dashboard" in desk.there("role", "list")
-    desk.there("role", "revoke", "dashboard", "far-2")
-    changed = json.loads(desk.there("identity", "set", "far-1", "--note", "hall 2", "--state", "disabled", "--json"))
+    desk.there("role", "revoke", "dashboard", "mill-2")
+    changed = json.loads(desk.there("identity", "set", "mill-1", "--note", "hall 2", "--state", "disabled", "--json"))
     assert (changed["note"], changed["state"], changed["owner"]) == ("hall 2", "disabled", "maintenance")
-    shown = json.loads(desk.there("identity", "show", "far-1", "--json"))
+    shown = json.loads(desk.there("identity", "show", "mill-1", "--json"))
     assert (shown["all_roles"], shown["attributes"]) == (["press"], {"site": "chicago"})
-    listed = json.loads(desk.there("identity", "list", "far-*", "--group", "far-line", "--json"))
-    assert [each["identity"] for each in listed] == ["far-1"]
-    assert "1 were in it" in desk.there("group", "remove", "far-line", "--with-members")
-    desk.there("identity", "remove", "far-1", "far-2")
-    assert "there is no identity" in desk.fails("identity", "show", "far-1", "--server", desk.server)
-    assert json.loads(desk.there("identity", "list", "far-*", "--json")) == []
+    listed = json.loads(desk.there("identity", "list", "mill-*", "--group", "mill-line", "--json"))
+    assert [each["identity"] for each in listed] == ["mill-1"]
+    assert "1 were in it" in desk.there("group", "remove", "mill-line", "--with-members")
+    desk.there("identity", "remove", "mill-1", "mill-2")
+    assert "there is no identity" in desk.fails("identity", "show", "mill-1", "--server", desk.server)
+    assert json.loads(desk.there("identity", "list", "mill-*", "--json")) == []
 
 
 def test_credentials_there_are_made_listed_and_ended_as_here(api, desk):

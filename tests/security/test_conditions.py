@@ -136,6 +136,11 @@ def test_what_was_retained_is_read_while_its_publisher_is_away(plant):
     dash.expect(Suback, reasons=(GRANTED_QOS_1,))
     dash.expect(Publish, payload=b"kept")
     dash.drop()
+    # Whoever subscribes in another test is not to receive it.
+    wire = plant.connect("cert", listener="inner")
+    wire.send(v5.publish("inner/kept", b"", qos=1, pid=1, retain=True))
+    wire.expect(Puback)
+    wire.drop()
 
 
 def test_a_denial_says_that_it_was_the_condition(plant):

@@ -32,6 +32,7 @@ def _lab() -> Iterator[Party]:
     ]
     with party(OPEN, *settings) as running:
         running.enrol("press-01")
+        running.enrol("press-02")
         yield running
 
 
@@ -90,16 +91,16 @@ def test_connections_that_come_too_fast_are_closed_and_another_prefix_is_not(lab
 @DIALECTS
 def test_one_identity_has_its_number_of_connections(lab: Party, dialect: Dialect):
     before = lab.limit_count("connections_per_identity_max")
-    wires = [lab.connect("press-01", client_id=f"press-01-{number}", dialect=dialect) for number in range(2)]
+    wires = [lab.connect("press-02", client_id=f"press-02-{number}", dialect=dialect) for number in range(2)]
     refused = QUOTA_EXCEEDED if dialect is v5 else 0x03
-    third = lab.connect("press-01", client_id="press-01-2", dialect=dialect, expect=refused)
+    third = lab.connect("press-02", client_id="press-02-2", dialect=dialect, expect=refused)
     third.expect_close()
     told(lab, "connections_per_identity_max", before)
     # Taking one's own Session over is no further connection.
-    again = lab.connect("press-01", client_id="press-01-1", dialect=dialect)
+    again = lab.connect("press-02", client_id="press-02-1", dialect=dialect)
     wires[0].drop()
-    eventually(lambda: lab.events("disconnected", client_id="press-01-0"))
-    lab.connect("press-01", client_id="press-01-3", dialect=dialect).disconnect()
+    eventually(lambda: lab.events("disconnected", client_id="press-02-0"))
+    lab.connect("press-02", client_id="press-02-3", dialect=dialect).disconnect()
     again.disconnect()
 
 
