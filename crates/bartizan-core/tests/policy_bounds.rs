@@ -189,6 +189,7 @@ fn a_condition_has_lists_so_long_and_bounds_that_leave_room() {
     assert_eq!(publish(r#"{"payload_bytes_min":5,"payload_bytes_max":5,"qos":[0,1,2]}"#), "loaded");
     let above = "rule \"r\": payload_bytes_min is above payload_bytes_max";
     assert_eq!(publish(r#"{"payload_bytes_min":6,"payload_bytes_max":5}"#), above);
+    assert_eq!(publish(r#"{"qos":[1,1]}"#), "loaded");
     assert_eq!(publish(r#"{"qos":[]}"#), "rule \"r\": qos is not 0, 1 or 2");
     assert_eq!(publish(r#"{"qos":[3]}"#), "rule \"r\": qos is not 0, 1 or 2");
     let both = RULE.replace(r#"["subscribe"]"#, r#"["publish","subscribe"]"#);
@@ -242,6 +243,11 @@ fn so_many_topics_and_payloads_with_names_and_schemas_so_long() {
         with_topics(&format!(r#"{{"name":"t","pattern":[{levels}]}}"#), "")
     };
     assert_eq!((deep(1), deep(128)), (loaded.into(), loaded.into()));
+    let levels = |levels: &str| with_topics(&format!(r#"{{"name":"t","pattern":[{levels}]}}"#), "");
+    assert_eq!(levels(r#"{"lit":"a"},{"lit":"$share"}"#), loaded);
+    assert_eq!(levels(r#"{"lit":"$share"},{"lit":"a"}"#), r#"topic "t": $share is not a level of a topic"#);
+    assert_eq!(levels(r#""many","one""#), r#"topic "t": # is not the last level"#);
+    assert_eq!(levels(r#"{"var":"identity"}"#), r#"topic "t": a declared topic has no variables"#);
     assert_eq!(deep(0), r#"topic "t": its pattern has no level, or too many"#);
     assert_eq!(deep(129), r#"topic "t": its pattern has no level, or too many"#);
     let payloads = |count| with_topics("", &listed(std::iter::repeat_n(r#"{"format":"text"}"#, count)));
