@@ -162,7 +162,9 @@ def test_retained_messages_are_listed_read_and_removed_and_that_is_on_record(api
     assert security.get("/retained/message", params={"topic": "plant/old/3"}).json()["payload"] == "3"
     assert security.get("/retained/message", params={"topic": "plant/none"}).status_code == 404
     assert security.get("/retained/message", params={"topic": "plant/#"}).status_code == 422
-    read = [(one["kind"], one.get("target"), str(one.get("why", ""))) for one in on_record(api, "retained.read")[reads:]]
+    read = [
+        (one["kind"], one.get("target"), str(one.get("why", ""))) for one in on_record(api, "retained.read")[reads:]
+    ]
     assert read[:2] == [("change", "topic/plant/../keep", "INC-1"), ("outcome", None, "INC-1")]
     assert "no message is retained" in read[-1][2]
     assert security.delete("/retained").status_code == 422
