@@ -108,7 +108,7 @@ format: .stamps/dev ## format everything
 fuzz: .stamps/cargo-fuzz-$(CARGO_FUZZ_VERSION) ## fuzz every target for FUZZ_SECONDS
 	sh .ci/fuzz $(FUZZ_SECONDS)
 
-mutants: .stamps/cargo-mutants-$(CARGO_MUTANTS_VERSION) ## change the policy evaluator in one place after the other: does a test notice? (two hours)
+mutants: .stamps/cargo-mutants-$(CARGO_MUTANTS_VERSION) ## change the policy evaluator in one place after the other: does a test notice? (three hours)
 	cargo mutants --package bartizan-core --output target $(ARGS)
 
 conformance: .stamps/engine .stamps/dev ## run the conformance suite and write its report anew
