@@ -23,8 +23,8 @@ impl PayloadCheck for Anything {
 struct Compiler;
 
 impl PayloadCompiler for Compiler {
-    fn compile(&self, _: &PayloadSpec) -> Result<Box<dyn PayloadCheck>, String> {
-        Ok(Box::new(Anything))
+    fn compile(&self, spec: &PayloadSpec) -> Result<Box<dyn PayloadCheck>, String> {
+        if spec.pattern.is_some() { Err("no patterns".into()) } else { Ok(Box::new(Anything)) }
     }
 }
 
@@ -259,4 +259,24 @@ fn so_many_topics_and_payloads_with_names_and_schemas_so_long() {
     let pays = |at| with_topics(&format!(r#"{{"name":"t","pattern":["one"],"payload":{at}}}"#), r#"{"format":"text"}"#);
     assert_eq!(pays(0), loaded);
     assert_eq!(pays(1), r#"topic "t": it has a payload that is not there"#);
+}
+
+#[test]
+fn what_no_compiler_declares_of_a_topic_is_refused() {
+    let told = |topics: &str| with_topics(topics, r#"{"format":"text"}"#);
+    for (topics, why) in [
+        (r#"{"name":"","pattern":[{"lit":"a"}]}"#, "its name is empty or too long"),
+        (r#"{"name":"a","pattern":[{"lit":"a"}],"rate_per_s":0}"#, "a rate or a retention of nothing"),
+        (r#"{"name":"a","pattern":[{"lit":"a"}],"retention_s":0}"#, "a rate or a retention of nothing"),
+        (r#"{"name":"a","pattern":[{"lit":"a"}]},{"name":"b","pattern":[{"lit":"a"}]}"#, "it is there twice"),
+    ] {
+        let said = told(topics);
+        assert!(said.starts_with("topic ") && said.ends_with(why), "{topics}: {said}");
+    }
+    let enforced = |word: &str| told(&format!(r#"{{"name":"a","pattern":[{{"lit":"a"}}],"enforce":"{word}"}}"#));
+    assert_eq!(enforced("reject"), "loaded");
+    assert!(enforced("maybe").starts_with("the image is not readable: unknown variant `maybe`"));
+    assert_eq!(with_topics("", r#"{"format":"text","pattern":"a"}"#), "payload 0: no patterns");
+    let text = r#"{"format":3,"roles":[],"payloads":[{"format":"text"}]}"#;
+    assert!(matches!(Image::load(text.as_bytes()), Err(ImageError::Payload { .. })), "nobody is there to check");
 }

@@ -501,29 +501,6 @@ fn a_will_is_looked_at_at_connect_and_when_it_fires() {
 }
 
 #[test]
-fn an_image_whose_declarations_no_compiler_writes_is_refused() {
-    assert!(load(&text("off", TOPICS)).is_ok());
-    for topics in [
-        r#"{"name":"a","pattern":[]}"#,
-        r#"{"name":"","pattern":[{"lit":"a"}]}"#,
-        r#"{"name":"a","pattern":[{"var":"client_id"}]}"#,
-        r#"{"name":"a","pattern":["many","one"]}"#,
-        r#"{"name":"a","pattern":[{"lit":"a"}],"payload":1}"#,
-        r#"{"name":"a","pattern":[{"lit":"a"}],"rate_per_s":0}"#,
-        r#"{"name":"a","pattern":[{"lit":"a"}],"retention_s":0}"#,
-        r#"{"name":"a","pattern":[{"lit":"a"}]},{"name":"b","pattern":[{"lit":"a"}]}"#,
-    ] {
-        assert!(matches!(load(&text("off", topics)), Err(ImageError::Topic { .. })), "{topics}");
-    }
-    let unknown = text("off", r#"{"name":"a","pattern":[{"lit":"a"}],"enforce":"maybe"}"#);
-    assert!(matches!(load(&unknown), Err(ImageError::Syntax(_))));
-    let unchecked = text("off", TOPICS).replace(r#""format":"text""#, r#""format":"text","pattern":"a""#);
-    assert!(matches!(load(&unchecked), Err(ImageError::Payload { at: 0, .. })));
-    let plain = text("off", TOPICS);
-    assert!(matches!(Image::load(plain.as_bytes()), Err(ImageError::Payload { .. })), "nobody is there to check");
-}
-
-#[test]
 fn the_most_specific_declaration_holds_alone() {
     let image = load(&text("warn", TOPICS)).unwrap();
     let topic = |text| TopicName::parse(text).unwrap();
