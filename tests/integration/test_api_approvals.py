@@ -52,9 +52,10 @@ def test_it_is_done_once_another_operator_agrees_and_both_are_on_record(api):
     name = made(api, "dual-1")
     first, client = one(api, "security", "operator")
     second, other = one(api, "security")
+    before = {each["id"] for each in other.get("/approvals").json()}
     waiting = asked(client, name)
     assert state(api, name) == "enabled"
-    assert waiting["id"] in [each["id"] for each in other.get("/approvals").json()]
+    assert {each["id"] for each in other.get("/approvals").json()} == before | {waiting["id"]}
     shown = other.get(f"/approvals/{waiting['id']}").json()
     assert (shown["asked_by"], shown["act"], shown["body"]) == (first.name, "revoke", {"note": "INC-7"})
     assert shown["request"] == "POST /api/v1/identities/dual-1/revocation"

@@ -31,6 +31,10 @@ def security(api: Api) -> httpx2.Client:
 
 
 def test_a_ban_is_previewed_made_shown_and_ended_and_is_on_record(api, security):
+    def banned(of: str) -> set[str]:
+        return {each["id"] for each in security.get("/bans", params={"of": of}).json()["items"]}
+
+    identities, addresses = banned("identity"), banned("address")
     client = connected(api, "press-61")
     words = {"of": "identity", "what": "press-61"}
     seen = security.get("/bans/preview", params=words).json()
@@ -45,8 +49,7 @@ def test_a_ban_is_previewed_made_shown_and_ended_and_is_on_record(api, security)
     client.loop_stop()
     held = security.get(f"/bans/{ban['id']}").json()
     assert (held["what"], held["reason"]) == ("press-61", "INC-61")
-    assert ban["id"] in [each["id"] for each in security.get("/bans", params={"of": "identity"}).json()["items"]]
-    assert ban["id"] not in [each["id"] for each in security.get("/bans", params={"of": "address"}).json()["items"]]
+    assert (banned("identity"), banned("address")) == (identities | {ban["id"]}, addresses)
     assert security.delete(f"/bans/{ban['id']}").status_code == 204
     assert security.get(f"/bans/{ban['id']}").status_code == 404
     assert security.delete(f"/bans/{ban['id']}").status_code == 404

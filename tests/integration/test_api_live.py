@@ -253,7 +253,7 @@ def test_packets_are_read_as_they_pass_by_whoever_may_and_it_is_on_record(api):
         assert list(lines) == [{"ended": "stopped"}]
     assert api.as_("operator").get("/traces").json() == []
     begun = next(one for one in on_record(api, "client.trace") if one["who"] == operator.name)
-    assert (begun["who"], begun["why"], begun["after"]["payloads"]) == (operator.name, "INC-3", False)
+    assert (begun["target"], begun["why"], begun["after"]["payloads"]) == ("client/lathe-1", "INC-3", False)
 
 
 def test_a_trace_ends_by_its_time(api):
