@@ -27,7 +27,8 @@ from bartizan.audit.search import records
 from bartizan.audit.verify import verify
 from bartizan.cli.control import asking
 from bench.flooding import CONNECTS, DENIALS
-from bench.process import CHECKOUT, Cores, Door, Running, free_ports, pinned, running, wait_ready
+from bench.ports import free_ports
+from bench.process import CHECKOUT, Cores, Door, Running, pinned, running, wait_ready
 from bench.storms import line_of, started
 
 PROGRAM: Final = CHECKOUT / ".venv/bin/bartizan"

@@ -30,7 +30,8 @@ from bartizan.identity.passwords import hash_password
 from bartizan.pki.ca import Authority
 from bench import postgres
 from bench.certificates import Certificates
-from bench.process import HOST, Running, free_ports, running
+from bench.ports import free_ports
+from bench.process import HOST, Running, running
 
 NAME = "bench"
 """Whom they know."""

@@ -30,7 +30,8 @@ from bartizan.cli.control import asking, listens
 from bartizan.pki.bundle import Bundle
 from bench.generator import door_words
 from bench.judges import NAME, WITHIN_S
-from bench.process import Cores, Door, Running, free_ports, pinned, running, wait_ready
+from bench.ports import free_ports
+from bench.process import Cores, Door, Running, pinned, running, wait_ready
 from bench.proofs import ASKED_EVERY_TIME, INSTALLED_BY, KNOWN, NOBODY, WAYS, Made, Way, command, made
 from bench.records import parse_line
 from bench.rivals.bartizan import GENERATOR

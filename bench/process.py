@@ -188,18 +188,6 @@ def watched() -> Generator[IO[bytes]]:
                 watcher.stdin.write(GOODBYE)
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback on which nobody listens now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind((HOST, 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
-
-
 def wait_ready(one: Running, door: Door) -> None:
     """Returns once a CONNECT is accepted; `StartError` says why it never was."""
     deadline = time.monotonic() + READY_WITHIN_S

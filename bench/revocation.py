@@ -28,7 +28,8 @@ import httpx2
 from bartizan.cli.control import asking
 from bartizan.identity.passwords import hash_password
 from bench.identities import bring
-from bench.process import HOST, Cores, Door, connect_packet, free_ports, running, wait_ready
+from bench.ports import free_ports
+from bench.process import HOST, Cores, Door, connect_packet, running, wait_ready
 from bench.proofs import command
 from bench.rivals.bartizan import ANONYMOUS, PLAINTEXT, open_limits
 from bench.run import allow_descriptors

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.certificates import Certificates, make_certificates
-from bench.process import Cores, Door, Running, free_ports, running, wait_ready
+from bench.ports import free_ports
+from bench.process import Cores, Door, Running, running, wait_ready
 from bench.rivals import Rival, Setting, Variant
 
 USER = "bench"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import trustme
 
+from bench.ports import free_ports
 from tests.left_out import leave_out, require_program
 
 SUFFIX = "dc=plant,dc=example"
@@ -171,7 +172,7 @@ def started() -> Iterator[Slapd]:
         (directory / "slapd.conf").write_text(
             CONFIGURATION.format(directory=directory, suffix=SUFFIX, root_dn=ROOT_DN, root_password=ROOT_PASSWORD)
         )
-        running = Slapd(directory, *_free_ports(2))
+        running = Slapd(directory, *free_ports(2))
         # At a second address too, one that its certificate does not name.
         places = " ".join(
             f"ldap://{address}:{running.port}/ ldaps://{address}:{running.tls_port}/"
@@ -200,14 +201,6 @@ def _certify(directory: Path) -> None:
     ca.cert_pem.write_to_path(directory / "ca.pem")
     server.cert_chain_pems[0].write_to_path(directory / "server.pem")
     server.private_key_pem.write_to_path(directory / "server.key")
-
-
-def _free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in held]
-    for listener in held:
-        listener.close()
-    return ports
 
 
 def _wait(running: Slapd, process: "subprocess.Popen[bytes]") -> None:

@@ -13,12 +13,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from bench.ports import free_ports
 from tests.conformance.packets import Dialect, Will, v5
 from tests.conformance.properties import Props
 from tests.conformance.received import Connack
@@ -140,7 +141,7 @@ def target(directory: Path) -> Generator[Target]:
 @contextmanager
 def running(directory: Path, *settings: str) -> Generator[Target]:
     """Bartizan's open lab with these `key=value` settings, from start to SIGTERM."""
-    port, websocket, tight = _free_ports(3)
+    port, websocket, tight = free_ports(3)
     limits = ", ".join(f"{name} = {value}" for name, value in TIGHT.items())
     command = [
         _executable(),
@@ -181,13 +182,6 @@ def _executable() -> str:
 def _address(text: str | None) -> tuple[str, int] | None:
     host, _, port = (text or "").rpartition(":")
     return (host, int(port)) if port else None
-
-
-def _free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on, all different because all are held at once."""
-    with ExitStack() as held:
-        listeners = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [listener.getsockname()[1] for listener in listeners]
 
 
 def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -5,12 +5,11 @@ import os
 import secrets
 import selectors
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -106,13 +105,6 @@ def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
     """Starts `bartizan up --data ...` on ports the system chooses, as often as a test likes."""
     with started() as start:
         yield partial(start, tmp_path)
-
-
-def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on, all different because all are held at once."""
-    with ExitStack() as held:
-        listeners = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [listener.getsockname()[1] for listener in listeners]
 
 
 def port_of(place: dict[str, Any]) -> int:

@@ -14,6 +14,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.ports import free_ports
+
 START_WITHIN_S = 20.0
 ANSWER_WITHIN_S = 20.0
 SUCCESSES = frozenset({0x00, 0x10})
@@ -210,20 +212,13 @@ class MosquittoRefuses(Exception):  # noqa: N818
     """It did not start with this file: what it logged."""
 
 
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def mosquitto(
     directory: Path, *, acl: bytes | None, passwords: str | None, anonymous: bool = True, more: Sequence[str] = ()
 ) -> Iterator[RealMosquitto]:
     """A broker with this ACL file and password file, and more lines; `MosquittoRefuses` if it ends by itself."""
     directory.mkdir(parents=True, exist_ok=True)
-    port, open_port = free_port(), free_port()
+    port, open_port = free_ports(2)
     lines = ["per_listener_settings true", f"listener {port} 127.0.0.1", f"allow_anonymous {str(anonymous).lower()}"]
     for name, content in (("acl_file", acl), ("password_file", passwords)):
         if content is not None:
@@ -252,7 +247,8 @@ def _wait(broker: RealMosquitto) -> None:
     deadline = time.monotonic() + START_WITHIN_S
     while time.monotonic() < deadline:
         if broker.process.poll() is not None:
-            raise MosquittoRefuses(broker.log_file.read_text(errors="replace"))
+            log = broker.log_file.read_text(errors="replace")
+            raise ConnectionError(log) if "Address already in use" in log else MosquittoRefuses(log)
         try:
             with socket.create_connection(("127.0.0.1", broker.open_port), timeout=1):
                 return

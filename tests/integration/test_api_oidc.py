@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import secrets
-import socket
 import ssl
 import threading
 import time
@@ -26,6 +25,7 @@ from bartizan.authn.operators import LONG_AGO
 from bartizan.cli.app import run
 from bartizan.config.authenticators import PasswordSettings
 from bartizan.model.operator import Operator
+from bench.ports import free_ports
 from tests.integration.api import PASSWORD, Api, serving
 from tests.integration.lying_provider import Liar
 from tests.integration.oidc import OpenIdProvider
@@ -39,25 +39,13 @@ PORTS: list[int] = []
 """Of brokers that run at once: the provider knows beforehand where it sends people back to."""
 
 
-def free_port() -> int:
-    """One that nobody has, nor gets by chance: below those that systems give to outgoing connections."""
-    while True:
-        port = 20_000 + secrets.randbelow(12_000)
-        with socket.socket() as found:
-            try:
-                found.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
-
-
 def callback(port: int) -> str:
     return f"https://localhost:{port}/api/v1/session/oidc/callback"
 
 
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenIdProvider]:
-    PORTS.extend(free_port() for _ in range(3))
+    PORTS.extend(free_ports(3))
     with OpenIdProvider(tmp_path_factory.mktemp("provider"), 60, (), tuple(map(callback, PORTS))) as running:
         yield running
 

@@ -19,7 +19,8 @@ import pytest
 
 from bartizan.pki.ca import Authority
 from bartizan.pki.profiles import build_leaf, certificate_pem, key_pem, new_key, server_name
-from tests.integration.conftest import API, BINDS, COMMAND, START_WITHIN_S, Up, free_ports, port_of, run
+from bench.ports import free_ports
+from tests.integration.conftest import API, BINDS, COMMAND, START_WITHIN_S, Up, port_of, run
 from tests.integration.recorder import Place, Proof, Recorder
 
 FILTER = "data/chicago/+/+/temperature"

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_ports
 from tests.docs.markdown import blocks
-from tests.integration.conftest import COMMAND, Up, free_ports
+from tests.integration.conftest import COMMAND, Up
 
 GUIDE = "docs/guides/five-minute-start.md"
 REFUSED = "press-01/temperature -m 99.9"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from bartizan.cli.app import run
 from bartizan.cli.first_run import prepare
-from tests.integration.real_mosquitto import Client, connected, free_port, hashed, may_publish, mosquitto, subscribe
+from bench.ports import free_ports
+from tests.integration.real_mosquitto import Client, connected, hashed, may_publish, mosquitto, subscribe
 from tests.left_out import require_program
 from tests.security.process import running
 
@@ -34,7 +35,7 @@ def test_a_plant_that_moves_from_mosquitto_goes_on_as_before(tmp_path: Path, cap
     assert before == (False, [True], {"data/press/a"}, {"data/dash/a"})
 
     conf = tmp_path / "there/moved.conf"
-    port = free_port()
+    (port,) = free_ports(1)
     conf.write_text(f"listener {port} 127.0.0.1\nacl_file acl_file\npassword_file password_file\n", encoding="utf-8")
     data, out = tmp_path / "data", tmp_path / "out"
     asyncio.run(prepare(data, at=datetime.now(UTC)))

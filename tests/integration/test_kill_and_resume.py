@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import Up, free_ports
+from bench.ports import free_ports
+from tests.integration.conftest import Up
 from tests.integration.crew import SESSION_EXPIRY_S, Berth, MqttJsClient
 from tests.integration.recorder import Recorder, Will
 from tests.integration.test_real_clients import POLICY, Harbour, harbour_of

@@ -19,10 +19,10 @@ import pytest
 
 from bartizan.api.caller import COOKIE
 from bartizan.model.operator import OperatorRole
+from bench.ports import free_ports
 from tests.conformance.packets import v5
 from tests.conformance.received import Connack, Puback
 from tests.conformance.wire import Wire
-from tests.integration.conftest import free_ports
 from tests.integration.oidc import OpenIdProvider
 from tests.posts import Posts, taking_posts
 from tests.security.party import HOST, eventually, plain, tls_context

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.process import CHECKOUT, Door, StartError, connect_packet, free_ports, process_table, running, wait_ready
+from bench.ports import free_ports
+from bench.process import CHECKOUT, Door, StartError, connect_packet, process_table, running, wait_ready
 
 CORE = min(os.sched_getaffinity(0))
 FAMILY = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']{}); "

@@ -21,8 +21,8 @@ from bartizan.broker.tellers import Teller, teller_of
 from bartizan.config.alerts import ALERT_KINDS
 from bartizan.errors import ConfigurationError
 from bartizan.model.finding import About
+from bench.ports import free_ports
 from tests.authority import Issuer
-from tests.integration.conftest import free_ports
 from tests.unit.audit.test_sinks import collecting
 from tests.unit.audit.test_sinks import until as soon
 from tests.unit.broker.fake import FakeEngine
