@@ -4,7 +4,8 @@ import secrets
 import socket
 from contextlib import suppress
 
-HOST = "127.0.0.1"
+from bench.process import HOST
+
 PORTS = range(10_000, 32_768)
 """Below those that a system gives to outgoing connections and to whoever asks for any port: one of those could
 take the port before the server does."""
