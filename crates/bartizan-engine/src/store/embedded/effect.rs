@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use redb::{ReadableTable, WriteTransaction};
 
 use super::index::{BODIES, BODY_ROWS, QUEUE, RECEIVED, RETAINED, SESSIONS, SUBSCRIPTIONS, WILLS};
-use super::overlay::{Overlay, QueueSlot};
+use super::overlay::Overlay;
+use super::places::QueueSlot;
 use super::record::{BodyId, BodyV1, QueuedV2, WillV1};
 use super::row::{seal, unseal};
 
@@ -124,8 +125,8 @@ pub fn queued(key: (&str, u64), octets: &[u8]) -> Result<QueuedV2, redb::Error> 
 
 fn put_queue(write: &WriteTransaction, overlay: &Overlay, rows: &mut BodyRows) -> Result<(), redb::Error> {
     let mut queue = write.open_table(QUEUE)?;
-    for ((client, seq), slot) in &overlay.queue {
-        let key = (&**client, *seq);
+    for ((client, seq), slot) in overlay.queue.in_order() {
+        let key = (&*client, seq);
         match slot {
             QueueSlot::Fresh(row) | QueueSlot::Over(row) => {
                 rows.add(row.body);

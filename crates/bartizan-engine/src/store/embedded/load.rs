@@ -1,6 +1,6 @@
 //! Everything stored, at start: the index as of its last checkpoint, and the log since, merged.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
@@ -12,7 +12,8 @@ use super::effect::queued;
 use super::index::{
     BODIES, IndexError, QUEUE, RECEIVED, RETAINED, SESSIONS, SUBSCRIPTIONS, WILLS, guarded, index_error,
 };
-use super::overlay::{Overlay, QueueSlot};
+use super::overlay::Overlay;
+use super::places::QueueSlot;
 use super::record::{BodyId, BodyV1, QueuedV2, SessionV1, SubscriptionV1, WillV1};
 use super::row::{damaged, unseal};
 use crate::store::port::{Loaded, SessionRecord, StoreError};
@@ -141,7 +142,7 @@ impl Startup {
         let rows = self.rows("sessions", SESSIONS, |client, row| {
             Ok((Arc::<str>::from(client), unseal::<SessionV1>("sessions", &client, row)?))
         })?;
-        merge(rows, &self.overlay.sessions, |client, row, newer| {
+        merge(rows, changes(&self.overlay.sessions), |client, row, newer| {
             let Some(row) = newer.map_or(row, Clone::clone) else { return Ok(()) };
             let record = row.record(client.clone()).ok_or_else(|| damaged("sessions", client))?;
             visit(Found::Session(record))
@@ -153,7 +154,7 @@ impl Startup {
             let key = (Arc::<str>::from(client), Arc::<str>::from(filter));
             Ok((key, unseal::<SubscriptionV1>("subscriptions", &(client, filter), row)?))
         })?;
-        merge(rows, &self.overlay.subscriptions, |(client_id, filter), row, newer| {
+        merge(rows, changes(&self.overlay.subscriptions), |(client_id, filter), row, newer| {
             let row = self.unless_ended(&client_id, row);
             match newer.map_or(row, |newer| *newer) {
                 Some(row) => visit(Found::Subscription { client_id, filter, row }),
@@ -166,7 +167,7 @@ impl Startup {
         let rows = self.rows("queue", QUEUE, |(client, seq), row| {
             Ok(((Arc::<str>::from(client), seq), queued((client, seq), row)?))
         })?;
-        merge(rows, &self.overlay.queue, |(client_id, seq), row, newer| {
+        merge(rows, self.overlay.queue.in_order(), |(client_id, seq), row, newer| {
             let row = self.unless_ended(&client_id, row);
             match self.latest(row, newer) {
                 Some(row) => visit(Found::Queued { client_id, seq, row }),
@@ -195,7 +196,7 @@ impl Startup {
             let packet_id = PacketId::new(id).ok_or_else(|| damaged("received", client))?;
             Ok(((Arc::<str>::from(client), packet_id), ()))
         })?;
-        merge(rows, &self.overlay.received, |(client_id, packet_id), row, newer| {
+        merge(rows, changes(&self.overlay.received), |(client_id, packet_id), row, newer| {
             let row = self.unless_ended(&client_id, row);
             match newer.map_or(row.is_some(), |newer| *newer) {
                 true => visit(Found::Received { client_id, packet_id }),
@@ -208,7 +209,7 @@ impl Startup {
         let rows = self.rows("retained", RETAINED, |topic, row| {
             Ok((Arc::<str>::from(topic), unseal::<BodyId>("retained", &topic, row)?))
         })?;
-        merge(rows, &self.overlay.retained, |_, row, newer| match newer.map_or(row, |newer| *newer) {
+        merge(rows, changes(&self.overlay.retained), |_, row, newer| match newer.map_or(row, |newer| *newer) {
             Some(body) => visit(Found::Retained { body }),
             None => Ok(()),
         })
@@ -218,29 +219,34 @@ impl Startup {
         let rows = self.rows("wills", WILLS, |client, row| {
             Ok((Arc::<str>::from(client), unseal::<WillV1>("wills", &client, row)?))
         })?;
-        merge(rows, &self.overlay.wills, |client_id, row, newer| match newer.map_or(row, |newer| *newer) {
+        merge(rows, changes(&self.overlay.wills), |client_id, row, newer| match newer.map_or(row, |newer| *newer) {
             Some(row) => visit(Found::Will { client_id, row }),
             None => Ok(()),
         })
     }
 }
 
+/// Rows of an overlay, in the order of the index.
+fn changes<K: Clone, O>(rows: &BTreeMap<K, O>) -> impl Iterator<Item = (K, &O)> {
+    rows.iter().map(|(key, row)| (key.clone(), row))
+}
+
 /// Walks two sorted sequences as one: each key once, with what either has for it.
-fn merge<K: Ord + Clone, B, O>(
+fn merge<'a, K: Ord, B, O: 'a>(
     older: impl Iterator<Item = Result<(K, B), redb::Error>>,
-    newer: &std::collections::BTreeMap<K, O>,
+    newer: impl Iterator<Item = (K, &'a O)>,
     mut visit: impl FnMut(K, Option<B>, Option<&O>) -> Result<(), redb::Error>,
 ) -> Result<(), redb::Error> {
-    let mut newer = newer.iter().peekable();
+    let mut newer = newer.peekable();
     for row in older {
         let (key, row) = row?;
-        while let Some((ahead, change)) = newer.next_if(|(ahead, _)| **ahead < key) {
-            visit(ahead.clone(), None, Some(change))?;
+        while let Some((ahead, change)) = newer.next_if(|(ahead, _)| *ahead < key) {
+            visit(ahead, None, Some(change))?;
         }
-        let change = newer.next_if(|(ahead, _)| **ahead == key).map(|(_, change)| change);
+        let change = newer.next_if(|(ahead, _)| *ahead == key).map(|(_, change)| change);
         visit(key, Some(row), change)?;
     }
-    newer.try_for_each(|(key, change)| visit(key.clone(), None, Some(change)))
+    newer.try_for_each(|(key, change)| visit(key, None, Some(change)))
 }
 
 /// Messages: each read once, however many rows refer to it.

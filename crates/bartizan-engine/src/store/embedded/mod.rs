@@ -8,6 +8,8 @@
 //! | `pool`       | segments that are written again                                          |
 //! | `record`     | the stored forms, version 1                                              |
 //! | `overlay`    | the log's net effect since the last checkpoint                           |
+//! | `places`     | of it, what happened to places in queues                                 |
+//! | `numbers`    | tables by numbers of the store's own                                     |
 //! | `checkpoint` | the thread that brings the index up to date and frees the log            |
 //! | `index`      | the redb file: keyed state, bodies once per message                      |
 //! | `replay`     | start: the log since the last checkpoint, checked and read back          |
@@ -30,7 +32,9 @@ mod index;
 mod load;
 mod log;
 mod migrate;
+mod numbers;
 mod overlay;
+mod places;
 mod pool;
 mod reader;
 mod record;

@@ -4,27 +4,17 @@
 //! touches the index. An overlay is complete in itself: its rows refer only to bodies it holds,
 //! so the message that straddles a checkpoint is stored once on each side of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeSet, hash_map};
 use std::sync::Arc;
 
 use bartizan_core::message::Message;
 use bartizan_core::wire::PacketId;
 
+use super::numbers::ByNumber;
+use super::places::{Places, QueueSlot};
 use super::record::{BodyId, BodyV1, QueuedV1, RecordV1, SessionV1, SubscriptionV1, WillV1};
 use crate::store::port::{Fetch, FetchedMessage, Mutation};
-
-/// What happened to one place in a queue.
-#[derive(Clone, Debug, PartialEq)]
-pub enum QueueSlot {
-    /// Queued since the checkpoint: the index does not know this place.
-    Fresh(QueuedV1),
-    /// Queued since the checkpoint at a place that the index may know too.
-    Over(QueuedV1),
-    /// Known to the index, and moved on since.
-    Changed { packet_id: Option<PacketId>, released: bool },
-    /// Perhaps known to the index, and done with.
-    Gone,
-}
 
 /// A message and how many rows of this overlay refer to it.
 #[derive(Debug)]
@@ -40,13 +30,13 @@ pub struct Overlay {
     pub ended: BTreeSet<Arc<str>>,
     pub sessions: BTreeMap<Arc<str>, Option<SessionV1>>,
     pub subscriptions: BTreeMap<(Arc<str>, Arc<str>), Option<SubscriptionV1>>,
-    pub queue: BTreeMap<(Arc<str>, u64), QueueSlot>,
+    pub queue: Places,
     pub received: BTreeMap<(Arc<str>, PacketId), bool>,
     pub retained: BTreeMap<Arc<str>, Option<BodyId>>,
     pub wills: BTreeMap<Arc<str>, Option<WillV1>>,
-    pub bodies: HashMap<BodyId, Body>,
+    pub bodies: ByNumber<BodyId, Body>,
     /// By address: an address stays a message's own as long as `bodies` holds it.
-    body_ids: HashMap<usize, BodyId>,
+    body_ids: ByNumber<usize, BodyId>,
 }
 
 impl Overlay {
@@ -130,8 +120,7 @@ impl Overlay {
     /// checkpoint, and places that are free since.
     pub fn find(&self, fetch: &Fetch, found: &mut BTreeMap<u64, Option<FetchedMessage>>) {
         for seq in &fetch.seqs {
-            let place = (fetch.client_id.clone(), *seq);
-            match self.queue.get(&place) {
+            match self.queue.get(&fetch.client_id, *seq) {
                 Some(QueueSlot::Fresh(row) | QueueSlot::Over(row)) => {
                     let message = self.bodies.get(&row.body).map(|body| body.message.clone());
                     found.insert(*seq, message.and_then(|message| row.fetched(*seq, message)));
@@ -156,13 +145,10 @@ impl Overlay {
     }
 
     fn let_go(&mut self, id: BodyId) {
-        let Some(body) = self.bodies.get_mut(&id) else {
-            return;
-        };
-        body.rows = body.rows.saturating_sub(1);
-        if body.rows == 0 {
-            self.body_ids.remove(&Arc::as_ptr(&body.message).addr());
-            self.bodies.remove(&id);
+        let hash_map::Entry::Occupied(mut body) = self.bodies.entry(id) else { return };
+        body.get_mut().rows = body.get().rows.saturating_sub(1);
+        if body.get().rows == 0 {
+            self.body_ids.remove(&Arc::as_ptr(&body.remove().message).addr());
         }
     }
 
@@ -184,14 +170,14 @@ impl Overlay {
             RecordV1::SubscriptionDelete(client, filter) => {
                 self.subscriptions.insert((client, filter), None);
             }
-            RecordV1::Enqueue(client, seq, row) => self.enqueue((client, seq), row),
+            RecordV1::Enqueue(client, seq, row) => self.enqueue(client, seq, row),
             RecordV1::Assign(client, seq, id) => {
-                self.change((client, seq), |packet_id, _| *packet_id = Some(id));
+                self.change(client, seq, |packet_id, _| *packet_id = Some(id));
             }
             RecordV1::Released(client, seq) => {
-                self.change((client, seq), |_, released| *released = true);
+                self.change(client, seq, |_, released| *released = true);
             }
-            RecordV1::Dequeue(client, seq) => self.dequeue((client, seq)),
+            RecordV1::Dequeue(client, seq) => self.dequeue(client, seq),
             RecordV1::ReceivedPut(client, id) => drop(self.received.insert((client, id), true)),
             RecordV1::ReceivedDelete(client, id) => drop(self.received.insert((client, id), false)),
             RecordV1::RetainedPut(topic, body) => {
@@ -219,22 +205,31 @@ impl Overlay {
         }
     }
 
-    fn enqueue(&mut self, place: (Arc<str>, u64), row: QueuedV1) {
+    fn enqueue(&mut self, client: Arc<str>, seq: u64, row: QueuedV1) {
         self.refer(row.body);
-        // Without a trace here the place is free in the index too: no `seq` is queued twice.
-        let fresh = self.ended.contains(&place.0) || matches!(self.queue.get(&place), None | Some(QueueSlot::Fresh(_)));
-        let slot = if fresh { QueueSlot::Fresh(row) } else { QueueSlot::Over(row) };
-        if let Some(old) = self.queue.insert(place, slot) {
-            self.let_go_slot(&old);
-        }
+        let has_ended = self.ended.contains(&client);
+        let old = match self.queue.entry(client, seq) {
+            // Without a trace here the place is free in the index too: no `seq` is queued twice.
+            Entry::Vacant(place) => {
+                place.insert(QueueSlot::Fresh(row));
+                return;
+            }
+            Entry::Occupied(mut place) if has_ended || matches!(place.get(), QueueSlot::Fresh(_)) => {
+                place.insert(QueueSlot::Fresh(row))
+            }
+            Entry::Occupied(mut place) => place.insert(QueueSlot::Over(row)),
+        };
+        self.let_go_slot(&old);
     }
 
-    fn change(&mut self, place: (Arc<str>, u64), set: impl FnOnce(&mut Option<PacketId>, &mut bool)) {
-        if self.ended.contains(&place.0) && !self.queue.contains_key(&place) {
-            return;
-        }
-        let untouched = QueueSlot::Changed { packet_id: None, released: false };
-        match self.queue.entry(place).or_insert(untouched) {
+    fn change(&mut self, client: Arc<str>, seq: u64, set: impl FnOnce(&mut Option<PacketId>, &mut bool)) {
+        let has_ended = self.ended.contains(&client);
+        let slot = match self.queue.entry(client, seq) {
+            Entry::Vacant(_) if has_ended => return,
+            Entry::Vacant(place) => place.insert(QueueSlot::Changed { packet_id: None, released: false }),
+            Entry::Occupied(place) => place.into_mut(),
+        };
+        match slot {
             QueueSlot::Fresh(row) | QueueSlot::Over(row) => {
                 set(&mut row.packet_id, &mut row.released);
             }
@@ -243,15 +238,19 @@ impl Overlay {
         }
     }
 
-    fn dequeue(&mut self, place: (Arc<str>, u64)) {
-        let old = self.queue.remove(&place);
-        if let Some(slot) = &old {
-            self.let_go_slot(slot);
-        }
-        let unknown_to_index = matches!(old, Some(QueueSlot::Fresh(_))) || self.ended.contains(&place.0);
-        if !unknown_to_index {
-            self.queue.insert(place, QueueSlot::Gone);
-        }
+    fn dequeue(&mut self, client: Arc<str>, seq: u64) {
+        let has_ended = self.ended.contains(&client);
+        let old = match self.queue.entry(client, seq) {
+            // Nothing of it is left: the index never knew it.
+            Entry::Occupied(place) if has_ended || matches!(place.get(), QueueSlot::Fresh(_)) => place.remove(),
+            Entry::Occupied(mut place) => place.insert(QueueSlot::Gone),
+            Entry::Vacant(_) if has_ended => return,
+            Entry::Vacant(place) => {
+                place.insert(QueueSlot::Gone);
+                return;
+            }
+        };
+        self.let_go_slot(&old);
     }
 
     fn end_session(&mut self, client: Arc<str>) {
@@ -260,12 +259,8 @@ impl Overlay {
         for key in &filters {
             self.subscriptions.remove(key);
         }
-        let places = self.queue.range((client.clone(), 0)..);
-        let places: Vec<_> = places.map(|(key, _)| key).take_while(|key| key.0 == client).cloned().collect();
-        for place in &places {
-            if let Some(slot) = self.queue.remove(place) {
-                self.let_go_slot(&slot);
-            }
+        for slot in self.queue.take(&client) {
+            self.let_go_slot(&slot);
         }
         let ids = self.received.range((client.clone(), PacketId::MIN)..);
         let ids: Vec<_> = ids.map(|(key, _)| key).take_while(|key| key.0 == client).cloned().collect();
