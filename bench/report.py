@@ -1,5 +1,7 @@
 """The results as a page: one table of medians, demands, what went wrong, every figure with its spread, charts."""
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -79,8 +81,22 @@ class Report:
         yield ""
         yield f"- commit: {header.commit}"
         yield from (f"- {key}: {value}" for key, value in header.machine.items())
-        repetitions = 1 + max((record.repetition for record in self.results.records), default=0)
-        yield f"- {repetitions} repetitions of {header.seconds:g} s each, after a warm-up"
+        yield from self._repetitions()
+
+    def _repetitions(self) -> Iterable[str]:
+        """How often all was measured, and what was less often."""
+        counts = Counter((record.scenario, record.broker) for record in self.results.records)
+        most = max(counts.values(), default=0)
+        yield f"- {most} repetitions of {self.results.header.seconds:g} s each, after a warm-up"
+        every = self.scenarios()
+        fewer: dict[tuple[int, str], list[str]] = {}
+        for note in self.brokers:
+            for count in sorted({counts[scenario, note.name] for scenario in every} - {0, most}):
+                names = [scenario for scenario in every if counts[scenario, note.name] == count]
+                of = "everything" if names == every else ", ".join(names)
+                fewer.setdefault((count, of), []).append(note.title)
+        for (count, of), titles in fewer.items():
+            yield f"- {count} of {of}: {', '.join(titles)}"
 
     def _overview(self) -> Iterable[str]:
         yield from ("", "## All medians", "")
@@ -121,11 +137,11 @@ class Report:
     def _gaps(self) -> Iterable[str]:
         cells: list[list[str]] = []
         for note in self.brokers:
-            by_reason: dict[str, list[str]] = {}
+            alike: dict[str, tuple[str, dict[str, None]]] = {}
             for scenario in self.scenarios():
                 for reason in self.results.errors(scenario, note.name):
-                    by_reason.setdefault(reason, []).append(scenario)
-            cells += [[note.title, one_line(reason), ", ".join(names)] for reason, names in by_reason.items()]
+                    alike.setdefault(kind_of(reason), (reason, {}))[1][scenario] = None
+            cells += [[note.title, one_line(reason), ", ".join(names)] for reason, names in alike.values()]
         if cells:
             yield from ("", "## Runs without a figure", "")
             yield from table(["", "reason", "scenarios"], cells)
@@ -210,6 +226,11 @@ def ratio(measured: Measured, other: Measured | None, form: str) -> str:
 def verdicts_text(verdicts: Sequence[Verdict]) -> str:
     """Every bound with what came of it."""
     return "; ".join(f"{verdict.bound.text()}: **{verdict.text()}**" for verdict in verdicts) or NOTHING
+
+
+def kind_of(reason: str) -> str:
+    """What reasons have in common that differ by numbers, and by what the broker said, alone."""
+    return re.sub(r"\d+", "", reason.partition("; the broker said: ")[0])
 
 
 def one_line(words: str, most: int = 200) -> str:

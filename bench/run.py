@@ -121,7 +121,8 @@ def explained(error: str | None, broker: Running) -> str | None:
     if not broker.is_alive():
         return f"the broker ended during the run: {broker.last_words()}"
     complaint = broker.complaint()
-    return error if complaint is None else f"{error}; the broker said: {complaint}"
+    # Its files are below the checkout, and where that is says nothing.
+    return error if complaint is None else f"{error}; the broker said: {complaint.replace(f'{CHECKOUT}/', '')}"
 
 
 def tell(turn: Turn, record: Record, progress: str, left_s: float) -> None:

@@ -82,5 +82,23 @@ def test_page_and_charts_are_written_beside_each_other(measured, tmp_path: Path)
     ET.fromstring(chart.read_text())
 
 
+def test_what_was_measured_less_often_is_said(page):
+    assert "- 3 repetitions of " in page
+    assert "\n- 1 of everything: Bartizan, Relay\n- 2 of everything: Aedes\n" in page
+
+
+def test_reasons_that_differ_by_numbers_or_by_what_the_broker_said_are_one():
+    reasons = ("only 3 of 40 handshakes", "only 17 of 50 handshakes; the broker said: 12:01 EOF", "nothing arrived")
+    records = [
+        Record(scenario=NAME, broker="aedes", repetition=index, error=reason) for index, reason in enumerate(reasons)
+    ]
+    report = Report(results(*records), load_scenarios())
+    page = report.text(dict.fromkeys(report.groups(), "chart.svg"))
+    assert [line for line in page.splitlines() if line.startswith("| Aedes | only")] == [
+        "| Aedes | only 3 of 40 handshakes | p1_q0_16 |"
+    ]
+    assert "| Aedes | nothing arrived | p1_q0_16 |" in page
+
+
 def test_a_long_reason_fits_into_a_cell():
     assert one_line("a | b\nc " * 100, 20) == "a / b c a / b c a /…"

@@ -71,6 +71,8 @@ const LOCK: &str = "lock";
 const SPARE: &str = "spare";
 const RESERVE: &str = "reserve";
 const LARGE: &str = "large";
+/// A seventh of a core that two others want as well.
+const INDEX_NICENESS: i32 = 5;
 
 /// A store in a directory.
 pub struct EmbeddedStore {
@@ -123,7 +125,10 @@ pub fn open(config: StoreConfig, wake: Wake) -> Result<Arc<EmbeddedStore>, Store
     let start = Start { overlay: overlay.clone(), reads, segment, salt, next_group, next_body };
     let log = Log::new(inbox.clone(), config, checkpoints, start);
     let threads = vec![
-        spawn("store-index", &dir, move || checkpointer.run(jobs))?,
+        spawn("store-index", &dir, move || {
+            step_behind();
+            checkpointer.run(jobs);
+        })?,
         spawn("store-read", &dir, move || reader.run(to_read))?,
         spawn("store-log", &dir, move || log.run())?,
     ];
@@ -224,6 +229,14 @@ fn spawn(name: &str, dir: &Path, run: impl FnOnce() + Send + 'static) -> Result<
         .name(name.to_owned())
         .spawn(run)
         .map_err(|error| failed("start a thread for", dir, error))
+}
+
+/// Lets the threads that clients wait for go first, where they want the same core. While a checkpoint is taken an
+/// acknowledgement waited half as long again; if it falls too far behind, `space` says so.
+fn step_behind() {
+    // Of the calling thread alone: `setpriority(2)`, "C library/kernel differences". Where it is not to be had, nothing
+    // but time is lost.
+    let _ = rustix::process::nice(INDEX_NICENESS);
 }
 
 impl EmbeddedStore {
