@@ -101,7 +101,8 @@ class Running:
         return found[-1][:COMPLAINT_CHARS_MAX] if found else None
 
     def _lines(self) -> list[str]:
-        text = COLOUR.sub("", self._log.read_text("utf-8", "replace"))
+        # Its files are below the checkout, and where that is says nothing.
+        text = COLOUR.sub("", self._log.read_text("utf-8", "replace")).replace(f"{CHECKOUT}/", "")
         return [line.strip() for line in text.splitlines() if line.strip()]
 
     def stop(self) -> None:

@@ -1,6 +1,7 @@
 """What was measured, as it is kept: one line of JSON per run, the first about the machine and the brokers."""
 
 import json
+import re
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,6 +12,9 @@ from bench.plan import Figure
 
 FAULTS = ("lost", "duplicated", "reordered", "corrupt", "wrong_qos", "protocol_errors")
 """What the generator counts of messages that were not delivered exactly as they were sent."""
+
+BROKER_SAID = "; the broker said: "
+"""In an error, between what the run saw and what the broker printed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +90,11 @@ class Measured:
         return max(self.values)
 
 
+def kind_of(reason: str) -> str:
+    """What reasons have in common that differ by numbers, and by what the broker said, alone."""
+    return re.sub(r"\d+", "", reason.partition(BROKER_SAID)[0])
+
+
 @dataclass(frozen=True, slots=True)
 class Results:
     """A whole file."""
@@ -99,8 +108,12 @@ class Results:
         return Measured(values) if values else None
 
     def errors(self, scenario: str, broker: str) -> list[str]:
-        """Why runs gave no number, each reason once."""
-        return list(dict.fromkeys(record.error for record in self._of(scenario, broker) if record.error is not None))
+        """Why runs gave no number, each kind of reason once."""
+        reasons: dict[str, str] = {}
+        for record in self._of(scenario, broker):
+            if record.error is not None:
+                reasons.setdefault(kind_of(record.error), record.error)
+        return list(reasons.values())
 
     def faults(self, scenario: str, broker: str) -> dict[str, int]:
         """Messages not delivered exactly, over all repetitions."""

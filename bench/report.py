@@ -1,6 +1,5 @@
 """The results as a page: one table of medians, demands, what went wrong, every figure with its spread, charts."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from bench.chart import Bar, Panel, render, short
 from bench.demands import OWN, Demand, Verdict, judge, load_demands
 from bench.plan import Row, Scenario, load_scenarios
-from bench.records import BrokerNote, Measured, Results
+from bench.records import BrokerNote, Measured, Results, kind_of
 
 LIMIT = "relay"
 REFERENCE = "mosquitto"
@@ -137,10 +136,10 @@ class Report:
     def _gaps(self) -> Iterable[str]:
         cells: list[list[str]] = []
         for note in self.brokers:
-            alike: dict[str, tuple[str, dict[str, None]]] = {}
+            alike: dict[str, tuple[str, list[str]]] = {}
             for scenario in self.scenarios():
                 for reason in self.results.errors(scenario, note.name):
-                    alike.setdefault(kind_of(reason), (reason, {}))[1][scenario] = None
+                    alike.setdefault(kind_of(reason), (reason, []))[1].append(scenario)
             cells += [[note.title, one_line(reason), ", ".join(names)] for reason, names in alike.values()]
         if cells:
             yield from ("", "## Runs without a figure", "")
@@ -226,11 +225,6 @@ def ratio(measured: Measured, other: Measured | None, form: str) -> str:
 def verdicts_text(verdicts: Sequence[Verdict]) -> str:
     """Every bound with what came of it."""
     return "; ".join(f"{verdict.bound.text()}: **{verdict.text()}**" for verdict in verdicts) or NOTHING
-
-
-def kind_of(reason: str) -> str:
-    """What reasons have in common that differ by numbers, and by what the broker said, alone."""
-    return re.sub(r"\d+", "", reason.partition("; the broker said: ")[0])
 
 
 def one_line(words: str, most: int = 200) -> str:

@@ -26,7 +26,7 @@ from bench.generator import Generator
 from bench.machine import commit, describe
 from bench.plan import PlanError, Scenario, chosen, load_scenarios
 from bench.process import Running, StartError
-from bench.records import BrokerNote, Header, Record, append, read, write
+from bench.records import BROKER_SAID, BrokerNote, Header, Record, append, read, write
 from bench.report import write_report
 from bench.rivals import NOT_MEASURED, Rival, UnobtainableError, rivals
 from bench.rivals.bartizan import CHECKOUT, GENERATOR
@@ -121,8 +121,7 @@ def explained(error: str | None, broker: Running) -> str | None:
     if not broker.is_alive():
         return f"the broker ended during the run: {broker.last_words()}"
     complaint = broker.complaint()
-    # Its files are below the checkout, and where that is says nothing.
-    return error if complaint is None else f"{error}; the broker said: {complaint.replace(f'{CHECKOUT}/', '')}"
+    return error if complaint is None else f"{error}{BROKER_SAID}{complaint}"
 
 
 def tell(turn: Turn, record: Record, progress: str, left_s: float) -> None:

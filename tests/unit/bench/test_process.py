@@ -88,6 +88,14 @@ def test_a_broker_that_lives_on_is_asked_what_was_wrong(tmp_path: Path, printed:
         assert one.complaint() == printed.replace("\\x1b[31m", "").replace("\\x1b[0m", "")
 
 
+def test_what_it_says_of_its_files_does_not_tell_where_the_checkout_is(tmp_path: Path):
+    body = f"print('ERROR: {CHECKOUT}/.bench/a is bad')"
+    with running([sys.executable, "-c", body], core=CORE, directory=tmp_path) as one:
+        while one.is_alive():
+            time.sleep(0.02)
+        assert one.complaint() == one.last_words() == "ERROR: .bench/a is bad"
+
+
 def test_a_broker_that_saw_nothing_wrong_has_no_complaint(tmp_path: Path):
     with running([sys.executable, "-c", "print('client left')"], core=CORE, directory=tmp_path) as one:
         while one.is_alive():

@@ -88,7 +88,6 @@ class Broker:
         (None, Broker("ZeroKeepAlive", alive=True), None),
         ("closed", Broker(None, alive=True), "closed"),
         ("closed", Broker("ZeroKeepAlive", alive=True), "closed; the broker said: ZeroKeepAlive"),
-        ("closed", Broker(f"{CHECKOUT}/.bench/a is bad", alive=True), "closed; the broker said: .bench/a is bad"),
         ("closed", Broker("ZeroKeepAlive", alive=False), "the broker ended during the run: panic"),
     ],
 )

@@ -126,7 +126,7 @@ pub fn queued(key: (&str, u64), octets: &[u8]) -> Result<QueuedV2, redb::Error> 
 fn put_queue(write: &WriteTransaction, overlay: &Overlay, rows: &mut BodyRows) -> Result<(), redb::Error> {
     let mut queue = write.open_table(QUEUE)?;
     for ((client, seq), slot) in overlay.queue.in_order() {
-        let key = (&*client, seq);
+        let key = (&**client, seq);
         match slot {
             QueueSlot::Fresh(row) | QueueSlot::Over(row) => {
                 rows.add(row.body);

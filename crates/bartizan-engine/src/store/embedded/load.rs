@@ -167,7 +167,8 @@ impl Startup {
         let rows = self.rows("queue", QUEUE, |(client, seq), row| {
             Ok(((Arc::<str>::from(client), seq), queued((client, seq), row)?))
         })?;
-        merge(rows, self.overlay.queue.in_order(), |(client_id, seq), row, newer| {
+        let changes = self.overlay.queue.in_order().map(|((client, seq), slot)| ((Arc::clone(client), seq), slot));
+        merge(rows, changes, |(client_id, seq), row, newer| {
             let row = self.unless_ended(&client_id, row);
             match self.latest(row, newer) {
                 Some(row) => visit(Found::Queued { client_id, seq, row }),

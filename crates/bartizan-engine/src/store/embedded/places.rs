@@ -64,10 +64,10 @@ impl Places {
     }
 
     /// All of them, in the order of the index: by client, and by place.
-    pub fn in_order(&self) -> impl Iterator<Item = ((Arc<str>, u64), &QueueSlot)> {
+    pub fn in_order(&self) -> impl Iterator<Item = ((&Arc<str>, u64), &QueueSlot)> {
         let mut clients: Vec<(&Arc<str>, usize)> = self.clients.iter().map(|(name, client)| (name, *client)).collect();
         clients.sort_unstable();
-        let places = |(name, client)| self.of(client).map(move |((_, seq), slot)| ((Arc::clone(name), *seq), slot));
+        let places = |(name, client)| self.of(client).map(move |((_, seq), slot)| ((name, *seq), slot));
         clients.into_iter().flat_map(places)
     }
 
