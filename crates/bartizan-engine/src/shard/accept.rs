@@ -208,6 +208,7 @@ impl Shard {
     pub(super) fn drop_driver(&mut self, key: DriverKey) {
         // Nobody else holds the descriptor, so closing it takes it out of the poll too.
         let Some(mut driver) = self.drivers.remove(key) else { return };
+        self.tidying.begin();
         if driver.is_cut {
             driver.transport.abort();
         }

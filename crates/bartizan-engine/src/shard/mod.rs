@@ -9,6 +9,7 @@
 //! | `perform` | what core wants done                                                   |
 //! | `mail`    | what comes from outside the thread                                     |
 //! | `timing`  | how long a PUBLISH takes, and a decision                               |
+//! | `tidy`    | free memory goes back to the system                                    |
 //! | `tap`     | packets of traced clients, taken down as they pass                     |
 //!
 //! Edge-triggered and registered once: a connection that has more to read than its share of a
@@ -20,6 +21,7 @@ mod connecting;
 mod mail;
 mod perform;
 mod tap;
+mod tidy;
 mod timing;
 
 use std::cmp::Reverse;
@@ -57,9 +59,6 @@ const READ_BYTES: usize = 65_536;
 const HANDSHAKES_PER_ROUND: usize = 8;
 /// Python is woken for events at most so often.
 const TELL_EVERY_MS: u64 = 20;
-/// Between two times that free memory is given back.
-const TIDY_MS: u64 = 500;
-
 /// What all shards of an engine share.
 pub struct Shared {
     /// The clock.
@@ -106,7 +105,7 @@ pub struct Shard {
     floods: Floods,
     told: Vec<bartizan_core::event::Event>,
     tell_at: Time,
-    tidy_at: Time,
+    tidying: tidy::Tidying,
     buffer: Vec<u8>,
     drain: Option<(Time, SyncSender<()>)>,
     /// Connections whose handshake waits for its turn.
@@ -155,7 +154,7 @@ impl Shard {
             floods: Floods::default(),
             told: Vec::new(),
             tell_at: Time(0),
-            tidy_at: Time(0),
+            tidying: tidy::Tidying::default(),
             buffer: vec![0; READ_BYTES],
             drain: None,
             shaking: VecDeque::new(),
@@ -205,14 +204,6 @@ impl Shard {
         self.check_drain(now);
     }
 
-    /// Connections have come to rest: what they gave back goes on to the system, now and then.
-    fn tidy(&mut self, now: Time) {
-        if self.tidy_at <= now && self.server.take_rested() {
-            self.tidy_at = now.plus_ms(TIDY_MS);
-            (self.shared.tidy)();
-        }
-    }
-
     /// Does what core wants, and what follows from that, until nothing is left.
     fn settle(&mut self, now: Time) {
         loop {
@@ -239,6 +230,7 @@ impl Shard {
             self.accept_again,
             self.drain.as_ref().map(|(at, _)| *at),
             (!self.told.is_empty()).then_some(self.tell_at),
+            self.tidying.deadline(),
             is_busy.then(|| now.plus_ms(5)),
         ];
         let next = next.into_iter().flatten().min();
