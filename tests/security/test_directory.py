@@ -77,9 +77,11 @@ def asked(
         longest = await still(deciding)
         await chain.aclose()
         server.close()
-        for task in handlers:
-            task.cancel()
-        await asyncio.gather(*handlers, return_exceptions=True)
+        # One that was accepted at last begins before it is cancelled, so that it closes its socket.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in handlers:
+                task.cancel()
+            await asyncio.wait(others, timeout=0.02)
         return [task.result() for task in deciding], longest
 
     return asyncio.run(run())
