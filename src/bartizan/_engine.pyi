@@ -240,8 +240,9 @@ class Engine:
     def take_observations(self, *, uses: bool) -> bytes:
         """JSON list: what each shard noted since the last time; uses only if they are asked for."""
 
-    def take_activity(self) -> bytes:
-        """JSON list: what identities did since the last time, by shard; counted from the first call on."""
+    def take_activity(self) -> tuple[bytes, list[bytes], list[bytes]]:
+        """What identities did since the last time, counted from the first call on: JSON list of the figures of each
+        shard; portions, JSON lists each, of what is fresh, in the order of time; portions of windows."""
 
     def trace(self, *, client_id: str, for_s: float, payloads: bool, tenant: str | None = None) -> int:
         """Takes down what a client sends and is sent, without secrets; its number. RuntimeError where too many are."""

@@ -12,6 +12,7 @@ use bartizan_core::server::listing::Listed;
 use bartizan_core::server::observe::{Staged, Watch};
 use bartizan_engine::engine;
 use bartizan_engine::inspecting::InspectError;
+use bartizan_engine::watching::Taken;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -223,9 +224,9 @@ impl Engine {
         json(py, &observed)
     }
 
-    fn take_activity<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let activity = py.detach(|| self.inner.take_activity());
-        json(py, &activity)
+    fn take_activity(&self, py: Python<'_>) -> (Vec<u8>, Vec<Vec<u8>>, Vec<Vec<u8>>) {
+        let Taken { figures, fresh, windows } = py.detach(|| self.inner.take_activity());
+        (figures, fresh, windows)
     }
 
     #[pyo3(signature = (*, client_id, for_s, payloads, tenant=None))]

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import secrets
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -21,7 +21,7 @@ from bartizan.broker.hands import hands_of
 from bartizan.broker.log import Journal
 from bartizan.broker.responding import Responding
 from bartizan.config.detect import DetectSettings
-from bartizan.detect.activity import signals_of_activity, unfit
+from bartizan.detect.activity import Activity
 from bartizan.detect.base import Detector
 from bartizan.detect.builtin import builtin_detectors
 from bartizan.detect.signals import signal_of
@@ -61,7 +61,8 @@ PSEUDONYM_BYTES = 8
 class Batch:
     """What identities did, as the engine told it at once."""
 
-    signals: tuple[Signal, ...]
+    activity: Activity
+    at_s: float
 
 
 Waiting = Mapping[str, Any] | LoginFailed | Tick | Batch
@@ -70,7 +71,7 @@ Waiting = Mapping[str, Any] | LoginFailed | Tick | Batch
 class Tallying(Protocol):
     """What counts what identities do."""
 
-    def take_activity(self) -> Sequence[Mapping[str, Any]]:
+    def take_activity(self) -> Activity:
         """See `EnginePort`."""
         ...
 
@@ -146,13 +147,12 @@ class Detection:
         """Takes what identities did since the last time. While the last of it waits, the engine counts on: nothing is lost."""
         if not self._settings.enabled or self._has_batch:
             return
-        shards = await asyncio.to_thread(engine.take_activity)
-        self.by_role.add(shards)
-        signals = await asyncio.to_thread(signals_of_activity, shards, _now())
-        self._pass_over(unfit(shards))
-        if signals:
+        activity = await asyncio.to_thread(engine.take_activity)
+        self.by_role.add(activity.figures)
+        self._pass_over(activity.unfit())
+        if activity.fresh or activity.windows:
             self._has_batch = True
-            self._waiting.append(Batch(tuple(signals)))
+            self._waiting.append(Batch(activity, _now()))
 
     async def look(self) -> None:
         """Looks at what has happened since the last time, keeps what is found, and tells it."""
@@ -208,7 +208,8 @@ class Detection:
 
     def _found(self, waiting: Sequence[Waiting], known: frozenset[str]) -> list[Kept]:
         """In a thread of its own: detectors compute, and the store waits for the disk."""
-        signals = [signal for each in waiting for signal in self._signals(each, known)]
+        # One after the other: all at once would be most of the broker's memory after a busy second.
+        signals = (signal for each in waiting for signal in self._signals(each, known))
         findings = self._watch.look(signals)
         if not findings:
             return []
@@ -216,9 +217,9 @@ class Detection:
         self._count_due = 0.0
         return told
 
-    def _signals(self, waiting: Waiting, known: frozenset[str]) -> Sequence[Signal]:
+    def _signals(self, waiting: Waiting, known: frozenset[str]) -> Iterable[Signal]:
         if isinstance(waiting, Batch):
-            return waiting.signals
+            return waiting.activity.signals(waiting.at_s)
         signal = self._signal(waiting, known)
         return () if signal is None else (signal,)
 

@@ -10,6 +10,7 @@ from typing import Any
 from bartizan import _engine
 from bartizan.authn import Certificate, ConnectRequest
 from bartizan.broker.ports import Allow, Answer, Bound, ControlRequest, Deny, EnginePort, Proceed, Question
+from bartizan.detect.activity import Activity
 from bartizan.errors import CertificateUnusable, ChangeRefused, EngineUnavailable, InvalidValue, StartRefused
 from bartizan.model.reason import ReasonCode
 from bartizan.policy import CompiledPolicy, schedule
@@ -110,9 +111,10 @@ class NativeEngine(EnginePort):
         """See `EnginePort`."""
         return json.loads(self._engine.take_observations(uses=uses))
 
-    def take_activity(self) -> Sequence[Mapping[str, Any]]:
+    def take_activity(self) -> Activity:
         """See `EnginePort`."""
-        return json.loads(self._engine.take_activity())
+        figures, fresh, windows = self._engine.take_activity()
+        return Activity(json.loads(figures), fresh, windows)
 
     def session(self, client_id: str, tenant: str | None = None) -> Mapping[str, Any] | None:
         """See `InspectPort`."""

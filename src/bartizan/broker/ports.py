@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from bartizan.authn.base import ConnectRequest
+from bartizan.detect.activity import Activity
 from bartizan.model.principal import Principal
 from bartizan.policy import CompiledPolicy
 
@@ -221,9 +222,8 @@ class EnginePort(ControlPort, TracePort, InspectPort, Protocol):
         are the most, only if they are asked for."""
         ...
 
-    def take_activity(self) -> Sequence[Mapping[str, Any]]:
-        """Of each shard what identities did since the last time, in the words of `detect.activity`. It is counted from
-        the first time on."""
+    def take_activity(self) -> Activity:
+        """What identities did since the last time. It is counted from the first time on."""
         ...
 
     def publish_status(self, topics: Mapping[str, str]) -> None:

@@ -1,28 +1,44 @@
 """What the engine counts of identities, as signals.
 
-Of each shard it tells `windows`, `fresh`, and `roles`, which are figures alone (`broker.figures`). A window is an array,
-for it is most of what is read: the identity, and what it did since the last look, in the order of `_traffic`. What is
-fresh is an object.
+It comes in portions of rows, each a JSON list, which are read one at a time: a row is a few octets there and a thousand
+as Python's values. What is fresh are rows of `_fresh`, in the order of time; windows are rows of `_traffic`, the
+identity and what it did since the last look. Of each shard there are figures besides, `roles` (`broker.figures`) and
+`lost`.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bartizan.model.signal import Fresh, Signal, Traffic
 
 
-def signals_of_activity(shards: Sequence[Mapping[str, Any]], at_s: float) -> list[Signal]:
-    """The signals of one look, in the order of time: what was counted is of the time of the look."""
-    fresh = [_fresh(row) for shard in shards for row in shard["fresh"]]
-    fresh.sort(key=lambda signal: signal.at_s)
-    # The row of those that there was no room for is nobody's.
-    traffic = [_traffic(row, at_s) for shard in shards for row in shard["windows"] if row[0]]
-    return [*fresh, *traffic]
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What identities did since the last look."""
+
+    figures: Sequence[Mapping[str, Any]]
+    fresh: Sequence[bytes]
+    windows: Sequence[bytes]
+
+    def signals(self, at_s: float) -> Iterator[Signal]:
+        """In the order of time: what was counted is of the time of the look."""
+        for row in _rows(self.fresh):
+            yield _fresh(row)
+        for row in _rows(self.windows):
+            # The row of those that there was no room for is nobody's.
+            if row[0]:
+                yield _traffic(row, at_s)
+
+    def unfit(self) -> int:
+        """How much was counted and is of no identity. What is fresh and did not fit comes again."""
+        return sum(shard["lost"]["windows"] for shard in self.figures)
 
 
-def unfit(shards: Sequence[Mapping[str, Any]]) -> int:
-    """How much was counted and is of no identity. What is fresh and did not fit comes again."""
-    return sum(shard["lost"]["windows"] for shard in shards)
+def _rows(portions: Sequence[bytes]) -> Iterator[Sequence[Any]]:
+    for portion in portions:
+        yield from json.loads(portion)
 
 
 def _traffic(row: Sequence[Any], at_s: float) -> Traffic:
@@ -46,12 +62,6 @@ def _traffic(row: Sequence[Any], at_s: float) -> Traffic:
     )
 
 
-def _fresh(row: Mapping[str, Any]) -> Fresh:
-    return Fresh(
-        at_s=row["at_ms"] / 1000,
-        identity=row["identity"],
-        client_id=row["client_id"],
-        action=row["action"],
-        topic=row["topic"],
-        rule=row["rule"],
-    )
+def _fresh(row: Sequence[Any]) -> Fresh:
+    identity, client_id, action, topic, rule, at_ms = row
+    return Fresh(at_s=at_ms / 1000, identity=identity, client_id=client_id, action=action, topic=topic, rule=rule)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from bartizan.broker.ports import Answer, Bound, ControlRequest, EnginePort, Question
+from bartizan.detect.activity import Activity
 from bartizan.policy import CompiledPolicy
 
 
@@ -31,7 +32,6 @@ class FakeEngine(EnginePort):
         self.watched: list[tuple[tuple[str, ...], CompiledPolicy | None]] = []
         self.uses_asked: list[bool] = []
         self.observed: list[Mapping[str, Any]] = []
-        self.activity: list[Mapping[str, Any]] = []
 
     def close(self) -> None:
         os.close(self._wake_fd)
@@ -115,9 +115,8 @@ class FakeEngine(EnginePort):
         observed, self.observed = self.observed, []
         return observed
 
-    def take_activity(self) -> Sequence[Mapping[str, Any]]:
-        activity, self.activity = self.activity, []
-        return activity
+    def take_activity(self) -> Activity:
+        return Activity((), (), ())
 
     # Nobody is connected here.
 

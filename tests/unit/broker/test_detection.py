@@ -15,6 +15,7 @@ from bartizan.broker.detection import Detection
 from bartizan.broker.log import Journal
 from bartizan.config.detect import DetectSettings
 from bartizan.config.schema import LogSettings
+from bartizan.detect.activity import Activity
 from bartizan.errors import ConfigurationError
 from bartizan.model.finding import About, Mute, Severity, State
 from bartizan.store.findings import FindingStore
@@ -172,11 +173,12 @@ class Engine:
         self._lost = lost
         self.asked = 0
 
-    def take_activity(self) -> list[dict[str, Any]]:
+    def take_activity(self) -> Activity:
         self.asked += 1
         windows, self._windows = self._windows, []
         lost, self._lost = self._lost, 0
-        return [{"windows": windows, "roles": [], "fresh": [], "lost": {"windows": lost, "fresh": 0}}]
+        figures = [{"roles": [], "lost": {"windows": lost, "fresh": 0}}]
+        return Activity(figures, [], [json.dumps(windows).encode()] if windows else [])
 
 
 def pings(count: int) -> list[Any]:

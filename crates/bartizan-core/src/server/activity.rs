@@ -136,7 +136,7 @@ pub struct Unfit {
 }
 
 /// What identities did since the last look.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Activity {
     /// How much.
     pub windows: Vec<Window>,
