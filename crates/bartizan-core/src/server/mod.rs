@@ -120,6 +120,9 @@ pub use route::{Part, Receiver, Route};
 pub use rules::{DeniedPublish, Limits, ListenerRules};
 pub use timers::{Timer, Timers};
 
+/// Timers of a connection that has just come: of its CONNECT, its Keep Alive, its rest.
+const TIMERS_EACH: usize = 3;
+
 slotmap::new_key_type! {
     /// Names a Shared Subscription of this shard.
     pub struct GroupKey;
@@ -207,6 +210,16 @@ impl Server {
             last_held: None,
             observer: None,
         }
+    }
+
+    /// Tables that have room for so many connections, each with a Session, a Subscription and its timers, need not
+    /// move while they grow, and what they moved from need not be given back. Room that nobody has used takes no
+    /// memory where the system gives it when touched.
+    pub fn make_room(&mut self, connections: usize) {
+        self.connections.reserve(connections);
+        self.sessions.reserve(connections);
+        self.index.reserve(connections);
+        self.timers.reserve(TIMERS_EACH * connections);
     }
 
     /// The number of this shard.

@@ -48,6 +48,11 @@ impl Timers {
         self.heap.push(Reverse((at, timer)));
     }
 
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.heap.reserve(more);
+    }
+
     /// When the next one rings.
     #[must_use]
     pub fn next(&self) -> Option<Time> {

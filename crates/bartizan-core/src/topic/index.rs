@@ -60,6 +60,11 @@ impl<K: Copy + Eq + Hash, V> SubscriptionIndex<K, V> {
         Self::default()
     }
 
+    /// Makes room for so many more Subscriptions, so that the table of them need not move while it grows.
+    pub fn reserve(&mut self, more: usize) {
+        self.entries.reserve(more);
+    }
+
     /// Adds a Subscription, or replaces it: then gives back the one replaced ([MQTT-3.8.4-3]).
     pub fn insert(&mut self, filter: &TopicFilter<'_>, key: K, value: V) -> Option<V> {
         self.insert_text(filter, || Arc::from(filter.as_str()), key, value)

@@ -33,6 +33,11 @@ impl<T: Default> Slab<T> {
         id
     }
 
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.slots.reserve(more);
+    }
+
     /// Drops a value; its id may come again.
     pub(super) fn remove(&mut self, id: u32) {
         if let Some(slot) = self.get_mut(id) {

@@ -5,6 +5,7 @@ use std::sync::mpsc::SyncSender;
 
 use bartizan_core::message::Time;
 use bartizan_core::server::Forward;
+use bartizan_core::server::activity::Activity;
 
 use super::Shard;
 use crate::inspecting::Look;
@@ -100,9 +101,7 @@ impl Shard {
             Mail::Observed(with_uses, done) => {
                 let _ = done.try_send(self.server.take_observations(with_uses, now));
             }
-            Mail::Active(done) => {
-                let _ = done.try_send(self.server.take_activity(now));
-            }
+            Mail::Active(done) => self.tell_activity(&done, now),
             Mail::Reply(reply) => self.server.reply(&reply, now, &mut self.fx),
             Mail::Look(look) => self.look_into(look, now),
             Mail::Trace(trace, done) => self.begin_trace(trace, &done),
@@ -150,6 +149,15 @@ impl Shard {
         self.settle(now);
         // Whoever waits may have given up.
         let _ = done.try_send(answer);
+    }
+
+    fn tell_activity(&mut self, done: &SyncSender<Activity>, now: Time) {
+        let activity = self.server.take_activity(now);
+        if !activity.fresh.is_empty() || !activity.windows.is_empty() {
+            // Their tables are megabytes after a crowd came.
+            self.tidying.begin();
+        }
+        let _ = done.try_send(activity);
     }
 
     fn look_into(&mut self, look: Look, now: Time) {

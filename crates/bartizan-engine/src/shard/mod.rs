@@ -59,6 +59,9 @@ const READ_BYTES: usize = 65_536;
 const HANDSHAKES_PER_ROUND: usize = 8;
 /// Python is woken for events at most so often.
 const TELL_EVERY_MS: u64 = 20;
+/// Connections that the tables of a shard have room for from its start. More make them move.
+pub const ROOM: usize = 131_072;
+
 /// What all shards of an engine share.
 pub struct Shared {
     /// The clock.
@@ -145,8 +148,8 @@ impl Shard {
             accepting: vec![true; listeners.len()],
             accept_again: None,
             listeners,
-            drivers: SlotMap::with_key(),
-            by_connection: SecondaryMap::new(),
+            drivers: SlotMap::with_capacity_and_key(ROOM),
+            by_connection: SecondaryMap::with_capacity(ROOM),
             ready: VecDeque::new(),
             deadlines: BinaryHeap::new(),
             fx: Effects::default(),
