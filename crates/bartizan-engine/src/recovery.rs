@@ -8,7 +8,7 @@ use bartizan_core::server::apply::Change;
 use bartizan_core::server::{Common, Effects, ListenerRules, Server, restore};
 
 use crate::engine::EngineError;
-use crate::shard::{ROOM, Shared};
+use crate::shard::Shared;
 use crate::store::Mutation;
 
 /// How far a start has come.
@@ -51,7 +51,7 @@ impl Recovery {
             let mut seed = [0_u8; 8];
             aws_lc_rs::rand::fill(&mut seed).map_err(|_| EngineError::State("the system gives no random numbers"))?;
             let mut server = Server::new(shard, Arc::clone(common), rules.to_vec(), u64::from_ne_bytes(seed));
-            server.make_room(ROOM);
+            server.make_room();
             server.apply(change.clone(), now, &mut fx);
             servers.push(server);
         }

@@ -24,6 +24,7 @@
 //! | `retain`       | Retained Messages: set, and sent to new Subscriptions                  |
 //! | `close`        | a connection ends, a Session ends, a Will fires                        |
 //! | `rest`         | what a connection gives back while it is idle                          |
+//! | `room`         | room in tables, made before anybody connects                           |
 //! | `timers`       | keep alive, expiry, delays, deadlines                                  |
 //! | `apply`        | a policy change swept over live Sessions                               |
 //! | `update`       | some identities changed; what a revoked one has ends                   |
@@ -87,6 +88,7 @@ pub mod remote;
 pub mod rest;
 pub mod restore;
 pub mod retain;
+mod room;
 pub mod roster;
 pub mod route;
 pub mod rules;
@@ -119,9 +121,6 @@ pub use roster::Roster;
 pub use route::{Part, Receiver, Route};
 pub use rules::{DeniedPublish, Limits, ListenerRules};
 pub use timers::{Timer, Timers};
-
-/// Timers of a connection that has just come: of its CONNECT, its Keep Alive, its rest.
-const TIMERS_EACH: usize = 3;
 
 slotmap::new_key_type! {
     /// Names a Shared Subscription of this shard.
@@ -210,16 +209,6 @@ impl Server {
             last_held: None,
             observer: None,
         }
-    }
-
-    /// Tables that have room for so many connections, each with a Session, a Subscription and its timers, need not
-    /// move while they grow, and what they moved from need not be given back. Room that nobody has used takes no
-    /// memory where the system gives it when touched.
-    pub fn make_room(&mut self, connections: usize) {
-        self.connections.reserve(connections);
-        self.sessions.reserve(connections);
-        self.index.reserve(connections);
-        self.timers.reserve(TIMERS_EACH * connections);
     }
 
     /// The number of this shard.

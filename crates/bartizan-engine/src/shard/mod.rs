@@ -59,8 +59,6 @@ const READ_BYTES: usize = 65_536;
 const HANDSHAKES_PER_ROUND: usize = 8;
 /// Python is woken for events at most so often.
 const TELL_EVERY_MS: u64 = 20;
-/// Connections that the tables of a shard have room for from its start. More make them move.
-pub const ROOM: usize = 131_072;
 
 /// What all shards of an engine share.
 pub struct Shared {
@@ -139,6 +137,7 @@ impl Shard {
             poll.registry().register(listener, Token(FIRST_LISTENER + at), mio::Interest::READABLE)?;
         }
         let mailbox = shared.mailboxes.get(lane).cloned().ok_or(std::io::ErrorKind::NotFound)?;
+        let room = server.room();
         Ok(Shard {
             lane,
             mailbox,
@@ -148,8 +147,8 @@ impl Shard {
             accepting: vec![true; listeners.len()],
             accept_again: None,
             listeners,
-            drivers: SlotMap::with_capacity_and_key(ROOM),
-            by_connection: SecondaryMap::with_capacity(ROOM),
+            drivers: SlotMap::with_capacity_and_key(room),
+            by_connection: SecondaryMap::with_capacity(room),
             ready: VecDeque::new(),
             deadlines: BinaryHeap::new(),
             fx: Effects::default(),

@@ -1,4 +1,5 @@
-//! Memory that connections gave back goes on to the system once they are at rest or gone.
+//! Memory goes back to the system that connections gave back when they came to rest or left, and detectors when they
+//! took what was counted.
 //!
 //! The allocator keeps what is free, for the next one to need it: giving each block back at once cost a sixth of
 //! the throughput. It looks at what has been free for a second only when somebody asks it to; after a crowd has
